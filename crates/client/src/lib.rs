@@ -1,0 +1,1 @@
+//! The members' side of the door: sign, submit, await receipts, check proofs.

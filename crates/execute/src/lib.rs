@@ -1,0 +1,1 @@
+//! Stop 4: the deterministic multi-currency ledger.

@@ -1,0 +1,1 @@
+//! The pipes between the stages: bounded links, the stage loop, counters.

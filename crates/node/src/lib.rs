@@ -1,0 +1,1 @@
+//! Assembly: topology, configuration, thread placement, metrics.

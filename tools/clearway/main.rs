@@ -1,0 +1,3 @@
+//! The one binary that people run: `clearway demo`, `bench`, `replay`, `node` and the rest.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `cargo dev`: the maintainers' checks, cheap first.
+
+fn main() {}

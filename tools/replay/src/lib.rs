@@ -1,0 +1,1 @@
+//! Re-checks a stored history from its first block: signatures, certificates, codes, roots.
