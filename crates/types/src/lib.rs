@@ -1,1 +1,49 @@
-//! The words of Clearway: envelopes, transfers, batches, blocks, result codes and their bytes.
+//! The words of Clearway: records, codes and limits that every other crate speaks. No I/O, no threads.
+//!
+//! One thing, one word:
+//! * **envelope**: 192 bytes, a signed instruction ([`envelope::Envelope`]);
+//! * **transfer**: the body of an envelope that moves money ([`transfer::Transfer`]);
+//! * **frame**: envelopes as they come from one stream ([`messages::FrameBatch`]);
+//! * **batch**: envelopes that one validator sealed in its **lane** ([`batch::Batch`]);
+//! * **manifest**: what consensus orders, a list of batches ([`manifest::Manifest`]);
+//! * **block**: a final manifest with its batches ([`messages::OrderedBlock`]);
+//! * **outcome**: result code and flags of one envelope ([`code::Outcome`]);
+//! * **receipt**: an outcome with height and index, proven by a certificate and a Merkle path;
+//! * **stage**: one stop of the walk; **link**: the bounded queue between two stages;
+//! * **backend**: one implementation of signature verification.
+//!
+//! # In
+//! Bytes. # Out: records that cannot be wrong in shape.
+//! # Never
+//! Reads a clock, a file, the environment; iterates a hash map; uses a float.
+//! # Limits
+//! [`limits`]. # Cost: parsing is a cast of bytes in place.
+
+#![deny(
+    clippy::float_arithmetic,
+    clippy::iter_over_hash_type,
+    clippy::host_endian_bytes
+)]
+
+pub mod account;
+pub mod amount;
+pub mod batch;
+pub mod block;
+pub mod certificate;
+pub mod code;
+pub mod codec;
+pub mod control;
+pub mod directory;
+pub mod domain;
+pub mod drop_reason;
+pub mod envelope;
+pub mod flags;
+pub mod genesis;
+pub mod hex;
+pub mod kind;
+pub mod limits;
+pub mod manifest;
+pub mod messages;
+pub mod transfer;
+pub mod units;
+pub mod wire;

@@ -1,0 +1,188 @@
+//! The stored result of a block: certificate, roots and one outcome an envelope.
+
+use crate::certificate::Certificate;
+use crate::code::Outcome;
+use crate::codec::{DecodeError, Reader};
+use crate::messages::{Duplicate, ExecutedBlock, ExpiredHold};
+use crate::units::{Digest, Height, ParticipantId, TransferId};
+
+/// What the store keeps of an executed block beside its manifest and batches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FinalRecord {
+    /// Height of the block.
+    pub height: Height,
+    /// Digest of its manifest.
+    pub manifest: Digest,
+    /// Merkle root of the receipts.
+    pub receipts_root: Digest,
+    /// State root, where one was due.
+    pub state_root: Option<Digest>,
+    /// Execution head after the block.
+    pub exec_head: Digest,
+    /// Its certificate; `None` when only a descendant's was seen.
+    pub certificate: Option<Certificate>,
+    /// Holds that ended before the first envelope.
+    pub expired: Vec<ExpiredHold>,
+    /// First heights of doubled envelopes.
+    pub duplicates: Vec<Duplicate>,
+    /// One outcome an envelope, in block order.
+    pub results: Vec<Outcome>,
+}
+
+impl FinalRecord {
+    /// The record of an executed block.
+    #[must_use]
+    pub fn of(executed: &ExecutedBlock) -> Self {
+        Self {
+            height: executed.block.manifest.height,
+            manifest: executed.block.digest,
+            receipts_root: executed.receipts_root,
+            state_root: executed.state_root,
+            exec_head: executed.exec_head,
+            certificate: executed.block.certificate.clone(),
+            expired: executed.expired.clone(),
+            duplicates: executed.duplicates.clone(),
+            results: executed.results.clone(),
+        }
+    }
+
+    /// The canonical bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(320 + self.results.len() * 4);
+        out.extend_from_slice(&self.height.0.to_le_bytes());
+        out.extend_from_slice(&self.manifest.0);
+        out.extend_from_slice(&self.receipts_root.0);
+        out.extend_from_slice(&self.exec_head.0);
+        out.push(u8::from(self.state_root.is_some()) | u8::from(self.certificate.is_some()) << 1);
+        if let Some(root) = self.state_root {
+            out.extend_from_slice(&root.0);
+        }
+        if let Some(certificate) = &self.certificate {
+            certificate.encode(&mut out);
+        }
+        put_count(&mut out, self.expired.len());
+        for hold in &self.expired {
+            out.extend_from_slice(&hold.signer.0.to_le_bytes());
+            out.extend_from_slice(&hold.id.0);
+            out.extend_from_slice(&hold.amount.to_le_bytes());
+        }
+        put_count(&mut out, self.duplicates.len());
+        for duplicate in &self.duplicates {
+            out.extend_from_slice(&duplicate.index.to_le_bytes());
+            out.extend_from_slice(&duplicate.height.0.to_le_bytes());
+        }
+        put_count(&mut out, self.results.len());
+        for outcome in &self.results {
+            out.extend_from_slice(&outcome.to_bytes());
+        }
+        out
+    }
+
+    /// Reads what [`FinalRecord::encode`] wrote.
+    ///
+    /// # Errors
+    /// A cut or overlong record, an unknown result code or flag.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let height = Height(reader.u64()?);
+        let (manifest, receipts_root) = (reader.digest()?, reader.digest()?);
+        let exec_head = reader.digest()?;
+        let parts = reader.u8()?;
+        if parts > 3 {
+            return Err(DecodeError::Invalid { field: "parts" });
+        }
+        let state_root = if parts & 1 == 1 {
+            Some(reader.digest()?)
+        } else {
+            None
+        };
+        let certificate = if parts & 2 == 2 {
+            Some(Certificate::decode(&mut reader)?)
+        } else {
+            None
+        };
+        let mut record = Self {
+            height,
+            manifest,
+            receipts_root,
+            state_root,
+            exec_head,
+            certificate,
+            expired: Vec::new(),
+            duplicates: Vec::new(),
+            results: Vec::new(),
+        };
+        for _ in 0..reader.count(28)? {
+            record.expired.push(ExpiredHold {
+                signer: ParticipantId(reader.u32()?),
+                id: TransferId(reader.array()?),
+                amount: reader.u64()?,
+            });
+        }
+        for _ in 0..reader.count(12)? {
+            let (index, height) = (reader.u32()?, Height(reader.u64()?));
+            record.duplicates.push(Duplicate { index, height });
+        }
+        for _ in 0..reader.count(4)? {
+            let outcome = Outcome::from_bytes(reader.array()?);
+            record
+                .results
+                .push(outcome.ok_or(DecodeError::Invalid { field: "code" })?);
+        }
+        reader.finish()?;
+        Ok(record)
+    }
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    let count = u32::try_from(count).expect("a block's parts are bounded far below 2^32");
+    out.extend_from_slice(&count.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::ResultCode;
+
+    #[test]
+    fn decodes_to_itself_with_and_without_its_optional_parts() {
+        let certificate = Certificate {
+            epoch: 0,
+            view: 3,
+            parent_view: 2,
+            payload: Digest([1; 32]),
+            validator_count: 1,
+            signers: vec![1],
+            signature: [2; 48],
+        };
+        for (root, certificate) in [(None, None), (Some(Digest([3; 32])), Some(certificate))] {
+            let record = FinalRecord {
+                height: Height(4),
+                manifest: Digest([1; 32]),
+                receipts_root: Digest([5; 32]),
+                state_root: root,
+                exec_head: Digest([6; 32]),
+                certificate,
+                expired: vec![ExpiredHold {
+                    signer: ParticipantId(1),
+                    id: TransferId([7; 16]),
+                    amount: 8,
+                }],
+                duplicates: vec![Duplicate {
+                    index: 0,
+                    height: Height(2),
+                }],
+                results: vec![
+                    Outcome::duplicate_of(ResultCode::Settled),
+                    Outcome::new(ResultCode::InsufficientFunds),
+                ],
+            };
+            let bytes = record.encode();
+            assert_eq!(FinalRecord::decode(&bytes), Ok(record));
+            for len in 0..bytes.len() {
+                assert!(FinalRecord::decode(&bytes[..len]).is_err(), "cut at {len}");
+            }
+        }
+    }
+}

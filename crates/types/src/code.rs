@@ -1,0 +1,316 @@
+//! The one ordered list of result codes: earlier codes take precedence over later ones.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal $(, $transient:ident)?;)+) => {
+        /// What became of an envelope. Ordered: when several apply, the smallest is answered.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u16)]
+        pub enum ResultCode {
+            $($(#[doc = $doc])+ $name = $value,)+
+        }
+
+        impl ResultCode {
+            /// Every code, in precedence order.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The code with number `value`, if there is one.
+            #[must_use]
+            pub fn from_u16(value: u16) -> Option<Self> {
+                match value {
+                    $($value => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+
+            /// What the code means and what to do about it, as documented.
+            #[must_use]
+            pub fn help(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+
+            /// Whether the same envelope may succeed later; such results are not remembered.
+            #[must_use]
+            pub fn transient(self) -> bool {
+                match self {
+                    $(Self::$name => codes!(@transient $($transient)?),)+
+                }
+            }
+        }
+    };
+    (@transient transient) => { true };
+    (@transient) => { false };
+}
+
+codes! {
+    /// Applied to the ledger.
+    Settled = 0;
+    /// An operator's approval was recorded; the record applies once enough operators approve.
+    AwaitingApproval = 1;
+
+    /// The frame or its envelope does not have the documented shape: send 192-byte envelopes.
+    Malformed = 10;
+    /// More envelopes on one stream than `STREAM_ENVELOPES_MAX`: open another stream.
+    Oversize = 11, transient;
+    /// The member sends faster than its contracted rate: wait, then send again.
+    RateLimited = 12, transient;
+    /// The node is stopping or cannot take work: send again, here or to another validator.
+    Unavailable = 13, transient;
+
+    /// `version` is not 1: build the envelope with a current client.
+    VersionUnknown = 20;
+    /// `kind` has no meaning: see the table of kinds.
+    KindUnknown = 21;
+    /// `kind` is defined but not active on this cluster yet.
+    KindNotActive = 22;
+    /// `kind` is produced by execution itself and may not be submitted.
+    KindNotSubmittable = 23;
+    /// A reserved flag bit is set: clear bits 12 to 15.
+    ReservedFlagSet = 30;
+    /// The flag `balancing_debit` is not honoured yet: clear it.
+    BalancingDebitNotActive = 31;
+    /// The flag `balancing_credit` is not honoured yet: clear it.
+    BalancingCreditNotActive = 32;
+    /// The flag `queue_if_short` is not honoured yet: clear it.
+    QueueIfShortNotActive = 33;
+    /// The flag `closing` is not honoured yet: clear it.
+    ClosingNotActive = 34;
+    /// The flag `imported` is not honoured yet: clear it.
+    ImportedNotActive = 35;
+    /// The flag `confidential` is not honoured yet: clear it.
+    ConfidentialNotActive = 36;
+    /// The flag `no_offset` is not honoured yet: clear it.
+    NoOffsetNotActive = 37;
+    /// The `priority` bits are not honoured yet: clear them.
+    PriorityNotActive = 38;
+    /// `timeout_s` has a meaning for HOLD only: set it to zero.
+    TimeoutNotAllowed = 40;
+    /// `ref` has no meaning for this kind: set it to zero.
+    RefNotAllowed = 41;
+    /// A reserved field of the record is not zero.
+    ReservedFieldSet = 42;
+    /// `linked` is allowed for money kinds only.
+    LinkNotAllowed = 43;
+    /// The identifier is all zeros or all ones: make a unique, time-ordered one.
+    IdReserved = 44;
+
+    /// The signer is not a registered participant.
+    SignerUnknown = 50;
+    /// The key slot named by the flags holds no key.
+    KeySlotEmpty = 51;
+    /// The signature does not verify under the signer's key and this cluster's domain tag.
+    BadSignature = 52;
+    /// The key was not valid at the height of execution: sign with a live key.
+    KeyNotValid = 53;
+    /// The participant is suspended.
+    SignerSuspended = 54;
+
+    /// Cluster time has passed `expires_at`: sign a new envelope.
+    Expired = 60;
+    /// `expires_at` is further away than the cluster's MAX_TTL.
+    TtlTooLong = 61;
+    /// The chain starts in the middle, has a gap, mixes signers, is too long or ends open.
+    ChainBroken = 62;
+    /// The same signer used this identifier for another body.
+    IdConflict = 63;
+    /// The member has too many live identifiers: wait until some expire.
+    IdTableFull = 64, transient;
+    /// Another member of the linked chain failed, so none of it applies.
+    LinkedFailed = 65;
+
+    /// The ledger is not defined.
+    LedgerUnknown = 70;
+    /// The ledger number is in use already.
+    LedgerExists = 71;
+    /// The ledger's code or exponent is not acceptable.
+    LedgerInvalid = 72;
+    /// The participant is not registered.
+    ParticipantUnknown = 73;
+    /// Role, status, sponsor, LEI or BIC of the participant is not acceptable.
+    ParticipantInvalid = 74;
+    /// The public key is small-order, non-canonical or not on the curve.
+    KeyInvalid = 75;
+    /// The new key did not prove that its holder has the secret.
+    KeyProofInvalid = 76;
+    /// The key slot may not be reused yet: wait until its old key has ended.
+    KeySlotInUse = 77;
+    /// The debited account does not exist.
+    DebitAccountUnknown = 80;
+    /// The credited account does not exist.
+    CreditAccountUnknown = 81;
+    /// The account named by the control record does not exist.
+    AccountUnknown = 82;
+    /// The account number is in use already.
+    AccountExists = 83;
+    /// The account number, code or owner is not acceptable.
+    AccountInvalid = 84;
+    /// The account setting `dual_control` is not honoured yet: clear it.
+    DualControlNotActive = 85;
+    /// The account setting `history` is not honoured yet: clear it.
+    HistoryNotActive = 86;
+    /// The account setting `member_settlement` is not honoured yet: clear it.
+    MemberSettlementNotActive = 87;
+    /// The account setting `device` is not honoured yet: clear it.
+    DeviceNotActive = 88;
+    /// The field mask of an ACCOUNT_SET names nothing or something unknown.
+    FieldMaskInvalid = 89;
+    /// Debit and credit are the same account.
+    SameAccount = 90;
+    /// An account is kept in another currency than the envelope's ledger.
+    WrongCurrency = 91;
+    /// The amount is zero.
+    AmountZero = 92;
+    /// The signer may not do this: see the authority table.
+    NotAuthorised = 93;
+    /// ISSUE debits and REDEEM credits the ledger's issuer account, other kinds never do.
+    IssuerMismatch = 94;
+
+    /// The hold does not exist or ended too long ago to be known.
+    HoldUnknown = 100;
+    /// Accounts or ledger differ from the hold's.
+    HoldMismatch = 101;
+    /// The hold was posted already.
+    HoldPosted = 102;
+    /// The hold was voided already.
+    HoldVoided = 103;
+    /// The hold's time is over.
+    HoldExpired = 104;
+    /// More than was held.
+    HoldExceeded = 105;
+    /// `timeout_s` is zero or beyond HOLD_TIMEOUT_S_MAX.
+    HoldTimeoutInvalid = 106;
+    /// The member has too many open holds: post or void some.
+    HoldTableFull = 107, transient;
+    /// No such payment within the return window: give back with a TRANSFER that names it in `ref`.
+    OriginalNotLive = 108;
+    /// Accounts or ledger are not the original's, exchanged.
+    ReturnMismatch = 109;
+    /// More than what is left of the original.
+    ReturnExceeded = 110;
+
+    /// The account is closed.
+    AccountClosed = 120;
+    /// The debited account is frozen for debits.
+    DebitFrozen = 121;
+    /// The credited account is frozen for credits.
+    CreditFrozen = 122;
+    /// The account still has a balance or holds and cannot be closed.
+    AccountNotEmpty = 123;
+    /// The new credit line is below what is already used.
+    CreditLineInUse = 124;
+    /// Debits would exceed credits plus the credit line: fund the account.
+    InsufficientFunds = 130;
+    /// The net debit limit towards this counterparty would be exceeded.
+    LimitExceeded = 131;
+    /// A balance would leave its range.
+    BalanceOverflow = 132;
+}
+
+impl ResultCode {
+    /// The number on the wire.
+    #[must_use]
+    pub fn as_u16(self) -> u16 {
+        self as u16
+    }
+
+    /// Whether the envelope changed money or the directory.
+    #[must_use]
+    pub fn applied(self) -> bool {
+        self == Self::Settled
+    }
+}
+
+impl fmt::Display for ResultCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// Result flag bits of an answer, beside the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OutcomeFlags(pub u16);
+
+impl OutcomeFlags {
+    /// The same bytes were executed before: code and height are the first execution's.
+    pub const DUPLICATE: u16 = 1;
+    /// The same envelope may succeed later.
+    pub const TRANSIENT: u16 = 2;
+}
+
+/// Code and flags of one envelope, 4 bytes on the wire and on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// What became of the envelope.
+    pub code: ResultCode,
+    /// See [`OutcomeFlags`].
+    pub flags: OutcomeFlags,
+}
+
+impl Outcome {
+    /// An outcome whose flags follow from the code.
+    #[must_use]
+    pub fn new(code: ResultCode) -> Self {
+        let flags = if code.transient() {
+            OutcomeFlags::TRANSIENT
+        } else {
+            0
+        };
+        Self {
+            code,
+            flags: OutcomeFlags(flags),
+        }
+    }
+
+    /// The outcome of an earlier execution, answered again.
+    #[must_use]
+    pub fn duplicate_of(code: ResultCode) -> Self {
+        Self {
+            code,
+            flags: OutcomeFlags(OutcomeFlags::DUPLICATE),
+        }
+    }
+
+    /// `{code u16, flags u16}`, little-endian.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 4] {
+        let code = self.code.as_u16().to_le_bytes();
+        let flags = self.flags.0.to_le_bytes();
+        [code[0], code[1], flags[0], flags[1]]
+    }
+
+    /// The inverse of [`Outcome::to_bytes`]; `None` for a code that does not exist.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 4]) -> Option<Self> {
+        let code = ResultCode::from_u16(u16::from_le_bytes([bytes[0], bytes[1]]))?;
+        Some(Self {
+            code,
+            flags: OutcomeFlags(u16::from_le_bytes([bytes[2], bytes[3]])),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_rise_in_precedence_order_and_decode_to_themselves() {
+        assert!(
+            ResultCode::ALL
+                .windows(2)
+                .all(|pair| pair[0].as_u16() < pair[1].as_u16())
+        );
+        for &code in ResultCode::ALL {
+            assert_eq!(ResultCode::from_u16(code.as_u16()), Some(code));
+            assert_eq!(
+                Outcome::from_bytes(Outcome::new(code).to_bytes()),
+                Some(Outcome::new(code))
+            );
+            assert!(code.help().ends_with('.'), "{code}: {}", code.help());
+        }
+        assert_eq!(ResultCode::from_u16(u16::MAX), None);
+    }
+}

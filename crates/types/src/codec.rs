@@ -1,0 +1,147 @@
+//! The canonical codec of variable-length records: little-endian, no padding, no second spelling.
+
+/// A record's bytes do not decode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes end inside a field.
+    #[error("record ends at byte {offset}, inside a field: the bytes were cut")]
+    Short {
+        /// Where the field starts.
+        offset: usize,
+    },
+    /// There are bytes after the last field.
+    #[error("{excess} bytes follow the record's last field: not a canonical record")]
+    Trailing {
+        /// How many.
+        excess: usize,
+    },
+    /// A field holds a value that the format does not allow.
+    #[error("field `{field}` holds a value that this version does not know")]
+    Invalid {
+        /// Name of the field.
+        field: &'static str,
+    },
+}
+
+/// Reads fields one after the other.
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the first byte.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0 }
+    }
+
+    /// The next `len` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when fewer are left.
+    pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let short = DecodeError::Short {
+            offset: self.offset,
+        };
+        let end = self.offset.checked_add(len).ok_or(short)?;
+        let field = self.bytes.get(self.offset..end).ok_or(short)?;
+        self.offset = end;
+        Ok(field)
+    }
+
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when fewer are left.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        Ok(self
+            .bytes(N)?
+            .try_into()
+            .expect("`bytes` gives the length asked for"))
+    }
+
+    /// The next byte.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] at the end.
+    pub fn u8(&mut self) -> Result<u8, DecodeError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    /// The next u16.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when fewer than 2 bytes are left.
+    pub fn u16(&mut self) -> Result<u16, DecodeError> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    /// The next u32.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when fewer than 4 bytes are left.
+    pub fn u32(&mut self) -> Result<u32, DecodeError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    /// The next u64.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when fewer than 8 bytes are left.
+    pub fn u64(&mut self) -> Result<u64, DecodeError> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// The next digest.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when fewer than 32 bytes are left.
+    pub fn digest(&mut self) -> Result<crate::units::Digest, DecodeError> {
+        Ok(crate::units::Digest(self.array()?))
+    }
+
+    /// A count of items of at least `item_bytes` each: refused before anything is allocated when
+    /// the bytes cannot hold them.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when the items cannot fit.
+    pub fn count(&mut self, item_bytes: usize) -> Result<usize, DecodeError> {
+        let offset = self.offset;
+        let count = self.u32()? as usize;
+        match count.checked_mul(item_bytes) {
+            Some(len) if len <= self.bytes.len() - self.offset => Ok(count),
+            _ => Err(DecodeError::Short { offset }),
+        }
+    }
+
+    /// Ends the record.
+    ///
+    /// # Errors
+    /// [`DecodeError::Trailing`] when bytes are left.
+    pub fn finish(self) -> Result<(), DecodeError> {
+        match self.bytes.len() - self.offset {
+            0 => Ok(()),
+            excess => Err(DecodeError::Trailing { excess }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cut_and_overlong_records_are_told_apart() {
+        let mut reader = Reader::new(&[1, 0, 0]);
+        assert_eq!(reader.u16(), Ok(1));
+        assert_eq!(reader.u16(), Err(DecodeError::Short { offset: 2 }));
+        assert_eq!(reader.finish(), Err(DecodeError::Trailing { excess: 1 }));
+    }
+
+    #[test]
+    fn a_count_that_cannot_fit_is_refused_before_allocation() {
+        let mut reader = Reader::new(&[0xff, 0xff, 0xff, 0xff, 0]);
+        assert_eq!(reader.count(192), Err(DecodeError::Short { offset: 0 }));
+    }
+}

@@ -1,0 +1,54 @@
+//! Why a frame or an envelope leaves before it is ordered; each reason has its counter.
+
+use crate::code::ResultCode;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident => $code:ident;)+) => {
+        /// An early way out; answered with height 0.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl DropReason {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The code that the member is answered.
+            #[must_use]
+            pub fn code(self) -> ResultCode {
+                match self {
+                    $(Self::$name => ResultCode::$code,)+
+                }
+            }
+
+            /// Name of the reason in metrics.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The stream announced more envelopes than one stream may carry.
+    Oversize => Oversize;
+    /// The stream ended early, or its header is not a submit header.
+    Malformed => Malformed;
+    /// The signer is not registered, or its key slot is empty.
+    UnknownSigner => SignerUnknown;
+    /// The member is above its contracted rate.
+    RateLimited => RateLimited;
+    /// The signature does not verify.
+    BadSignature => BadSignature;
+    /// The envelope expired before it was verified.
+    Expired => Expired;
+    /// A chain is broken already inside its frame.
+    ChainBroken => ChainBroken;
+    /// The node is stopping.
+    Stopping => Unavailable;
+}

@@ -1,0 +1,573 @@
+//! The genesis: everything a cluster starts from, its rules and its hash.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Role;
+use crate::domain::prefix;
+use crate::hex;
+use crate::limits;
+use crate::units::{AccountId, Digest, LedgerId, ParticipantId, TimeMs};
+
+/// Everything a cluster starts from; `clearway node init` writes it as TOML.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Genesis {
+    /// Name of the cluster; part of the hash.
+    pub name: String,
+    /// Cluster time of the genesis block, milliseconds since 1970-01-01.
+    pub time: TimeMs,
+    /// Bounds and thresholds.
+    #[serde(default)]
+    pub rules: Rules,
+    /// The validators, in the order of their lanes.
+    pub validators: Vec<GenesisValidator>,
+    /// The first participants; at least one operator.
+    pub participants: Vec<GenesisParticipant>,
+    /// The first ledgers.
+    #[serde(default)]
+    pub ledgers: Vec<GenesisLedger>,
+    /// The first accounts; many of them are better kept in a CSV file beside this one.
+    #[serde(default)]
+    pub accounts: Vec<GenesisAccount>,
+}
+
+/// Bounds and thresholds that all validators share.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Longest life of an envelope, seconds (MAX_TTL).
+    pub ttl_s_max: u32,
+    /// How long a payment can be returned, seconds of cluster time after it settled.
+    pub return_window_s: u32,
+    /// Operators who must approve LEDGER_DEFINE and PARTICIPANT_SET.
+    pub operator_threshold: u32,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            ttl_s_max: limits::TTL_S_DEFAULT,
+            return_window_s: limits::RETURN_WINDOW_S_DEFAULT,
+            operator_threshold: 1,
+        }
+    }
+}
+
+/// One validator.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisValidator {
+    /// Name for people.
+    pub name: String,
+    /// Where members reach its QUIC door.
+    pub address: String,
+    /// Ed25519 key of its connections, hexadecimal, 32 bytes.
+    pub public_key: HexBytes<32>,
+    /// BLS12-381 G2 key of its votes, compressed, 96 bytes.
+    pub bls_public_key: HexBytes<96>,
+    /// Proof that it holds the BLS secret, G1 compressed, 48 bytes.
+    pub bls_proof: HexBytes<48>,
+}
+
+/// One participant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisParticipant {
+    /// Its number, not 0.
+    pub id: ParticipantId,
+    /// What it may do.
+    pub role: Role,
+    /// Who may open accounts for it; 0 for operators only.
+    #[serde(default)]
+    pub sponsor: ParticipantId,
+    /// ISO 17442 identifier or empty.
+    #[serde(default)]
+    pub lei: String,
+    /// ISO 9362 identifier or empty.
+    #[serde(default)]
+    pub bic: String,
+    /// Ed25519 key in slot 0, hexadecimal.
+    pub public_key: HexBytes<32>,
+}
+
+/// One ledger.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisLedger {
+    /// Its number, not 0.
+    pub id: LedgerId,
+    /// ISO 4217 code or asset name, at most 8 upper-case letters and digits.
+    pub code: String,
+    /// Decimal places of the minor unit.
+    pub exponent: u8,
+    /// Participant who may ISSUE and REDEEM.
+    pub issuer: ParticipantId,
+    /// Account that is debited for all money in being; opened here, owned by the issuer.
+    pub issuer_account: AccountId,
+}
+
+/// One account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisAccount {
+    /// Its number; the high half is the owner.
+    pub id: AccountId,
+    /// Its ledger.
+    pub ledger: LedgerId,
+    /// Opening balance in minor units, issued by the ledger's issuer account.
+    #[serde(default)]
+    pub balance: u64,
+    /// How far debits may exceed credits.
+    #[serde(default)]
+    pub credit_line: u64,
+}
+
+/// Fixed-length bytes written as hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct HexBytes<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Serialize for HexBytes<N> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(&self.0))
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for HexBytes<N> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        hex::decode_array(&text).map(Self).ok_or_else(|| {
+            serde::de::Error::custom(format!("expected {} hexadecimal digits", N * 2))
+        })
+    }
+}
+
+/// What is wrong with a genesis.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum GenesisError {
+    /// A list that must not be empty, or too long.
+    #[error("genesis: {count} {what}; give between {min} and {max}")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// Fewest allowed.
+        min: usize,
+        /// Most allowed.
+        max: usize,
+    },
+    /// A number that is 0 or used twice.
+    #[error("genesis: {what} {id} is zero or given twice; number each once, from 1")]
+    Id {
+        /// What is numbered.
+        what: &'static str,
+        /// The number.
+        id: u64,
+    },
+    /// A reference to something that is not in the genesis.
+    #[error("genesis: {what} {id} names {target} {missing}, which is not there; add it first")]
+    Missing {
+        /// What refers.
+        what: &'static str,
+        /// Its number.
+        id: u64,
+        /// What is referred to.
+        target: &'static str,
+        /// The number that is missing.
+        missing: u64,
+    },
+    /// A value outside its range.
+    #[error("genesis: {what} {id}: `{field}` is out of range; {help}")]
+    Value {
+        /// What it belongs to.
+        what: &'static str,
+        /// Its number.
+        id: u64,
+        /// Which field.
+        field: &'static str,
+        /// What is allowed.
+        help: &'static str,
+    },
+}
+
+impl Genesis {
+    /// Checks numbers, references and ranges; keys are checked where they are used.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with what to do.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        count(
+            "validators",
+            self.validators.len(),
+            1,
+            limits::VALIDATORS_MAX,
+        )?;
+        count(
+            "participants",
+            self.participants.len(),
+            1,
+            limits::PARTICIPANTS_MAX,
+        )?;
+        count("ledgers", self.ledgers.len(), 0, limits::LEDGERS_MAX)?;
+        count("accounts", self.accounts.len(), 0, limits::ACCOUNTS_MAX)?;
+        self.check_rules()?;
+        self.check_participants()?;
+        self.check_ledgers()?;
+        self.check_accounts()
+    }
+
+    fn check_rules(&self) -> Result<(), GenesisError> {
+        let operators = self
+            .participants
+            .iter()
+            .filter(|p| p.role == Role::Operator)
+            .count();
+        let value = |field, help| GenesisError::Value {
+            what: "rules",
+            id: 0,
+            field,
+            help,
+        };
+        if self.rules.ttl_s_max == 0 || self.rules.ttl_s_max > limits::TTL_S_MAX {
+            return Err(value("ttl_s_max", "between 1 and 3600 seconds"));
+        }
+        if self.rules.return_window_s > limits::TTL_S_MAX {
+            return Err(value("return_window_s", "at most 3600 seconds"));
+        }
+        if self.rules.operator_threshold == 0 || self.rules.operator_threshold as usize > operators
+        {
+            return Err(value(
+                "operator_threshold",
+                "between 1 and the number of operators",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_participants(&self) -> Result<(), GenesisError> {
+        unique(
+            "participant",
+            self.participants.iter().map(|p| u64::from(p.id.0)),
+        )?;
+        for participant in &self.participants {
+            let id = u64::from(participant.id.0);
+            let value = |field, help| GenesisError::Value {
+                what: "participant",
+                id,
+                field,
+                help,
+            };
+            if !participant.lei.is_empty() && !lei_shape(&participant.lei) {
+                return Err(value(
+                    "lei",
+                    "18 capitals or digits and 2 check digits, or empty",
+                ));
+            }
+            if !participant.bic.is_empty() && !bic_shape(&participant.bic) {
+                return Err(value(
+                    "bic",
+                    "8 or 11 capitals or digits as in ISO 9362, or empty",
+                ));
+            }
+            if participant.sponsor != ParticipantId(0) {
+                self.known(("participant", id), participant.sponsor)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_ledgers(&self) -> Result<(), GenesisError> {
+        unique("ledger", self.ledgers.iter().map(|l| u64::from(l.id.0)))?;
+        for ledger in &self.ledgers {
+            let id = u64::from(ledger.id.0);
+            let value = |field, help| GenesisError::Value {
+                what: "ledger",
+                id,
+                field,
+                help,
+            };
+            if !ledger_code_shape(ledger.code.as_bytes()) {
+                return Err(value("code", "1 to 8 capitals or digits"));
+            }
+            if ledger.exponent > limits::EXPONENT_MAX {
+                return Err(value("exponent", "at most 18 decimal places"));
+            }
+            self.known(("ledger", id), ledger.issuer)?;
+            if ledger.issuer_account.owner() != ledger.issuer {
+                return Err(value(
+                    "issuer_account",
+                    "its high 32 bits must be the issuer",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_accounts(&self) -> Result<(), GenesisError> {
+        let issuers = self.ledgers.iter().map(|l| l.issuer_account.0);
+        unique(
+            "account",
+            issuers.chain(self.accounts.iter().map(|a| a.id.0)),
+        )?;
+        let participants: BTreeMap<_, _> = self.participants.iter().map(|p| (p.id, ())).collect();
+        let mut issued: BTreeMap<LedgerId, u64> = self.ledgers.iter().map(|l| (l.id, 0)).collect();
+        for account in &self.accounts {
+            let missing = |target, missing| GenesisError::Missing {
+                what: "account",
+                id: account.id.0,
+                target,
+                missing,
+            };
+            if !participants.contains_key(&account.id.owner()) {
+                return Err(missing("participant", u64::from(account.id.owner().0)));
+            }
+            let sum = issued
+                .get_mut(&account.ledger)
+                .ok_or_else(|| missing("ledger", u64::from(account.ledger.0)))?;
+            *sum = sum
+                .checked_add(account.balance)
+                .ok_or(GenesisError::Value {
+                    what: "account",
+                    id: account.id.0,
+                    field: "balance",
+                    help: "opening balances of a ledger together stay below 2^64",
+                })?;
+        }
+        Ok(())
+    }
+
+    fn known(
+        &self,
+        (what, id): (&'static str, u64),
+        target: ParticipantId,
+    ) -> Result<(), GenesisError> {
+        if self.participants.iter().any(|p| p.id == target) {
+            return Ok(());
+        }
+        let missing = u64::from(target.0);
+        Err(GenesisError::Missing {
+            what,
+            id,
+            target: "participant",
+            missing,
+        })
+    }
+
+    /// BLAKE3 over the canonical bytes: names the cluster, seeds the domain tag, is the parent of
+    /// the first manifest.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&[prefix::GENESIS]);
+        self.hash_head(&mut hasher);
+        put_count(&mut hasher, self.accounts.len());
+        for account in &self.accounts {
+            hasher.update(&account.id.0.to_le_bytes());
+            hasher.update(&account.ledger.0.to_le_bytes());
+            hasher.update(&account.balance.to_le_bytes());
+            hasher.update(&account.credit_line.to_le_bytes());
+        }
+        Digest(*hasher.finalize().as_bytes())
+    }
+
+    fn hash_head(&self, hasher: &mut blake3::Hasher) {
+        put_text(hasher, &self.name);
+        hasher.update(&self.time.0.to_le_bytes());
+        hasher.update(&self.rules.ttl_s_max.to_le_bytes());
+        hasher.update(&self.rules.return_window_s.to_le_bytes());
+        hasher.update(&self.rules.operator_threshold.to_le_bytes());
+        put_count(hasher, self.validators.len());
+        for validator in &self.validators {
+            put_text(hasher, &validator.name);
+            put_text(hasher, &validator.address);
+            hasher.update(&validator.public_key.0);
+            hasher.update(&validator.bls_public_key.0);
+            hasher.update(&validator.bls_proof.0);
+        }
+        put_count(hasher, self.participants.len());
+        for participant in &self.participants {
+            hasher.update(&participant.id.0.to_le_bytes());
+            hasher.update(&[participant.role as u8]);
+            hasher.update(&participant.sponsor.0.to_le_bytes());
+            put_text(hasher, &participant.lei);
+            put_text(hasher, &participant.bic);
+            hasher.update(&participant.public_key.0);
+        }
+        put_count(hasher, self.ledgers.len());
+        for ledger in &self.ledgers {
+            hasher.update(&ledger.id.0.to_le_bytes());
+            put_text(hasher, &ledger.code);
+            hasher.update(&[ledger.exponent]);
+            hasher.update(&ledger.issuer.0.to_le_bytes());
+            hasher.update(&ledger.issuer_account.0.to_le_bytes());
+        }
+    }
+}
+
+/// Whether `text` has the shape of an ISO 17442 identifier; its check digits are not computed.
+#[must_use]
+pub fn lei_shape(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == 20
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && bytes[18..].iter().all(u8::is_ascii_digit)
+}
+
+/// Whether `text` has the shape of an ISO 9362 identifier.
+#[must_use]
+pub fn bic_shape(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    matches!(bytes.len(), 8 | 11)
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && bytes[4..6].iter().all(u8::is_ascii_uppercase)
+}
+
+/// Whether `code` (without padding) can name a ledger: 1 to 8 capitals or digits.
+#[must_use]
+pub fn ledger_code_shape(code: &[u8]) -> bool {
+    (1..=8).contains(&code.len())
+        && code
+            .iter()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+fn count(what: &'static str, count: usize, min: usize, max: usize) -> Result<(), GenesisError> {
+    if (min..=max).contains(&count) {
+        Ok(())
+    } else {
+        Err(GenesisError::Count {
+            what,
+            count,
+            min,
+            max,
+        })
+    }
+}
+
+fn unique(what: &'static str, ids: impl Iterator<Item = u64>) -> Result<(), GenesisError> {
+    let mut ids: Vec<u64> = ids.collect();
+    ids.sort_unstable();
+    if ids.first() == Some(&0) {
+        return Err(GenesisError::Id { what, id: 0 });
+    }
+    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(GenesisError::Id { what, id: pair[0] }),
+        None => Ok(()),
+    }
+}
+
+fn put_count(hasher: &mut blake3::Hasher, count: usize) {
+    hasher.update(&(count as u64).to_le_bytes());
+}
+
+fn put_text(hasher: &mut blake3::Hasher, text: &str) {
+    put_count(hasher, text.len());
+    hasher.update(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Genesis {
+        Genesis {
+            name: "test".into(),
+            time: TimeMs(1),
+            rules: Rules::default(),
+            validators: vec![GenesisValidator {
+                name: "v".into(),
+                address: "127.0.0.1:1".into(),
+                public_key: HexBytes([1; 32]),
+                bls_public_key: HexBytes([2; 96]),
+                bls_proof: HexBytes([3; 48]),
+            }],
+            participants: vec![GenesisParticipant {
+                id: ParticipantId(1),
+                role: Role::Operator,
+                sponsor: ParticipantId(0),
+                lei: String::new(),
+                bic: "CWAYDEFF".into(),
+                public_key: HexBytes([4; 32]),
+            }],
+            ledgers: vec![GenesisLedger {
+                id: LedgerId(978),
+                code: "EUR".into(),
+                exponent: 2,
+                issuer: ParticipantId(1),
+                issuer_account: AccountId::new(ParticipantId(1), 1),
+            }],
+            accounts: vec![GenesisAccount {
+                id: AccountId::new(ParticipantId(1), 2),
+                ledger: LedgerId(978),
+                balance: 5,
+                credit_line: 0,
+            }],
+        }
+    }
+
+    #[test]
+    fn each_wrong_genesis_is_refused_for_its_reason() {
+        type Edit = fn(&mut Genesis);
+        let rows: [(Edit, &str); 14] = [
+            (|g| g.validators.clear(), "0 validators"),
+            (|g| g.participants.clear(), "0 participants"),
+            (|g| g.rules.ttl_s_max = 0, "ttl_s_max"),
+            (|g| g.rules.return_window_s = 9999, "return_window_s"),
+            (|g| g.rules.operator_threshold = 2, "operator_threshold"),
+            (
+                |g| g.participants[0].id = ParticipantId(0),
+                "participant 0 is zero",
+            ),
+            (
+                |g| g.participants.push(g.participants[0].clone()),
+                "participant 1 is zero or given",
+            ),
+            (|g| g.participants[0].lei = "X".into(), "`lei`"),
+            (|g| g.participants[0].bic = "x".into(), "`bic`"),
+            (
+                |g| g.participants[0].sponsor = ParticipantId(9),
+                "names participant 9",
+            ),
+            (|g| g.ledgers[0].code = "eur".into(), "`code`"),
+            (|g| g.ledgers[0].exponent = 19, "`exponent`"),
+            (
+                |g| g.ledgers[0].issuer_account = AccountId(7),
+                "`issuer_account`",
+            ),
+            (|g| g.accounts[0].ledger = LedgerId(3), "names ledger 3"),
+        ];
+        sample().check().expect("the sample is right");
+        for (edit, expected) in rows {
+            let mut genesis = sample();
+            edit(&mut genesis);
+            let error = genesis.check().expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error} lacks {expected}");
+        }
+    }
+
+    #[test]
+    fn every_field_moves_the_hash() {
+        type Edit = fn(&mut Genesis);
+        let edits: [Edit; 8] = [
+            |g| g.name.push('x'),
+            |g| g.time.0 += 1,
+            |g| g.rules.ttl_s_max += 1,
+            |g| g.validators[0].bls_proof.0[0] ^= 1,
+            |g| g.participants[0].public_key.0[0] ^= 1,
+            |g| g.ledgers[0].exponent += 1,
+            |g| g.accounts[0].balance += 1,
+            |g| g.accounts[0].credit_line += 1,
+        ];
+        for (row, edit) in edits.iter().enumerate() {
+            let mut genesis = sample();
+            edit(&mut genesis);
+            assert_ne!(genesis.hash(), sample().hash(), "edit {row}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The bytes on a QUIC stream between a member and a validator.
