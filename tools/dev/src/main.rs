@@ -1,3 +1,74 @@
 //! `cargo dev`: the maintainers' checks, cheap first.
 
-fn main() {}
+mod cargo;
+mod ci;
+mod error;
+mod fuzz;
+mod perf;
+mod tally;
+
+use cargo_metadata::MetadataCommand;
+use clap::{Parser, Subcommand};
+use error::DevError;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The maintainers' checks of Clearway.
+#[derive(Debug, Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything that must be green: format, house rules, clippy, tests, docs, doctests.
+    ///
+    /// Stops at the first step that fails. The last line counts the tests of all binaries; a step
+    /// other than the tests counts as one failure when it fails.
+    Ci,
+    /// The house rules alone (a second or two).
+    Tidy,
+    /// Writes PERF.md from the recorded results in benches/results.
+    Perf {
+        /// Only say whether PERF.md is what the results give.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs the fuzz targets with cargo-fuzz on the nightly toolchain.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Targets to run; all when none is named.
+        targets: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), DevError> {
+    let root = workspace_root()?;
+    match command {
+        Command::Ci => ci::run(&root),
+        Command::Tidy => ci::tidy(&root),
+        Command::Perf { check: true } => perf::check(&root),
+        Command::Perf { check: false } => perf::write(&root),
+        Command::Fuzz { seconds, targets } => fuzz::run(&root, seconds, &targets),
+    }
+}
+
+/// The workspace that the current folder belongs to.
+fn workspace_root() -> Result<PathBuf, DevError> {
+    let metadata = MetadataCommand::new().no_deps().exec()?;
+    Ok(metadata.workspace_root.into_std_path_buf())
+}

@@ -1,0 +1,150 @@
+//! `cargo dev ci`: the steps, in the order of their cost, each with its time.
+
+use crate::cargo;
+use crate::error::DevError;
+use crate::tally::Tally;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+/// One check that is a cargo command.
+struct Step {
+    name: &'static str,
+    args: &'static [&'static str],
+    /// Environment for this step alone.
+    env: Option<(&'static str, &'static str)>,
+}
+
+/// After the house rules, which run in this process. Clippy and the docs share one check of the
+/// dependencies; the tests and the doctests share one build of them.
+const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        args: &["fmt", "--all", "--check"],
+        env: None,
+    },
+    Step {
+        name: "clippy",
+        args: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        env: None,
+    },
+    Step {
+        name: "tests",
+        args: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
+        env: None,
+    },
+    Step {
+        name: "docs",
+        args: &[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+        env: Some(("RUSTDOCFLAGS", "-D warnings")),
+    },
+    Step {
+        name: "doctests",
+        args: &["test", "--workspace", "--doc", "--no-fail-fast"],
+        env: None,
+    },
+];
+
+/// Runs every step until one fails; prints the tests' count as the last line either way.
+pub(crate) fn run(root: &Path) -> Result<(), DevError> {
+    let mut tally = Tally::default();
+    let outcome = run_steps(root, &mut tally);
+    if outcome.is_err() && tally.failed_count == 0 {
+        tally.failed_count = 1;
+    }
+    if let Err(error) = &outcome {
+        println!("\nFAILED: {error}");
+    }
+    println!("{tally}");
+    outcome
+}
+
+fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {
+    timed("tidy", || tidy(root))?;
+    for step in STEPS {
+        timed(step.name, || run_step(root, step, tally))?;
+    }
+    Ok(())
+}
+
+/// Prints what the house rules find.
+pub(crate) fn tidy(root: &Path) -> Result<(), DevError> {
+    let findings = clearway_tidy::check(root)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(DevError::Findings {
+            count: findings.len(),
+        })
+    }
+}
+
+fn timed(name: &str, step: impl FnOnce() -> Result<(), DevError>) -> Result<(), DevError> {
+    println!("==> {name}");
+    let started = Instant::now();
+    let outcome = step();
+    let word = if outcome.is_ok() { "ok" } else { "failed" };
+    println!(
+        "==> {name} {word} in {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
+    outcome
+}
+
+/// Runs one cargo command, passing its output on and counting the tests in it.
+fn run_step(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), DevError> {
+    let shown = format!("cargo {}", step.args.join(" "));
+    let mut command = cargo::command(root, step.args);
+    if let Some((name, value)) = step.env {
+        command.env(name, value);
+    }
+    let mut child =
+        command
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|source| DevError::NotStarted {
+                command: shown.clone(),
+                source,
+            })?;
+    let output = child
+        .stdout
+        .take()
+        .expect("the child was started with a pipe");
+    let lost = |source| DevError::OutputLost {
+        command: shown.clone(),
+        source,
+    };
+    let mut screen = std::io::stdout().lock();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.map_err(lost)?;
+        let line = String::from_utf8_lossy(&line);
+        tally.on_line(&line);
+        writeln!(screen, "{line}").map_err(lost)?;
+    }
+    drop(screen);
+    let status = child.wait().map_err(lost)?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(DevError::StepFailed {
+            step: step.name,
+            command: shown,
+        })
+    }
+}

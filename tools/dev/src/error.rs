@@ -1,0 +1,48 @@
+//! Why a check could not run or did not pass.
+
+use std::path::PathBuf;
+
+/// Why a `cargo dev` command ends with a failure.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DevError {
+    #[error("cannot read the workspace: {0}; run this inside a checkout of Clearway")]
+    Metadata(#[from] cargo_metadata::Error),
+    #[error("{0}")]
+    Tidy(#[from] clearway_tidy::TidyError),
+    #[error("{count} findings; each line above says what to do")]
+    Findings { count: usize },
+    #[error("cannot start `{command}`: {source}; is it installed and on the PATH?")]
+    NotStarted {
+        command: String,
+        source: std::io::Error,
+    },
+    #[error("cannot read the output of `{command}`: {source}")]
+    OutputLost {
+        command: String,
+        source: std::io::Error,
+    },
+    #[error("step {step} failed; run `{command}` to see it alone")]
+    StepFailed { step: &'static str, command: String },
+    #[error("cannot read or write {path}: {source}")]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path}:{line_number}: {fault}; mend the row, results are never typed by hand")]
+    Row {
+        path: PathBuf,
+        line_number: usize,
+        fault: String,
+    },
+    #[error("PERF.md is not what benches/results gives; run `cargo dev perf` and commit it")]
+    PerfStale,
+    #[error("no fuzz target named {name}; there are: {known}")]
+    FuzzTargetUnknown { name: String, known: String },
+    #[error(
+        "cargo-fuzz on nightly is missing; run `rustup toolchain install nightly` and \
+             `cargo install cargo-fuzz`"
+    )]
+    FuzzMissing,
+    #[error("the fuzz target {name} found a fault; its input lies in tests/fuzz/artifacts/{name}")]
+    FuzzFinding { name: String },
+}
