@@ -1,0 +1,202 @@
+//! A bounded queue between two stages, named by its two ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{
+    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded,
+};
+
+use crate::counter::Counter;
+
+/// Figures of one link.
+#[derive(Debug)]
+pub struct LinkStats {
+    /// The two ends, as in `verify_order`.
+    pub name: &'static str,
+    /// Messages that fit.
+    pub capacity: usize,
+    /// Messages sent so far.
+    pub sent: Counter,
+    /// Time that senders waited for room, nanoseconds.
+    pub full_ns: Counter,
+}
+
+/// The end of a link that puts messages in.
+#[derive(Debug)]
+pub struct LinkSender<T> {
+    channel: Sender<T>,
+    stats: Arc<LinkStats>,
+}
+
+/// The end of a link that takes messages out.
+#[derive(Debug)]
+pub struct LinkReceiver<T> {
+    channel: Receiver<T>,
+    stats: Arc<LinkStats>,
+}
+
+/// Makes a link that holds up to `capacity` messages.
+#[must_use]
+pub fn link<T>(name: &'static str, capacity: usize) -> (LinkSender<T>, LinkReceiver<T>) {
+    assert!(capacity > 0, "link {name} must hold a message");
+    let (sender, receiver) = bounded(capacity);
+    let stats = Arc::new(LinkStats {
+        name,
+        capacity,
+        sent: Counter::default(),
+        full_ns: Counter::default(),
+    });
+    let sender = LinkSender {
+        channel: sender,
+        stats: Arc::clone(&stats),
+    };
+    (
+        sender,
+        LinkReceiver {
+            channel: receiver,
+            stats,
+        },
+    )
+}
+
+impl<T> LinkSender<T> {
+    /// Puts a message in, waiting for room; gives it back when the other end is gone.
+    ///
+    /// # Errors
+    /// The message, when nobody will take it any more.
+    pub fn send(&self, message: T) -> Result<(), T> {
+        let message = match self.channel.try_send(message) {
+            Ok(()) => {
+                self.stats.sent.add(1);
+                return Ok(());
+            }
+            Err(TrySendError::Disconnected(message)) => return Err(message),
+            Err(TrySendError::Full(message)) => message,
+        };
+        let since = Instant::now();
+        let sent = self
+            .channel
+            .send(message)
+            .map_err(|error| error.into_inner());
+        self.stats.full_ns.add_ns(since.elapsed());
+        if sent.is_ok() {
+            self.stats.sent.add(1);
+        }
+        sent
+    }
+
+    /// Puts a message in if there is room within `patience`.
+    ///
+    /// # Errors
+    /// The message, when there is no room or nobody will take it any more.
+    pub fn send_timeout(&self, message: T, patience: Duration) -> Result<(), SendTimeoutError<T>> {
+        self.channel.send_timeout(message, patience)?;
+        self.stats.sent.add(1);
+        Ok(())
+    }
+
+    /// Puts a message in if there is room now.
+    ///
+    /// # Errors
+    /// The message, when there is no room or nobody will take it any more.
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        self.channel.try_send(message)?;
+        self.stats.sent.add(1);
+        Ok(())
+    }
+
+    /// Messages waiting.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// The link's figures.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<LinkStats> {
+        &self.stats
+    }
+}
+
+impl<T> LinkReceiver<T> {
+    /// Takes the next message; `None` when all senders are gone and the link is empty.
+    #[must_use]
+    pub fn receive(&self) -> Option<T> {
+        self.channel.recv().ok()
+    }
+
+    /// Takes the next message if one comes within `patience`.
+    ///
+    /// # Errors
+    /// Time-out, or all senders gone and the link empty.
+    pub fn receive_timeout(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
+        self.channel.recv_timeout(patience)
+    }
+
+    /// Takes the next message if one is there.
+    ///
+    /// # Errors
+    /// Empty, or all senders gone and the link empty.
+    pub fn try_receive(&self) -> Result<T, TryRecvError> {
+        self.channel.try_recv()
+    }
+
+    /// Messages waiting.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// The channel itself, for waiting on several links at once.
+    #[must_use]
+    pub fn channel(&self) -> &Receiver<T> {
+        &self.channel
+    }
+
+    /// The link's figures.
+    #[must_use]
+    pub fn stats(&self) -> &Arc<LinkStats> {
+        &self.stats
+    }
+}
+
+impl<T> Clone for LinkSender<T> {
+    fn clone(&self) -> Self {
+        Self {
+            channel: self.channel.clone(),
+            stats: Arc::clone(&self.stats),
+        }
+    }
+}
+
+impl<T> Clone for LinkReceiver<T> {
+    fn clone(&self) -> Self {
+        Self {
+            channel: self.channel.clone(),
+            stats: Arc::clone(&self.stats),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_link_keeps_its_sender_waiting_and_loses_nothing() {
+        let (sender, receiver) = link("test_test", 1);
+        let producer = std::thread::spawn(move || (0..100).try_for_each(|n| sender.send(n)));
+        let got: Vec<i32> = std::iter::from_fn(|| receiver.receive()).collect();
+        assert_eq!(got, (0..100).collect::<Vec<_>>());
+        assert_eq!(producer.join().expect("the producer ends"), Ok(()));
+        assert_eq!(receiver.stats().sent.value(), 100);
+    }
+
+    #[test]
+    fn a_message_nobody_will_take_comes_back() {
+        let (sender, receiver) = link("test_test", 1);
+        drop(receiver);
+        assert_eq!(sender.send(5), Err(5));
+    }
+}
