@@ -18,8 +18,20 @@ pub struct LinkStats {
     pub capacity: usize,
     /// Messages sent so far.
     pub sent: Counter,
+    /// Messages taken so far.
+    pub taken: Counter,
     /// Time that senders waited for room, nanoseconds.
     pub full_ns: Counter,
+}
+
+impl LinkStats {
+    /// Messages waiting.
+    #[must_use]
+    pub fn depth(&self) -> u64 {
+        // Read in this order, the difference can be too large for a moment, never negative.
+        let taken = self.taken.value();
+        self.sent.value().saturating_sub(taken)
+    }
 }
 
 /// The end of a link that puts messages in.
@@ -106,12 +118,6 @@ impl<T> LinkSender<T> {
         Ok(())
     }
 
-    /// Messages waiting.
-    #[must_use]
-    pub fn depth(&self) -> usize {
-        self.channel.len()
-    }
-
     /// The link's figures.
     #[must_use]
     pub fn stats(&self) -> &Arc<LinkStats> {
@@ -123,7 +129,7 @@ impl<T> LinkReceiver<T> {
     /// Takes the next message; `None` when all senders are gone and the link is empty.
     #[must_use]
     pub fn receive(&self) -> Option<T> {
-        self.channel.recv().ok()
+        self.channel.recv().ok().inspect(|_| self.note_taken())
     }
 
     /// Takes the next message if one comes within `patience`.
@@ -131,7 +137,9 @@ impl<T> LinkReceiver<T> {
     /// # Errors
     /// Time-out, or all senders gone and the link empty.
     pub fn receive_timeout(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
-        self.channel.recv_timeout(patience)
+        self.channel
+            .recv_timeout(patience)
+            .inspect(|_| self.note_taken())
     }
 
     /// Takes the next message if one is there.
@@ -139,7 +147,7 @@ impl<T> LinkReceiver<T> {
     /// # Errors
     /// Empty, or all senders gone and the link empty.
     pub fn try_receive(&self) -> Result<T, TryRecvError> {
-        self.channel.try_recv()
+        self.channel.try_recv().inspect(|_| self.note_taken())
     }
 
     /// Messages waiting.
@@ -148,7 +156,13 @@ impl<T> LinkReceiver<T> {
         self.channel.len()
     }
 
-    /// The channel itself, for waiting on several links at once.
+    /// Counts a message that was taken through [`LinkReceiver::channel`].
+    pub fn note_taken(&self) {
+        self.stats.taken.add(1);
+    }
+
+    /// The channel itself, for waiting on several links at once; whoever takes a message from it
+    /// calls [`LinkReceiver::note_taken`].
     #[must_use]
     pub fn channel(&self) -> &Receiver<T> {
         &self.channel
@@ -190,7 +204,11 @@ mod tests {
         let got: Vec<i32> = std::iter::from_fn(|| receiver.receive()).collect();
         assert_eq!(got, (0..100).collect::<Vec<_>>());
         assert_eq!(producer.join().expect("the producer ends"), Ok(()));
-        assert_eq!(receiver.stats().sent.value(), 100);
+        let stats = receiver.stats();
+        assert_eq!(
+            (stats.sent.value(), stats.taken.value(), stats.depth()),
+            (100, 100, 0)
+        );
     }
 
     #[test]
