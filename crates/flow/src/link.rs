@@ -57,6 +57,7 @@ pub fn link<T>(name: &'static str, capacity: usize) -> (LinkSender<T>, LinkRecei
         name,
         capacity,
         sent: Counter::default(),
+        taken: Counter::default(),
         full_ns: Counter::default(),
     });
     let sender = LinkSender {
