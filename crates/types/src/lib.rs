@@ -38,6 +38,7 @@ pub mod domain;
 pub mod drop_reason;
 pub mod envelope;
 pub mod flags;
+pub mod fuzz;
 pub mod genesis;
 pub mod hex;
 pub mod kind;

@@ -1,0 +1,270 @@
+//! The fuzz targets' bodies for this crate's decoders, and seeded mutants to run them without one.
+//!
+//! A body takes any bytes. It panics when a decoder does, or when a decoder accepts bytes that are
+//! not the one spelling of what it read.
+
+use bytes::Bytes;
+
+use crate::batch::Batch;
+use crate::block::FinalRecord;
+use crate::certificate::Certificate;
+use crate::codec::Reader;
+use crate::envelope::{ENVELOPE_BYTES, envelopes};
+use crate::hex;
+use crate::manifest::Manifest;
+use crate::transfer::Transfer;
+
+/// Envelopes in place: every header check and every view of a body.
+pub fn fuzz_envelope(data: &[u8]) {
+    let whole_bytes = data.len() / ENVELOPE_BYTES * ENVELOPE_BYTES;
+    for envelope in envelopes(&data[..whole_bytes]) {
+        let verdict = envelope.body.check_header();
+        assert_eq!(
+            verdict,
+            envelope.body.check_header(),
+            "the same bytes, the same verdict"
+        );
+        let transfer = Transfer::of(&envelope.body);
+        assert!(
+            *transfer.as_body() == envelope.body,
+            "a view changes no byte"
+        );
+        if let Ok(kind) = verdict {
+            assert_eq!(kind as u8, envelope.body.kind, "the kind is the byte");
+            assert!(envelope.body.flags().key_slot() < 4, "two bits of key slot");
+        }
+        let text = hex::encode(&envelope.signature);
+        assert_eq!(
+            hex::decode_array(&text),
+            Some(envelope.signature),
+            "hex is lossless"
+        );
+    }
+}
+
+/// The stored parts of a block: batch, manifest, certificate, final record.
+pub fn fuzz_block(data: &[u8]) {
+    if let Ok(manifest) = Manifest::decode(data) {
+        assert_eq!(manifest.encode(), data, "one spelling of a manifest");
+    }
+    if let Ok(record) = FinalRecord::decode(data) {
+        assert_eq!(record.encode(), data, "one spelling of a final record");
+    }
+    if let Ok((header, slab)) = Batch::decode_parts(&Bytes::copy_from_slice(data)) {
+        assert_eq!(
+            [&header.to_bytes()[..], &slab].concat(),
+            data,
+            "one spelling of a batch"
+        );
+        assert_eq!(
+            envelopes(&slab).len(),
+            header.count as usize,
+            "as many as announced"
+        );
+    }
+    let mut reader = Reader::new(data);
+    if let Ok(certificate) = Certificate::decode(&mut reader) {
+        let mut bytes = Vec::new();
+        certificate.encode(&mut bytes);
+        assert!(data.starts_with(&bytes), "one spelling of a certificate");
+        let signers = certificate.signer_indexes();
+        assert!(
+            signers.count() <= usize::from(certificate.validator_count),
+            "signers are members"
+        );
+    }
+}
+
+/// `count` mutants of `sample`, always the same ones for the same seed.
+///
+/// Each has a few of the faults that find decoder bugs: flipped bits, edge values in 1, 2, 4 and 8
+/// bytes, cuts, tails, and runs that stand in the wrong place.
+pub fn mutants(seed: u64, sample: &[u8], count: usize) -> impl Iterator<Item = Vec<u8>> {
+    let mut random = Random(seed | 1);
+    (0..count).map(move |_| {
+        let mut bytes = sample.to_vec();
+        for _ in 0..=random.below(4) {
+            mutate(&mut bytes, &mut random);
+        }
+        bytes
+    })
+}
+
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    const EDGES: [u64; 8] = [0, 1, 0x7f, 0x80, 0xff, 0x7fff_ffff, 0xffff_ffff, u64::MAX];
+    let at = random.below(bytes.len());
+    match random.below(6) {
+        0 | 1 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+        2 if !bytes.is_empty() => {
+            let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
+            let width = (1 << random.below(4)).min(bytes.len() - at);
+            bytes[at..at + width].copy_from_slice(&edge[..width]);
+        }
+        3 => bytes.truncate(at),
+        4 => {
+            let tail = (0..random.below(40))
+                .map(|_| random.byte())
+                .collect::<Vec<_>>();
+            bytes.extend(tail);
+        }
+        _ => {
+            let run = bytes[at..]
+                .iter()
+                .copied()
+                .take(random.below(64))
+                .collect::<Vec<_>>();
+            let to = random.below(bytes.len() + 1);
+            bytes.splice(to..to, run);
+        }
+    }
+}
+
+/// Xorshift (Marsaglia 2003, triple 13, 7, 17): plain, portable, the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[3]
+    }
+
+    /// A number below `bound`; 0 when the bound is 0.
+    fn below(&mut self, bound: usize) -> usize {
+        let word = usize::try_from(self.next() >> 33).expect("31 bits fit");
+        word.checked_rem(bound).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::BatchHeader;
+    use crate::code::{Outcome, ResultCode};
+    use crate::manifest::BatchRef;
+    use crate::units::{Digest, Height, TimeMs, ValidatorIndex};
+    use zerocopy::IntoBytes;
+
+    const SEED: u64 = 0x5eed;
+    const MUTANT_COUNT: usize = 20_000;
+
+    /// Runs a body on a sample and on its mutants.
+    fn attack(body: fn(&[u8]), sample: &[u8]) {
+        body(sample);
+        for (index, mutant) in mutants(SEED, sample, MUTANT_COUNT).enumerate() {
+            let run = std::panic::catch_unwind(|| body(&mutant));
+            assert!(
+                run.is_ok(),
+                "seed {SEED:#x}, mutant {index}: {}",
+                hex::encode(&mutant)
+            );
+        }
+    }
+
+    fn batch() -> Vec<u8> {
+        let header = BatchHeader {
+            lane: ValidatorIndex(0),
+            count: 2,
+            index: 1,
+            previous: Digest::ZERO,
+            directory_height: Height(1),
+            time: TimeMs(1),
+            envelopes_root: Digest([3; 32]),
+        };
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.resize(bytes.len() + 2 * ENVELOPE_BYTES, 7);
+        bytes
+    }
+
+    fn certificate() -> Certificate {
+        Certificate {
+            epoch: 0,
+            view: 2,
+            parent_view: 1,
+            payload: Digest([7; 32]),
+            validator_count: 10,
+            signers: vec![0xff, 1],
+            signature: [9; 48],
+        }
+    }
+
+    fn manifest() -> Vec<u8> {
+        let batch = BatchRef {
+            lane: ValidatorIndex(0),
+            count: 2,
+            index: 1,
+            digest: Digest([4; 32]),
+        };
+        let manifest = Manifest {
+            epoch: 0,
+            height: Height(1),
+            parent: Digest([1; 32]),
+            time: TimeMs(1),
+            leader: ValidatorIndex(0),
+            state_height: Height(0),
+            exec_head: Digest([2; 32]),
+            batches: vec![batch; 3],
+        };
+        manifest.encode()
+    }
+
+    fn final_record() -> Vec<u8> {
+        let record = FinalRecord {
+            height: Height(1),
+            manifest: Digest([1; 32]),
+            receipts_root: Digest([2; 32]),
+            state_root: Some(Digest([3; 32])),
+            exec_head: Digest([4; 32]),
+            certificate: Some(certificate()),
+            expired: Vec::new(),
+            duplicates: Vec::new(),
+            results: vec![Outcome::new(ResultCode::Settled); 3],
+        };
+        record.encode()
+    }
+
+    #[test]
+    fn envelope_views_hold_on_mutants() {
+        let mut envelope = crate::envelope::Envelope {
+            body: zerocopy::FromZeros::new_zeroed(),
+            signature: [5; 64],
+        };
+        envelope.body.kind = crate::kind::Kind::Transfer as u8;
+        envelope.body.version = crate::envelope::VERSION;
+        attack(fuzz_envelope, envelope.as_bytes());
+    }
+
+    #[test]
+    fn block_decoders_accept_one_spelling_only_on_mutants() {
+        let mut certificate_bytes = Vec::new();
+        certificate().encode(&mut certificate_bytes);
+        for sample in [
+            batch(),
+            manifest(),
+            final_record(),
+            certificate_bytes,
+            Vec::new(),
+        ] {
+            attack(fuzz_block, &sample);
+        }
+    }
+
+    #[test]
+    fn mutants_are_the_same_for_a_seed_and_differ_from_the_sample() {
+        let sample = manifest();
+        let first: Vec<Vec<u8>> = mutants(SEED, &sample, 200).collect();
+        assert_eq!(first, mutants(SEED, &sample, 200).collect::<Vec<_>>());
+        let same_count = first.iter().filter(|mutant| **mutant == sample).count();
+        assert!(
+            same_count < 20,
+            "{same_count} of 200 mutants change nothing"
+        );
+        assert!(first.iter().any(|mutant| mutant.len() < sample.len()));
+        assert!(first.iter().any(|mutant| mutant.len() > sample.len()));
+    }
+}
