@@ -30,8 +30,9 @@ const HOW_TO_RECORD: &str = "\
 A result is a line of `benches/results/<machine>/<day>-<commit>.jsonl`:
 
 ```json
-{\"suite\": \"pipeline\", \"name\": \"...\", \"value\": 1.0, \"unit\": \"...\", \"conditions\": {\"nodes\": 1},
- \"command\": \"...\", \"commit\": \"...\", \"date\": \"2026-01-31\", \"machine\": \"<machine>\"}
+{\"suite\": \"pipeline\", \"name\": \"...\", \"value\": 1.0, \"unit\": \"...\",
+ \"conditions\": {\"nodes\": 1}, \"command\": \"...\", \"commit\": \"...\", \"date\": \"2026-01-31\",
+ \"machine\": \"<machine>\"}
 ```
 
 (on one line). The machine's folder holds `machine.md`, its hardware in words.
