@@ -1,0 +1,255 @@
+//! What can go wrong in the store: each error says what, where, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::words::{SegmentNumber, Sequence};
+
+/// Everything the store answers instead of a result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A system call failed. On the writing side the writer is poisoned from here on.
+    #[error("{operation} failed on {}: {source}; check the disk and its file system, then restart",
+        path.display())]
+    Io {
+        /// The call that failed, such as `fdatasync`.
+        operation: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// An earlier write or sync failed; nothing is accepted on this handle any more.
+    #[error("the store stopped when {operation} failed on {} ({reason:?}, os error {os_code:?}); \
+        nothing after that was stored: check the disk, then restart", path.display())]
+    Poisoned {
+        /// The call that failed first.
+        operation: &'static str,
+        /// The file or directory it failed on.
+        path: PathBuf,
+        /// The kind of that failure.
+        reason: io::ErrorKind,
+        /// The system's error number, where it gave one.
+        os_code: Option<i32>,
+    },
+
+    /// The next segment cannot be reserved. The log itself is whole; reads go on, and the same
+    /// call succeeds once there is space.
+    #[error("no space for the next segment in {} ({bytes_needed} bytes needed); free space, \
+        then append again: nothing was lost", dir.display())]
+    DiskFull {
+        /// The data directory.
+        dir: PathBuf,
+        /// Bytes that the next segment takes.
+        bytes_needed: u64,
+    },
+
+    /// Stored bytes are not what was written. No file was changed.
+    #[error("segment {segment} is damaged at byte {offset} of {}: {damage}; the files were left \
+        as they are: keep a copy and repair this segment from a peer or a backup", path.display())]
+    Corrupt {
+        /// The damaged segment; zero for a file that is none.
+        segment: SegmentNumber,
+        /// Byte offset in the file.
+        offset: u64,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong there.
+        damage: Damage,
+    },
+
+    /// A segment that must exist is not in the directory.
+    #[error("segment {segment} is missing from {}; put it back from a peer or a backup, and do \
+        not start without it", dir.display())]
+    MissingSegment {
+        /// The missing segment.
+        segment: SegmentNumber,
+        /// The data directory.
+        dir: PathBuf,
+    },
+
+    /// Neither watermark slot can be read though the directory is in use.
+    #[error("{}: neither durable watermark can be read, so committed and torn records cannot be \
+        told apart; restore this file from a backup, or the directory from a peer", path.display())]
+    WatermarkLost {
+        /// The watermark file.
+        path: PathBuf,
+    },
+
+    /// The identity file is damaged, or is missing beside segments.
+    #[error("{}: the identity of this data directory cannot be read; restore the file from a \
+        backup, or point the node at the right directory", path.display())]
+    IdentityLost {
+        /// The identity file.
+        path: PathBuf,
+    },
+
+    /// The directory belongs to another network.
+    #[error("{} belongs to genesis {found}, this node was started for {expected}; point it at its \
+        own data directory or its own genesis file", path.display())]
+    ForeignGenesis {
+        /// The file that says so.
+        path: PathBuf,
+        /// Genesis hash found on disk.
+        found: Hex,
+        /// Genesis hash asked for.
+        expected: Hex,
+    },
+
+    /// The directory was written by a newer version.
+    #[error("{} has format version {found}, this program reads up to {supported}; run the newer \
+        version, nothing was changed", path.display())]
+    NewerFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// Version found on disk.
+        found: u32,
+        /// Newest version that this program reads.
+        supported: u32,
+    },
+
+    /// Another process holds the data directory.
+    #[error("{} is held by another process; stop that one first, or give this one a directory of \
+        its own", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+
+    /// A read-only open of a directory that holds no store.
+    #[error("{} holds no store; check the path", dir.display())]
+    NoStore {
+        /// The directory.
+        dir: PathBuf,
+    },
+
+    /// A record that fits no segment.
+    #[error(
+        "a record of {payload_bytes} payload bytes exceeds the limit of {payload_bytes_max}; \
+        split it, or use larger segments"
+    )]
+    RecordOversize {
+        /// Bytes asked for.
+        payload_bytes: u64,
+        /// Most bytes this store takes.
+        payload_bytes_max: u64,
+    },
+
+    /// An option outside its limits.
+    #[error("option segment_bytes is {segment_bytes}; use a multiple of 4096 from {min} to {max}")]
+    BadSegmentBytes {
+        /// The value given.
+        segment_bytes: u64,
+        /// Least value.
+        min: u64,
+        /// Largest value.
+        max: u64,
+    },
+}
+
+/// What is wrong with stored bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// A record header's checksum, magic or reserved bytes are wrong.
+    #[error("the record header fails its checksum")]
+    RecordHeader,
+    /// A whole record header of an unknown version.
+    #[error("the record header has the unknown version {found}")]
+    RecordVersion {
+        /// Version found.
+        found: u16,
+    },
+    /// A whole record header of an unknown kind.
+    #[error("the record is of the unknown kind {found}")]
+    RecordKind {
+        /// Kind found.
+        found: u16,
+    },
+    /// A record that would reach past the end of its segment.
+    #[error("the record claims {payload_bytes} payload bytes, more than the segment has left")]
+    RecordExtent {
+        /// Bytes claimed.
+        payload_bytes: u32,
+    },
+    /// A record of another place in the log.
+    #[error("the record is number {found} where {expected} belongs")]
+    RecordSequence {
+        /// Sequence found.
+        found: Sequence,
+        /// Sequence expected.
+        expected: Sequence,
+    },
+    /// A record that does not follow the one before it.
+    #[error("the record does not name the hash of the record before it")]
+    RecordChain,
+    /// A payload that differs from what was written.
+    #[error("the payload fails its checksum")]
+    Payload,
+    /// Padding that is not zero.
+    #[error("the padding after the payload is not zero")]
+    Padding,
+    /// Unused bytes of a segment that are not zero.
+    #[error("the unused end of the segment is not zero")]
+    Slack,
+    /// The log ends before a record that was stored.
+    #[error("the log ends before record {expected}, which was durable")]
+    EndsEarly {
+        /// First sequence that is not there.
+        expected: Sequence,
+    },
+    /// A segment's head page is wrong.
+    #[error("the head page fails its checksum")]
+    SegmentHead,
+    /// A whole head page that belongs to another file.
+    #[error("the head page belongs to another segment")]
+    SegmentPlace,
+    /// The file is shorter or longer than it was created.
+    #[error("the file has {found} bytes instead of {expected}")]
+    Length {
+        /// Length found.
+        found: u64,
+        /// Length at creation.
+        expected: u64,
+    },
+    /// The record at the watermark is not the one that the watermark names.
+    #[error("the record here is not the one that the durable watermark names")]
+    Watermark,
+    /// A checkpoint or index file fails its checksum.
+    #[error("the file fails its checksum")]
+    File,
+}
+
+/// Thirty-two bytes shown as hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Hex(pub [u8; 32]);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Puts a name and a place to a failed system call.
+pub(crate) trait At<T> {
+    fn at(self, operation: &'static str, path: &Path) -> Result<T, StoreError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, operation: &'static str, path: &Path) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Io {
+            operation,
+            path: path.to_owned(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Whose directory this is: the lock that keeps a second process out and the identity file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{At, Hex, StoreError};
+use crate::format::{HEAD_BYTES, Head, HeadFault, IdentityHead};
+use crate::io::{Access, BlockIo, LockGuard, read_exact_at, write_all_at};
+use crate::limits::FORMAT_VERSION;
+
+pub(crate) const LOCK_NAME: &str = "LOCK";
+pub(crate) const IDENTITY_NAME: &str = "identity";
+
+/// Takes the directory for this process.
+pub(crate) fn lock(io: &Arc<dyn BlockIo>, dir: &Path) -> Result<Box<dyn LockGuard>, StoreError> {
+    let path = dir.join(LOCK_NAME);
+    io.lock(&path)
+        .at("flock", &path)?
+        .ok_or(StoreError::Locked { path })
+}
+
+/// Writes the identity of a new directory.
+pub(crate) fn create(
+    io: &Arc<dyn BlockIo>,
+    dir: &Path,
+    genesis: [u8; 32],
+) -> Result<(), StoreError> {
+    create_file(
+        io,
+        dir,
+        IDENTITY_NAME,
+        &[&IdentityHead::new(genesis).seal()],
+    )
+}
+
+/// Checks the identity of a directory that has one.
+pub(crate) fn check(
+    io: &Arc<dyn BlockIo>,
+    dir: &Path,
+    genesis: &[u8; 32],
+) -> Result<(), StoreError> {
+    let path = dir.join(IDENTITY_NAME);
+    if io.len_bytes(&path).at("stat", &path)? != HEAD_BYTES as u64 {
+        return Err(StoreError::IdentityLost { path });
+    }
+    let mut image = [0; HEAD_BYTES];
+    let file = io.open(&path, Access::Read).at("open", &path)?;
+    read_exact_at(file.as_ref(), 0, &mut image).at("pread", &path)?;
+    match IdentityHead::parse(&image) {
+        Ok(head) if head.genesis == *genesis => Ok(()),
+        Ok(head) => Err(StoreError::ForeignGenesis {
+            path,
+            found: Hex(head.genesis),
+            expected: Hex(*genesis),
+        }),
+        Err(HeadFault::Newer(found)) => Err(StoreError::NewerFormat {
+            path,
+            found,
+            supported: FORMAT_VERSION,
+        }),
+        Err(HeadFault::Blank | HeadFault::Damaged) => Err(StoreError::IdentityLost { path }),
+    }
+}
+
+/// Makes a small file appear whole or not at all: temporary name, sync, rename, directory sync.
+pub(crate) fn create_file(
+    io: &Arc<dyn BlockIo>,
+    dir: &Path,
+    name: &str,
+    parts: &[&[u8]],
+) -> Result<(), StoreError> {
+    let temporary = dir.join(format!("{name}.tmp"));
+    let path = dir.join(name);
+    let file = io
+        .open(&temporary, Access::Create)
+        .at("create", &temporary)?;
+    write_all_at(file.as_ref(), 0, parts).at("pwrite", &temporary)?;
+    file.sync_data().at("fdatasync", &temporary)?;
+    io.rename(&temporary, &path).at("rename", &path)?;
+    io.sync_dir(dir).at("fsync of the directory", dir)
+}

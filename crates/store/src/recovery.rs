@@ -1,0 +1,335 @@
+//! Opening a directory: who may, what is there, what is whole, and what is cut.
+//!
+//! Everything is read and judged before the first byte is changed, so a damaged store is left as
+//! it was found.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{StoreOptions, VerifyFrom};
+use crate::error::{At, Damage, StoreError};
+use crate::format::{Mark, genesis_link};
+use crate::identity::{self, IDENTITY_NAME};
+use crate::io::{BlockFile, BlockIo, write_all_at, write_zeros_at};
+use crate::limits::PAGE_BYTES;
+use crate::segment::{self, Cursor, Segment, Step, first_nonzero};
+use crate::watermark::{self, Found, WATERMARK_NAME};
+use crate::words::{SegmentNumber, Sequence};
+
+/// Name under which the next segment is filled with zeros.
+pub(crate) const PREPARED_NAME: &str = "next.prepared";
+const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// What was found when the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// The directory was empty and is now a new store.
+    pub fresh: bool,
+    /// The newest record; everything up to it is durable.
+    pub durable: Sequence,
+    /// What the durable watermark said before anything was changed.
+    pub watermark: Sequence,
+    /// A watermark slot was torn or damaged, and the other one served.
+    pub watermark_slot_damaged: bool,
+    /// Whole records above the watermark: written, never acknowledged, kept.
+    pub record_count_kept: u64,
+    /// Bytes of a torn tail that were not zero and are now.
+    pub bytes_cut: u64,
+    /// Segments in the directory.
+    pub segment_count: u64,
+    /// Records whose payload was checked; headers were checked for all.
+    pub record_count_verified: u64,
+}
+
+/// A directory as it is, judged.
+pub(crate) struct Survey {
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) found: Found,
+    /// Where the next record goes, in the last segment.
+    pub(crate) end: Cursor,
+    /// The newest record, which may lie in the segment before the last one.
+    pub(crate) last: Mark,
+    pub(crate) report: Recovery,
+    names: Vec<String>,
+}
+
+/// Makes identity and watermark of a new directory; of one that has segments, demands them.
+pub(crate) fn ensure_identity(
+    io: &Arc<dyn BlockIo>,
+    options: &StoreOptions,
+) -> Result<bool, StoreError> {
+    let dir = &options.dir;
+    let names = io.list(dir).at("list", dir)?;
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    let has_segments = names.iter().any(|name| segment::parse_name(name).is_some());
+    let fresh = !has(IDENTITY_NAME);
+    if fresh && (has_segments || has(WATERMARK_NAME)) {
+        return Err(StoreError::IdentityLost {
+            path: dir.join(IDENTITY_NAME),
+        });
+    }
+    if fresh {
+        identity::create(io, dir, options.genesis)?;
+    } else {
+        identity::check(io, dir, &options.genesis)?;
+    }
+    if has(WATERMARK_NAME) {
+        return Ok(fresh);
+    }
+    if has_segments {
+        return Err(StoreError::WatermarkLost {
+            path: dir.join(WATERMARK_NAME),
+        });
+    }
+    watermark::create(io, dir, options.genesis, &start_mark(options))?;
+    Ok(fresh)
+}
+
+/// Reads and judges the whole directory without changing it. With `stop_at_watermark` nothing
+/// above the watermark is looked at.
+pub(crate) fn survey(
+    io: &Arc<dyn BlockIo>,
+    options: &StoreOptions,
+    stop_at_watermark: bool,
+) -> Result<Survey, StoreError> {
+    let dir = &options.dir;
+    identity::check(io, dir, &options.genesis)?;
+    let names = io.list(dir).at("list", dir)?;
+    let found = watermark::read(io, dir, &options.genesis)?;
+    let mut segments = Vec::new();
+    for (index, first_sequence) in (1..).zip(names.iter().filter_map(|n| segment::parse_name(n))) {
+        let number = SegmentNumber(index);
+        segments.push(Segment::open(
+            io,
+            dir,
+            first_sequence,
+            &options.genesis,
+            number,
+        )?);
+    }
+    check_presence(dir, options, &segments, &found.mark)?;
+    let mut walk = Walk {
+        mark: found.mark,
+        verify_from: first_to_verify(options.verify_from, &segments),
+        stop_at_watermark,
+        cursor: start_cursor(options),
+        last: start_mark(options),
+        report: Recovery {
+            watermark: found.mark.sequence,
+            watermark_slot_damaged: found.slot_damaged,
+            segment_count: segments.len() as u64,
+            ..Recovery::default()
+        },
+    };
+    walk.all(&segments)?;
+    let Walk {
+        cursor: end,
+        last,
+        mut report,
+        ..
+    } = walk;
+    report.durable = last.sequence;
+    Ok(Survey {
+        segments,
+        found,
+        end,
+        last,
+        report,
+        names,
+    })
+}
+
+impl Survey {
+    /// Cuts the torn tail of the last segment and makes what was kept durable. `file` is that
+    /// segment, open for writing.
+    pub(crate) fn repair_tail(
+        &mut self,
+        io: &Arc<dyn BlockIo>,
+        dir: &Path,
+        file: &dyn BlockFile,
+    ) -> Result<(), StoreError> {
+        let last = self
+            .segments
+            .last()
+            .expect("a survey is repaired once it has a segment");
+        self.report.bytes_cut = zero_tail(last, file, self.end.offset)?;
+        let mark = &self.found.mark;
+        let kept_from = if mark.segment == last.number {
+            mark.end_offset
+        } else {
+            PAGE_BYTES
+        };
+        rewrite(last, file, kept_from, self.end.offset)?;
+        file.sync_data().at("fdatasync", last.view.path())?;
+        io.sync_dir(dir).at("fsync of the directory", dir)
+    }
+
+    /// Removes what a crash left half made.
+    pub(crate) fn remove_leftovers(
+        &self,
+        io: &Arc<dyn BlockIo>,
+        dir: &Path,
+    ) -> Result<(), StoreError> {
+        let left = |name: &&String| *name == PREPARED_NAME || name.ends_with(TEMPORARY_SUFFIX);
+        for name in self.names.iter().filter(left) {
+            let path = dir.join(name);
+            io.remove(&path).at("remove", &path)?;
+        }
+        Ok(())
+    }
+}
+
+/// The place before the first record of a store.
+pub(crate) fn start_cursor(options: &StoreOptions) -> Cursor {
+    Cursor {
+        offset: PAGE_BYTES,
+        next: Sequence::FIRST,
+        hash: genesis_link(&options.genesis),
+    }
+}
+
+fn start_mark(options: &StoreOptions) -> Mark {
+    Mark {
+        sequence: Sequence::NONE,
+        segment: SegmentNumber(1),
+        end_offset: PAGE_BYTES,
+        hash: genesis_link(&options.genesis),
+    }
+}
+
+/// Whether the segment that the watermark names is there at all.
+fn check_presence(
+    dir: &Path,
+    options: &StoreOptions,
+    segments: &[Segment],
+    mark: &Mark,
+) -> Result<(), StoreError> {
+    let missing = |number| StoreError::MissingSegment {
+        segment: SegmentNumber(number),
+        dir: dir.to_owned(),
+    };
+    let segment_count = segments.len() as u64;
+    if mark.sequence > Sequence::NONE && mark.segment.0 > segment_count {
+        return Err(missing(segment_count + 1));
+    }
+    match segments.first() {
+        Some(first) if mark.sequence == Sequence::NONE && *mark != start_mark(options) => {
+            Err(first.view.corrupt(PAGE_BYTES, Damage::Watermark))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn first_to_verify(verify_from: VerifyFrom, segments: &[Segment]) -> Sequence {
+    match verify_from {
+        VerifyFrom::Everything => Sequence::FIRST,
+        VerifyFrom::Sequence(sequence) => sequence,
+        VerifyFrom::LastSegments(count) => {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            let first = segments.len().saturating_sub(count);
+            segments
+                .get(first)
+                .map_or(Sequence(u64::MAX), |segment| segment.first_sequence)
+        }
+    }
+}
+
+struct Walk {
+    mark: Mark,
+    verify_from: Sequence,
+    stop_at_watermark: bool,
+    cursor: Cursor,
+    last: Mark,
+    report: Recovery,
+}
+
+impl Walk {
+    fn all(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
+        for (index, segment) in segments.iter().enumerate() {
+            if self.above_stop() {
+                return Ok(());
+            }
+            if segment.first_sequence != self.cursor.next || segment.previous != self.cursor.hash {
+                return Err(segment.view.corrupt(0, Damage::SegmentPlace));
+            }
+            self.cursor = segment.start();
+            let following = segments.get(index + 1).map(|next| next.first_sequence);
+            self.one(segment, following)?;
+        }
+        Ok(())
+    }
+
+    fn above_stop(&self) -> bool {
+        self.stop_at_watermark && self.cursor.next > self.mark.sequence
+    }
+
+    /// Walks one segment to its end, to a tail that may be cut, or to damage. A segment that has
+    /// one after it was synced before that one was made: it holds no tail.
+    fn one(&mut self, segment: &Segment, following: Option<Sequence>) -> Result<(), StoreError> {
+        while Some(self.cursor.next) != following && !self.above_stop() {
+            let above_mark = self.cursor.next > self.mark.sequence;
+            let payload = above_mark || self.cursor.next >= self.verify_from;
+            let start = self.cursor.offset;
+            let (offset, damage) = match segment.step(&mut self.cursor, payload)? {
+                Step::Record(header) => {
+                    segment.push_offset(start);
+                    self.report.record_count_verified += u64::from(payload);
+                    self.report.record_count_kept += u64::from(above_mark);
+                    self.last = Mark {
+                        sequence: header.sequence(),
+                        segment: segment.number,
+                        end_offset: self.cursor.offset,
+                        hash: self.cursor.hash,
+                    };
+                    // The record that the watermark names must be the one it was written for.
+                    if self.last.sequence == self.mark.sequence && self.last != self.mark {
+                        return Err(segment.view.corrupt(start, Damage::Watermark));
+                    }
+                    continue;
+                }
+                Step::End => (
+                    start,
+                    Damage::EndsEarly {
+                        expected: self.cursor.next,
+                    },
+                ),
+                Step::Damaged { offset, damage } => (offset, damage),
+            };
+            if above_mark && following.is_none() {
+                return Ok(());
+            }
+            return Err(segment.view.corrupt(offset, damage));
+        }
+        Ok(())
+    }
+}
+
+/// Zeroes what is not zero from `from` on: stale bytes must never be taken for records later.
+/// Answers how many bytes the tail had.
+fn zero_tail(segment: &Segment, file: &dyn BlockFile, from: u64) -> Result<u64, StoreError> {
+    let path = segment.view.path();
+    let mut tail_end = from;
+    segment
+        .view
+        .for_each_chunk(from, segment.view.len_bytes(), &mut |at, chunk| {
+            let Some(first) = first_nonzero(chunk) else {
+                return Ok(());
+            };
+            let last = chunk
+                .iter()
+                .rposition(|&byte| byte != 0)
+                .expect("there is a first one");
+            tail_end = at + last as u64 + 1;
+            let bytes = (last - first + 1) as u64;
+            write_zeros_at(file, at + first as u64, bytes).at("pwrite", path)
+        })?;
+    Ok(tail_end - from)
+}
+
+/// Writes kept bytes once more. A sync that failed in an earlier run may have left them in memory
+/// marked as written although the disk never took them; only a new write makes them dirty again.
+fn rewrite(seg: &Segment, file: &dyn BlockFile, from: u64, end: u64) -> Result<(), StoreError> {
+    seg.view.for_each_chunk(from, end, &mut |at, chunk| {
+        write_all_at(file, at, &[chunk]).at("pwrite", seg.view.path())
+    })
+}

@@ -1,0 +1,453 @@
+//! The one writer: append, commit, roll to the next segment, and stop for good at the first error.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::StoreOptions;
+use crate::error::{At, StoreError};
+use crate::format::{Mark, RecordHeader, SegmentHead, padding_bytes, record_bytes};
+use crate::io::{Access, BlockFile, BlockIo, LockGuard, write_all_at, write_zeros_at};
+use crate::limits::{PAGE_BYTES, RECORD_ALIGN_BYTES};
+use crate::metrics::{StoreMetrics, add, set};
+use crate::reader::{Reader, Shared};
+use crate::recovery::{self, PREPARED_NAME, Recovery};
+use crate::segment::{self, Segment};
+use crate::view::View;
+use crate::watermark::Watermark;
+use crate::words::{RecordHash, RecordKind, SegmentNumber, Sequence};
+use zerocopy::IntoBytes;
+
+/// The door to a data directory.
+#[derive(Debug)]
+pub struct Store;
+
+impl Store {
+    /// Opens a data directory for writing, or makes it; cuts a torn tail and leaves a damaged
+    /// store untouched.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], [`StoreError::MissingSegment`], [`StoreError::WatermarkLost`] or
+    /// [`StoreError::IdentityLost`] when something durable is not as it was written;
+    /// [`StoreError::Locked`], [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`] when
+    /// the directory is not ours to open; [`StoreError::Io`] when the system fails.
+    pub fn open(
+        io: Arc<dyn BlockIo>,
+        options: StoreOptions,
+    ) -> Result<(Writer, Reader, Recovery), StoreError> {
+        options.check()?;
+        let dir = options.dir.clone();
+        io.create_dir(&dir).at("mkdir", &dir)?;
+        let lock = crate::identity::lock(&io, &dir)?;
+        let fresh = recovery::ensure_identity(&io, &options)?;
+        let mut survey = recovery::survey(&io, &options, false)?;
+        survey.remove_leftovers(&io, &dir)?;
+        let preparer = Preparer::new(Arc::clone(&io), &options);
+        let file = match survey.segments.last() {
+            Some(last) => {
+                let path = last.view.path().to_owned();
+                io.open(&path, Access::ReadWrite).at("open", &path)?
+            }
+            None => {
+                let end = &survey.end;
+                let (file, first) = preparer.create(SegmentNumber(1), end.next, end.hash)?;
+                survey.segments.push(first);
+                file
+            }
+        };
+        survey.repair_tail(&io, &dir, file.as_ref())?;
+        let mut watermark = Watermark::open(&io, &dir, options.genesis, &survey.found)?;
+        let mark = survey.last;
+        watermark.advance(&mark)?;
+        let segment_count = survey.segments.len() as u64;
+        let report = Recovery {
+            fresh,
+            segment_count,
+            ..survey.report
+        };
+        let shared = Arc::new(Shared::new(io, &options, survey.segments, &mark));
+        let writer = Writer {
+            active: Active {
+                segment: shared.last_segment(),
+                file,
+                end: survey.end.offset,
+            },
+            last: mark,
+            durable: mark.sequence,
+            watermark,
+            preparer,
+            poison: None,
+            payload_bytes_max: options.payload_bytes_max(),
+            shared: Arc::clone(&shared),
+            _lock: lock,
+        };
+        Ok((writer, Reader::new(shared), report))
+    }
+
+    /// Opens a directory for reading alone: takes no lock, changes nothing, and sees the records
+    /// up to the watermark of this moment. Good for replay and inspection, beside a running node
+    /// or on a copy.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`StoreError::NoStore`] where there is nothing to read.
+    pub fn open_read_only(
+        io: Arc<dyn BlockIo>,
+        options: StoreOptions,
+    ) -> Result<(Reader, Recovery), StoreError> {
+        let dir = &options.dir;
+        let names = match io.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.at("list", dir)?,
+        };
+        if names.is_empty() {
+            return Err(StoreError::NoStore { dir: dir.clone() });
+        }
+        let survey = recovery::survey(&io, &options, true)?;
+        let mark = survey.found.mark;
+        let shared = Shared::new(io, &options, survey.segments, &mark);
+        Ok((Reader::new(Arc::new(shared)), survey.report))
+    }
+}
+
+/// Appends records. There is one per directory, it may move between threads, and after the first
+/// failed write or sync it answers nothing but [`StoreError::Poisoned`].
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    active: Active,
+    /// The end of what was appended.
+    last: Mark,
+    durable: Sequence,
+    watermark: Watermark,
+    preparer: Preparer,
+    poison: Option<Poison>,
+    payload_bytes_max: u64,
+    _lock: Box<dyn LockGuard>,
+}
+
+#[derive(Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    file: Arc<dyn BlockFile>,
+    /// Where the next record goes.
+    end: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Poison {
+    operation: &'static str,
+    path: PathBuf,
+    reason: io::ErrorKind,
+    os_code: Option<i32>,
+}
+
+impl Writer {
+    /// Writes one record: `parts` one after the other, under the caller's `digest` of them. It is
+    /// neither durable nor visible to readers before [`Writer::commit`].
+    ///
+    /// # Errors
+    /// [`StoreError::RecordOversize`] and [`StoreError::DiskFull`] leave the writer usable and
+    /// wrote nothing; any other error poisons it.
+    pub fn append(
+        &mut self,
+        kind: RecordKind,
+        digest: [u8; 32],
+        parts: &[&[u8]],
+    ) -> Result<Sequence, StoreError> {
+        self.check_poison()?;
+        let payload_bytes = self.check_size(parts)?;
+        let needed = record_bytes(payload_bytes.into());
+        if self.active.end + needed > self.active.segment.view.len_bytes() {
+            self.roll(needed)?;
+        }
+        let sequence = self.last.sequence.next();
+        let mut crc = crc32fast::Hasher::new();
+        parts.iter().for_each(|part| crc.update(part));
+        let crc = crc.finalize();
+        let header = RecordHeader::new(kind, sequence, self.last.hash, digest, payload_bytes, crc);
+        let padding = [0; RECORD_ALIGN_BYTES as usize];
+        let padding = &padding[..crate::format::to_usize(padding_bytes(payload_bytes.into()))];
+        let mut slices = Vec::with_capacity(parts.len() + 2);
+        slices.push(header.as_bytes());
+        slices.extend_from_slice(parts);
+        slices.push(padding);
+        let start = self.active.end;
+        let written = write_all_at(self.active.file.as_ref(), start, &slices);
+        let written = written.at("pwrite", self.active.segment.view.path());
+        self.guard(written)?;
+        self.active.segment.push_offset(start);
+        self.active.end = start + needed;
+        self.last = Mark {
+            sequence,
+            segment: self.active.segment.number,
+            end_offset: self.active.end,
+            hash: header.hash(),
+        };
+        add(&self.metrics().record_count, 1);
+        add(&self.metrics().payload_bytes, payload_bytes.into());
+        add(&self.metrics().written_bytes, needed);
+        Ok(sequence)
+    }
+
+    /// Makes everything appended so far durable and visible, and answers its last sequence. Two
+    /// syncs: the records, then the watermark that names them.
+    ///
+    /// # Errors
+    /// Any error poisons the writer: what was appended since the last commit may or may not be
+    /// there after a restart.
+    pub fn commit(&mut self) -> Result<Sequence, StoreError> {
+        self.check_poison()?;
+        if self.durable == self.last.sequence {
+            return Ok(self.durable);
+        }
+        let started = self.shared.io.monotonic_ns();
+        // An earlier segment of this group was synced when it was left, see `roll`.
+        let synced = self.active.file.sync_data();
+        let synced = synced.at("fdatasync", self.active.segment.view.path());
+        self.guard(synced)?;
+        let advanced = self.watermark.advance(&self.last);
+        self.guard(advanced)?;
+        let elapsed = self.shared.io.monotonic_ns().saturating_sub(started);
+        self.active.segment.view.set_stable(self.active.end);
+        self.durable = self.last.sequence;
+        self.shared.publish(self.durable);
+        let metrics = self.metrics();
+        add(&metrics.group_count, 1);
+        set(&metrics.sync_ns_last, elapsed);
+        add(&metrics.sync_ns_total, elapsed);
+        metrics.sync_ns_max.fetch_max(elapsed, Ordering::Relaxed);
+        Ok(self.durable)
+    }
+
+    /// The newest durable record.
+    pub fn durable(&self) -> Sequence {
+        self.durable
+    }
+
+    /// The newest appended record, durable or not.
+    pub fn appended(&self) -> Sequence {
+        self.last.sequence
+    }
+
+    /// How much of the active segment's room for records is used.
+    pub fn segment_fill_percent(&self) -> u64 {
+        let room_bytes = self.active.segment.view.len_bytes() - PAGE_BYTES;
+        (self.active.end - PAGE_BYTES) * 100 / room_bytes
+    }
+
+    /// Hash of the newest appended record; the genesis link in an empty store.
+    pub fn last_hash(&self) -> RecordHash {
+        self.last.hash
+    }
+
+    /// Counters of this store.
+    pub fn metrics(&self) -> &Arc<StoreMetrics> {
+        &self.shared.metrics
+    }
+
+    /// A handle that zero-fills the next segment ahead of need, from any thread.
+    pub fn preparer(&self) -> Preparer {
+        self.preparer.clone()
+    }
+
+    /// Zero-fills the next segment now, on this thread, unless one is ready; true if it did.
+    ///
+    /// # Errors
+    /// As [`Preparer::prepare_next`]; the writer stays usable.
+    pub fn prepare_next(&self) -> Result<bool, StoreError> {
+        self.check_poison()?;
+        let prepared = self.preparer.prepare_next();
+        if matches!(prepared, Err(StoreError::DiskFull { .. })) {
+            add(&self.metrics().disk_full_count, 1);
+        }
+        prepared
+    }
+
+    fn check_poison(&self) -> Result<(), StoreError> {
+        match &self.poison {
+            None => Ok(()),
+            Some(Poison {
+                operation,
+                path,
+                reason,
+                os_code,
+            }) => Err(StoreError::Poisoned {
+                operation,
+                path: path.clone(),
+                reason: *reason,
+                os_code: *os_code,
+            }),
+        }
+    }
+
+    /// Remembers a failed call for good: what the disk holds is not known any more.
+    fn guard<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Io {
+            operation,
+            path,
+            source,
+        }) = &result
+        {
+            add(&self.metrics().write_failed_count, 1);
+            self.poison = Some(Poison {
+                operation,
+                path: path.clone(),
+                reason: source.kind(),
+                os_code: source.raw_os_error(),
+            });
+        }
+        result
+    }
+
+    fn check_size(&self, parts: &[&[u8]]) -> Result<u32, StoreError> {
+        let payload_bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        let payload_bytes_max = self.payload_bytes_max;
+        if payload_bytes > payload_bytes_max {
+            return Err(StoreError::RecordOversize {
+                payload_bytes,
+                payload_bytes_max,
+            });
+        }
+        Ok(u32::try_from(payload_bytes).expect("the limit is far below 4 GiB"))
+    }
+
+    /// Leaves the active segment for the next one. The old one is synced before the new one gets
+    /// its name, so a segment that has a successor is known to be whole.
+    fn roll(&mut self, needed: u64) -> Result<(), StoreError> {
+        assert!(
+            PAGE_BYTES + needed <= self.preparer.segment_bytes,
+            "check_size bounds a record"
+        );
+        match self.preparer.prepare_next() {
+            Ok(late) => add(&self.metrics().segment_unprepared_count, u64::from(late)),
+            Err(error @ StoreError::DiskFull { .. }) => {
+                add(&self.metrics().disk_full_count, 1);
+                return Err(error);
+            }
+            Err(error) => return self.guard(Err(error)),
+        }
+        let path = self.active.segment.view.path();
+        let synced = self.active.file.sync_data().at("fdatasync", path);
+        self.guard(synced)?;
+        self.active.segment.view.set_stable(self.active.end);
+        let number = SegmentNumber(self.active.segment.number.0 + 1);
+        let created = self
+            .preparer
+            .create(number, self.last.sequence.next(), self.last.hash);
+        let (file, segment) = self.guard(created)?;
+        let segment = Arc::new(segment);
+        self.shared.push_segment(Arc::clone(&segment));
+        self.active = Active {
+            segment,
+            file,
+            end: PAGE_BYTES,
+        };
+        add(&self.metrics().segment_rolled_count, 1);
+        Ok(())
+    }
+}
+
+/// Zero-fills the next segment ahead of need, so that the writer never waits for it. Cheap to
+/// clone; call it from a thread that may block on the disk.
+#[derive(Clone, Debug)]
+pub struct Preparer {
+    io: Arc<dyn BlockIo>,
+    dir: PathBuf,
+    genesis: [u8; 32],
+    segment_bytes: u64,
+    ready: Arc<Mutex<Option<Arc<dyn BlockFile>>>>,
+}
+
+impl Preparer {
+    fn new(io: Arc<dyn BlockIo>, options: &StoreOptions) -> Self {
+        Self {
+            io,
+            dir: options.dir.clone(),
+            genesis: options.genesis,
+            segment_bytes: options.segment_bytes,
+            ready: Arc::default(),
+        }
+    }
+
+    /// Zero-fills and syncs the next segment unless one is ready; true if it did.
+    ///
+    /// # Errors
+    /// [`StoreError::DiskFull`] when there is no space: the half-made file is removed, it was
+    /// never part of the log. [`StoreError::Io`] for anything else.
+    pub fn prepare_next(&self) -> Result<bool, StoreError> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready.is_some() {
+            return Ok(false);
+        }
+        let path = self.dir.join(PREPARED_NAME);
+        match self.fill(&path) {
+            Ok(file) => {
+                *ready = Some(file);
+                Ok(true)
+            }
+            Err(StoreError::Io { source, .. }) if is_full(&source) => {
+                self.io.remove(&path).at("remove", &path)?;
+                let dir = self.dir.clone();
+                Err(StoreError::DiskFull {
+                    dir,
+                    bytes_needed: self.segment_bytes,
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fill(&self, path: &Path) -> Result<Arc<dyn BlockFile>, StoreError> {
+        let file = self.io.open(path, Access::Create).at("create", path)?;
+        write_zeros_at(file.as_ref(), 0, self.segment_bytes).at("pwrite", path)?;
+        file.sync_data().at("fdatasync", path)?;
+        Ok(file)
+    }
+
+    /// Turns the prepared file into a segment: head, sync, name, directory sync, in this order.
+    fn create(
+        &self,
+        number: SegmentNumber,
+        first_sequence: Sequence,
+        previous: RecordHash,
+    ) -> Result<(Arc<dyn BlockFile>, Segment), StoreError> {
+        self.prepare_next()?;
+        let prepared = self.dir.join(PREPARED_NAME);
+        let path = segment::path(&self.dir, first_sequence);
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = ready
+            .take()
+            .expect("prepared above, and only this writer takes it");
+        let head = SegmentHead::new(
+            number,
+            first_sequence,
+            self.segment_bytes,
+            self.genesis,
+            previous,
+        );
+        let page = segment::head_page(head);
+        write_all_at(file.as_ref(), 0, &[&page]).at("pwrite", &prepared)?;
+        file.sync_data().at("fdatasync", &prepared)?;
+        self.io.rename(&prepared, &path).at("rename", &path)?;
+        self.io
+            .sync_dir(&self.dir)
+            .at("fsync of the directory", &self.dir)?;
+        let view = View::of_file(
+            &self.io,
+            &path,
+            number,
+            self.segment_bytes,
+            Arc::clone(&file),
+        )?;
+        Ok((file, Segment::new(&head, view)))
+    }
+}
+
+/// No space, or no quota.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
