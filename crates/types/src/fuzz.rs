@@ -13,6 +13,7 @@ use crate::envelope::{ENVELOPE_BYTES, envelopes};
 use crate::hex;
 use crate::manifest::Manifest;
 use crate::transfer::Transfer;
+pub use crate::wire::fuzz::fuzz_frame;
 
 /// Envelopes in place: every header check and every view of a body.
 pub fn fuzz_envelope(data: &[u8]) {

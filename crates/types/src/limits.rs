@@ -40,6 +40,8 @@ pub const HOLDS_PER_MEMBER_MAX: usize = 65_536;
 pub const EXPIRE_PER_BLOCK_MAX: usize = 4096;
 /// Approvals that may wait for further operators.
 pub const APPROVALS_MAX: usize = 1024;
+/// How long an approval waits for further operators, seconds of cluster time: a day.
+pub const APPROVAL_S: u32 = 86_400;
 /// Accounts of a cluster: 16 M x 128 B = 2 GiB.
 pub const ACCOUNTS_MAX: usize = 16 << 20;
 /// Registered participants.
@@ -52,3 +54,14 @@ pub const LIMITS_MAX: usize = 1 << 20;
 pub const EXPONENT_MAX: u8 = 18;
 /// Encoded bytes of a manifest: header and 128 lanes x 16 references of 56 B stay below.
 pub const MANIFEST_BYTES_MAX: usize = 128 << 10;
+/// Envelopes that one lookup stream may ask for: 1,024 x 20 B fit the smallest stream window.
+pub const LOOKUPS_MAX: usize = 1024;
+/// Digests of a receipt's Merkle path: a block names at most 43,690 envelopes and as many again.
+pub const PROOF_PATH_MAX: usize = 32;
+/// Heights between a receipt and the manifest that names its result: results lag at most
+/// `EXEC_LAG_MAX`, and a manifest may name a later height than the first that would do.
+pub const PROOF_LINKS_MAX: usize = 256;
+/// Manifests between the one that names the result and the one with a certificate.
+pub const PROOF_MANIFESTS_MAX: usize = 256;
+/// Bytes of any answer but a submit's or a feed's: room for a proof over small manifests.
+pub const ANSWER_BYTES_MAX: usize = 4 << 20;

@@ -1,0 +1,519 @@
+//! Questions that a member asks on the door, and their answers.
+
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::account::Account;
+use crate::code::Outcome;
+use crate::codec::{DecodeError, Reader};
+use crate::envelope::{ENVELOPE_BYTES, Envelope};
+use crate::units::{AccountId, Digest, Height, ParticipantId, TimeMs, TransferId};
+
+/// Bytes of a [`Lookup`].
+pub const LOOKUP_BYTES: usize = 20;
+/// Bytes of a [`Found`].
+pub const FOUND_BYTES: usize = 16;
+/// Bytes of the request for an account.
+pub const ACCOUNT_REQUEST_BYTES: usize = 8;
+/// Bytes of a [`FollowRequest`].
+pub const FOLLOW_REQUEST_BYTES: usize = 20;
+/// Bytes of an [`AccountView`].
+pub const ACCOUNT_VIEW_BYTES: usize = 8 + size_of::<Account>();
+/// Bytes of a [`StatusView`].
+pub const STATUS_VIEW_BYTES: usize = 32 + 8 + 32 + 8 + 8;
+
+/// Names an envelope: idempotency is per signer and identifier.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Lookup {
+    /// Who signed it.
+    pub signer: ParticipantId,
+    /// Its identifier.
+    pub id: TransferId,
+}
+
+impl Lookup {
+    /// The name of this envelope.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Self {
+        Self {
+            signer: envelope.body.signer(),
+            id: envelope.body.id,
+        }
+    }
+
+    /// Appends the canonical bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.signer.0.to_le_bytes());
+        out.extend_from_slice(&self.id.0);
+    }
+
+    /// Reads what [`Lookup::encode`] wrote.
+    ///
+    /// # Errors
+    /// A cut record.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            signer: ParticipantId(reader.u32()?),
+            id: TransferId(reader.array()?),
+        })
+    }
+}
+
+/// Where an envelope was executed, and with what outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Height of its block.
+    pub height: Height,
+    /// Position in the block's results.
+    pub index: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl Found {
+    /// Appends the canonical bytes; `None` is 16 zero bytes, as no block has height 0.
+    ///
+    /// # Panics
+    /// For a place at height 0.
+    pub fn encode(found: Option<&Self>, out: &mut Vec<u8>) {
+        let Some(found) = found else {
+            return out.extend_from_slice(&[0; FOUND_BYTES]);
+        };
+        assert!(found.height.0 > 0, "genesis executes nothing");
+        out.extend_from_slice(&found.height.0.to_le_bytes());
+        out.extend_from_slice(&found.index.to_le_bytes());
+        out.extend_from_slice(&found.outcome.to_bytes());
+    }
+
+    /// Reads what [`Found::encode`] wrote.
+    ///
+    /// # Errors
+    /// A cut record, an unknown result code, or a second spelling of `None`.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
+        let (height, index) = (Height(reader.u64()?), reader.u32()?);
+        let outcome: [u8; 4] = reader.array()?;
+        if height.0 == 0 {
+            return match (index, outcome) {
+                (0, [0, 0, 0, 0]) => Ok(None),
+                _ => Err(DecodeError::Invalid { field: "height" }),
+            };
+        }
+        let outcome = Outcome::from_bytes(outcome).ok_or(DecodeError::Invalid { field: "code" })?;
+        Ok(Some(Self {
+            height,
+            index,
+            outcome,
+        }))
+    }
+}
+
+/// An account as of a height.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AccountView {
+    /// Last height executed into it.
+    pub height: Height,
+    /// The record.
+    pub account: Account,
+}
+
+impl std::fmt::Debug for AccountView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (id, height) = (self.account.id(), self.height);
+        write!(f, "AccountView {{ account {id} at height {height} }}")
+    }
+}
+
+impl AccountView {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(ACCOUNT_VIEW_BYTES);
+        out.extend_from_slice(&self.height.0.to_le_bytes());
+        out.extend_from_slice(self.account.as_bytes());
+        out
+    }
+
+    /// Reads what [`AccountView::to_bytes`] wrote; a view is a whole record.
+    ///
+    /// # Errors
+    /// A cut or overlong record.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let height = Height(reader.u64()?);
+        let account = Account::read_from_bytes(reader.bytes(size_of::<Account>())?)
+            .expect("the reader gives the length asked for");
+        reader.finish()?;
+        Ok(Self { height, account })
+    }
+}
+
+/// How far a node is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StatusView {
+    /// Hash of its genesis: which cluster it belongs to.
+    pub genesis: Digest,
+    /// Last height that is executed and durable.
+    pub height: Height,
+    /// Execution head there.
+    pub exec_head: Digest,
+    /// Cluster time there.
+    pub time: TimeMs,
+    /// Height of the key directory in use.
+    pub directory_height: Height,
+}
+
+impl StatusView {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(STATUS_VIEW_BYTES);
+        out.extend_from_slice(&self.genesis.0);
+        out.extend_from_slice(&self.height.0.to_le_bytes());
+        out.extend_from_slice(&self.exec_head.0);
+        out.extend_from_slice(&self.time.0.to_le_bytes());
+        out.extend_from_slice(&self.directory_height.0.to_le_bytes());
+        out
+    }
+
+    /// Reads what [`StatusView::to_bytes`] wrote; a view is a whole record.
+    ///
+    /// # Errors
+    /// A cut or overlong record.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let view = Self {
+            genesis: reader.digest()?,
+            height: Height(reader.u64()?),
+            exec_head: reader.digest()?,
+            time: TimeMs(reader.u64()?),
+            directory_height: Height(reader.u64()?),
+        };
+        reader.finish()?;
+        Ok(view)
+    }
+}
+
+/// A place in the feed of an account: the first entry that has not been seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct FollowCursor {
+    /// Height of the block.
+    pub height: Height,
+    /// Leaf of the block's receipts: envelopes first, then holds that ended.
+    pub index: u32,
+}
+
+impl FollowCursor {
+    /// The first entry at or after `height`.
+    #[must_use]
+    pub fn at(height: Height) -> Self {
+        Self { height, index: 0 }
+    }
+}
+
+/// Asks for everything that touches an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FollowRequest {
+    /// The account.
+    pub account: AccountId,
+    /// Where to start.
+    pub from: FollowCursor,
+}
+
+impl FollowRequest {
+    /// The canonical bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FOLLOW_REQUEST_BYTES);
+        out.extend_from_slice(&self.account.0.to_le_bytes());
+        out.extend_from_slice(&self.from.height.0.to_le_bytes());
+        out.extend_from_slice(&self.from.index.to_le_bytes());
+        out
+    }
+
+    /// Reads what [`FollowRequest::to_bytes`] wrote; a request is a whole record.
+    ///
+    /// # Errors
+    /// A cut or overlong record.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let account = AccountId(reader.u64()?);
+        let (height, index) = (Height(reader.u64()?), reader.u32()?);
+        reader.finish()?;
+        let from = FollowCursor { height, index };
+        Ok(Self { account, from })
+    }
+}
+
+/// One item of an account's feed, in (height, index) order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FollowItem {
+    /// An envelope that named the account was executed.
+    Entry {
+        /// Height of its block.
+        height: Height,
+        /// Position in the block's results.
+        index: u32,
+        /// What became of it.
+        outcome: Outcome,
+        /// The envelope.
+        envelope: Envelope,
+    },
+    /// A hold on the account ended because its time was over.
+    HoldExpired {
+        /// Height of the block.
+        height: Height,
+        /// Leaf of the block's receipts.
+        index: u32,
+        /// Signer of the hold.
+        signer: ParticipantId,
+        /// Identifier of the hold.
+        id: TransferId,
+        /// Minor units freed.
+        amount: u64,
+    },
+    /// Everything up to and including this height has been given.
+    Through {
+        /// The height.
+        height: Height,
+    },
+}
+
+/// Bytes of an item after its tag byte, by tag: entry 1, expired hold 2, mark 3.
+const ITEM_BYTES: [usize; 3] = [16 + ENVELOPE_BYTES, 12 + 4 + 16 + 8, 8];
+/// Bytes of the longest item, tag included.
+pub const FOLLOW_ITEM_BYTES_MAX: usize = 1 + ITEM_BYTES[0];
+
+impl FollowItem {
+    /// Where to go on after this item.
+    #[must_use]
+    pub fn next_cursor(&self) -> FollowCursor {
+        match *self {
+            Self::Entry { height, index, .. } | Self::HoldExpired { height, index, .. } => {
+                FollowCursor {
+                    height,
+                    index: index.saturating_add(1),
+                }
+            }
+            Self::Through { height } => FollowCursor::at(height.next()),
+        }
+    }
+
+    /// Bytes that follow the tag byte `tag`.
+    ///
+    /// # Errors
+    /// An unknown tag.
+    pub fn bytes_after_tag(tag: u8) -> Result<usize, DecodeError> {
+        usize::from(tag)
+            .checked_sub(1)
+            .and_then(|row| ITEM_BYTES.get(row).copied())
+            .ok_or(DecodeError::Invalid { field: "tag" })
+    }
+
+    /// Appends the canonical bytes, tag first.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Entry {
+                height,
+                index,
+                outcome,
+                envelope,
+            } => {
+                out.push(1);
+                out.extend_from_slice(&height.0.to_le_bytes());
+                out.extend_from_slice(&index.to_le_bytes());
+                out.extend_from_slice(&outcome.to_bytes());
+                out.extend_from_slice(envelope.as_bytes());
+            }
+            Self::HoldExpired {
+                height,
+                index,
+                signer,
+                id,
+                amount,
+            } => {
+                out.push(2);
+                out.extend_from_slice(&height.0.to_le_bytes());
+                out.extend_from_slice(&index.to_le_bytes());
+                out.extend_from_slice(&signer.0.to_le_bytes());
+                out.extend_from_slice(&id.0);
+                out.extend_from_slice(&amount.to_le_bytes());
+            }
+            Self::Through { height } => {
+                out.push(3);
+                out.extend_from_slice(&height.0.to_le_bytes());
+            }
+        }
+    }
+
+    /// Reads one item, tag first.
+    ///
+    /// # Errors
+    /// An unknown tag or result code, a mark at the last height, or a cut record.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let tag = reader.u8()?;
+        Self::bytes_after_tag(tag)?;
+        let height = Height(reader.u64()?);
+        if height.0 == u64::MAX {
+            return Err(DecodeError::Invalid { field: "height" });
+        }
+        if tag == 3 {
+            return Ok(Self::Through { height });
+        }
+        let index = reader.u32()?;
+        if tag == 2 {
+            return Ok(Self::HoldExpired {
+                height,
+                index,
+                signer: ParticipantId(reader.u32()?),
+                id: TransferId(reader.array()?),
+                amount: reader.u64()?,
+            });
+        }
+        let outcome = Outcome::from_bytes(reader.array()?);
+        let outcome = outcome.ok_or(DecodeError::Invalid { field: "code" })?;
+        let envelope = Envelope::read_from_bytes(reader.bytes(ENVELOPE_BYTES)?)
+            .expect("the reader gives the length asked for");
+        Ok(Self::Entry {
+            height,
+            index,
+            outcome,
+            envelope,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zerocopy::FromZeros;
+
+    use super::*;
+    use crate::code::ResultCode;
+
+    #[test]
+    fn follow_items_decode_to_themselves_at_their_stated_length() {
+        let (height, index) = (Height(4), 5);
+        let items = [
+            FollowItem::Entry {
+                height,
+                index,
+                outcome: Outcome::new(ResultCode::InsufficientFunds),
+                envelope: Envelope::new_zeroed(),
+            },
+            FollowItem::HoldExpired {
+                height,
+                index,
+                signer: ParticipantId(6),
+                id: TransferId([7; 16]),
+                amount: 8,
+            },
+            FollowItem::Through { height },
+        ];
+        for item in items {
+            let mut bytes = Vec::new();
+            item.encode(&mut bytes);
+            assert_eq!(FollowItem::bytes_after_tag(bytes[0]), Ok(bytes.len() - 1));
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(FollowItem::decode(&mut reader), Ok(item));
+            assert_eq!(reader.finish(), Ok(()));
+            for len in 0..bytes.len() {
+                let cut = FollowItem::decode(&mut Reader::new(&bytes[..len]));
+                assert!(cut.is_err(), "cut at {len}");
+            }
+        }
+        for tag in [0, 4, 255] {
+            assert!(FollowItem::bytes_after_tag(tag).is_err(), "tag {tag}");
+        }
+    }
+
+    #[test]
+    fn cursors_move_behind_each_item() {
+        let at = |height, index| FollowCursor {
+            height: Height(height),
+            index,
+        };
+        let expired = FollowItem::HoldExpired {
+            height: Height(3),
+            index: 9,
+            signer: ParticipantId(1),
+            id: TransferId([1; 16]),
+            amount: 1,
+        };
+        assert_eq!(expired.next_cursor(), at(3, 10));
+        let through = FollowItem::Through { height: Height(3) };
+        assert_eq!(through.next_cursor(), at(4, 0));
+    }
+
+    #[test]
+    fn lookups_and_places_decode_to_themselves() {
+        let lookup = Lookup {
+            signer: ParticipantId(3),
+            id: TransferId([4; 16]),
+        };
+        let mut bytes = Vec::new();
+        lookup.encode(&mut bytes);
+        assert_eq!(bytes.len(), LOOKUP_BYTES);
+        assert_eq!(Lookup::decode(&mut Reader::new(&bytes)), Ok(lookup));
+        let found = Found {
+            height: Height(1),
+            index: 2,
+            outcome: Outcome::new(ResultCode::Settled),
+        };
+        for found in [None, Some(found)] {
+            let mut bytes = Vec::new();
+            Found::encode(found.as_ref(), &mut bytes);
+            assert_eq!(bytes.len(), FOUND_BYTES);
+            assert_eq!(Found::decode(&mut Reader::new(&bytes)), Ok(found));
+        }
+        let mut second_spelling = [0; FOUND_BYTES];
+        second_spelling[8] = 1;
+        assert!(Found::decode(&mut Reader::new(&second_spelling)).is_err());
+    }
+
+    #[test]
+    fn views_and_requests_decode_to_themselves_and_refuse_cuts_and_tails() {
+        let view = AccountView {
+            height: Height(2),
+            account: Account::new_zeroed(),
+        };
+        let status = StatusView {
+            genesis: Digest([1; 32]),
+            height: Height(2),
+            exec_head: Digest([3; 32]),
+            time: TimeMs(4),
+            directory_height: Height(5),
+        };
+        let follow = FollowRequest {
+            account: AccountId(6),
+            from: FollowCursor::at(Height(7)),
+        };
+        check(
+            &view.to_bytes(),
+            ACCOUNT_VIEW_BYTES,
+            AccountView::decode,
+            view,
+        );
+        check(
+            &status.to_bytes(),
+            STATUS_VIEW_BYTES,
+            StatusView::decode,
+            status,
+        );
+        check(
+            &follow.to_bytes(),
+            FOLLOW_REQUEST_BYTES,
+            FollowRequest::decode,
+            follow,
+        );
+    }
+
+    fn check<T: PartialEq + std::fmt::Debug>(
+        bytes: &[u8],
+        len: usize,
+        decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
+        value: T,
+    ) {
+        assert_eq!(bytes.len(), len);
+        assert_eq!(decode(bytes), Ok(value));
+        assert!(decode(&bytes[..len - 1]).is_err());
+        assert!(decode(&[bytes, &[0]].concat()).is_err());
+    }
+}
