@@ -43,6 +43,8 @@ pub(crate) enum DevError {
              `cargo install cargo-fuzz`"
     )]
     FuzzMissing,
+    #[error("the fuzz target {name} does not build; the lines above say why")]
+    FuzzNotBuilt { name: String },
     #[error("the fuzz target {name} found a fault; its input lies in tests/fuzz/artifacts/{name}")]
     FuzzFinding { name: String },
 }

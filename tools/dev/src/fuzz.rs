@@ -30,30 +30,48 @@ pub(crate) fn run(root: &Path, seconds: u64, names: &[String]) -> Result<(), Dev
     if !is_there.is_ok_and(|status| status.success()) {
         return Err(DevError::FuzzMissing);
     }
-    let limit = format!("-max_total_time={seconds}");
     for name in &chosen {
-        println!("==> fuzz {name} for {seconds} s");
-        let args = [
-            "fuzz",
-            "run",
-            "--fuzz-dir",
-            "tests/fuzz",
-            name,
-            "--",
-            &limit,
-        ];
-        let status =
-            cargo::nightly(root, &args)
-                .status()
-                .map_err(|source| DevError::NotStarted {
-                    command: "cargo fuzz".into(),
-                    source,
-                })?;
-        if !status.success() {
-            return Err(DevError::FuzzFinding { name: name.clone() });
-        }
+        run_target(root, seconds, name)?;
     }
     Ok(())
+}
+
+/// Builds one target, then runs it; the feature of its name brings the crates that it needs.
+fn run_target(root: &Path, seconds: u64, name: &str) -> Result<(), DevError> {
+    println!("==> fuzz {name} for {seconds} s");
+    let chosen = ["--fuzz-dir", "tests/fuzz", "--features", name, name];
+    let limit = format!("-max_total_time={seconds}");
+    if !cargo_fuzz(root, "build", &chosen, &[])? {
+        return Err(DevError::FuzzNotBuilt {
+            name: name.to_owned(),
+        });
+    }
+    if !cargo_fuzz(root, "run", &chosen, &["--", &limit])? {
+        return Err(DevError::FuzzFinding {
+            name: name.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Runs `cargo fuzz` and says whether it succeeded.
+fn cargo_fuzz(
+    root: &Path,
+    action: &str,
+    chosen: &[&str],
+    options: &[&str],
+) -> Result<bool, DevError> {
+    let args: Vec<&str> = ["fuzz", action]
+        .iter()
+        .chain(chosen)
+        .chain(options)
+        .copied()
+        .collect();
+    let command = format!("cargo +nightly {}", args.join(" "));
+    let status = cargo::nightly(root, &args).status();
+    status
+        .map(|status| status.success())
+        .map_err(|source| DevError::NotStarted { command, source })
 }
 
 /// Names of the targets, sorted.
