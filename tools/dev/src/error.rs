@@ -36,6 +36,10 @@ pub(crate) enum DevError {
     },
     #[error("PERF.md is not what benches/results gives; run `cargo dev perf` and commit it")]
     PerfStale,
+    #[error("{path} cannot be recorded: {fault}")]
+    Report { path: PathBuf, fault: String },
+    #[error("{path} is missing; write the machine's hardware into it first")]
+    MachineUnknown { path: PathBuf },
     #[error("no fuzz target named {name}; there are: {known}")]
     FuzzTargetUnknown { name: String, known: String },
     #[error(

@@ -5,6 +5,7 @@ mod ci;
 mod error;
 mod fuzz;
 mod perf;
+mod record;
 mod tally;
 
 use cargo_metadata::MetadataCommand;
@@ -36,6 +37,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Adds the report of a `clearway bench` run to benches/results and renders PERF.md.
+    Record(record::Recording),
     /// Runs the fuzz targets with cargo-fuzz on the nightly toolchain.
     Fuzz {
         /// Seconds for each target.
@@ -63,6 +66,7 @@ fn run(command: Command) -> Result<(), DevError> {
         Command::Tidy => ci::tidy(&root),
         Command::Perf { check: true } => perf::check(&root),
         Command::Perf { check: false } => perf::write(&root),
+        Command::Record(recording) => record::run(&root, &recording),
         Command::Fuzz { seconds, targets } => fuzz::run(&root, seconds, &targets),
     }
 }

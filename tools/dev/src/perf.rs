@@ -33,6 +33,12 @@ fn rendered(root: &Path) -> Result<String, DevError> {
     Ok(render::page(&machines, targets::TARGETS))
 }
 
+/// Whether a line is a row that the page can be rendered from.
+#[cfg(test)]
+pub(crate) fn check_row(line: &str) -> Result<(), String> {
+    row::Row::parse(line).map(|_| ())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,11 +31,13 @@ A result is a line of `benches/results/<machine>/<day>-<commit>.jsonl`:
 
 ```json
 {\"suite\": \"pipeline\", \"name\": \"...\", \"value\": 1.0, \"unit\": \"...\",
- \"conditions\": {\"nodes\": 1}, \"command\": \"...\", \"commit\": \"...\", \"date\": \"2026-01-31\",
- \"machine\": \"<machine>\"}
+ \"conditions\": {\"nodes\": 1}, \"command\": \"...\", \"commit\": \"...\",
+ \"date\": \"2026-01-31\", \"machine\": \"<machine>\"}
 ```
 
-(on one line). The machine's folder holds `machine.md`, its hardware in words.
+(on one line). The machine's folder holds `machine.md`, its hardware in words. For a run of
+`clearway bench --json FILE`, `cargo dev record` writes the rows; it refuses a report whose checks
+did not pass.
 ";
 
 /// Renders PERF.md.

@@ -60,7 +60,11 @@ pub(crate) const TARGETS: &[Target] = &[
         "checkpoint_pause",
         "below 100 ms with 10 M accounts",
     ),
-    target("pipeline", "memory_bytes", "flat; 1 M accounts below 1 GiB"),
+    target(
+        "pipeline",
+        "one_node_memory_peak_bytes",
+        "flat; 1 M accounts below 1 GiB",
+    ),
     target(
         "stages",
         "order_only_tps",

@@ -1,0 +1,286 @@
+//! `cargo dev record`: the report of a `clearway bench` run becomes rows of `benches/results`.
+
+use crate::error::DevError;
+use serde_json::{Map, Value, json};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the person who measured says about a run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Recording {
+    /// Folder of the machine in benches/results; its machine.md must stand there already.
+    #[arg(long)]
+    machine: String,
+    /// The command that gives the figures again.
+    #[arg(long)]
+    command: String,
+    /// A further condition of the run, as in `load=closed-loop`.
+    #[arg(long = "condition", value_name = "NAME=VALUE", value_parser = condition)]
+    conditions: Vec<(String, String)>,
+    /// The report that `clearway bench --json FILE` wrote.
+    report: PathBuf,
+}
+
+/// What a figure depends on, and where the report says it; what it does not say is left out.
+const CONDITIONS: &[(&str, &str)] = &[
+    ("nodes", "/nodes"),
+    ("backend", "/backend"),
+    ("durability", "/durability"),
+    ("workload", "/workload/name"),
+    ("accounts", "/workload/accounts"),
+    ("seed", "/seed"),
+    ("rate", "/load/rate"),
+    ("ordered", "/load/ordered"),
+    ("processes", "/load/processes"),
+    ("streams_in_flight", "/load/streams_in_flight"),
+    ("stream_len", "/load/stream_len"),
+];
+
+/// What is recorded of a report: end of the name, unit, pointer to the value, and whether it is
+/// divided by the number of settled payments.
+const FIGURES: &[(&str, &str, &str, bool)] = &[
+    ("tps_final", "payments/s", "/tps_final", false),
+    ("response_us_p50", "us", "/response_us/p50", false),
+    ("response_us_p99", "us", "/response_us/p99", false),
+    ("response_us_p999", "us", "/response_us/p999", false),
+    ("memory_peak_bytes", "bytes", "/memory_peak_bytes", false),
+    ("cpu_us_per_payment", "us", "/cpu_seconds", true),
+    ("written_bytes_per_payment", "bytes", "/bytes_written", true),
+];
+
+/// Appends the rows of a report to the file of its machine, day and commit.
+pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
+    let report_error = |fault| DevError::Report {
+        path: recording.report.clone(),
+        fault,
+    };
+    let text = fs::read_to_string(&recording.report).map_err(|source| DevError::File {
+        path: recording.report.clone(),
+        source,
+    })?;
+    let report: Value =
+        serde_json::from_str(&text).map_err(|error| report_error(error.to_string()))?;
+    let day = day(seconds_since_1970());
+    let rows = rows(&report, recording, &day).map_err(report_error)?;
+    let commit = report["commit"].as_str().unwrap_or_default();
+    let folder = root.join("benches/results").join(&recording.machine);
+    if !folder.join("machine.md").is_file() {
+        return Err(DevError::MachineUnknown {
+            path: folder.join("machine.md"),
+        });
+    }
+    let path = folder.join(format!("{day}-{}.jsonl", &commit[..7]));
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let mut options = OpenOptions::new();
+    options
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(lines.as_bytes()))
+        .map_err(|source| DevError::File {
+            path: path.clone(),
+            source,
+        })?;
+    println!("{} rows added to {}", rows.len(), path.display());
+    crate::perf::write(root)
+}
+
+/// The rows of a report, or why it may not be recorded.
+fn rows(report: &Value, recording: &Recording, day: &str) -> Result<Vec<Value>, String> {
+    let commit = report["commit"].as_str().unwrap_or_default();
+    if commit.len() < 7 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(format!(
+            "commit {commit:?} is none; measure a build of a clean checkout"
+        ));
+    }
+    if report["dirty"] == json!(true) {
+        return Err("the build had uncommitted changes; commit them and measure again".into());
+    }
+    let failed = report["checks"].as_object().map(|checks| {
+        let failed = checks.iter().filter(|(_, passed)| **passed != json!(true));
+        failed.map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    });
+    match failed.as_deref() {
+        None => return Err("it has no `checks`".into()),
+        Some([]) => {}
+        Some(names) => return Err(format!("these checks did not pass: {}", names.join(", "))),
+    }
+    let settled = number(report, "/settled")?;
+    let mut conditions: Map<String, Value> = recording
+        .conditions
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    for (name, pointer) in CONDITIONS {
+        if let Some(value) = report.pointer(pointer).filter(|value| !value.is_null()) {
+            conditions.insert((*name).to_owned(), value.clone());
+        }
+    }
+    let prefix = match number(report, "/nodes")? {
+        1.0 => "one_node".to_owned(),
+        4.0 => "four_nodes".to_owned(),
+        count => format!("{count}_nodes"),
+    };
+    let row = |(name, unit, pointer, per_payment): &(&str, &str, &str, bool)| {
+        let value = number(report, pointer)?;
+        // The only per-payment second is CPU time, told in microseconds.
+        let scale = if *unit == "us" { 1e6 } else { 1.0 };
+        let value = if *per_payment {
+            value * scale / settled
+        } else {
+            value
+        };
+        Ok(json!({
+            "suite": "pipeline", "name": format!("{prefix}_{name}"), "value": value, "unit": unit,
+            "conditions": conditions, "command": recording.command, "commit": commit, "date": day,
+            "machine": recording.machine,
+        }))
+    };
+    let mut rows: Vec<Value> = FIGURES.iter().map(row).collect::<Result<_, String>>()?;
+    // A report may tell the CPU time of each stage; each becomes a row of its own.
+    for stage in report["stage_cpu_seconds"]
+        .as_object()
+        .into_iter()
+        .flat_map(Map::keys)
+    {
+        let name = format!("stage_cpu_us_per_payment/stage={stage}");
+        rows.push(row(&(
+            &name,
+            "us",
+            &format!("/stage_cpu_seconds/{stage}"),
+            true,
+        ))?);
+    }
+    Ok(rows)
+}
+
+fn number(report: &Value, pointer: &str) -> Result<f64, String> {
+    let value = report.pointer(pointer).and_then(Value::as_f64);
+    value.ok_or_else(|| format!("it has no number at {pointer}"))
+}
+
+fn condition(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn seconds_since_1970() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// The day of a moment in UTC, as in `2026-01-31`.
+fn day(seconds: u64) -> String {
+    let mut day_count = seconds / 86_400;
+    let mut year = 1970;
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+    while day_count >= 365 + u64::from(is_leap(year)) {
+        day_count -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(is_leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if day_count < length {
+            break;
+        }
+        day_count -= length;
+        month += 1;
+    }
+    format!("{year:04}-{month:02}-{:02}", day_count + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording() -> Recording {
+        Recording {
+            machine: "two-cores".into(),
+            command: "clearway bench".into(),
+            conditions: vec![("load".into(), "closed-loop".into())],
+            report: PathBuf::new(),
+        }
+    }
+
+    fn report() -> Value {
+        json!({
+            "tps_final": 61_000.5, "settled": 2_000_000, "rejected": 3, "cpu_seconds": 40.0,
+            "response_us": {"p50": 900, "p99": 4000, "p999": 9000}, "bytes_written": 500_000_000,
+            "memory_peak_bytes": 1, "workload": {"name": "zipf", "accounts": 9},
+            "nodes": 1, "backend": "portable", "durability": "fdatasync", "seed": 7,
+            "checks": {"conserved": true, "roots_equal": true, "replay_ok": true},
+            "stage_cpu_seconds": {"verify": 20.0, "execute": 4.0}, "commit": "0123abcdef",
+        })
+    }
+
+    #[test]
+    fn a_report_becomes_rows_that_the_page_can_read() {
+        let rows = rows(&report(), &recording(), "2026-01-31").expect("the report is right");
+        assert_eq!(
+            rows.len(),
+            FIGURES.len() + 2,
+            "two stages beside the figures"
+        );
+        for row in &rows {
+            crate::perf::check_row(&row.to_string()).expect("a right row");
+            assert_eq!(row["conditions"]["load"], "closed-loop");
+            assert_eq!(row["conditions"]["backend"], "portable");
+            assert_eq!(row["conditions"]["accounts"], 9);
+        }
+        let value = |name: &str| {
+            rows.iter()
+                .find(|r| r["name"] == name)
+                .map(|r| r["value"].clone())
+        };
+        assert_eq!(value("one_node_tps_final"), Some(json!(61_000.5)));
+        assert_eq!(value("one_node_cpu_us_per_payment"), Some(json!(20.0)));
+        assert_eq!(
+            value("one_node_written_bytes_per_payment"),
+            Some(json!(250.0))
+        );
+    }
+
+    #[test]
+    fn a_run_that_proves_nothing_is_not_recorded() {
+        let rows_of: [(&str, Value); 6] = [
+            ("/checks/replay_ok", json!(false)),
+            ("/checks/conserved", json!("not run")),
+            ("/commit", json!("unknown")),
+            ("/commit", Value::Null),
+            ("/settled", Value::Null),
+            ("/response_us/p99", json!("fast")),
+        ];
+        for (pointer, value) in rows_of {
+            let mut report = report();
+            *report.pointer_mut(pointer).expect("in the sample") = value;
+            assert!(
+                rows(&report, &recording(), "2026-01-31").is_err(),
+                "{pointer}"
+            );
+        }
+        let mut dirty = report();
+        dirty["dirty"] = json!(true);
+        assert!(rows(&dirty, &recording(), "2026-01-31").is_err());
+    }
+
+    #[test]
+    fn days_follow_the_calendar() {
+        let rows = [
+            (0, "1970-01-01"),
+            (951_782_399, "2000-02-28"),
+            (951_782_400, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_767_225_599, "2025-12-31"),
+            (1_767_225_600, "2026-01-01"),
+            (4_107_542_400, "2100-03-01"),
+        ];
+        for (seconds, text) in rows {
+            assert_eq!(day(seconds), text, "{seconds}");
+        }
+    }
+}
