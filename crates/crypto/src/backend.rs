@@ -1,0 +1,73 @@
+//! What a verification backend is: one implementation of the rule, for batches and for singles.
+
+use clearway_types::domain::DomainTag;
+use clearway_types::envelope::Envelope;
+use zerocopy::IntoBytes;
+
+/// One signature to check; everything lies where it was received.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    /// Encoded key, 32 bytes.
+    pub public_key: &'a [u8; 32],
+    /// First part of the signed message: the domain tag, or nothing.
+    pub prefix: &'a [u8],
+    /// Second part of the signed message.
+    pub message: &'a [u8],
+    /// R, then S.
+    pub signature: &'a [u8; 64],
+}
+
+impl<'a> Item<'a> {
+    /// The signature of an envelope in the cluster with this tag, under its signer's key.
+    #[must_use]
+    pub fn envelope(tag: &'a DomainTag, public_key: &'a [u8; 32], envelope: &'a Envelope) -> Self {
+        Self {
+            public_key,
+            prefix: &tag.0,
+            message: envelope.body.as_bytes(),
+            signature: &envelope.signature,
+        }
+    }
+
+    /// Bytes of the signed message.
+    #[must_use]
+    pub fn message_len(&self) -> usize {
+        self.prefix.len() + self.message.len()
+    }
+}
+
+/// What one batch equation says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BatchVerdict {
+    /// Every signature is valid (or a 128-bit random number was guessed).
+    AllValid,
+    /// At least one is not; the equation does not say which.
+    SomeInvalid,
+}
+
+/// One implementation of [`crate::rule`].
+///
+/// Both methods give the rule's verdict on every input: stricter or laxer would split a cluster.
+/// The suite in [`crate::suite`] says what an implementation must pass.
+pub trait Backend: Send + Sync {
+    /// Its name in configurations, metrics and reports.
+    fn name(&self) -> &'static str;
+
+    /// Signatures that it works on side by side; the suite tests lengths around it.
+    fn lanes(&self) -> usize;
+
+    /// Shortest batch for which one equation is cheaper than one verdict each.
+    fn batch_len_min(&self) -> usize;
+
+    /// One equation over all items; no items are all valid.
+    ///
+    /// Coefficients are 128 bits from a CSPRNG that a submitter cannot predict, so that invalid
+    /// signatures made to cancel each other do not.
+    fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict;
+
+    /// One verdict an item, written to the same place in `valid`.
+    ///
+    /// # Panics
+    /// When the two slices differ in length.
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]);
+}

@@ -1,0 +1,288 @@
+//! The only way to a verdict: backends that passed the self-test, and the proof that one was given.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::{Deref, Range};
+
+use crate::backend::{Backend, BatchVerdict, Item};
+use crate::portable::Portable;
+use crate::suite::{self, SuiteFailure};
+
+/// Holds the backends that exist on this machine and answered known questions rightly.
+pub struct Gate {
+    backends: Vec<Box<dyn Backend>>,
+}
+
+/// A backend of one gate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BackendId(usize);
+
+/// Why there is no gate, or no such backend behind it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum GateError {
+    /// A backend gave a wrong verdict on a known question.
+    #[error(
+        "backend {name} fails its self-test ({failure}); do not use this machine for verification \
+         until `clearway doctor` passes: its hardware or this build is broken"
+    )]
+    SelfTest {
+        /// The backend.
+        name: &'static str,
+        /// What it got wrong.
+        failure: SuiteFailure,
+    },
+    /// This machine has no backend of that name.
+    #[error(
+        "backend {name} does not exist on this machine; `clearway verify --list-backends` names \
+         those that do"
+    )]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+}
+
+/// A value whose signature was found valid; only the gate makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified<T>(T);
+
+/// The verdicts on a batch, in its order.
+pub struct Verdicts<'i, 'a> {
+    items: &'i [Item<'a>],
+    /// `None` when all are valid.
+    valid: Option<Vec<bool>>,
+    work: Work,
+}
+
+/// What the verdicts cost, in signatures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Work {
+    /// Signatures that went through batch equations, each time counted.
+    pub batched: usize,
+    /// Signatures that were verified on their own.
+    pub single: usize,
+}
+
+impl Gate {
+    /// The backends of this machine, each after its self-test (about 20 ms).
+    ///
+    /// # Errors
+    /// [`GateError::SelfTest`] of the first that fails: a machine that miscomputes one thing is not
+    /// to be trusted with the next.
+    pub fn new() -> Result<Self, GateError> {
+        Self::with_backends(Vec::new())
+    }
+
+    /// The backends of this machine and `more`, which lie outside this crate; the last is preferred.
+    ///
+    /// # Errors
+    /// As [`Gate::new`].
+    pub fn with_backends(more: Vec<Box<dyn Backend>>) -> Result<Self, GateError> {
+        // A new CPU backend takes its line here, slower ones first.
+        let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(Portable::new())];
+        backends.extend(more);
+        for backend in &backends {
+            suite::self_test(backend.as_ref()).map_err(|failure| GateError::SelfTest {
+                name: backend.name(),
+                failure,
+            })?;
+        }
+        Ok(Self { backends })
+    }
+
+    /// All backends, the preferred one last.
+    pub fn backends(&self) -> impl Iterator<Item = (BackendId, &dyn Backend)> {
+        let backends = self.backends.iter().enumerate();
+        backends.map(|(index, backend)| (BackendId(index), backend.as_ref()))
+    }
+
+    /// The backend that is fastest on large batches.
+    #[must_use]
+    pub fn preferred(&self) -> BackendId {
+        BackendId(self.backends.len() - 1)
+    }
+
+    /// The backend with this name.
+    ///
+    /// # Errors
+    /// [`GateError::Unknown`].
+    pub fn find(&self, name: &str) -> Result<BackendId, GateError> {
+        let found = self.backends().find(|(_, backend)| backend.name() == name);
+        found.map(|(id, _)| id).ok_or_else(|| GateError::Unknown {
+            name: name.to_owned(),
+        })
+    }
+
+    /// The name of a backend.
+    ///
+    /// # Panics
+    /// When the id comes from another gate with more backends.
+    #[must_use]
+    pub fn name(&self, backend: BackendId) -> &'static str {
+        self.backends[backend.0].name()
+    }
+
+    /// Verifies a batch: one equation, and when it fails, a search for the invalid ones.
+    ///
+    /// All valid costs one pass. One invalid signature costs one to two passes more; whatever a
+    /// sender does, the search costs at most [`SEARCH_PASSES_MAX`] passes and one verdict each.
+    #[must_use]
+    pub fn verify<'i, 'a>(&self, backend: BackendId, items: &'i [Item<'a>]) -> Verdicts<'i, 'a> {
+        let backend = self.backends[backend.0].as_ref();
+        let mut verdicts = Verdicts {
+            items,
+            valid: None,
+            work: Work::default(),
+        };
+        if items.len() < backend.batch_len_min() {
+            return verdicts.each(backend);
+        }
+        verdicts.work.batched += items.len();
+        if backend.verify_batch(items) == BatchVerdict::SomeInvalid {
+            let mut valid = vec![false; items.len()];
+            search(backend, items, &mut valid, &mut verdicts.work);
+            verdicts.settle(valid);
+        }
+        verdicts
+    }
+
+    /// Verifies one by one: cheaper where many are likely to be invalid.
+    #[must_use]
+    pub fn verify_each<'i, 'a>(
+        &self,
+        backend: BackendId,
+        items: &'i [Item<'a>],
+    ) -> Verdicts<'i, 'a> {
+        let verdicts = Verdicts {
+            items,
+            valid: None,
+            work: Work::default(),
+        };
+        verdicts.each(self.backends[backend.0].as_ref())
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.backends.iter().map(|backend| backend.name());
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl<'a> Verdicts<'_, 'a> {
+    /// Whether every signature is valid; true for none.
+    #[must_use]
+    pub fn all_valid(&self) -> bool {
+        self.valid.is_none()
+    }
+
+    /// Whether the signature at `index` is valid.
+    ///
+    /// # Panics
+    /// When the batch has no such index.
+    #[must_use]
+    pub fn is_valid(&self, index: usize) -> bool {
+        assert!(index < self.items.len(), "verdict {index}");
+        self.valid.as_ref().is_none_or(|valid| valid[index])
+    }
+
+    /// The item at `index`, when its signature is valid.
+    ///
+    /// # Panics
+    /// When the batch has no such index.
+    #[must_use]
+    pub fn verified(&self, index: usize) -> Option<Verified<Item<'a>>> {
+        self.is_valid(index).then(|| Verified(self.items[index]))
+    }
+
+    /// Number of signatures found invalid.
+    #[must_use]
+    pub fn invalid_count(&self) -> usize {
+        let valid = self.valid.iter().flatten();
+        valid.filter(|&&valid| !valid).count()
+    }
+
+    /// What it cost.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
+    fn each(mut self, backend: &dyn Backend) -> Self {
+        let mut valid = vec![false; self.items.len()];
+        backend.verify_each(self.items, &mut valid);
+        self.work.single += self.items.len();
+        self.settle(valid);
+        self
+    }
+
+    fn settle(&mut self, valid: Vec<bool>) {
+        self.valid = valid.contains(&false).then_some(valid);
+    }
+}
+
+impl<T> Verified<T> {
+    /// Gives up the proof.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Finds the invalid ones of a batch whose equation failed, by halving down to single verdicts.
+///
+/// Every `false` comes from a single verdict, every `true` from one or from an equation that held.
+fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &mut Work) {
+    let mut budget = SEARCH_PASSES_MAX * items.len();
+    let mut holds = |range: Range<usize>, budget: &mut usize, work: &mut Work| {
+        *budget = budget.saturating_sub(range.len());
+        work.batched += range.len();
+        let holds = backend.verify_batch(&items[range.clone()]) == BatchVerdict::AllValid;
+        if holds {
+            valid[range].fill(true);
+        }
+        holds
+    };
+    let mut singles = Vec::new();
+    // Ranges of which at least one signature is invalid.
+    // The longest first: a search that runs out of budget leaves short ranges for single verdicts.
+    let mut failing = VecDeque::from([0..items.len()]);
+    while let Some(range) = failing.pop_front() {
+        if range.len() <= SINGLE_LEN_MAX || budget < range.len() {
+            singles.push(range);
+            continue;
+        }
+        let middle = range.start + range.len() / 2;
+        let (left, right) = (range.start..middle, middle..range.end);
+        let left_holds = holds(left.clone(), &mut budget, work);
+        if !left_holds {
+            failing.push_back(left);
+        }
+        // The left half holds, so the right one fails: no need to ask.
+        if left_holds || !holds(right.clone(), &mut budget, work) {
+            failing.push_back(right);
+        }
+    }
+    for range in singles {
+        work.single += range.len();
+        backend.verify_each(&items[range.clone()], &mut valid[range]);
+    }
+}
+
+/// Longest range that is resolved by single verdicts: below it, halving on costs as much.
+pub const SINGLE_LEN_MAX: usize = 32;
+/// Passes over the batch that a search may spend on equations before it turns to single verdicts:
+/// single verdicts on everything cost about three passes, so a search that needs more has lost.
+pub const SEARCH_PASSES_MAX: usize = 4;
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

@@ -1,0 +1,257 @@
+//! Tests of the gate: broken backends are kept out, searches find exactly the invalid ones.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::rule;
+use crate::suite::{Case, Mixer};
+
+/// Takes the first byte of a signature for its verdict: searches are tested without arithmetic.
+struct FirstByte;
+
+impl Backend for FirstByte {
+    fn name(&self) -> &'static str {
+        "first byte"
+    }
+
+    fn lanes(&self) -> usize {
+        8
+    }
+
+    fn batch_len_min(&self) -> usize {
+        1
+    }
+
+    fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict {
+        match items.iter().all(|item| item.signature[0] == 0) {
+            true => BatchVerdict::AllValid,
+            false => BatchVerdict::SomeInvalid,
+        }
+    }
+
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
+        for (item, valid) in items.iter().zip(valid) {
+            *valid = item.signature[0] == 0;
+        }
+    }
+}
+
+/// The portable backend with a fault in its verdicts.
+struct Faulty {
+    batch: fn(&[Item<'_>], BatchVerdict) -> BatchVerdict,
+    single: fn(&Item<'_>, bool) -> bool,
+}
+
+impl Backend for Faulty {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+
+    fn lanes(&self) -> usize {
+        8
+    }
+
+    fn batch_len_min(&self) -> usize {
+        1
+    }
+
+    fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict {
+        (self.batch)(items, Portable::new().verify_batch(items))
+    }
+
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
+        Portable::new().verify_each(items, valid);
+        for (item, valid) in items.iter().zip(valid) {
+            *valid = (self.single)(item, *valid);
+        }
+    }
+}
+
+fn gate() -> Gate {
+    Gate::new().expect("this machine computes rightly")
+}
+
+#[test]
+fn a_backend_that_parts_from_the_rule_is_not_trusted() {
+    let keep_batch: fn(&[Item<'_>], BatchVerdict) -> BatchVerdict = |_, verdict| verdict;
+    let keep_single: fn(&Item<'_>, bool) -> bool = |_, valid| valid;
+    let rows: [(&str, Faulty); 6] = [
+        (
+            "accepts every batch",
+            Faulty {
+                batch: |_, _| BatchVerdict::AllValid,
+                single: keep_single,
+            },
+        ),
+        (
+            "refuses every batch",
+            Faulty {
+                batch: |_, _| BatchVerdict::SomeInvalid,
+                single: keep_single,
+            },
+        ),
+        (
+            "accepts everything singly",
+            Faulty {
+                batch: keep_batch,
+                single: |_, _| true,
+            },
+        ),
+        (
+            "refuses keys that are not canonical",
+            Faulty {
+                batch: keep_batch,
+                single: |item, valid| {
+                    valid
+                        && crate::keys::register_check(item.public_key)
+                            != Err(crate::keys::KeyError::NotCanonical)
+                },
+            },
+        ),
+        (
+            "refuses R with torsion",
+            Faulty {
+                batch: keep_batch,
+                single: |item, valid| {
+                    let (r, _) = rule::halves(item.signature);
+                    valid && crate::keys::register_check(&r).is_ok()
+                },
+            },
+        ),
+        (
+            "does not look at the last of a batch",
+            Faulty {
+                batch: |items, _| match items {
+                    [] => BatchVerdict::AllValid,
+                    [checked @ .., _] => Portable::new().verify_batch(checked),
+                },
+                single: keep_single,
+            },
+        ),
+    ];
+    for (name, faulty) in rows {
+        let found = Gate::with_backends(vec![Box::new(faulty)]);
+        assert!(
+            matches!(found, Err(GateError::SelfTest { name: "faulty", .. })),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_backend_of_this_machine_passes_the_whole_suite() {
+    let seed = 20_261_123;
+    for (_, backend) in gate().backends() {
+        let found = suite::full(backend, seed, 20_000);
+        assert_eq!(found, Ok(()), "{} seed {seed}", backend.name());
+    }
+}
+
+#[test]
+fn backends_that_the_environment_requires_exist() {
+    let required = std::env::var("CLEARWAY_REQUIRE").unwrap_or_default();
+    let gate = gate();
+    for name in required.split(',').map(str::trim) {
+        // Other names in the list are the business of other tests.
+        if ["portable", "avx2", "ifma8"].contains(&name) {
+            assert!(gate.find(name).is_ok(), "backend {name} is required");
+        }
+    }
+    assert_eq!(
+        gate.find("portable").map(|id| gate.name(id)),
+        Ok("portable")
+    );
+    let unknown = gate.find("abacus");
+    assert!(
+        matches!(unknown, Err(GateError::Unknown { .. })),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn a_search_finds_exactly_the_invalid_ones_within_its_budget() {
+    let mut mixer = Mixer(5);
+    let (public_key, message) = ([0; 32], [0; 144]);
+    for len in [1, 2, 31, 32, 33, 64, 65, 100, 1000, 4097] {
+        for bad_count in [1, 2, 3, 10, 100, len] {
+            let mut bad: BTreeSet<usize> =
+                (0..bad_count.min(len)).map(|_| mixer.below(len)).collect();
+            if bad_count == len {
+                bad = (0..len).collect();
+            }
+            let signatures: Vec<[u8; 64]> = (0..len)
+                .map(|index| [u8::from(bad.contains(&index)); 64])
+                .collect();
+            let items: Vec<_> = signatures
+                .iter()
+                .map(|signature| Item {
+                    public_key: &public_key,
+                    prefix: &[],
+                    message: &message,
+                    signature,
+                })
+                .collect();
+            let (mut valid, mut work) = (vec![false; len], Work::default());
+            search(&FirstByte, &items, &mut valid, &mut work);
+            let found: BTreeSet<usize> = (0..len).filter(|&index| !valid[index]).collect();
+            assert_eq!(found, bad, "len {len}");
+            assert!(
+                work.batched <= SEARCH_PASSES_MAX * len,
+                "{work:?} len {len}"
+            );
+            assert!(work.single <= len, "{work:?} len {len}");
+            if bad.len() == 1 {
+                assert!(work.single <= SINGLE_LEN_MAX, "{work:?} len {len}");
+                assert!(work.batched <= 2 * len, "{work:?} len {len}");
+            }
+        }
+    }
+}
+
+#[test]
+fn verdicts_are_the_rules_and_only_valid_items_come_out_verified() {
+    let gate = gate();
+    let mut mixer = Mixer(6);
+    let mut cases: Vec<_> = (0..150)
+        .map(|key| Case::honest(key % 9, &mut mixer))
+        .collect();
+    for (bad, each) in [(vec![], false), (vec![0, 77, 149], false), (vec![3], true)] {
+        for &at in &bad {
+            cases[at].signature[3] ^= 1;
+        }
+        let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
+        for (id, backend) in gate.backends() {
+            let verdicts = match each {
+                true => gate.verify_each(id, &items),
+                false => gate.verify(id, &items),
+            };
+            assert_eq!(verdicts.all_valid(), bad.is_empty());
+            assert_eq!(verdicts.invalid_count(), bad.len(), "{}", backend.name());
+            for (at, case) in cases.iter().enumerate() {
+                let verified = verdicts.verified(at);
+                assert_eq!(verified.is_some(), !bad.contains(&at), "{at}");
+                if let Some(verified) = verified {
+                    assert_eq!(verified.signature, &case.signature);
+                }
+            }
+            if each {
+                let expected = Work {
+                    batched: 0,
+                    single: 150,
+                };
+                assert_eq!(verdicts.work(), expected);
+            }
+        }
+        for &at in &bad {
+            cases[at].signature[3] ^= 1;
+        }
+    }
+}
+
+#[test]
+fn no_signatures_are_all_valid() {
+    let gate = gate();
+    let verdicts = gate.verify(gate.preferred(), &[]);
+    assert!(verdicts.all_valid());
+    assert_eq!(verdicts.work(), Work::default());
+}
