@@ -5,7 +5,7 @@ use crate::error::DevError;
 use crate::tally::Tally;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 /// One check that is a cargo command.
@@ -58,18 +58,20 @@ const STEPS: &[Step] = &[
     },
 ];
 
-/// Runs every step until one fails; prints the tests' count as the last line either way.
-pub(crate) fn run(root: &Path) -> Result<(), DevError> {
+/// Runs every step until one fails. The last line that anything prints is the tests' count.
+pub(crate) fn run(root: &Path) -> ExitCode {
     let mut tally = Tally::default();
     let outcome = run_steps(root, &mut tally);
-    if outcome.is_err() && tally.failed_count == 0 {
-        tally.failed_count = 1;
-    }
     if let Err(error) = &outcome {
-        println!("\nFAILED: {error}");
+        tally.failed_count = tally.failed_count.max(1);
+        eprintln!("error: {error}");
     }
     println!("{tally}");
-    outcome
+    if outcome.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {

@@ -51,7 +51,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -59,16 +59,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), DevError> {
+fn run(command: Command) -> Result<ExitCode, DevError> {
     let root = workspace_root()?;
     match command {
-        Command::Ci => ci::run(&root),
-        Command::Tidy => ci::tidy(&root),
-        Command::Perf { check: true } => perf::check(&root),
-        Command::Perf { check: false } => perf::write(&root),
-        Command::Record(recording) => record::run(&root, &recording),
-        Command::Fuzz { seconds, targets } => fuzz::run(&root, seconds, &targets),
+        Command::Ci => return Ok(ci::run(&root)),
+        Command::Tidy => ci::tidy(&root)?,
+        Command::Perf { check: true } => perf::check(&root)?,
+        Command::Perf { check: false } => perf::write(&root)?,
+        Command::Record(recording) => record::run(&root, &recording)?,
+        Command::Fuzz { seconds, targets } => fuzz::run(&root, seconds, &targets)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The workspace that the current folder belongs to.
