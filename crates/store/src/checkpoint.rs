@@ -141,7 +141,7 @@ fn load(
             expected,
         });
     }
-    let mut image = [0; TAIL_BYTES as usize];
+    let mut image = [0; size_of::<CheckpointTail>()];
     view.copy_to(len_bytes - TAIL_BYTES, &mut image)?;
     let tail = CheckpointTail::read_from_bytes(&image).expect("the length is the type's");
     let mut hasher = blake3::Hasher::new();

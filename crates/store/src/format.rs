@@ -425,6 +425,10 @@ pub(crate) fn genesis_link(genesis: &[u8; 32]) -> RecordHash {
     RecordHash(*hasher.finalize().as_bytes())
 }
 
+/// What a payload is padded with; a part of it.
+pub(crate) const ZERO_PADDING: [u8; 8] = [0; 8];
+const _: () = assert!(ZERO_PADDING.len() as u64 == RECORD_ALIGN_BYTES);
+
 /// Bytes of zero padding after a payload.
 pub(crate) fn padding_bytes(payload_bytes: u64) -> u64 {
     payload_bytes.next_multiple_of(RECORD_ALIGN_BYTES) - payload_bytes

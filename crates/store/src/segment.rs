@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use crate::error::{Damage, Hex, StoreError};
 use crate::format::{
-    HEAD_BYTES, HEADER_BYTES, Head, HeadFault, RecordHeader, SegmentHead, padding_bytes,
-    record_bytes, to_usize,
+    HEAD_BYTES, HEADER_BYTES, Head, HeadFault, RecordHeader, SegmentHead, ZERO_PADDING,
+    padding_bytes, record_bytes, to_usize,
 };
 use crate::index::IndexSlot;
 use crate::io::BlockIo;
-use crate::limits::{FORMAT_VERSION, PAGE_BYTES, RECORD_ALIGN_BYTES, RECORD_HEADER_BYTES};
+use crate::limits::{FORMAT_VERSION, PAGE_BYTES, RECORD_HEADER_BYTES};
 use crate::view::View;
 use crate::words::{RecordHash, RecordKind, SegmentNumber, Sequence};
 
@@ -247,7 +247,7 @@ impl Segment {
         if hasher.finalize() != header.payload_crc() {
             return Ok(Err((start, Damage::Payload)));
         }
-        let mut padding = [0; RECORD_ALIGN_BYTES as usize];
+        let mut padding = ZERO_PADDING;
         let padding = &mut padding[..to_usize(padding_bytes(end - start))];
         self.view.copy_to(end, padding)?;
         Ok(match first_nonzero(padding) {

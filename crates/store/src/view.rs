@@ -12,6 +12,9 @@ use crate::limits::ZERO_CHUNK_BYTES;
 use crate::mapped::Mapped;
 use crate::words::SegmentNumber;
 
+/// Takes one chunk of a file with its offset.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
+
 /// A file of known length, open for reading.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -138,7 +141,7 @@ impl View {
         &self,
         offset: u64,
         end: u64,
-        visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         let mut buffer = vec![0; ZERO_CHUNK_BYTES.min(to_usize(end - offset))];
         let mut at = offset;

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::StoreOptions;
 use crate::error::{At, StoreError};
-use crate::format::{Mark, RecordHeader, SegmentHead, padding_bytes, record_bytes};
+use crate::format::{
+    Mark, RecordHeader, SegmentHead, ZERO_PADDING, padding_bytes, record_bytes, to_usize,
+};
 use crate::io::{Access, BlockFile, BlockIo, LockGuard, write_all_at, write_zeros_at};
-use crate::limits::{PAGE_BYTES, RECORD_ALIGN_BYTES};
+use crate::limits::PAGE_BYTES;
 use crate::metrics::{StoreMetrics, add, set};
 use crate::reader::{Reader, Shared};
 use crate::recovery::{self, PREPARED_NAME, Recovery};
@@ -166,8 +168,7 @@ impl Writer {
         parts.iter().for_each(|part| crc.update(part));
         let crc = crc.finalize();
         let header = RecordHeader::new(kind, sequence, self.last.hash, digest, payload_bytes, crc);
-        let padding = [0; RECORD_ALIGN_BYTES as usize];
-        let padding = &padding[..crate::format::to_usize(padding_bytes(payload_bytes.into()))];
+        let padding = &ZERO_PADDING[..to_usize(padding_bytes(payload_bytes.into()))];
         let mut slices = Vec::with_capacity(parts.len() + 2);
         slices.push(header.as_bytes());
         slices.extend_from_slice(parts);
@@ -327,9 +328,12 @@ impl Writer {
             }
             Err(error) => return self.guard(Err(error)),
         }
-        let path = self.active.segment.view.path();
-        let synced = self.active.file.sync_data().at("fdatasync", path);
-        self.guard(synced)?;
+        // Nothing to sync where the last commit did it already.
+        if self.durable < self.last.sequence {
+            let path = self.active.segment.view.path();
+            let synced = self.active.file.sync_data().at("fdatasync", path);
+            self.guard(synced)?;
+        }
         self.active.segment.view.set_stable(self.active.end);
         let number = SegmentNumber(self.active.segment.number.0 + 1);
         let created = self

@@ -25,7 +25,8 @@ struct Tape {
     ops: Vec<Op>,
     names: BTreeMap<PathBuf, usize>,
     inode_count: usize,
-    sync_count: usize,
+    sync_names: Vec<String>,
+    base_op_count: usize,
     skip_sync: Option<usize>,
 }
 
@@ -73,6 +74,31 @@ impl RecordingIo {
         }
     }
 
+    /// A disk that holds these files, all of them durable.
+    pub fn over(files: BTreeMap<PathBuf, Vec<u8>>) -> Self {
+        let io = Self {
+            inner: MemoryIo::from_files(files.clone()),
+            tape: Arc::default(),
+        };
+        let mut tape = lock(&io.tape);
+        for (inode, (path, bytes)) in files.into_iter().enumerate() {
+            tape.names.insert(path.clone(), inode);
+            tape.inode_count += 1;
+            let dir = path.parent().map(Path::to_owned).unwrap_or_default();
+            tape.ops.push(Op::Create { inode, path });
+            tape.ops.push(Op::Write {
+                inode,
+                offset: 0,
+                bytes,
+            });
+            tape.ops.push(Op::Sync { inode });
+            tape.ops.push(Op::SyncDir { dir });
+        }
+        tape.base_op_count = tape.ops.len();
+        drop(tape);
+        io
+    }
+
     /// A disk on which the sync with this number (files and directories counted together, from 0)
     /// answers well and does nothing: a lane that proves that the crash tests would notice.
     pub fn without_sync(sync_index: usize) -> Self {
@@ -86,24 +112,38 @@ impl RecordingIo {
         lock(&self.tape).ops.push(Op::Marker(marker));
     }
 
-    /// Syncs so far, the skipped one included.
-    pub fn sync_count(&self) -> usize {
-        lock(&self.tape).sync_count
+    /// What each sync so far was for, the skipped one included: a file's name at that time, or
+    /// the directory's.
+    pub fn sync_names(&self) -> Vec<String> {
+        lock(&self.tape).sync_names.clone()
     }
 
     /// What was logged so far.
     pub fn log(&self) -> CrashLog {
+        let tape = lock(&self.tape);
         CrashLog {
-            ops: lock(&self.tape).ops.clone(),
+            ops: tape.ops.clone(),
+            base_op_count: tape.base_op_count,
         }
     }
 
     fn sync(&self, op: Op) {
         let mut tape = lock(&self.tape);
-        if tape.skip_sync != Some(tape.sync_count) {
+        let path = match &op {
+            Op::Sync { inode } => tape
+                .names
+                .iter()
+                .find(|(_, i)| *i == inode)
+                .map(|(path, _)| path),
+            Op::SyncDir { dir } => Some(dir),
+            _ => None,
+        };
+        let name = path.and_then(|path| path.file_name()).unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        if tape.skip_sync != Some(tape.sync_names.len()) {
             tape.ops.push(op);
         }
-        tape.sync_count += 1;
+        tape.sync_names.push(name);
     }
 }
 
@@ -237,6 +277,8 @@ impl BlockFile for RecordingFile {
 #[derive(Clone, Debug)]
 pub struct CrashLog {
     ops: Vec<Op>,
+    /// Calls that only made the disk what it was at the start.
+    base_op_count: usize,
 }
 
 /// A disk in the middle of a run: what is safe, and what is still on its way.
@@ -257,14 +299,14 @@ struct Inode {
 }
 
 impl CrashLog {
-    /// Number of logged calls; [`CrashLog::random_image`] takes places from 0 to this.
-    pub fn op_count(&self) -> usize {
-        self.ops.len()
+    /// Places in the run at which [`CrashLog::random_image`] can cut it.
+    pub fn cuts(&self) -> std::ops::RangeInclusive<usize> {
+        self.base_op_count..=self.ops.len()
     }
 
     /// Bytes written in all.
     pub fn written_bytes(&self) -> u64 {
-        let lengths = self.ops.iter().map(|op| match op {
+        let lengths = self.ops[self.base_op_count..].iter().map(|op| match op {
             Op::Write { bytes, .. } => bytes.len() as u64,
             _ => 0,
         });
@@ -275,8 +317,10 @@ impl CrashLog {
     /// and the last marker before the cut.
     pub fn prefix_images(&self, visit: &mut dyn FnMut(BTreeMap<PathBuf, Vec<u8>>, u64)) {
         let mut disk = Disk::default();
+        let (base, run) = self.ops.split_at(self.base_op_count);
+        base.iter().for_each(|op| disk.apply(op));
         visit(disk.live_files(), 0);
-        for op in &self.ops {
+        for op in run {
             if let Op::Write {
                 inode,
                 offset,

@@ -1,5 +1,13 @@
 //! Tests of the store through its public doors, in one binary.
 
+mod checkpoint;
+mod crash;
+mod damage;
+mod faults;
+mod format;
+mod fuzz;
+mod index;
 mod log;
+mod mapped;
 mod stage;
 mod support;

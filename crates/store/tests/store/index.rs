@@ -1,0 +1,241 @@
+//! Look-ups by transfer id: the same answer from the index and from the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
+use clearway_store::{Location, Reader, RecordKind, Sequence, Store, StoreError};
+
+use crate::support::{DIR, Every20, open, options};
+
+type Key = ([u8; 16], u32);
+
+/// Batches of few ids and signers, so that each comes up several times; other kinds hold bytes
+/// that must not be taken for ids. Returns where each key is, newest first.
+fn filled(seed: u64, record_count: usize) -> (MemoryIo, BTreeMap<Key, Vec<Location>>) {
+    let io = MemoryIo::new();
+    let (mut writer, ..) = open(&io).expect("a new store");
+    let mut random = SplitMix(seed);
+    let mut places: BTreeMap<Key, Vec<Location>> = BTreeMap::new();
+    for record in 0..record_count {
+        let kind = RecordKind::ALL[record % 3];
+        let mut payload = Vec::new();
+        for index in 0..u32::try_from(random.below(40)).expect("small") {
+            let id = [u8::try_from(random.below(60)).expect("small"); 16];
+            let signer = u32::try_from(random.below(3)).expect("small");
+            payload.extend_from_slice(&id);
+            payload.extend_from_slice(&signer.to_le_bytes());
+            if kind == RecordKind::Batch {
+                let sequence = Sequence(record as u64 + 1);
+                places
+                    .entry((id, signer))
+                    .or_default()
+                    .push(Location { sequence, index });
+            }
+        }
+        writer
+            .append(kind, [0; 32], &[&payload])
+            .expect("memory does not fail");
+        writer.commit().expect("memory does not fail");
+    }
+    places
+        .values_mut()
+        .for_each(|places| places.sort_by(|a, b| b.cmp(a)));
+    (io, places)
+}
+
+fn check(reader: &Reader, places: &BTreeMap<Key, Vec<Location>>, context: &str) {
+    for ((id, signer), expected) in places {
+        let found = reader
+            .find(*id, *signer, &Every20)
+            .unwrap_or_else(|e| panic!("{context}: {e}"));
+        assert_eq!(&found, expected, "{context}");
+    }
+    for missing in [([0xee; 16], 0), ([1; 16], 99)] {
+        assert_eq!(
+            reader.find(missing.0, missing.1, &Every20).expect("reads"),
+            [],
+            "{context}"
+        );
+    }
+}
+
+fn index_files(io: &MemoryIo) -> BTreeSet<PathBuf> {
+    let files = io.files().into_keys();
+    files
+        .filter(|path| path.extension().is_some_and(|suffix| suffix == "idx"))
+        .collect()
+}
+
+#[test]
+fn finds_the_same_with_and_without_an_index() {
+    let (io, places) = filled(61, 40);
+    assert!(places.values().any(|places| places.len() > 5));
+    let (_, reader, recovery) = open(&io).expect("whole");
+    let sealed_count = usize::try_from(recovery.segment_count - 1).expect("small");
+    assert!(sealed_count >= 3);
+    check(&reader, &places, "scanned");
+    assert_eq!(
+        reader.index_sealed(&Every20).expect("memory does not fail"),
+        sealed_count
+    );
+    assert_eq!(index_files(&io).len(), sealed_count);
+    check(&reader, &places, "indexed");
+    assert_eq!(reader.index_sealed(&Every20).expect("nothing to do"), 0);
+    drop(reader);
+    let (_, reader, _) = open(&io).expect("whole");
+    check(&reader, &places, "reopened");
+    assert_eq!(
+        reader.metrics().index_built_count.load(Ordering::Relaxed),
+        0
+    );
+}
+
+#[test]
+fn a_lost_or_damaged_index_changes_no_answer_and_is_built_anew() {
+    let (io, places) = filled(62, 30);
+    let (_, reader, _) = open(&io).expect("whole");
+    reader.index_sealed(&Every20).expect("memory does not fail");
+    drop(reader);
+    let whole = io.files();
+    let path = index_files(&io).into_iter().next().expect("an index");
+    let len = whole[&path].len();
+    for at in (0..len).step_by(3).chain([len]) {
+        let io = MemoryIo::from_files(whole.clone());
+        if at == len {
+            io.damage(&path, |bytes| bytes.truncate(len - 32));
+        } else {
+            io.damage(&path, |bytes| bytes[at] ^= 0x10);
+        }
+        let (_, reader, _) = open(&io).expect("an index is not worth refusing to start");
+        check(&reader, &places, &format!("byte {at}"));
+        assert_eq!(
+            reader.metrics().index_damaged_count.load(Ordering::Relaxed),
+            1,
+            "byte {at}"
+        );
+        assert_eq!(
+            reader.index_sealed(&Every20).expect("memory does not fail"),
+            1
+        );
+        assert_eq!(io.files()[&path], whole[&path], "byte {at}");
+    }
+}
+
+#[test]
+fn an_index_of_another_segment_is_not_believed() {
+    let (io, places) = filled(63, 30);
+    let (_, reader, _) = open(&io).expect("whole");
+    reader.index_sealed(&Every20).expect("memory does not fail");
+    drop(reader);
+    let mut files = io.files();
+    let mut paths = index_files(&io).into_iter();
+    let (first, second) = (paths.next().expect("one"), paths.next().expect("another"));
+    let bytes = files[&second].clone();
+    files.insert(first, bytes);
+    let (_, reader, _) = open(&MemoryIo::from_files(files)).expect("whole");
+    check(&reader, &places, "swapped");
+    assert_eq!(
+        reader.index_sealed(&Every20).expect("memory does not fail"),
+        1
+    );
+}
+
+#[test]
+fn an_answer_is_bounded_and_keeps_the_newest() {
+    let io = MemoryIo::new();
+    let (mut writer, reader, _) = open(&io).expect("a new store");
+    let mut row = [7; 20];
+    row[16..].copy_from_slice(&1_u32.to_le_bytes());
+    let payload = row.repeat(50);
+    for _ in 0..12 {
+        writer
+            .append(RecordKind::Batch, [0; 32], &[&payload])
+            .expect("memory does not fail");
+        writer.commit().expect("memory does not fail");
+    }
+    for indexed in [false, true] {
+        let found = reader.find([7; 16], 1, &Every20).expect("reads");
+        assert_eq!(found.len(), 64, "indexed {indexed}");
+        assert_eq!(
+            found[0],
+            Location {
+                sequence: Sequence(12),
+                index: 49
+            }
+        );
+        assert_eq!(
+            found[63],
+            Location {
+                sequence: Sequence(11),
+                index: 36
+            }
+        );
+        reader.index_sealed(&Every20).expect("memory does not fail");
+    }
+}
+
+#[test]
+fn records_that_are_not_durable_are_neither_indexed_nor_found() {
+    let io = MemoryIo::new();
+    let (mut writer, reader, _) = open(&io).expect("a new store");
+    let payload = [9; 20].repeat(150);
+    for _ in 0..3 {
+        writer
+            .append(RecordKind::Batch, [0; 32], &[&payload])
+            .expect("memory does not fail");
+    }
+    let signer = u32::from_le_bytes([9; 4]);
+    assert_eq!(reader.find([9; 16], signer, &Every20).expect("reads"), []);
+    assert_eq!(reader.index_sealed(&Every20).expect("nothing to do"), 0);
+    assert!(index_files(&io).is_empty());
+    writer.commit().expect("memory does not fail");
+    assert_eq!(
+        reader.index_sealed(&Every20).expect("memory does not fail"),
+        2
+    );
+    assert_eq!(
+        reader.find([9; 16], signer, &Every20).expect("reads").len(),
+        64
+    );
+}
+
+#[test]
+fn a_failing_disk_leaves_no_half_index_and_a_damaged_segment_no_index() {
+    let (io, places) = filled(64, 20);
+    for fail_at in 0.. {
+        let disk = MemoryIo::from_files(io.files());
+        let faulty = Arc::new(FaultyIo::new(
+            Arc::new(disk.clone()),
+            u64::MAX,
+            Fault::Error(5),
+        ));
+        let (_, reader, _) = Store::open(faulty.clone(), options(DIR)).expect("whole");
+        faulty.fail_after(fail_at);
+        let result = reader.index_sealed(&Every20);
+        if !faulty.fired() {
+            result.expect("no fault, no failure");
+            break;
+        }
+        assert!(
+            matches!(result, Err(StoreError::Io { .. })),
+            "call {fail_at}: {result:?}"
+        );
+        drop(reader);
+        let (_, reader, _) = open(&disk).expect("whole");
+        check(&reader, &places, &format!("call {fail_at}"));
+        reader.index_sealed(&Every20).expect("works now");
+        check(&reader, &places, &format!("call {fail_at}, built"));
+    }
+    let (_, reader, _) = open(&io).expect("whole");
+    io.damage(&Path::new(DIR).join("00000000000000000001.seg"), |bytes| {
+        bytes[4200] ^= 1
+    });
+    let error = reader
+        .index_sealed(&Every20)
+        .expect_err("the log is damaged");
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(reader.find([1; 16], 1, &Every20).is_err());
+}
