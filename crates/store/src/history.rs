@@ -98,15 +98,21 @@ pub struct Unfinished {
     pub manifests: Vec<StoredManifest>,
 }
 
-/// Iterator over final blocks; see [`History::new`].
+/// Puts final blocks together from the records of the log, given in the order of the log.
 #[derive(Debug)]
-pub struct History {
-    scan: Scan,
+pub struct Assembler {
     first: Height,
     previous: Option<Height>,
     batches: HashMap<Digest, StoredBatch>,
     manifests: HashMap<Digest, StoredManifest>,
     by_sequence: BTreeMap<Sequence, Digest>,
+}
+
+/// Iterator over final blocks; see [`History::new`].
+#[derive(Debug)]
+pub struct History {
+    scan: Scan,
+    assembler: Assembler,
 }
 
 impl History {
@@ -116,6 +122,22 @@ impl History {
     pub fn new(reader: &Reader, from: Sequence, first: Height) -> Self {
         Self {
             scan: reader.scan(from),
+            assembler: Assembler::new(first),
+        }
+    }
+
+    /// After the last block: what is durable and not final.
+    #[must_use]
+    pub fn unfinished(self) -> Unfinished {
+        self.assembler.unfinished()
+    }
+}
+
+impl Assembler {
+    /// Gives blocks from height `first` on.
+    #[must_use]
+    pub fn new(first: Height) -> Self {
+        Self {
             first,
             previous: None,
             batches: HashMap::new(),
@@ -124,7 +146,7 @@ impl History {
         }
     }
 
-    /// After the last block: what is durable and not final.
+    /// What was taken and belongs to no final block.
     #[must_use]
     pub fn unfinished(mut self) -> Unfinished {
         let mut unfinished = Unfinished::default();
@@ -138,7 +160,11 @@ impl History {
         unfinished
     }
 
-    fn take(&mut self, record: &Record) -> Result<Option<StoredBlock>, HistoryError> {
+    /// Takes the next record; gives the block that it completes.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub fn on_record(&mut self, record: &Record) -> Result<Option<StoredBlock>, HistoryError> {
         let sequence = record.sequence;
         let digest = Digest(record.digest);
         let decode = |source| HistoryError::Decode { sequence, source };
@@ -146,14 +172,30 @@ impl History {
             RecordKind::Batch => {
                 let (header, envelopes) = Batch::decode_parts(&record.payload).map_err(decode)?;
                 self.by_sequence.insert(sequence, digest);
-                self.batches.insert(digest, StoredBatch { sequence, digest, header, envelopes });
+                self.batches.insert(
+                    digest,
+                    StoredBatch {
+                        sequence,
+                        digest,
+                        header,
+                        envelopes,
+                    },
+                );
                 Ok(None)
             }
             RecordKind::Manifest => {
                 let bytes = record.payload.clone();
                 let manifest = Manifest::decode(&bytes).map_err(decode)?;
                 self.by_sequence.insert(sequence, digest);
-                self.manifests.insert(digest, StoredManifest { sequence, digest, bytes, manifest });
+                self.manifests.insert(
+                    digest,
+                    StoredManifest {
+                        sequence,
+                        digest,
+                        bytes,
+                        manifest,
+                    },
+                );
                 Ok(None)
             }
             RecordKind::Final => {
@@ -199,11 +241,18 @@ impl History {
     ) -> Result<StoredBlock, HistoryError> {
         let height = record.height;
         if let Some(previous) = self.previous.filter(|previous| previous.next() != height) {
-            return Err(HistoryError::Order { previous, found: height });
+            return Err(HistoryError::Order {
+                previous,
+                found: height,
+            });
         }
         self.previous = Some(height);
         let low = self.by_sequence.keys().next().copied().unwrap_or(sequence);
-        let missing = |what, digest| HistoryError::Missing { height, what, digest };
+        let missing = |what, digest| HistoryError::Missing {
+            height,
+            what,
+            digest,
+        };
         let manifest = self
             .manifests
             .remove(&record.manifest)
@@ -217,7 +266,13 @@ impl History {
             batches.push(batch);
         }
         self.drop_manifests_up_to(height);
-        Ok(StoredBlock { manifest, batches, record, sequence, low })
+        Ok(StoredBlock {
+            manifest,
+            batches,
+            record,
+            sequence,
+            low,
+        })
     }
 }
 
@@ -230,7 +285,7 @@ impl Iterator for History {
                 Ok(record) => record,
                 Err(error) => return Some(Err(error.into())),
             };
-            if let Some(item) = self.take(&record).transpose() {
+            if let Some(item) = self.assembler.on_record(&record).transpose() {
                 return Some(item);
             }
         }

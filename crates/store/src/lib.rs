@@ -6,7 +6,8 @@
 //!
 //! # Out
 //! Tickets of records that are durable ([`stage::Durable`]), and to any number of [`Reader`]s the
-//! same bytes, mapped and without a copy. Receipts marked FINAL rest on these tickets.
+//! same bytes, mapped and without a copy. Receipts marked FINAL rest on these tickets. [`history`]
+//! alone reads payloads: it puts the records of final blocks together for whoever replays them.
 //!
 //! # Never
 //! It never acknowledges before data and watermark are synced; never retries after a failed write
@@ -30,6 +31,7 @@ pub mod config;
 pub mod error;
 mod format;
 pub mod fuzz;
+pub mod history;
 mod identity;
 mod index;
 pub mod io;
