@@ -8,6 +8,7 @@
 mod docs;
 mod finding;
 mod floors;
+mod fuzzing;
 mod layers;
 mod lex;
 mod manifests;
@@ -63,6 +64,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, TidyError> {
     findings.extend(unsafety::check(&tree));
     findings.extend(skeleton::check(&tree));
     findings.extend(outcomes::check(&tree));
+    findings.extend(fuzzing::check(&tree));
     findings.extend(tests_of_the_tree::check(&tree));
     findings.sort();
     Ok(findings)
