@@ -218,6 +218,9 @@ pub enum Damage {
     /// The record at the watermark is not the one that the watermark names.
     #[error("the record here is not the one that the durable watermark names")]
     Watermark,
+    /// A record that reaches past the durable part of its segment.
+    #[error("the record is longer than it was when the store was opened")]
+    Changed,
     /// A checkpoint or index file fails its checksum.
     #[error("the file fails its checksum")]
     File,

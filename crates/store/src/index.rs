@@ -80,6 +80,11 @@ impl Reader {
     /// [`StoreError::Corrupt`] when a segment cannot be read back, [`StoreError::Io`] when the
     /// index cannot be written. The log is not touched in any case.
     pub fn index_sealed(&self, extractor: &dyn Extractor) -> Result<usize, StoreError> {
+        let _one_builder = self
+            .shared
+            .index_building
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let durable = self.durable();
         let segments = self.shared.segments();
         let mut built_count = 0;
@@ -88,13 +93,10 @@ impl Reader {
             if following.first_sequence > durable.next() {
                 break;
             }
-            let mut slot = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
-            if self
-                .load_index(segment, following.previous, &mut slot)?
-                .is_none()
-            {
+            if self.index_of(segment, following.previous)?.is_none() {
                 self.build_index(segment, following.previous, extractor)?;
-                *slot = IndexSlot::Unknown;
+                // Look-ups went on from the log meanwhile; from here on they use the new file.
+                *segment.index.lock().unwrap_or_else(PoisonError::into_inner) = IndexSlot::Unknown;
                 built_count += 1;
             }
         }
@@ -108,11 +110,9 @@ impl Reader {
         last_hash: RecordHash,
         key: ([u8; 16], u32),
     ) -> Result<Option<Vec<Location>>, StoreError> {
-        let mut slot = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(index) = self.load_index(segment, last_hash, &mut slot)? else {
+        let Some(index) = self.index_of(segment, last_hash)? else {
             return Ok(None);
         };
-        drop(slot);
         match index.find(key) {
             // Cut or replaced since it was loaded: the log answers instead.
             Err(StoreError::Corrupt { .. }) => Ok(None),
@@ -121,13 +121,13 @@ impl Reader {
     }
 
     /// The segment's index if there is a whole one; a bad one is judged once, not each time.
-    fn load_index(
+    fn index_of(
         &self,
         segment: &Segment,
         last_hash: RecordHash,
-        slot: &mut IndexSlot,
     ) -> Result<Option<Arc<Index>>, StoreError> {
-        if let IndexSlot::Unknown = slot {
+        let mut slot = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let IndexSlot::Unknown = *slot {
             let path = path(&self.shared.dir, segment.first_sequence);
             *slot = match Index::load(&self.shared.io, &path, segment, last_hash)? {
                 Loaded::Whole(index) => IndexSlot::Loaded(Arc::new(index)),
@@ -138,7 +138,7 @@ impl Reader {
                 }
             };
         }
-        match slot {
+        match &*slot {
             IndexSlot::Loaded(index) => Ok(Some(Arc::clone(index))),
             IndexSlot::Absent | IndexSlot::Unknown => Ok(None),
         }
@@ -332,6 +332,13 @@ impl Index {
         IndexRow::read_from_bytes(&image)
             .map_err(|_| self.view.corrupt(offset as u64, Damage::File))
     }
+}
+
+/// Whether a file's name is that of an index.
+pub(crate) fn is_index_name(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|suffix| suffix == SUFFIX)
 }
 
 /// The index file of the segment that starts with a record.

@@ -30,7 +30,7 @@ pub trait LockGuard: Send + Sync + fmt::Debug {}
 /// A file system. Names in a directory become durable by `sync_dir`, bytes of a file by
 /// [`BlockFile::sync_data`]; nothing else is assumed.
 pub trait BlockIo: Send + Sync + fmt::Debug {
-    /// Makes a directory and its parents; one that exists is fine.
+    /// Makes a directory and its parents, durably; one that exists is fine.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     /// Opens a file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn BlockFile>>;

@@ -70,18 +70,16 @@ impl Mapped {
         }
     }
 
-    /// Bytes of the stable part, without a copy; they keep the map alive.
-    pub(crate) fn slice(self: &Arc<Self>, range: Range<u64>) -> Bytes {
+    /// Bytes of the stable part, without a copy; they keep the map alive. `None` for a range that
+    /// is not stable as a whole.
+    pub(crate) fn slice(self: &Arc<Self>, range: Range<u64>) -> Option<Bytes> {
         assert!(range.start <= range.end, "range upside down");
-        assert!(
-            range.end <= self.stable_bytes.load(Ordering::Acquire),
-            "range not stable"
-        );
+        if range.end > self.stable_bytes.load(Ordering::Acquire) {
+            return None;
+        }
         let range = to_usize(range.start)..to_usize(range.end);
-        Bytes::from_owner(StableRange {
-            map: Arc::clone(self),
-            range,
-        })
+        let map = Arc::clone(self);
+        Some(Bytes::from_owner(StableRange { map, range }))
     }
 }
 
@@ -92,7 +90,7 @@ struct StableRange {
 
 impl AsRef<[u8]> for StableRange {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `Mapped::slice`, the only constructor, asserted that the range is in order and
+        // SAFETY: `Mapped::slice`, the only constructor, checked that the range is in order and
         // ends within `stable_bytes`, which `set_stable` asserted to lie within the map. The store
         // never writes below `stable_bytes` again, the lock keeps other processes away, and the
         // `Arc` keeps the map.

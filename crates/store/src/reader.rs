@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::config::StoreOptions;
 use crate::error::{Damage, StoreError};
@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) io: Arc<dyn BlockIo>,
     pub(crate) dir: PathBuf,
     pub(crate) metrics: Arc<StoreMetrics>,
+    /// Held while index files are built, so that two threads do not build the same one.
+    pub(crate) index_building: Mutex<()>,
     durable: AtomicU64,
     segments: RwLock<Vec<Arc<Segment>>>,
 }
@@ -43,6 +45,7 @@ impl Shared {
             io,
             dir: options.dir.clone(),
             metrics,
+            index_building: Mutex::default(),
             durable: AtomicU64::new(mark.sequence.0),
             segments: RwLock::new(segments.into_iter().map(Arc::new).collect()),
         }

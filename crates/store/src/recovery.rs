@@ -10,6 +10,7 @@ use crate::config::{StoreOptions, VerifyFrom};
 use crate::error::{At, Damage, StoreError};
 use crate::format::{Mark, genesis_link};
 use crate::identity::{self, IDENTITY_NAME};
+use crate::index;
 use crate::io::{BlockFile, BlockIo, write_all_at, write_zeros_at};
 use crate::limits::PAGE_BYTES;
 use crate::segment::{self, Cursor, Segment, Step, first_nonzero};
@@ -170,12 +171,19 @@ impl Survey {
         io: &Arc<dyn BlockIo>,
         dir: &Path,
     ) -> Result<(), StoreError> {
-        let left = |name: &&String| *name == PREPARED_NAME || name.ends_with(TEMPORARY_SUFFIX);
-        for name in self.names.iter().filter(left) {
+        for name in self.names.iter().filter(|name| is_leftover(name)) {
             let path = dir.join(name);
             io.remove(&path).at("remove", &path)?;
         }
         Ok(())
+    }
+}
+
+/// Names that only a crash leaves behind; other people's files are none of ours.
+fn is_leftover(name: &str) -> bool {
+    match name.strip_suffix(TEMPORARY_SUFFIX) {
+        None => name == PREPARED_NAME,
+        Some(stem) => stem == IDENTITY_NAME || stem == WATERMARK_NAME || index::is_index_name(stem),
     }
 }
 

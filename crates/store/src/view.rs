@@ -127,7 +127,10 @@ impl View {
     pub(crate) fn bytes(&self, offset: u64, len_bytes: u64) -> Result<Bytes, StoreError> {
         assert!(offset + len_bytes <= self.len_bytes, "read beyond the file");
         match &self.source {
-            Source::Mapped(map) => Ok(map.slice(offset..offset + len_bytes)),
+            Source::Mapped(map) => map.slice(offset..offset + len_bytes).ok_or_else(|| {
+                // The file says otherwise than when it was opened.
+                self.corrupt(offset, Damage::Changed)
+            }),
             Source::File(file) => {
                 let mut buffer = vec![0; to_usize(len_bytes)];
                 self.read(file.as_ref(), offset, &mut buffer)?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::StoreOptions;
 use crate::error::{At, StoreError};
@@ -352,6 +352,24 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    /// A preparer that outlives the writer must not fill a file that the next writer may own.
+    fn drop(&mut self) {
+        *self.preparer.lock() = Ready::Closed;
+    }
+}
+
+/// The next segment, as far as it is.
+#[derive(Debug)]
+enum Ready {
+    /// Nothing prepared.
+    Nothing,
+    /// Zero-filled and synced.
+    Prepared(Arc<dyn BlockFile>),
+    /// The writer is gone; the directory may belong to another one.
+    Closed,
+}
+
 /// Zero-fills the next segment ahead of need, so that the writer never waits for it. Cheap to
 /// clone; call it from a thread that may block on the disk.
 #[derive(Clone, Debug)]
@@ -360,7 +378,7 @@ pub struct Preparer {
     dir: PathBuf,
     genesis: [u8; 32],
     segment_bytes: u64,
-    ready: Arc<Mutex<Option<Arc<dyn BlockFile>>>>,
+    ready: Arc<Mutex<Ready>>,
 }
 
 impl Preparer {
@@ -370,24 +388,25 @@ impl Preparer {
             dir: options.dir.clone(),
             genesis: options.genesis,
             segment_bytes: options.segment_bytes,
-            ready: Arc::default(),
+            ready: Arc::new(Mutex::new(Ready::Nothing)),
         }
     }
 
-    /// Zero-fills and syncs the next segment unless one is ready; true if it did.
+    /// Zero-fills and syncs the next segment unless one is ready; true if it did. Does nothing
+    /// once the writer is gone.
     ///
     /// # Errors
     /// [`StoreError::DiskFull`] when there is no space: the half-made file is removed, it was
     /// never part of the log. [`StoreError::Io`] for anything else.
     pub fn prepare_next(&self) -> Result<bool, StoreError> {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if ready.is_some() {
+        let mut ready = self.lock();
+        if !matches!(*ready, Ready::Nothing) {
             return Ok(false);
         }
         let path = self.dir.join(PREPARED_NAME);
         match self.fill(&path) {
             Ok(file) => {
-                *ready = Some(file);
+                *ready = Ready::Prepared(file);
                 Ok(true)
             }
             Err(StoreError::Io { source, .. }) if is_full(&source) => {
@@ -400,6 +419,10 @@ impl Preparer {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ready> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fill(&self, path: &Path) -> Result<Arc<dyn BlockFile>, StoreError> {
@@ -419,10 +442,10 @@ impl Preparer {
         self.prepare_next()?;
         let prepared = self.dir.join(PREPARED_NAME);
         let path = segment::path(&self.dir, first_sequence);
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = ready
-            .take()
-            .expect("prepared above, and only this writer takes it");
+        let mut ready = self.lock();
+        let Ready::Prepared(file) = std::mem::replace(&mut *ready, Ready::Nothing) else {
+            unreachable!("prepared above, and only this writer takes it or closes")
+        };
         let head = SegmentHead::new(
             number,
             first_sequence,

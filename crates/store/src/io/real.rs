@@ -34,7 +34,20 @@ impl Default for RealIo {
 
 impl BlockIo for RealIo {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        if dir.is_dir() {
+            return Ok(());
+        }
+        // A path without a parent is relative to the working directory.
+        let parent = match dir.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => return fs::create_dir(dir),
+        };
+        self.create_dir(parent)?;
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.sync_dir(parent),
+        }
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn BlockFile>> {

@@ -175,6 +175,30 @@ fn a_second_process_is_refused_while_the_first_lives() {
 }
 
 #[test]
+fn a_preparer_that_outlives_its_writer_touches_nothing() {
+    let io = MemoryIo::new();
+    let (writer, ..) = open(&io).expect("a new store");
+    let preparer = writer.preparer();
+    assert!(preparer.prepare_next().expect("memory does not fail"));
+    drop(writer);
+    drop(open(&io).expect("whole"));
+    let before = io.files();
+    assert!(!before.keys().any(|path| path.ends_with("next.prepared")));
+    assert!(!preparer.prepare_next().expect("nothing to do"));
+    assert_eq!(io.files(), before);
+}
+
+#[test]
+fn the_parts_may_move_between_threads() {
+    fn is_send<T: Send>() {}
+    fn is_sync<T: Sync>() {}
+    is_send::<clearway_store::Writer>();
+    is_send::<clearway_store::Preparer>();
+    is_send::<clearway_store::Reader>();
+    is_sync::<clearway_store::Reader>();
+}
+
+#[test]
 fn a_foreign_genesis_is_refused_by_both_hashes() {
     let io = filled(&items(15, 3, 100), 3);
     let before = io.files();

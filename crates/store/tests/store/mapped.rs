@@ -154,6 +154,7 @@ fn default_segments_take_a_record_of_many_parts() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut options = StoreOptions::new(dir.path(), [1; 32]);
     options.segment_bytes = 4 << 20;
+    options.dir = dir.path().join("made/on/the/way");
     let (mut writer, reader, _) = Store::open(io(), options).expect("a new store");
     let parts: Vec<[u8; 300]> = (0..3000_u32)
         .map(|part| [part.to_le_bytes()[0]; 300])
