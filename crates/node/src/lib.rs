@@ -1,1 +1,5 @@
 //! Assembly: topology, configuration, thread placement, metrics.
+
+pub mod config;
+pub mod genesis_file;
+pub mod keystore;

@@ -1,0 +1,531 @@
+//! The node's configuration: TOML file, then `CLEARWAY_*` variables, then flags; unknown keys are errors.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use settings::{Given, SETTINGS, Setting};
+
+/// Longest configuration file, bytes: a hundred times the longest sensible one.
+pub const CONFIG_BYTES_MAX: usize = 256 << 10;
+
+/// `CLEARWAY_*` variables that are read elsewhere and are no settings.
+pub const RESERVED_VARIABLES: [&str; 5] = [
+    "CLEARWAY_PASSPHRASE",
+    "CLEARWAY_REQUIRE",
+    "CLEARWAY_TEST_DATA",
+    "CLEARWAY_CONFIG",
+    "CLEARWAY_COMMIT",
+];
+
+/// Everything that one node needs to know beside its genesis.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeConfig {
+    /// Folder of log, checkpoints and engine journal; created when missing.
+    pub data_dir: PathBuf,
+    /// Genesis file.
+    pub genesis: PathBuf,
+    /// Validator key file.
+    pub keys: PathBuf,
+    /// Whether the key file may be plain text: tests and demonstrations only.
+    pub insecure_plaintext_keys: bool,
+    /// UDP address of the members' QUIC door.
+    pub listen: SocketAddr,
+    /// TCP address of `/metrics`, `/livez`, `/readyz`; loopback only.
+    pub admin_listen: SocketAddr,
+    /// Threads that verify signatures; 0 for one on each core that the other stages leave free.
+    pub verify_workers: u32,
+    /// Backend that verifies signatures: `auto` or a name from `clearway verify --list-backends`.
+    pub backend: String,
+    /// Whether stage threads are pinned to cores.
+    pub pin_threads: bool,
+    /// Filter of the log, as `tracing` reads it.
+    pub log: String,
+    /// Bounds of the QUIC door.
+    pub door: DoorConfig,
+    /// Pace of the ordering engine.
+    pub order: OrderPace,
+    /// Sizes of the block store.
+    pub store: StoreSizes,
+}
+
+/// Bounds of the QUIC door.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DoorConfig {
+    /// Connections in all.
+    pub connections_max: u32,
+    /// Connections of one member.
+    pub connections_per_member_max: u32,
+    /// Open streams of one connection.
+    pub streams_per_connection_max: u32,
+    /// Receive window of one stream, bytes.
+    pub stream_window_bytes: u32,
+    /// Receive window of one connection, bytes.
+    pub connection_window_bytes: u32,
+    /// Largest UDP payload accepted and sent, bytes; above 1452 for loopback and jumbo frames only.
+    pub udp_payload_bytes_max: u16,
+    /// A silent connection is closed after this, milliseconds.
+    pub idle_ms: u32,
+    /// Signatures a second that one member may send; 0 for no bound.
+    pub member_rate_max: u32,
+}
+
+/// Pace of the ordering engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OrderPace {
+    /// Shortest time between two proposals, milliseconds.
+    pub pace_ms: u32,
+    /// An empty block is proposed after this long without work, milliseconds.
+    pub heartbeat_ms: u32,
+}
+
+/// Sizes of the block store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreSizes {
+    /// Bytes of one log segment.
+    pub segment_bytes: u64,
+    /// Blocks between two checkpoints of the state; 0 for none but at stop.
+    pub checkpoint_blocks: u32,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            data_dir: "data".into(),
+            genesis: "genesis.toml".into(),
+            keys: "keys/validator.age".into(),
+            insecure_plaintext_keys: false,
+            listen: loopback(7400),
+            admin_listen: loopback(7401),
+            verify_workers: 0,
+            backend: "auto".into(),
+            pin_threads: false,
+            log: "info".into(),
+            door: DoorConfig {
+                connections_max: 2000,
+                connections_per_member_max: 8,
+                streams_per_connection_max: 32,
+                stream_window_bytes: 256 << 10,
+                connection_window_bytes: 1 << 20,
+                udp_payload_bytes_max: 1452,
+                idle_ms: 10_000,
+                member_rate_max: 0,
+            },
+            order: OrderPace {
+                pace_ms: 2,
+                heartbeat_ms: 250,
+            },
+            store: StoreSizes {
+                segment_bytes: 64 << 20,
+                checkpoint_blocks: 4096,
+            },
+        }
+    }
+}
+
+/// Where the value of a setting comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// A preset that the file, a variable or a flag chose.
+    Preset(&'static str),
+    /// A line of the configuration file, from 1.
+    File {
+        /// The line.
+        line: usize,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag.
+    Flag,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Preset(name) => write!(f, "preset {name}"),
+            Self::File { line } => write!(f, "file line {line}"),
+            Self::Variable(name) => write!(f, "variable {name}"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// What is wrong with a configuration, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("configuration {path}: {source}; give an existing file with --config")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is too long to be a configuration.
+    #[error("configuration has {bytes} bytes; at most {CONFIG_BYTES_MAX} are read")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The file is not TOML.
+    #[error("configuration line {line}: {message}")]
+    Syntax {
+        /// Line, from 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// No setting has this name.
+    #[error("{origin}: no setting `{key}`; did you mean `{nearest}`?")]
+    UnknownKey {
+        /// The name.
+        key: String,
+        /// Where it stands.
+        origin: Origin,
+        /// The setting with the most similar name.
+        nearest: &'static str,
+    },
+    /// No preset has this name.
+    #[error("{origin}: no preset `{name}`; choose one of {PRESET_NAMES}")]
+    UnknownPreset {
+        /// The name.
+        name: String,
+        /// Where it stands.
+        origin: Origin,
+    },
+    /// The value has another type.
+    #[error("{origin}: `{key}` must be {expected}")]
+    Type {
+        /// The setting.
+        key: &'static str,
+        /// Where it stands.
+        origin: Origin,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The value is out of range.
+    #[error("{origin}: `{key}` must lie between {min} and {max}, not {value}")]
+    Range {
+        /// The setting.
+        key: &'static str,
+        /// Where it stands.
+        origin: Origin,
+        /// The value given.
+        value: i64,
+        /// Smallest allowed.
+        min: i64,
+        /// Largest allowed.
+        max: i64,
+    },
+    /// Two settings contradict each other.
+    #[error("`{first}` and `{second}` contradict each other: {help}")]
+    Conflict {
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// What to do.
+        help: &'static str,
+    },
+}
+
+const PRESET_NAMES: &str = "laptop, server, bench";
+
+type Edit = fn(&mut NodeConfig);
+
+/// Named starting points: what each changes in the defaults.
+const PRESETS: [(&str, Edit); 3] = [
+    ("laptop", |_| {}),
+    ("server", |config| {
+        config.pin_threads = true;
+        config.door.connection_window_bytes = 4 << 20;
+        config.door.stream_window_bytes = 1 << 20;
+        config.store.segment_bytes = 256 << 20;
+    }),
+    ("bench", |config| {
+        config.door.connection_window_bytes = 8 << 20;
+        config.door.stream_window_bytes = 2 << 20;
+        config.door.connections_per_member_max = 64;
+        config.log = "warn".into();
+    }),
+];
+
+/// A configuration and where each of its values comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loaded {
+    /// The values.
+    pub config: NodeConfig,
+    /// Where those that are not built in come from, by setting.
+    pub origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Loaded {
+    /// Where the value of `setting` comes from.
+    #[must_use]
+    pub fn origin(&self, setting: &Setting) -> Origin {
+        self.origins
+            .get(setting.key)
+            .cloned()
+            .unwrap_or(Origin::Default)
+    }
+}
+
+/// Reads `file`, if any; paths in it are relative to its folder. Then `variables` (only those that
+/// start with `CLEARWAY_` matter), then `flags` as (setting, value).
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn load(
+    file: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+    flags: &[(String, String)],
+) -> Result<Loaded, ConfigError> {
+    let text = match file {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?,
+    };
+    let mut loaded = parse(&text, variables, flags)?;
+    let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    let config = &mut loaded.config;
+    for path in [&mut config.data_dir, &mut config.genesis, &mut config.keys] {
+        *path = folder.join(&*path);
+    }
+    Ok(loaded)
+}
+
+/// [`load`] for text that is in memory; paths stay as they are written.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn parse(
+    text: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+    flags: &[(String, String)],
+) -> Result<Loaded, ConfigError> {
+    let mut given = Vec::new();
+    read_file(text, &mut given)?;
+    let from_file = given.len();
+    read_variables(variables, &mut given);
+    given[from_file..].sort_by(|a, b| a.key.cmp(&b.key));
+    for (key, value) in flags {
+        given.push(Assignment {
+            key: key.clone(),
+            value: Given::Text(value.clone()),
+            origin: Origin::Flag,
+        });
+    }
+    let mut loaded = Loaded {
+        config: NodeConfig::default(),
+        origins: BTreeMap::new(),
+    };
+    apply_preset(&given, &mut loaded)?;
+    for assignment in given.iter().filter(|a| a.key != "preset") {
+        apply(assignment, &mut loaded)?;
+    }
+    check(&loaded.config)?;
+    Ok(loaded)
+}
+
+struct Assignment {
+    key: String,
+    value: Given,
+    origin: Origin,
+}
+
+fn read_file(text: &str, given: &mut Vec<Assignment>) -> Result<(), ConfigError> {
+    if text.len() > CONFIG_BYTES_MAX {
+        return Err(ConfigError::TooLong { bytes: text.len() });
+    }
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        line: line_of(text, error.span().map_or(0, |span| span.start)),
+        message: error.message().to_owned(),
+    })?;
+    for (key, value) in table.get_ref() {
+        let line = line_of(text, key.span().start);
+        let name = key.get_ref();
+        match value.get_ref() {
+            DeValue::Table(group) => {
+                for (inner, value) in group {
+                    given.push(Assignment {
+                        key: format!("{name}.{}", inner.get_ref()),
+                        value: Given::from_toml(value.get_ref()),
+                        origin: Origin::File {
+                            line: line_of(text, inner.span().start),
+                        },
+                    });
+                }
+            }
+            value => given.push(Assignment {
+                key: name.to_string(),
+                value: Given::from_toml(value),
+                origin: Origin::File { line },
+            }),
+        }
+    }
+    Ok(())
+}
+
+/// `CLEARWAY_DOOR_IDLE_MS` sets `door.idle_ms`.
+fn read_variables(
+    variables: impl IntoIterator<Item = (String, String)>,
+    given: &mut Vec<Assignment>,
+) {
+    for (name, value) in variables {
+        let Some(rest) = name.strip_prefix("CLEARWAY_") else {
+            continue;
+        };
+        if RESERVED_VARIABLES.contains(&name.as_str()) {
+            continue;
+        }
+        let flat = rest.to_ascii_lowercase();
+        let known = SETTINGS
+            .iter()
+            .find(|setting| setting.key.replace('.', "_") == flat);
+        given.push(Assignment {
+            key: known.map_or(flat, |setting| setting.key.to_owned()),
+            value: Given::Text(value),
+            origin: Origin::Variable(name),
+        });
+    }
+}
+
+/// The last preset named wins; whatever is set by itself stands above it.
+fn apply_preset(given: &[Assignment], loaded: &mut Loaded) -> Result<(), ConfigError> {
+    let Some(chosen) = given.iter().rfind(|a| a.key == "preset") else {
+        return Ok(());
+    };
+    let name = chosen.value.text().ok_or(ConfigError::Type {
+        key: "preset",
+        origin: chosen.origin.clone(),
+        expected: "a name in quotes",
+    })?;
+    let (name, edit) = PRESETS
+        .iter()
+        .find(|(preset, _)| *preset == name)
+        .ok_or_else(|| ConfigError::UnknownPreset {
+            name: name.to_owned(),
+            origin: chosen.origin.clone(),
+        })?;
+    let before = loaded.config.clone();
+    edit(&mut loaded.config);
+    for setting in SETTINGS {
+        if (setting.show)(&before) != (setting.show)(&loaded.config) {
+            loaded.origins.insert(setting.key, Origin::Preset(name));
+        }
+    }
+    Ok(())
+}
+
+fn apply(assignment: &Assignment, loaded: &mut Loaded) -> Result<(), ConfigError> {
+    let Some(setting) = SETTINGS.iter().find(|s| s.key == assignment.key) else {
+        return Err(ConfigError::UnknownKey {
+            key: assignment.key.clone(),
+            origin: assignment.origin.clone(),
+            nearest: nearest(&assignment.key),
+        });
+    };
+    (setting.put)(&mut loaded.config, &assignment.value)
+        .map_err(|fault| fault.at(setting.key, &assignment.origin))?;
+    loaded
+        .origins
+        .insert(setting.key, assignment.origin.clone());
+    Ok(())
+}
+
+/// What no single setting can get wrong.
+fn check(config: &NodeConfig) -> Result<(), ConfigError> {
+    if config.door.stream_window_bytes > config.door.connection_window_bytes {
+        return Err(ConfigError::Conflict {
+            first: "door.stream_window_bytes",
+            second: "door.connection_window_bytes",
+            help: "one stream cannot have more room than its connection",
+        });
+    }
+    if config.door.connections_per_member_max > config.door.connections_max {
+        return Err(ConfigError::Conflict {
+            first: "door.connections_per_member_max",
+            second: "door.connections_max",
+            help: "one member cannot have more connections than all together",
+        });
+    }
+    if config.order.pace_ms >= config.order.heartbeat_ms {
+        return Err(ConfigError::Conflict {
+            first: "order.pace_ms",
+            second: "order.heartbeat_ms",
+            help: "the heartbeat must be slower than the pace",
+        });
+    }
+    Ok(())
+}
+
+/// Line of a byte position, from 1.
+pub(crate) fn line_of(text: &str, byte: usize) -> usize {
+    let end = byte.min(text.len());
+    1 + text.as_bytes()[..end]
+        .iter()
+        .filter(|b| **b == b'\n')
+        .count()
+}
+
+/// The setting whose name shares the longest start or end with `key`.
+fn nearest(key: &str) -> &'static str {
+    let common = |a: &str, b: &str| {
+        let starts = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+        let ends = a
+            .bytes()
+            .rev()
+            .zip(b.bytes().rev())
+            .take_while(|(x, y)| x == y)
+            .count();
+        starts.max(ends)
+    };
+    SETTINGS
+        .iter()
+        .max_by_key(|setting| common(setting.key, key))
+        .map_or("data_dir", |setting| setting.key)
+}
+
+/// The text of a configuration file with every setting and what it is for.
+#[must_use]
+pub fn example(config: &NodeConfig) -> String {
+    let mut out = String::from("# Clearway node; every setting with its value.\n");
+    let mut group = "";
+    for setting in SETTINGS {
+        let (section, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        if section != group {
+            group = section;
+            out.push_str(&format!("\n[{group}]\n"));
+        }
+        out.push_str(&format!("# {}\n", setting.help));
+        out.push_str(&format!("{name} = {}\n", (setting.show)(config)));
+    }
+    out
+}
+
+/// Feeds arbitrary bytes to the reader; it must answer with a configuration or a typed error.
+pub fn fuzz_config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(loaded) = parse(text, [], &[]) {
+        let shown = example(&loaded.config);
+        let again = parse(&shown, [], &[]).expect("what is shown can be read");
+        assert_eq!(
+            again.config, loaded.config,
+            "what is shown is what was read"
+        );
+    }
+}
