@@ -1,0 +1,74 @@
+//! The batches past the final tips, of all lanes: what manifests may name and blocks carry.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clearway_types::batch::Batch;
+use clearway_types::manifest::BatchRef;
+use clearway_types::units::{Digest, ValidatorIndex};
+
+use crate::recovery::LaneTip;
+
+struct Held {
+    batch: Arc<Batch>,
+    durable: bool,
+}
+
+/// Batches by digest, and by lane and index to follow a lane.
+#[derive(Default)]
+pub(crate) struct Batches {
+    held: BTreeMap<Digest, Held>,
+    by_place: BTreeMap<(ValidatorIndex, u64), Vec<Digest>>,
+}
+
+impl Batches {
+    pub(crate) fn insert(&mut self, batch: Arc<Batch>, durable: bool) {
+        let (place, digest) = ((batch.header.lane, batch.header.index), batch.digest);
+        if self.held.insert(digest, Held { batch, durable }).is_none() {
+            self.by_place.entry(place).or_default().push(digest);
+        }
+    }
+
+    /// Notes that a batch is on disk; false when it is not held (any more).
+    pub(crate) fn mark_durable(&mut self, digest: Digest) -> bool {
+        let held = self.held.get_mut(&digest);
+        held.map(|held| held.durable = true).is_some()
+    }
+
+    pub(crate) fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
+        self.held.get(&digest).map(|held| &held.batch)
+    }
+
+    pub(crate) fn is_durable(&self, digest: Digest) -> bool {
+        self.held.get(&digest).is_some_and(|held| held.durable)
+    }
+
+    /// The durable batch that extends `tip` of `lane`. A lane's owner may fork it; then the lowest
+    /// digest is taken, and finality chooses.
+    pub(crate) fn next_durable(&self, lane: ValidatorIndex, tip: LaneTip) -> Option<&Arc<Batch>> {
+        let places = self.by_place.get(&(lane, tip.index + 1))?;
+        let candidates = places.iter().filter_map(|digest| self.held.get(digest));
+        candidates
+            .filter(|held| held.durable && held.batch.header.previous == tip.digest)
+            .map(|held| &held.batch)
+            .min_by_key(|batch| batch.digest)
+    }
+
+    /// Takes out a batch that became final, and whatever stood at or below its place in the lane:
+    /// forks that lost.
+    pub(crate) fn take_final(&mut self, batch: &BatchRef) -> Option<Arc<Batch>> {
+        let taken = self.held.remove(&batch.digest).map(|held| held.batch);
+        let first = (batch.lane, 0);
+        let last = (batch.lane, batch.index);
+        let places: Vec<_> = self.by_place.range(first..=last).map(|(p, _)| *p).collect();
+        for place in places {
+            for digest in self.by_place.remove(&place).unwrap_or_default() {
+                self.held.remove(&digest);
+            }
+        }
+        taken
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+}

@@ -1,0 +1,105 @@
+//! What the node decides for ordering: identity, pace, time-outs, where the engine's journal lies.
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clearway_types::genesis::Genesis;
+use clearway_types::units::{Digest, ValidatorIndex};
+
+use crate::error::OrderError;
+
+/// How this validator fills its lane and paces its proposals.
+#[derive(Clone, Debug)]
+pub struct OrderConfig {
+    /// Hash of the genesis: digest of height 0.
+    pub genesis: Digest,
+    /// This validator's place in the genesis: its lane.
+    pub me: ValidatorIndex,
+    /// Number of validators.
+    pub validator_count: u32,
+    /// Shortest time between two proposals. A view costs about a millisecond of processor time
+    /// whatever it carries, so pacing trades latency against processor time at load.
+    pub view_pace: Duration,
+    /// A proposal is made at the latest this long after the one before, empty if need be; must lie
+    /// below the engine's leader time-out, or idle views would be nullified.
+    pub heartbeat: Duration,
+    /// An open batch is sealed at the latest after this long while proposals are being made; with
+    /// the engine waiting for data it is sealed at once.
+    pub seal_linger: Duration,
+}
+
+impl OrderConfig {
+    /// The defaults for validator `me` of `genesis`: views at most every 25 ms, a heartbeat every
+    /// 250 ms, batches sealed within 3 ms.
+    ///
+    /// # Errors
+    /// `me` is not in the genesis.
+    pub fn new(genesis: &Genesis, me: ValidatorIndex) -> Result<Self, OrderError> {
+        let count = genesis.validators.len();
+        if me.0 as usize >= count {
+            return Err(OrderError::NotAValidator { index: me.0, count });
+        }
+        Ok(Self {
+            genesis: genesis.hash(),
+            me,
+            validator_count: u32::try_from(count).expect("a checked genesis has few validators"),
+            view_pace: Duration::from_millis(25),
+            heartbeat: Duration::from_millis(250),
+            seal_linger: Duration::from_millis(3),
+        })
+    }
+}
+
+/// One validator as the engine knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Validator {
+    /// Ed25519 key of its connections.
+    pub identity: [u8; 32],
+    /// BLS key of its votes, G2 compressed.
+    pub vote_key: [u8; 96],
+}
+
+/// Keys, time-outs and the journal of the engine.
+pub struct EngineConfig {
+    /// All validators, in lane order; their proofs of possession have been checked.
+    pub validators: Vec<Validator>,
+    /// BLS secret of this validator's votes: a big-endian scalar.
+    pub vote_secret: zeroize::Zeroizing<[u8; 32]>,
+    /// Directory of the engine's journal, `<data>/engine`; made when missing.
+    pub journal_dir: PathBuf,
+    /// Threads of the engine's runtime.
+    pub worker_count: usize,
+    /// A view without a proposal is given up after this long.
+    pub leader_timeout: Duration,
+    /// A view without certification is given up after this long; above the leader time-out. After a
+    /// crash in the middle of a view this is also what a restart waits for before it goes on.
+    pub certification_timeout: Duration,
+}
+
+impl EngineConfig {
+    /// The defaults for a validator of `genesis`: one thread; a single validator has nobody to wait
+    /// for and gives up a view after 0.4 and 0.6 s, a cluster after 1 and 2 s.
+    #[must_use]
+    pub fn new(
+        genesis: &Genesis,
+        vote_secret: zeroize::Zeroizing<[u8; 32]>,
+        journal_dir: PathBuf,
+    ) -> Self {
+        let validators = genesis.validators.iter().map(|validator| Validator {
+            identity: validator.public_key.0,
+            vote_key: validator.bls_public_key.0,
+        });
+        let validators: Vec<_> = validators.collect();
+        let (leader_ms, certification_ms) = match validators.len() {
+            1 => (400, 600),
+            _ => (1000, 2000),
+        };
+        Self {
+            validators,
+            vote_secret,
+            journal_dir,
+            worker_count: 1,
+            leader_timeout: Duration::from_millis(leader_ms),
+            certification_timeout: Duration::from_millis(certification_ms),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The BFT engine's adapter: the only module in Clearway that names an engine type.
+//!
+//! [`run_engine`] is the one place where the engine is instantiated: it is large, and every further
+//! instance costs a minute of compiling.
+mod adapter;
+mod certificate;
+mod scheme;
+mod transport;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clearway_crypto::certificate::vote_namespace;
+use clearway_types::certificate::Certificate;
+use clearway_types::units::{Digest, Height};
+use commonware_consensus::simplex::elector::RoundRobin;
+use commonware_consensus::simplex::{self, Floor, ForwardPolicy, SkipPolicy};
+use commonware_consensus::types::{Epoch, ViewDelta};
+use commonware_cryptography::{Sha256, sha256};
+use commonware_parallel::Sequential;
+use commonware_runtime::buffer::paged::CacheRef;
+use commonware_runtime::{Handle, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_utils::{NZDuration, NZU16, NZUsize, sys_rng};
+
+use self::adapter::Adapter;
+use self::certificate::to_engine;
+use self::scheme::{Keys, Scheme};
+use self::transport::{NullBlocker, NullReceiver, NullSender};
+use crate::config::{EngineConfig, OrderConfig};
+use crate::error::OrderError;
+use crate::handle::{OrderHandle, Sinks};
+use crate::metrics::OrderMetrics;
+use crate::now::Clock;
+use crate::recovery::Recovery;
+use crate::stage::OrderStage;
+
+/// Directory of the journal's blobs below [`EngineConfig::journal_dir`].
+const PARTITION: &str = "votes";
+/// Views behind the newest final one whose certificates stay in the journal: more than can be
+/// final and not yet stored, so that a restart hears of each of them again.
+const VIEW_RETENTION: u64 = 128;
+/// How long the engine may take to end.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A validator's ordering, ready to run.
+pub struct Orderer {
+    handle: OrderHandle,
+    keys: Keys,
+    engine: EngineConfig,
+    floor: Floor<Scheme, sha256::Digest>,
+}
+
+impl Orderer {
+    /// Checks keys, times and what the store has kept, and sets up the stage.
+    ///
+    /// # Errors
+    /// Whatever does not fit together; nothing was started then.
+    pub fn new(
+        config: OrderConfig,
+        engine: EngineConfig,
+        recovery: Recovery,
+        sinks: Sinks,
+        clock: Clock,
+    ) -> Result<Self, OrderError> {
+        check_times(&config, &engine)?;
+        let count = engine.validators.len();
+        if count != 1 {
+            return Err(OrderError::ClusterNotActive { count });
+        }
+        let namespace = vote_namespace(config.genesis);
+        let keys = Keys::new(
+            &namespace,
+            &engine.validators,
+            config.me,
+            &engine.vote_secret,
+        )?;
+        let metrics = Arc::new(OrderMetrics::default());
+        if recovery.tip.height > Height(0) && !has_journal(&engine.journal_dir) {
+            // Nobody but this machine has ever seen a vote of a single validator, and no receipt
+            // left that the store does not hold: going on from the newest certificate is safe.
+            tracing::warn!(
+                height = recovery.tip.height.0,
+                "the engine's journal is missing; going on from the newest stored certificate"
+            );
+            metrics.journals_lost.add(1);
+        }
+        let floor = floor(config.genesis, recovery.certificate.as_ref(), &keys)?;
+        let stage = OrderStage::new(config, recovery, Arc::clone(&metrics));
+        let handle = OrderHandle::new(stage, sinks, clock, metrics);
+        Ok(Self {
+            handle,
+            keys,
+            engine,
+            floor,
+        })
+    }
+
+    /// The way in for the node's threads.
+    #[must_use]
+    pub fn handle(&self) -> OrderHandle {
+        self.handle.clone()
+    }
+
+    /// Orders until [`OrderHandle::stop`]; blocks the calling thread.
+    ///
+    /// # Errors
+    /// Why it ended by itself: the node has to stop.
+    pub fn run(self) -> Result<(), OrderError> {
+        let handle = self.handle.clone();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.run_engine()));
+        if let Err(panic) = ended {
+            let reason = panic_text(panic.as_ref());
+            handle.fail(OrderError::EngineStopped { reason });
+        }
+        handle.failure().map_or(Ok(()), Err)
+    }
+
+    /// The engine, its runtime and the timer.
+    fn run_engine(self) {
+        let runtime_config = runtime::Config::new()
+            .with_worker_threads(self.engine.worker_count)
+            .with_max_blocking_threads(self.engine.worker_count.max(4))
+            .with_storage_directory(&self.engine.journal_dir);
+        runtime::Runner::new(runtime_config).start(async move |context| {
+            let handle = self.handle.clone();
+            let timer = handle.clone();
+            let mut timer = context.child("timer").spawn(move |_| run_timer(timer));
+            let mut engine = self.start_engine(context.child("engine"));
+            tokio::select! {
+                () = handle.stopped() => {}
+                ended = &mut engine => note_end(&handle, "engine", ended.is_ok()),
+                ended = &mut timer => note_end(&handle, "timer", ended.is_ok()),
+            }
+            handle.stop();
+            if context.stop(0, Some(STOP_PATIENCE)).await.is_err() {
+                tracing::warn!("the engine did not end in time and is cut off");
+            }
+        });
+    }
+
+    fn start_engine(self, context: runtime::Context) -> Handle<()> {
+        let adapter = Adapter {
+            handle: self.handle,
+            keys: self.keys.clone(),
+        };
+        let config = simplex::Config {
+            scheme: self.keys.scheme,
+            elector: RoundRobin::<Sha256>::default(),
+            blocker: NullBlocker::default(),
+            automaton: adapter.clone(),
+            relay: adapter.clone(),
+            reporter: adapter,
+            track_historical_votes: false,
+            strategy: Sequential,
+            partition: PARTITION.into(),
+            mailbox_size: NZUsize!(1024),
+            epoch: Epoch::zero(),
+            floor: self.floor,
+            replay_buffer: NZUsize!(1 << 20),
+            write_buffer: NZUsize!(1 << 16),
+            page_cache: CacheRef::new(NZU16!(4096), NZUsize!(256)),
+            leader_timeout: self.engine.leader_timeout,
+            certification_timeout: self.engine.certification_timeout,
+            timeout_retry: self.engine.certification_timeout,
+            view_retention: ViewDelta::new(VIEW_RETENTION),
+            skip: SkipPolicy::Disabled,
+            fetch_timeout: NZDuration!(Duration::from_secs(1)),
+            fetch_retry_delay: Duration::from_millis(50),
+            forward: ForwardPolicy::Disabled,
+        };
+        let silent = || (NullSender, NullReceiver);
+        simplex::Engine::new(context, config).start(silent(), silent(), silent())
+    }
+}
+
+/// Wakes the stage when the clock makes something due.
+async fn run_timer(handle: OrderHandle) {
+    while !handle.is_stopped() {
+        match handle.on_timer() {
+            // Either end of the wait leads to the same question.
+            Some(wait) => drop(tokio::time::timeout(wait, handle.timer_changed()).await),
+            None => handle.timer_changed().await,
+        }
+    }
+}
+
+/// The engine's tasks end only on `stop`: anything else is a failure.
+fn note_end(handle: &OrderHandle, task: &str, orderly: bool) {
+    if !handle.is_stopped() {
+        let reason = match orderly {
+            true => format!("its {task} task ended"),
+            false => format!("its {task} task panicked"),
+        };
+        handle.fail(OrderError::EngineStopped { reason });
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "it panicked without a message".into())
+}
+
+/// Pace <= heartbeat < leader time-out < certification time-out.
+fn check_times(config: &OrderConfig, engine: &EngineConfig) -> Result<(), OrderError> {
+    let rules = [
+        (
+            config.view_pace <= config.heartbeat,
+            "view_pace",
+            "it must not be above the heartbeat",
+        ),
+        (
+            config.heartbeat < engine.leader_timeout,
+            "heartbeat",
+            "it must lie below the leader time-out, or idle views are given up",
+        ),
+        (
+            engine.leader_timeout < engine.certification_timeout,
+            "leader_timeout",
+            "it must lie below the certification time-out",
+        ),
+        (
+            engine.worker_count > 0,
+            "worker_count",
+            "at least one thread",
+        ),
+    ];
+    let broken = rules.into_iter().find(|(holds, ..)| !holds);
+    broken.map_or(Ok(()), |(_, field, help)| {
+        Err(OrderError::Timing { field, help })
+    })
+}
+
+/// Whether the journal has any blob.
+fn has_journal(dir: &Path) -> bool {
+    std::fs::read_dir(dir.join(PARTITION)).is_ok_and(|mut blobs| blobs.next().is_some())
+}
+
+/// Where the engine starts: at the newest stored certificate, or below it when its own journal
+/// knows more. A lower floor than the journal's changes nothing.
+fn floor(
+    genesis: Digest,
+    certificate: Option<&Certificate>,
+    keys: &Keys,
+) -> Result<Floor<Scheme, sha256::Digest>, OrderError> {
+    let Some(certificate) = certificate else {
+        return Ok(Floor::Genesis(sha256::Digest(genesis.0)));
+    };
+    let finalization = to_engine(certificate, keys);
+    let valid =
+        finalization.filter(|found| found.verify(&mut sys_rng(), &keys.scheme, &Sequential));
+    let rejected = OrderError::CertificateRejected {
+        view: certificate.view,
+    };
+    valid.map(Floor::Finalized).ok_or(rejected)
+}

@@ -1,0 +1,95 @@
+//! Validator keys as the engine wants them: BLS multi-signatures, ordered by connection identity.
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use clearway_types::units::ValidatorIndex;
+use commonware_codec::DecodeExt as _;
+use commonware_consensus::simplex::scheme::bls12381_multisig;
+use commonware_cryptography::bls12381::primitives::group::Private;
+use commonware_cryptography::bls12381::primitives::variant::{MinSig, Variant};
+use commonware_cryptography::certificate::Scheme as _;
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_utils::TryCollect as _;
+use commonware_utils::ordered::BiMap;
+
+use crate::config::Validator;
+use crate::error::OrderError;
+
+/// How votes are signed: keys in G2, signatures in G1.
+pub(super) type Scheme = bls12381_multisig::Scheme<PublicKey, MinSig>;
+
+/// The engine's scheme, and the two orders of validators: the engine numbers them by identity, the
+/// genesis by lane.
+#[derive(Clone)]
+pub(super) struct Keys {
+    pub(super) scheme: Scheme,
+    lanes: BTreeMap<PublicKey, ValidatorIndex>,
+}
+
+impl Keys {
+    /// Keys of `validators`, voting with `secret` for lane `me`.
+    pub(super) fn new(
+        namespace: &[u8],
+        validators: &[Validator],
+        me: ValidatorIndex,
+        secret: &[u8; 32],
+    ) -> Result<Self, OrderError> {
+        let mut lanes = BTreeMap::new();
+        let mut pairs = Vec::with_capacity(validators.len());
+        for (index, validator) in (0..).zip(validators) {
+            let (identity, vote_key) = parse(index, validator)?;
+            if lanes
+                .insert(identity.clone(), ValidatorIndex(index))
+                .is_some()
+            {
+                return Err(key_error(index, "public_key"));
+            }
+            pairs.push((identity, vote_key));
+        }
+        let own = pairs
+            .get(me.0 as usize)
+            .map(|(identity, _)| identity.clone());
+        let participants: Result<BiMap<PublicKey, _>, _> = pairs.into_iter().try_collect();
+        // Identities were just found to differ, so two vote keys are the same.
+        let participants = participants.map_err(|_| key_error(0, "bls_public_key"))?;
+        let mismatch = || OrderError::SecretMismatch { index: me.0 };
+        let secret = Private::decode(Bytes::copy_from_slice(secret)).map_err(|_| mismatch())?;
+        let scheme = Scheme::signer(namespace, participants, secret).ok_or_else(mismatch)?;
+        let signer = scheme.me().and_then(|membership| membership.signer());
+        let signer = signer.and_then(|index| scheme.participants().get(usize::from(index)));
+        if signer.is_none() || signer != own.as_ref() {
+            return Err(mismatch());
+        }
+        Ok(Self { scheme, lanes })
+    }
+
+    /// Lane of the validator that the engine names by its identity.
+    pub(super) fn lane_of(&self, identity: &PublicKey) -> Option<ValidatorIndex> {
+        self.lanes.get(identity).copied()
+    }
+
+    /// Lanes in the engine's numbering.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = ValidatorIndex> + '_ {
+        self.lanes.values().copied()
+    }
+
+    pub(super) fn validator_count(&self) -> usize {
+        self.lanes.len()
+    }
+}
+
+fn parse(
+    index: u32,
+    validator: &Validator,
+) -> Result<(PublicKey, <MinSig as Variant>::Public), OrderError> {
+    let identity = PublicKey::decode(Bytes::copy_from_slice(&validator.identity));
+    let vote_key = <MinSig as Variant>::Public::decode(Bytes::copy_from_slice(&validator.vote_key));
+    Ok((
+        identity.map_err(|_| key_error(index, "public_key"))?,
+        vote_key.map_err(|_| key_error(index, "bls_public_key"))?,
+    ))
+}
+
+fn key_error(index: u32, field: &'static str) -> OrderError {
+    OrderError::Key { index, field }
+}

@@ -1,0 +1,203 @@
+//! The rules of a manifest, checked before this validator votes for it.
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clearway_types::envelope::ENVELOPE_BYTES;
+use clearway_types::limits::{
+    BLOCK_BYTES_MAX, CLOCK_AHEAD_MS_MAX, EXEC_LAG_MAX, KEY_LAG_MAX, LANE_STEP_MAX,
+};
+use clearway_types::manifest::Manifest;
+use clearway_types::messages::ExecHead;
+use clearway_types::units::{Digest, Height, ValidatorIndex};
+
+use crate::batches::Batches;
+use crate::chain::Head;
+use crate::now::Now;
+use crate::recovery::LaneTip;
+
+/// Answer to "may this validator vote for it?". A wait is never turned into a refusal: consensus
+/// asks once and takes a refusal as final.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Every rule holds.
+    Accept,
+    /// It is wrong for ever, for this reason.
+    Refuse(&'static str),
+    /// Something is missing here: data, an execution, or time to pass.
+    Wait {
+        /// Uptime at which asking again makes sense by itself.
+        until: Option<Duration>,
+    },
+}
+
+const WAIT: Verdict = Verdict::Wait { until: None };
+
+/// Execution heads computed here, newest last; as many as a manifest may look back.
+#[derive(Default)]
+pub(crate) struct Heads(BTreeMap<Height, Digest>);
+
+impl Heads {
+    pub(crate) fn insert(&mut self, head: ExecHead) {
+        self.0.insert(head.height, head.head);
+        while self.0.len() as u64 > 2 * EXEC_LAG_MAX {
+            self.0.pop_first();
+        }
+    }
+
+    /// Last executed height and its head.
+    pub(crate) fn newest(&self) -> ExecHead {
+        let (height, head) = self
+            .0
+            .last_key_value()
+            .expect("height 0 is there from the start");
+        ExecHead {
+            height: *height,
+            head: *head,
+        }
+    }
+
+    pub(crate) fn at(&self, height: Height) -> Option<Digest> {
+        self.0.get(&height).copied()
+    }
+}
+
+/// Lanes in the order in which a block of `height` takes them: the first one rotates.
+pub(crate) fn lane_order(height: Height, count: u32) -> impl Iterator<Item = ValidatorIndex> {
+    let first = u32::try_from(height.0 % u64::from(count)).expect("below a u32");
+    (0..count).map(move |step| ValidatorIndex((first + step) % count))
+}
+
+/// What a manifest is held against.
+pub(crate) struct Context<'a> {
+    pub(crate) leader: ValidatorIndex,
+    pub(crate) parent_digest: Digest,
+    pub(crate) parent: Head,
+    pub(crate) lanes: Vec<LaneTip>,
+    pub(crate) batches: &'a Batches,
+    pub(crate) heads: &'a Heads,
+}
+
+/// Checks `manifest`; cheap and final reasons first, waits last.
+pub(crate) fn check(manifest: &Manifest, context: &Context<'_>, now: Now) -> Verdict {
+    if let Err(reason) = check_place(manifest, context) {
+        return Verdict::Refuse(reason);
+    }
+    match check_batches(manifest, context) {
+        Verdict::Accept => {}
+        other => return other,
+    }
+    match check_result(manifest, context.heads) {
+        Verdict::Accept => check_time(manifest, now),
+        other => other,
+    }
+}
+
+fn check_place(manifest: &Manifest, context: &Context<'_>) -> Result<(), &'static str> {
+    let parent = &context.parent;
+    let lag = manifest.height.0.saturating_sub(manifest.state_height.0);
+    let rules = [
+        (manifest.epoch == 0, "epoch is not the cluster's"),
+        (
+            manifest.leader == context.leader,
+            "leader is not the view's",
+        ),
+        (
+            manifest.parent == context.parent_digest,
+            "parent is not the view's",
+        ),
+        (
+            manifest.height == parent.height.next(),
+            "height does not follow the parent's",
+        ),
+        (
+            manifest.time >= parent.time,
+            "time lies before the parent's",
+        ),
+        (
+            manifest.state_height >= parent.state_height,
+            "state height falls",
+        ),
+        (
+            manifest.state_height <= parent.height,
+            "state height is not below its own",
+        ),
+        (lag <= EXEC_LAG_MAX, "state height lags too far"),
+    ];
+    rules
+        .iter()
+        .find(|(holds, _)| !holds)
+        .map_or(Ok(()), |(_, reason)| Err(*reason))
+}
+
+/// Batches extend the lanes' tips, lane by lane in rotating order, within the block's bounds.
+fn check_batches(manifest: &Manifest, context: &Context<'_>) -> Verdict {
+    let lane_count = u32::try_from(context.lanes.len()).expect("at most VALIDATORS_MAX");
+    if manifest.envelope_count() > BLOCK_BYTES_MAX / ENVELOPE_BYTES {
+        return Verdict::Refuse("block is too large");
+    }
+    let mut lanes = context.lanes.clone();
+    let mut rest = manifest.batches.as_slice();
+    let mut missing = false;
+    for lane in lane_order(manifest.height, lane_count) {
+        let len = rest.iter().take_while(|batch| batch.lane == lane).count();
+        if len > LANE_STEP_MAX {
+            return Verdict::Refuse("too many batches of one lane");
+        }
+        let (own, others) = rest.split_at(len);
+        rest = others;
+        for named in own {
+            let tip = &mut lanes[lane.0 as usize];
+            if named.index != tip.index + 1 {
+                return Verdict::Refuse("batch does not follow its lane's tip");
+            }
+            match context.batches.batch(named.digest) {
+                None => missing = true,
+                Some(batch) => {
+                    let header = &batch.header;
+                    let lag = manifest.state_height.0.abs_diff(header.directory_height.0);
+                    if header.lane != lane || header.index != named.index {
+                        return Verdict::Refuse("batch stands elsewhere in its lane");
+                    }
+                    if header.previous != tip.digest || header.count != named.count {
+                        return Verdict::Refuse("batch is not what the manifest says");
+                    }
+                    if lag > KEY_LAG_MAX {
+                        return Verdict::Refuse("batch was verified by too old a directory");
+                    }
+                }
+            }
+            *tip = LaneTip {
+                index: named.index,
+                digest: named.digest,
+            };
+        }
+    }
+    match (rest.is_empty(), missing) {
+        (false, _) => Verdict::Refuse("lanes are out of order or unknown"),
+        (true, true) => WAIT,
+        (true, false) => Verdict::Accept,
+    }
+}
+
+/// The named result is the one computed here.
+fn check_result(manifest: &Manifest, heads: &Heads) -> Verdict {
+    if manifest.state_height > heads.newest().height {
+        return WAIT;
+    }
+    match heads.at(manifest.state_height) {
+        Some(head) if head == manifest.exec_head => Verdict::Accept,
+        Some(_) => Verdict::Refuse("execution head differs from the one computed here"),
+        // Older than this node remembers: it cannot judge, and must not refuse for that.
+        None => WAIT,
+    }
+}
+
+fn check_time(manifest: &Manifest, now: Now) -> Verdict {
+    let ahead_ms = manifest.time.0.saturating_sub(now.time.0);
+    match ahead_ms.saturating_sub(CLOCK_AHEAD_MS_MAX) {
+        0 => Verdict::Accept,
+        wait_ms => Verdict::Wait {
+            until: Some(now.uptime.saturating_add(Duration::from_millis(wait_ms))),
+        },
+    }
+}
