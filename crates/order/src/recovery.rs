@@ -66,6 +66,27 @@ impl FinalPoint {
             lanes: vec![LaneTip::default(); genesis.validators.len()],
         }
     }
+
+    /// Moves on to the child with this digest, certified by itself or by a descendant.
+    pub fn advance(
+        &mut self,
+        digest: Digest,
+        manifest: &Manifest,
+        certificate: Option<&Certificate>,
+    ) {
+        advance(&mut self.lanes, &manifest.batches);
+        if !manifest.batches.is_empty() {
+            self.data_height = manifest.height;
+        }
+        self.height = manifest.height;
+        self.digest = digest;
+        self.time = manifest.time;
+        self.state_height = manifest.state_height;
+        self.named_head = manifest.exec_head;
+        if let Some(certificate) = certificate {
+            self.view = certificate.view;
+        }
+    }
 }
 
 /// Where ordering goes on.
@@ -183,7 +204,7 @@ impl RecoveryScan {
             });
         }
         let manifest = Arc::clone(manifest);
-        self.advance_tip(digest, &manifest);
+        self.advance_tip(digest, &manifest, record.certificate.as_ref());
         self.heads.push(ExecHead {
             height,
             head: record.exec_head,
@@ -193,26 +214,22 @@ impl RecoveryScan {
         }
         if let Some(certificate) = &record.certificate {
             self.certified = (height, Some(certificate.clone()));
-            self.tip.view = certificate.view;
             self.manifests
                 .retain(|_, manifest| manifest.height > height);
         }
         Ok(())
     }
 
-    fn advance_tip(&mut self, digest: Digest, manifest: &Manifest) {
+    fn advance_tip(
+        &mut self,
+        digest: Digest,
+        manifest: &Manifest,
+        certificate: Option<&Certificate>,
+    ) {
         for batch in &manifest.batches {
             self.batches.remove(&batch.digest);
         }
-        advance(&mut self.tip.lanes, &manifest.batches);
-        if !manifest.batches.is_empty() {
-            self.tip.data_height = manifest.height;
-        }
-        self.tip.height = manifest.height;
-        self.tip.digest = digest;
-        self.tip.time = manifest.time;
-        self.tip.state_height = manifest.state_height;
-        self.tip.named_head = manifest.exec_head;
+        self.tip.advance(digest, manifest, certificate);
     }
 
     /// Ends the scan.
