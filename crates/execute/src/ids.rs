@@ -1,0 +1,328 @@
+//! The id table: what was answered to each (signer, id) while its envelope can still come again.
+//!
+//! Entries lie in buckets by the second from which they are no longer needed, so forgetting is
+//! dropping a bucket. An index of 8-byte references in 256 shards finds them; a shard that grows
+//! moves 1/256 of the table at once. The hashes of keys are seeded anew in each process, and
+//! nothing that is answered or hashed into the state depends on them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use clearway_crypto::hash::sha256;
+use clearway_types::domain::prefix;
+use clearway_types::units::{AccountId, Digest, Height, ParticipantId, TransferId};
+use hashbrown::HashTable;
+
+use crate::state_root::part;
+
+/// Shards of the index.
+const SHARDS: usize = 256;
+/// Entries of one chunk of a bucket: 320 KiB, so that a bucket grows without being copied.
+const CHUNK_ENTRIES: usize = 4096;
+/// First byte of what a remembered result adds to its bucket's hash.
+const EVENT_RESULT: u8 = 1;
+/// First byte of what a return adds to the bucket of its original.
+const EVENT_RETURN: u8 = 2;
+
+/// What is remembered of one envelope, 80 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: TransferId,
+    /// First 16 bytes of SHA-256 of the body.
+    pub(crate) digest: [u8; 16],
+    /// Height of the first execution.
+    pub(crate) height: Height,
+    /// Of a settled TRANSFER; zero otherwise.
+    pub(crate) debit: AccountId,
+    /// Of a settled TRANSFER; zero otherwise.
+    pub(crate) credit: AccountId,
+    /// Of a settled TRANSFER; zero otherwise.
+    pub(crate) amount: u64,
+    /// Given back since.
+    pub(crate) returned: u64,
+    pub(crate) signer: ParticipantId,
+    /// Number of the result code.
+    pub(crate) code: u16,
+}
+
+const _: () = assert!(size_of::<Entry>() == 80);
+
+/// Where an entry lies: second of its bucket, place in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct EntryRef {
+    /// The entry is kept until this second.
+    pub(crate) until: u32,
+    index: u32,
+}
+
+/// Entries that are forgotten in the same second.
+struct Bucket {
+    chunks: Vec<Vec<Entry>>,
+    count: u32,
+    /// Hash over all that was added, block by block.
+    chain: Digest,
+    /// What the block under way added.
+    events: Vec<u8>,
+    /// Height of the first entry.
+    first_height: Height,
+}
+
+/// The id table.
+pub(crate) struct Ids {
+    shards: Vec<HashTable<EntryRef>>,
+    hasher: RandomState,
+    /// One a second, from `base` on.
+    buckets: VecDeque<Bucket>,
+    base: u32,
+    /// Entries of each member.
+    counts: BTreeMap<ParticipantId, usize>,
+    count: usize,
+    /// Buckets that the block under way added to.
+    touched: Vec<u32>,
+    /// Returned sums before the linked chain under way.
+    undo: Option<Vec<(EntryRef, u64)>>,
+}
+
+impl Ids {
+    /// An empty table at `second`.
+    pub(crate) fn new(second: u32) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
+            hasher: RandomState::new(),
+            buckets: VecDeque::new(),
+            base: second,
+            counts: BTreeMap::new(),
+            count: 0,
+            touched: Vec::new(),
+            undo: None,
+        }
+    }
+
+    /// Entries in all.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Entries of one member.
+    pub(crate) fn count_of(&self, member: ParticipantId) -> usize {
+        self.counts.get(&member).copied().unwrap_or(0)
+    }
+
+    /// The entry of `(signer, id)`, if one is live.
+    pub(crate) fn find(&self, signer: ParticipantId, id: TransferId) -> Option<EntryRef> {
+        let hash = self.hash(signer, id);
+        let found = self.shards[shard(hash)].find(hash, |&at| {
+            let entry = self.get(at);
+            entry.id == id && entry.signer == signer
+        });
+        found.copied()
+    }
+
+    pub(crate) fn get(&self, at: EntryRef) -> &Entry {
+        let bucket = &self.buckets[self.bucket_index(at.until)];
+        &bucket.chunks[at.index as usize / CHUNK_ENTRIES][at.index as usize % CHUNK_ENTRIES]
+    }
+
+    /// Remembers an entry until `until`; its key is not in the table.
+    pub(crate) fn insert(&mut self, until: u32, entry: Entry, now: Height) {
+        let (signer, id) = (entry.signer, entry.id);
+        let bucket = self.bucket(until, now);
+        let at = EntryRef {
+            until,
+            index: bucket.count,
+        };
+        match bucket.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK_ENTRIES => chunk.push(entry),
+            _ => {
+                // Small at first: under light load most buckets hold a few entries.
+                let full = !bucket.chunks.is_empty();
+                let mut chunk = Vec::with_capacity(if full { CHUNK_ENTRIES } else { 16 });
+                chunk.push(entry);
+                bucket.chunks.push(chunk);
+            }
+        }
+        bucket.count = bucket
+            .count
+            .checked_add(1)
+            .expect("LIVE_IDS_MAX is below 2^32");
+        bucket.events.push(EVENT_RESULT);
+        bucket.events.extend_from_slice(&entry.digest);
+        bucket.events.extend_from_slice(&entry.code.to_le_bytes());
+
+        let hash = self.hash(signer, id);
+        let (buckets, base, hasher) = (&self.buckets, self.base, &self.hasher);
+        self.shards[shard(hash)].insert_unique(hash, at, |at| {
+            let bucket = &buckets[at.until.saturating_sub(base) as usize];
+            let index = at.index as usize;
+            let entry = &bucket.chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES];
+            hash_key(hasher, entry.signer, entry.id)
+        });
+        let count = self.counts.entry(signer).or_default();
+        *count = count.saturating_add(1);
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Sets the sum given back of a settled TRANSFER.
+    pub(crate) fn set_returned(&mut self, at: EntryRef, returned: u64) {
+        let before = self.get(at).returned;
+        if let Some(undo) = &mut self.undo {
+            undo.push((at, before));
+        }
+        self.entry_mut(at).returned = returned;
+    }
+
+    /// Adds a settled RETURN to the hash of its original's bucket.
+    pub(crate) fn note_return(&mut self, at: EntryRef, amount: u64, now: Height) {
+        let digest = self.get(at).digest;
+        let events = &mut self.bucket(at.until, now).events;
+        events.push(EVENT_RETURN);
+        events.extend_from_slice(&digest);
+        events.extend_from_slice(&amount.to_le_bytes());
+    }
+
+    /// Forgets every entry that is kept until `second` or less.
+    pub(crate) fn forget(&mut self, second: u32) {
+        while self.base <= second {
+            let Some(bucket) = self.buckets.front() else {
+                self.base = second.saturating_add(1);
+                return;
+            };
+            assert!(
+                bucket.events.is_empty(),
+                "a block ends before the next forgets"
+            );
+            self.forget_first_bucket();
+        }
+    }
+
+    /// Adds what the block at `height` remembered to the hashes of the buckets.
+    pub(crate) fn end_block(&mut self, height: Height) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for until in touched.drain(..) {
+            let index = self.bucket_index(until);
+            let bucket = &mut self.buckets[index];
+            bucket.chain = sha256(&[
+                &[prefix::STATE_PART, part::IDS],
+                &bucket.chain.0,
+                &height.0.to_le_bytes(),
+                &bucket.events,
+            ]);
+            bucket.events.clear();
+        }
+        self.touched = touched;
+    }
+
+    /// Hash over all buckets that hold something.
+    pub(crate) fn root(&self) -> Digest {
+        assert!(self.touched.is_empty(), "roots are taken between blocks");
+        let mut bytes = vec![prefix::STATE_PART, part::IDS];
+        for (bucket, until) in self.buckets.iter().zip(self.base..) {
+            if bucket.count > 0 {
+                bytes.extend_from_slice(&until.to_le_bytes());
+                bytes.extend_from_slice(&bucket.chain.0);
+            }
+        }
+        sha256(&[&bytes])
+    }
+
+    /// The first height that has an entry here; the log from there on rebuilds the table.
+    pub(crate) fn first_height(&self) -> Option<Height> {
+        let live = self.buckets.iter().filter(|bucket| bucket.count > 0);
+        live.map(|bucket| bucket.first_height).min()
+    }
+
+    /// All entries.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        let chunks = self.buckets.iter().flat_map(|bucket| &bucket.chunks);
+        chunks.flatten()
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.undo = Some(Vec::new());
+    }
+
+    pub(crate) fn commit(&mut self) {
+        self.undo = None;
+    }
+
+    pub(crate) fn roll_back(&mut self) {
+        for (at, returned) in self.undo.take().into_iter().flatten().rev() {
+            self.entry_mut(at).returned = returned;
+        }
+    }
+
+    fn forget_first_bucket(&mut self) {
+        let bucket = self.buckets.front().expect("the caller has seen it");
+        let (base, count) = (self.base, bucket.count);
+        for index in 0..count {
+            let at = EntryRef { until: base, index };
+            let Entry { signer, id, .. } = *self.get(at);
+            let hash = self.hash(signer, id);
+            let found = self.shards[shard(hash)].find_entry(hash, |&other| other == at);
+            found.expect("every entry is in the index").remove();
+            let of_member = self
+                .counts
+                .get_mut(&signer)
+                .expect("every entry is counted");
+            *of_member = of_member.saturating_sub(1);
+            if *of_member == 0 {
+                self.counts.remove(&signer);
+            }
+        }
+        self.count = self.count.saturating_sub(count as usize);
+        self.buckets.pop_front();
+        self.base = self.base.saturating_add(1);
+    }
+
+    fn bucket_index(&self, until: u32) -> usize {
+        until
+            .checked_sub(self.base)
+            .expect("forgotten buckets are not asked for") as usize
+    }
+
+    /// The bucket of `until` for adding.
+    fn bucket(&mut self, until: u32, now: Height) -> &mut Bucket {
+        let index = self.bucket_index(until);
+        while self.buckets.len() <= index {
+            self.buckets.push_back(Bucket {
+                chunks: Vec::new(),
+                count: 0,
+                chain: Digest::ZERO,
+                events: Vec::new(),
+                first_height: now,
+            });
+        }
+        let bucket = &mut self.buckets[index];
+        if bucket.events.is_empty() {
+            self.touched.push(until);
+        }
+        if bucket.count == 0 {
+            bucket.first_height = now;
+        }
+        bucket
+    }
+
+    fn entry_mut(&mut self, at: EntryRef) -> &mut Entry {
+        let index = self.bucket_index(at.until);
+        let chunk = &mut self.buckets[index].chunks[at.index as usize / CHUNK_ENTRIES];
+        &mut chunk[at.index as usize % CHUNK_ENTRIES]
+    }
+
+    fn hash(&self, signer: ParticipantId, id: TransferId) -> u64 {
+        hash_key(&self.hasher, signer, id)
+    }
+}
+
+fn hash_key(hasher: &RandomState, signer: ParticipantId, id: TransferId) -> u64 {
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(&id.0);
+    key[16..].copy_from_slice(&signer.0.to_le_bytes());
+    let mut hasher = hasher.build_hasher();
+    hasher.write(&key);
+    hasher.finish()
+}
+
+/// The shard of a hash: bits that the tables themselves do not use.
+fn shard(hash: u64) -> usize {
+    usize::try_from((hash >> 32) & 0xff).expect("8 bits are left")
+}

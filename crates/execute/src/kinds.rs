@@ -1,0 +1,103 @@
+//! What each kind does: one function a kind, its checks in the order of their codes, then its effect.
+//!
+//! A function either returns a code and has changed nothing, or has applied the whole effect.
+
+mod account_open;
+mod account_set;
+mod hold;
+mod issue;
+mod key_rotate;
+pub(crate) mod ledger_define;
+mod limit_set;
+mod participant_set;
+mod post;
+mod redeem;
+mod return_;
+mod transfer;
+mod void;
+
+use clearway_types::code::ResultCode;
+use clearway_types::control::{AccountOpen, KeyRotate, LedgerDefine, LimitSet, ParticipantSet};
+use clearway_types::envelope::Body;
+use clearway_types::kind::Kind;
+use clearway_types::transfer::Transfer;
+
+use crate::authority;
+use crate::state::State;
+
+/// Applies an envelope that the common checks admitted.
+pub(crate) fn apply(state: &mut State, kind: Kind, body: &Body) -> Result<(), ResultCode> {
+    match kind {
+        Kind::Transfer => transfer::apply(state, Transfer::of(body)),
+        Kind::Hold => hold::apply(state, Transfer::of(body)),
+        Kind::Post => post::apply(state, Transfer::of(body)),
+        Kind::Void => void::apply(state, Transfer::of(body)),
+        Kind::Return => return_::apply(state, Transfer::of(body)),
+        Kind::Issue => issue::apply(state, Transfer::of(body)),
+        Kind::Redeem => redeem::apply(state, Transfer::of(body)),
+        Kind::AccountOpen => account_open::apply(state, AccountOpen::of(body)),
+        Kind::AccountSet => account_set::apply(state, AccountOpen::of(body)),
+        Kind::LimitSet => limit_set::apply(state, LimitSet::of(body)),
+        Kind::ParticipantSet => participant_set::apply(state, ParticipantSet::of(body)),
+        Kind::KeyRotate => key_rotate::apply(state, KeyRotate::of(body)),
+        Kind::LedgerDefine => ledger_define::apply(state, LedgerDefine::of(body)),
+        Kind::QueueCtl
+        | Kind::Expire
+        | Kind::Obligation
+        | Kind::CycleOpen
+        | Kind::CycleClose
+        | Kind::CycleSettle
+        | Kind::Leg
+        | Kind::Offset
+        | Kind::CalendarSet
+        | Kind::DayRoll
+        | Kind::RateSet
+        | Kind::RuleDeploy
+        | Kind::ObjectCreate
+        | Kind::ObjectEvent
+        | Kind::ObjectCustody
+        | Kind::ObjectLink
+        | Kind::ObjectClose
+        | Kind::Grant
+        | Kind::Revoke
+        | Kind::PurgeMark
+        | Kind::AccessLog
+        | Kind::Call => unreachable!("the header check admits live kinds only"),
+    }
+}
+
+/// Code 93: the signer against the authority table; see [`authority::check`] for `named`.
+fn authorise(
+    state: &State,
+    body: &Body,
+    named: clearway_types::units::ParticipantId,
+) -> Result<(), ResultCode> {
+    let kind = Kind::from_u8(body.kind).expect("the header check has read it");
+    let signer = state.participants.get(body.signer());
+    authority::check(
+        kind,
+        signer.expect("the common checks have found it"),
+        named,
+    )
+}
+
+/// The sponsor of an account's owner, whom the row of the account kinds names.
+fn sponsor_of(
+    state: &State,
+    account: clearway_types::units::AccountId,
+) -> clearway_types::units::ParticipantId {
+    let owner = state.participants.get(account.owner());
+    owner.map(|owner| owner.sponsor).unwrap_or_default()
+}
+
+/// Code 1: records the signer's approval; goes on once enough operators approve.
+fn approved(state: &mut State, body: &Body) -> Result<(), ResultCode> {
+    let (threshold, second) = (state.rules.operator_threshold, state.clock.second());
+    match state
+        .approvals
+        .approve(body, &state.participants, threshold, second)
+    {
+        true => Ok(()),
+        false => Err(ResultCode::AwaitingApproval),
+    }
+}

@@ -1,0 +1,45 @@
+//! LIMIT_SET: sets or lifts a net debit limit. A limit below what is paid already stops what comes.
+
+use clearway_types::account::AccountFlags;
+use clearway_types::code::ResultCode;
+use clearway_types::control::LimitSet;
+use clearway_types::units::{AccountId, LedgerId, ParticipantId};
+
+use crate::accounts::is_issuer;
+use crate::kinds::{authorise, sponsor_of};
+use crate::limits::new_limit;
+use crate::state::State;
+
+/// A limit of this many minor units lifts the limit.
+const LIFT: u64 = u64::MAX;
+
+pub(crate) fn apply(state: &mut State, body: &LimitSet) -> Result<(), ResultCode> {
+    let id = AccountId(body.account.get());
+    let (counterparty, limit) = (ParticipantId(body.counterparty.get()), body.limit.get());
+    if state.ledgers.index(LedgerId(body.ledger.get())).is_none() {
+        return Err(ResultCode::LedgerUnknown);
+    }
+    if counterparty != ParticipantId(0) && state.participants.get(counterparty).is_none() {
+        return Err(ResultCode::ParticipantUnknown);
+    }
+    let account = state.accounts.by_id(id).ok_or(ResultCode::AccountUnknown)?;
+    // An issuer account pays nobody, so a limit would mean nothing.
+    if is_issuer(account) || !state.limits.has_room(id, counterparty) {
+        return Err(ResultCode::AccountInvalid);
+    }
+    if account.ledger != body.ledger {
+        return Err(ResultCode::WrongCurrency);
+    }
+    authorise(state, body.as_body(), sponsor_of(state, id))?;
+    if account.flags().has(AccountFlags::CLOSED) {
+        return Err(ResultCode::AccountClosed);
+    }
+    match limit {
+        LIFT => state.limits.lift(id, counterparty),
+        limit => {
+            let new = new_limit(id, counterparty, body.ledger.get(), limit);
+            state.limits.set(new, state.clock);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! POST: settles all or part of a hold and frees the rest. A hold ends with its first POST.
+
+use clearway_types::code::ResultCode;
+use clearway_types::transfer::{AMOUNT_REMAINING, Transfer};
+use zerocopy::little_endian::U64;
+
+use crate::holds::{Hold, HoldState};
+use crate::kinds::authorise;
+use crate::money;
+use crate::state::State;
+
+pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), ResultCode> {
+    let pair = money::resolve(state, transfer)?;
+    money::not_zero(transfer)?;
+    let hold = state.hold_of(transfer.debit(), transfer.reference_id());
+    if let Some(hold) = &hold {
+        let named = clearway_types::units::ParticipantId(hold.post_by.get());
+        authorise(state, transfer.as_body(), named)?;
+    }
+    money::no_issuer(state, pair)?;
+    let hold = hold.ok_or(ResultCode::HoldUnknown)?;
+    still_open(state, transfer, &hold)?;
+    let held = hold.amount.get();
+    let amount = match transfer.amount.get() {
+        AMOUNT_REMAINING => held,
+        amount => amount,
+    };
+    if amount > held {
+        return Err(ResultCode::HoldExceeded);
+    }
+    money::usable(state, pair)?;
+    // The money was set aside, so neither funds nor room can be missing.
+    money::within_limits(state, pair, amount)?;
+    money::release(state, pair, held);
+    money::settle(state, pair, amount);
+    money::count_to_limits(state, pair, amount);
+    let envelopes_end = hold.expires_at.get().max(transfer.expires_at().0);
+    let until = envelopes_end.max(state.return_window_ends());
+    let mut ended = hold.ended(HoldState::Posted, until);
+    ended.posted = U64::new(amount);
+    state.holds.replace(ended);
+    Ok(())
+}
+
+/// Codes 101 to 104: the hold is the one that is meant, and has not ended.
+pub(crate) fn still_open(
+    state: &State,
+    transfer: &Transfer,
+    hold: &Hold,
+) -> Result<(), ResultCode> {
+    let same = hold.accounts() == (transfer.debit(), transfer.credit());
+    if !same || hold.ledger != transfer.ledger {
+        return Err(ResultCode::HoldMismatch);
+    }
+    match hold.state() {
+        Some(HoldState::Posted) => Err(ResultCode::HoldPosted),
+        Some(HoldState::Voided) => Err(ResultCode::HoldVoided),
+        Some(HoldState::Expired) => Err(ResultCode::HoldExpired),
+        // Past its deadline it is over, swept or not.
+        _ if state.clock.time.0 >= hold.deadline_ms.get() => Err(ResultCode::HoldExpired),
+        _ => Ok(()),
+    }
+}

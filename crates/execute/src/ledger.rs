@@ -1,0 +1,346 @@
+//! The ledger: the whole state behind one type, from a genesis or a snapshot on.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Read;
+use std::sync::Arc;
+
+use clearway_crypto::keys::register_check;
+use clearway_crypto::{hash, merkle};
+use clearway_types::account::{self, Account, KeyEntry, Limit, Participant};
+use clearway_types::directory::KeyDirectory;
+use clearway_types::domain::DomainTag;
+use clearway_types::genesis::{Genesis, GenesisLedger, GenesisParticipant};
+use clearway_types::limits::ROOT_INTERVAL;
+use clearway_types::messages::{ExecutedBlock, OrderedBlock};
+use clearway_types::units::{
+    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId,
+};
+
+use crate::accounts::{Accounts, NewAccount};
+use crate::approvals::Approvals;
+use crate::clock::Clock;
+use crate::error::{ExecuteError, InvariantViolation};
+use crate::holds::{Hold, Holds};
+use crate::ids::Ids;
+use crate::kinds::ledger_define;
+use crate::ledgers::Ledgers;
+use crate::limits::Limits;
+use crate::money::{self, Pair};
+use crate::participants::{NO_END, Participants};
+use crate::restore::Restore;
+use crate::slots::Pages;
+use crate::snapshot::Snapshot;
+use crate::state::{Results, State};
+use crate::{invariants, state_root};
+
+/// Whether a ledger's money is conserved, and how much there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Conservation {
+    /// Currency or asset.
+    pub ledger: LedgerId,
+    /// Debits equal credits, posted and pending, by the running sums.
+    pub conserved: bool,
+    /// Minor units in being: the issuer account's net debit.
+    pub supply: u128,
+}
+
+/// The deterministic ledger.
+pub struct Ledger {
+    pub(crate) state: State,
+}
+
+impl Ledger {
+    /// The state at height 0.
+    ///
+    /// Proofs of possession of validators are not looked at here.
+    ///
+    /// # Errors
+    /// A genesis that contradicts itself, or a participant's key that may not be registered.
+    pub fn from_genesis(genesis: &Genesis) -> Result<Self, ExecuteError> {
+        genesis.check()?;
+        let mut participants = BTreeMap::new();
+        for given in &genesis.participants {
+            let participant = given.id;
+            register_check(&given.public_key.0).map_err(|reason| ExecuteError::Key {
+                participant,
+                reason,
+            })?;
+            participants.insert(participant, first_participant(given));
+        }
+        let hash = genesis.hash();
+        let clock = Clock {
+            height: Height(0),
+            time: genesis.time,
+        };
+        let mut state = State {
+            rules: genesis.rules.clone(),
+            genesis: hash,
+            tag: DomainTag::new(hash),
+            clock,
+            exec_head: hash,
+            accounts: Accounts::new(Pages::new()),
+            ledgers: Ledgers::default(),
+            participants: Participants::new(participants, VecDeque::from([Height(0)])),
+            limits: Limits::new(Pages::new()),
+            holds: Holds::new(Pages::new()),
+            approvals: Approvals::default(),
+            ids: Ids::new(clock.second()),
+        };
+        for ledger in &genesis.ledgers {
+            ledger_define::define(&mut state, first_ledger(ledger));
+        }
+        for account in &genesis.accounts {
+            open_first(&mut state, account);
+        }
+        Ok(Self { state })
+    }
+
+    /// Reads a snapshot; the log of the blocks whose identifiers are still live completes it.
+    ///
+    /// # Errors
+    /// Bytes that cannot be read, are no snapshot, or belong to another cluster.
+    pub fn restore(genesis: &Genesis, from: &mut dyn Read) -> Result<Restore, ExecuteError> {
+        Restore::read(genesis, from)
+    }
+
+    /// Executes the next block. Cannot fail: each envelope gets a result.
+    ///
+    /// # Panics
+    /// When the block is not at the next height, or time falls: consensus rules that out.
+    pub fn execute(&mut self, block: OrderedBlock) -> ExecutedBlock {
+        let height = block.manifest.height;
+        let time = block.manifest.time;
+        let state = &mut self.state;
+        let expired = state.begin_block(Clock { height, time });
+        let count = block.batches.iter().map(|batch| batch.digests.len()).sum();
+        let mut results = Results {
+            outcomes: Vec::with_capacity(count),
+            leaves: Vec::with_capacity(count),
+            ..Results::default()
+        };
+        for batch in &block.batches {
+            state.execute_batch(batch, &mut results);
+        }
+        state.end_block();
+        for (hold, index) in expired.iter().zip(0u32..) {
+            let place = u32::try_from(results.outcomes.len()).expect("a block is bounded");
+            let index = index.checked_add(place).expect("a block is bounded");
+            results.leaves.push(hash::expired_leaf(height, index, hold));
+        }
+        let receipts_root = merkle::root(&results.leaves);
+        let due = height.0.is_multiple_of(ROOT_INTERVAL);
+        let state_root = due.then(|| state_root::state_root(state));
+        let head = hash::exec_head(
+            &state.exec_head,
+            height,
+            &receipts_root,
+            state_root.as_ref(),
+        );
+        state.exec_head = head;
+        ExecutedBlock {
+            block,
+            results: results.outcomes,
+            duplicates: results.duplicates,
+            expired,
+            receipts_root,
+            state_root,
+            exec_head: head,
+        }
+    }
+
+    /// Height of the last block executed.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.state.clock.height
+    }
+
+    /// Cluster time of the last block executed.
+    #[must_use]
+    pub fn time(&self) -> TimeMs {
+        self.state.clock.time
+    }
+
+    /// Execution head; the genesis hash at height 0.
+    #[must_use]
+    pub fn exec_head(&self) -> Digest {
+        self.state.exec_head
+    }
+
+    /// Root of the state as it is now; costs what changed since the last one.
+    pub fn state_root(&mut self) -> Digest {
+        state_root::state_root(&mut self.state)
+    }
+
+    /// SHA-256 over identifier and four balances of every account, in the order of their numbers.
+    #[must_use]
+    pub fn balances_root(&self) -> Digest {
+        state_root::balances_root(&self.state)
+    }
+
+    /// The key directory; another `Arc` only when a key changed.
+    #[must_use]
+    pub fn directory(&self) -> Arc<KeyDirectory> {
+        Arc::clone(self.state.participants.directory())
+    }
+
+    /// Conservation of each ledger by the running sums, in the order of definition.
+    pub fn conserved(&self) -> impl Iterator<Item = Conservation> {
+        self.state.ledgers.iter().map(|entry| {
+            let account = self.state.accounts.by_id(entry.ledger.issuer_account);
+            let account = account.expect("a ledger opens its issuer account");
+            let supply = account
+                .debits_posted
+                .get()
+                .checked_sub(account.credits_posted.get());
+            Conservation {
+                ledger: entry.ledger.id,
+                conserved: entry.totals.balanced() && supply.is_some(),
+                supply: supply.unwrap_or(0),
+            }
+        })
+    }
+
+    /// Checks every promise against every account, hold and live identifier.
+    ///
+    /// # Errors
+    /// The first promise that does not hold; only a bug or damaged memory can cause it.
+    pub fn check_invariants(&self) -> Result<(), InvariantViolation> {
+        invariants::check(&self.state)
+    }
+
+    /// The state as it is now, to be written on another thread while execution goes on.
+    pub fn snapshot(&mut self) -> Snapshot {
+        Snapshot::of(&mut self.state)
+    }
+
+    /// An account.
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.state.accounts.by_id(id)
+    }
+
+    /// All accounts in the order of opening.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.state.accounts.slots.iter()
+    }
+
+    /// A hold that is open, or ended a short time ago.
+    #[must_use]
+    pub fn hold(&self, signer: ParticipantId, id: TransferId) -> Option<&Hold> {
+        self.state.holds.get((signer, id))
+    }
+
+    /// All holds that are known, in no order that means something.
+    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.state
+            .holds
+            .iter()
+            .filter(|hold| hold.state().is_some())
+    }
+
+    /// Holds that are open.
+    #[must_use]
+    pub fn hold_open_count(&self) -> usize {
+        self.state.holds.open_count()
+    }
+
+    /// A participant.
+    #[must_use]
+    pub fn participant(&self, id: ParticipantId) -> Option<&Participant> {
+        self.state.participants.get(id)
+    }
+
+    /// All participants in the order of their numbers.
+    pub fn participants(&self) -> impl Iterator<Item = &Participant> {
+        self.state.participants.iter()
+    }
+
+    /// A currency or asset.
+    #[must_use]
+    pub fn ledger(&self, id: LedgerId) -> Option<&account::Ledger> {
+        self.state.ledgers.by_id(id).map(|entry| &entry.ledger)
+    }
+
+    /// All currencies and assets in the order of definition.
+    pub fn ledgers(&self) -> impl Iterator<Item = &account::Ledger> {
+        self.state.ledgers.iter().map(|entry| &entry.ledger)
+    }
+
+    /// The net debit limit of an account towards a participant, 0 for everyone.
+    #[must_use]
+    pub fn limit(&self, from: AccountId, counterparty: ParticipantId) -> Option<&Limit> {
+        self.state.limits.get(from, counterparty)
+    }
+
+    /// Net debit limits in force.
+    #[must_use]
+    pub fn limit_count(&self) -> usize {
+        self.state.limits.len()
+    }
+
+    /// Identifiers whose results are remembered.
+    #[must_use]
+    pub fn live_id_count(&self) -> usize {
+        self.state.ids.len()
+    }
+}
+
+fn first_participant(given: &GenesisParticipant) -> Participant {
+    let mut participant = Participant {
+        id: given.id,
+        role: given.role,
+        suspended: false,
+        sponsor: given.sponsor,
+        lei: [0; 20],
+        bic: [0; 11],
+        keys: [None; 4],
+    };
+    participant.lei[..given.lei.len()].copy_from_slice(given.lei.as_bytes());
+    participant.bic[..given.bic.len()].copy_from_slice(given.bic.as_bytes());
+    participant.keys[0] = Some(KeyEntry {
+        public_key: given.public_key.0,
+        valid_from: Height(0),
+        valid_to: NO_END,
+    });
+    participant
+}
+
+fn first_ledger(given: &GenesisLedger) -> account::Ledger {
+    let mut code = [0; 8];
+    code[..given.code.len()].copy_from_slice(given.code.as_bytes());
+    account::Ledger {
+        id: given.id,
+        code,
+        exponent: given.exponent,
+        issuer: given.issuer,
+        issuer_account: given.issuer_account,
+    }
+}
+
+/// Opens an account of the genesis and issues its balance.
+fn open_first(state: &mut State, given: &clearway_types::genesis::GenesisAccount) {
+    let new = NewAccount {
+        id: given.id,
+        ledger: given.ledger.0,
+        credit_line: given.credit_line,
+        alias: [0; 16],
+        code: 0,
+        flags: 0,
+    };
+    let credit = state.accounts.open(&new, state.clock);
+    let ledger = state
+        .ledgers
+        .index(given.ledger)
+        .expect("the genesis is checked");
+    let issuer = state.ledgers.get(ledger).issuer_account;
+    let debit = state
+        .accounts
+        .slot(issuer)
+        .expect("a ledger opens its issuer account");
+    let pair = Pair {
+        ledger,
+        debit,
+        credit,
+    };
+    money::settle(state, pair, given.balance);
+}

@@ -1,0 +1,110 @@
+//! Currencies and assets, each with the running sums that must balance.
+
+use std::collections::BTreeMap;
+
+use clearway_types::account::Ledger;
+use clearway_types::units::LedgerId;
+
+/// Place of a ledger in the order of definition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LedgerIndex(usize);
+
+/// Sums of the four balances over all accounts of a ledger, kept beside every move; the full scan of
+/// `invariants` compares them with the accounts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) debits_posted: u128,
+    pub(crate) credits_posted: u128,
+    pub(crate) debits_pending: u128,
+    pub(crate) credits_pending: u128,
+}
+
+impl Totals {
+    /// Whether both sides are equal: invariant 1 of the domain.
+    pub(crate) fn balanced(&self) -> bool {
+        self.debits_posted == self.credits_posted && self.debits_pending == self.credits_pending
+    }
+}
+
+/// A ledger and its sums.
+#[derive(Clone)]
+pub(crate) struct LedgerEntry {
+    pub(crate) ledger: Ledger,
+    pub(crate) totals: Totals,
+}
+
+/// All ledgers.
+#[derive(Clone, Default)]
+pub(crate) struct Ledgers {
+    entries: Vec<LedgerEntry>,
+    index: BTreeMap<LedgerId, usize>,
+    undo: Option<Vec<(LedgerIndex, Totals)>>,
+}
+
+impl Ledgers {
+    pub(crate) fn index(&self, id: LedgerId) -> Option<LedgerIndex> {
+        self.index.get(&id).copied().map(LedgerIndex)
+    }
+
+    pub(crate) fn by_id(&self, id: LedgerId) -> Option<&LedgerEntry> {
+        self.index.get(&id).map(|&index| &self.entries[index])
+    }
+
+    pub(crate) fn get(&self, index: LedgerIndex) -> &Ledger {
+        &self.entries[index.0].ledger
+    }
+
+    /// The sums for writing.
+    pub(crate) fn totals(&mut self, index: LedgerIndex) -> &mut Totals {
+        let totals = &mut self.entries[index.0].totals;
+        if let Some(undo) = &mut self.undo {
+            undo.push((index, *totals));
+        }
+        totals
+    }
+
+    pub(crate) fn define(&mut self, entry: LedgerEntry) -> LedgerIndex {
+        let index = self.entries.len();
+        let before = self.index.insert(entry.ledger.id, index);
+        assert!(before.is_none(), "ledger numbers are checked before");
+        self.entries.push(entry);
+        LedgerIndex(index)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// All ledgers in the order of definition.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LedgerEntry> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.undo = Some(Vec::new());
+    }
+
+    pub(crate) fn commit(&mut self) {
+        self.undo = None;
+    }
+
+    pub(crate) fn roll_back(&mut self) {
+        for (index, old) in self.undo.take().into_iter().flatten().rev() {
+            self.entries[index.0].totals = old;
+        }
+    }
+}
+
+/// Adds to a running sum.
+pub(crate) fn add(sum: &mut u128, amount: u64) {
+    *sum = sum
+        .checked_add(u128::from(amount))
+        .expect("a sum of balances stays within 2^128: 2^64 payments of 2^64 do");
+}
+
+/// Takes from a running sum.
+pub(crate) fn take(sum: &mut u128, amount: u64) {
+    *sum = sum
+        .checked_sub(u128::from(amount))
+        .expect("only what was added before is taken");
+}

@@ -1,0 +1,149 @@
+//! Moving money: the checks that all money kinds share, in the order of their codes, and the moves.
+
+use clearway_types::account::AccountFlags;
+use clearway_types::code::ResultCode;
+use clearway_types::transfer::Transfer;
+
+use crate::accounts::{self, covers, is_issuer};
+use crate::ledgers::{self, LedgerIndex};
+use crate::slots::Slot;
+use crate::state::State;
+
+/// The two accounts of a payment, found.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair {
+    pub(crate) ledger: LedgerIndex,
+    pub(crate) debit: Slot,
+    pub(crate) credit: Slot,
+}
+
+/// Finds ledger and accounts: codes 70 to 91.
+pub(crate) fn resolve(state: &State, transfer: &Transfer) -> Result<Pair, ResultCode> {
+    let ledger = state.ledgers.index(transfer.ledger());
+    let ledger = ledger.ok_or(ResultCode::LedgerUnknown)?;
+    let debit = state.accounts.slot(transfer.debit());
+    let debit = debit.ok_or(ResultCode::DebitAccountUnknown)?;
+    let credit = state.accounts.slot(transfer.credit());
+    let credit = credit.ok_or(ResultCode::CreditAccountUnknown)?;
+    if debit == credit {
+        return Err(ResultCode::SameAccount);
+    }
+    let currency = |slot| state.accounts.get(slot).ledger();
+    if currency(debit) != transfer.ledger() || currency(credit) != transfer.ledger() {
+        return Err(ResultCode::WrongCurrency);
+    }
+    Ok(Pair {
+        ledger,
+        debit,
+        credit,
+    })
+}
+
+/// Code 92.
+pub(crate) fn not_zero(transfer: &Transfer) -> Result<(), ResultCode> {
+    match transfer.amount.get() {
+        0 => Err(ResultCode::AmountZero),
+        _ => Ok(()),
+    }
+}
+
+/// Code 94 for kinds other than ISSUE and REDEEM.
+pub(crate) fn no_issuer(state: &State, pair: Pair) -> Result<(), ResultCode> {
+    let issuer = |slot| is_issuer(state.accounts.get(slot));
+    match issuer(pair.debit) || issuer(pair.credit) {
+        true => Err(ResultCode::IssuerMismatch),
+        false => Ok(()),
+    }
+}
+
+/// Codes 120 to 122.
+pub(crate) fn usable(state: &State, pair: Pair) -> Result<(), ResultCode> {
+    let debit = state.accounts.get(pair.debit).flags();
+    let credit = state.accounts.get(pair.credit).flags();
+    if debit.has(AccountFlags::CLOSED) || credit.has(AccountFlags::CLOSED) {
+        return Err(ResultCode::AccountClosed);
+    }
+    if debit.has(AccountFlags::FROZEN_DEBIT) {
+        return Err(ResultCode::DebitFrozen);
+    }
+    if credit.has(AccountFlags::FROZEN_CREDIT) {
+        return Err(ResultCode::CreditFrozen);
+    }
+    Ok(())
+}
+
+/// Code 130: whether the debited account can spend `amount` more.
+pub(crate) fn funded(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
+    match covers(state.accounts.get(pair.debit), amount) {
+        Some(false) => Err(ResultCode::InsufficientFunds),
+        // `None` is beyond 2^128, which `room` answers at its place in the order.
+        Some(true) | None => Ok(()),
+    }
+}
+
+/// Code 131: whether the net debit limits leave room for `amount`.
+pub(crate) fn within_limits(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
+    let payer = state.accounts.get(pair.debit).id();
+    let payee = state.accounts.get(pair.credit).id();
+    state.limits.check(payer, payee, amount, state.clock)
+}
+
+/// Code 132: whether the balances stay within their range.
+pub(crate) fn room(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
+    let debit = state.accounts.get(pair.debit);
+    let credit = state.accounts.get(pair.credit);
+    let fits = |posted: u128, pending: u128| {
+        let sum = posted.checked_add(pending);
+        sum.and_then(|sum| sum.checked_add(u128::from(amount)))
+            .is_some()
+    };
+    match fits(debit.debits_posted.get(), debit.debits_pending.get())
+        && fits(credit.credits_posted.get(), credit.credits_pending.get())
+    {
+        true => Ok(()),
+        false => Err(ResultCode::BalanceOverflow),
+    }
+}
+
+/// Moves `amount` from debit to credit, for good.
+pub(crate) fn settle(state: &mut State, pair: Pair, amount: u64) {
+    let clock = state.clock;
+    let debit = state.accounts.write(pair.debit, clock);
+    accounts::add(&mut debit.debits_posted, amount);
+    let credit = state.accounts.write(pair.credit, clock);
+    accounts::add(&mut credit.credits_posted, amount);
+    let totals = state.ledgers.totals(pair.ledger);
+    ledgers::add(&mut totals.debits_posted, amount);
+    ledgers::add(&mut totals.credits_posted, amount);
+}
+
+/// Notes a settled payment in the net debit limits of both sides.
+pub(crate) fn count_to_limits(state: &mut State, pair: Pair, amount: u64) {
+    let payer = state.accounts.get(pair.debit).id();
+    let payee = state.accounts.get(pair.credit).id();
+    state.limits.note(payer, payee, amount, state.clock);
+}
+
+/// Sets `amount` aside on both accounts.
+pub(crate) fn reserve(state: &mut State, pair: Pair, amount: u64) {
+    let clock = state.clock;
+    let debit = state.accounts.write(pair.debit, clock);
+    accounts::add(&mut debit.debits_pending, amount);
+    let credit = state.accounts.write(pair.credit, clock);
+    accounts::add(&mut credit.credits_pending, amount);
+    let totals = state.ledgers.totals(pair.ledger);
+    ledgers::add(&mut totals.debits_pending, amount);
+    ledgers::add(&mut totals.credits_pending, amount);
+}
+
+/// Frees `amount` that was set aside.
+pub(crate) fn release(state: &mut State, pair: Pair, amount: u64) {
+    let clock = state.clock;
+    let debit = state.accounts.write(pair.debit, clock);
+    accounts::take(&mut debit.debits_pending, amount);
+    let credit = state.accounts.write(pair.credit, clock);
+    accounts::take(&mut credit.credits_pending, amount);
+    let totals = state.ledgers.totals(pair.ledger);
+    ledgers::take(&mut totals.debits_pending, amount);
+    ledgers::take(&mut totals.credits_pending, amount);
+}

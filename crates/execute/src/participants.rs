@@ -1,0 +1,176 @@
+//! Participants, their keys, and the versions of the key directory that batches may still name.
+//!
+//! A batch names the directory version by which its signatures were verified. A later version makes
+//! an older one stale after KEY_LAG_MAX heights; a key that is put in place of another begins
+//! exactly then. So no signature that was verified by a slot's old key is ever taken for the new
+//! one's. A slot that never held a key needs no such wait: no older version verifies anything by it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use clearway_crypto::hash::sha256;
+use clearway_types::account::{KeyEntry, Participant, Role};
+use clearway_types::directory::KeyDirectory;
+use clearway_types::domain::prefix;
+use clearway_types::limits::KEY_LAG_MAX;
+use clearway_types::units::{Digest, Height, ParticipantId};
+
+use crate::state_root::part;
+
+/// Key validity without an end.
+pub(crate) const NO_END: Height = Height(u64::MAX);
+
+/// The registered participants.
+#[derive(Clone)]
+pub(crate) struct Participants {
+    all: Arc<BTreeMap<ParticipantId, Participant>>,
+    directory: Arc<KeyDirectory>,
+    /// Heights that made a version of the directory, ascending; the last is the current one, the
+    /// others became stale less than KEY_LAG_MAX heights ago.
+    versions: VecDeque<Height>,
+    /// Whether a key changed in the block under way.
+    keys_changed: bool,
+    /// Hash over all participants; `None` after a change.
+    hash: Option<Digest>,
+}
+
+impl Participants {
+    /// `all`, with the directory version of the last of `versions`.
+    pub(crate) fn new(
+        all: BTreeMap<ParticipantId, Participant>,
+        versions: VecDeque<Height>,
+    ) -> Self {
+        let height = versions.back().copied().unwrap_or_default();
+        Self {
+            directory: Arc::new(directory_of(&all, height)),
+            all: Arc::new(all),
+            versions,
+            keys_changed: false,
+            hash: None,
+        }
+    }
+
+    pub(crate) fn get(&self, id: ParticipantId) -> Option<&Participant> {
+        self.all.get(&id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// All participants in the order of their numbers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Participant> {
+        self.all.values()
+    }
+
+    pub(crate) fn versions(&self) -> &VecDeque<Height> {
+        &self.versions
+    }
+
+    pub(crate) fn directory(&self) -> &Arc<KeyDirectory> {
+        &self.directory
+    }
+
+    /// Operators who are not suspended.
+    pub(crate) fn operator_count(&self) -> usize {
+        self.iter().filter(|p| is_operator(p)).count()
+    }
+
+    /// Registers a participant or changes all but its keys.
+    pub(crate) fn set(&mut self, participant: Participant) {
+        self.hash = None;
+        let id = participant.id;
+        let before = Arc::make_mut(&mut self.all).insert(id, participant);
+        // A participant without keys appears in the directory too.
+        self.keys_changed |= before.is_none();
+    }
+
+    /// Puts a key entry into a slot of a registered participant.
+    pub(crate) fn set_key(&mut self, id: ParticipantId, slot: usize, entry: KeyEntry) {
+        self.hash = None;
+        self.keys_changed = true;
+        let participant = Arc::make_mut(&mut self.all).get_mut(&id);
+        let participant = participant.expect("the caller has looked it up");
+        participant.keys[slot] = Some(entry);
+    }
+
+    /// Whether the signatures of a batch that names `version` may be relied on at `height`.
+    pub(crate) fn fresh(&self, version: Height, height: Height) -> bool {
+        if version >= height {
+            return false;
+        }
+        let next = self.versions.iter().find(|&&made| made > version);
+        next.is_none_or(|made| height.0.saturating_sub(made.0) < KEY_LAG_MAX)
+    }
+
+    /// Makes a new directory version when a key changed, forgets stale ones.
+    pub(crate) fn end_block(&mut self, height: Height) {
+        if self.keys_changed {
+            self.keys_changed = false;
+            self.versions.push_back(height);
+            self.directory = Arc::new(directory_of(&self.all, height));
+        }
+        // The second oldest version says when the oldest became stale.
+        while self
+            .versions
+            .get(1)
+            .is_some_and(|made| height.0.saturating_sub(made.0) >= KEY_LAG_MAX)
+        {
+            self.versions.pop_front();
+        }
+    }
+
+    /// Hash over participants and directory versions.
+    pub(crate) fn root(&mut self) -> Digest {
+        let all = &self.all;
+        let hash = *self.hash.get_or_insert_with(|| {
+            let mut bytes = Vec::new();
+            for participant in all.values() {
+                encode(participant, &mut bytes);
+            }
+            sha256(&[&[prefix::STATE_PART, part::DIRECTORY], &bytes])
+        });
+        let mut versions = Vec::new();
+        for version in &self.versions {
+            versions.extend_from_slice(&version.0.to_le_bytes());
+        }
+        sha256(&[&[prefix::STATE_PART, part::DIRECTORY], &hash.0, &versions])
+    }
+}
+
+/// Whether this participant's approval counts.
+pub(crate) fn is_operator(participant: &Participant) -> bool {
+    participant.role == Role::Operator && !participant.suspended
+}
+
+/// Canonical bytes of a participant, 237 of them: in the state root and in snapshots.
+pub(crate) fn encode(participant: &Participant, out: &mut Vec<u8>) {
+    out.extend_from_slice(&participant.id.0.to_le_bytes());
+    out.push(participant.role as u8);
+    out.push(u8::from(participant.suspended));
+    out.extend_from_slice(&participant.sponsor.0.to_le_bytes());
+    out.extend_from_slice(&participant.lei);
+    out.extend_from_slice(&participant.bic);
+    for key in &participant.keys {
+        let none = KeyEntry {
+            public_key: [0; 32],
+            valid_from: Height(0),
+            valid_to: Height(0),
+        };
+        let entry = key.as_ref().unwrap_or(&none);
+        out.push(u8::from(key.is_some()));
+        out.extend_from_slice(&entry.public_key);
+        out.extend_from_slice(&entry.valid_from.0.to_le_bytes());
+        out.extend_from_slice(&entry.valid_to.0.to_le_bytes());
+    }
+}
+
+fn directory_of(all: &BTreeMap<ParticipantId, Participant>, height: Height) -> KeyDirectory {
+    let keys = all
+        .values()
+        .map(|participant| (participant.id, participant.keys));
+    KeyDirectory {
+        height,
+        participants: keys.collect(),
+    }
+}

@@ -1,0 +1,178 @@
+//! From a snapshot and the end of the log back to the uninterrupted state, checked by its root.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use clearway_types::batch::Batch;
+use clearway_types::block::FinalRecord;
+use clearway_types::code::{Outcome, ResultCode};
+use clearway_types::domain::DomainTag;
+use clearway_types::envelope::Body;
+use clearway_types::genesis::Genesis;
+use clearway_types::kind::Kind;
+use clearway_types::manifest::Manifest;
+use clearway_types::transfer::Transfer;
+use clearway_types::units::{Digest, Height};
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::error::ExecuteError;
+use crate::holds::Holds;
+use crate::ids::Ids;
+use crate::ledger::Ledger;
+use crate::limits::Limits;
+use crate::snapshot::{Head, Snapshot};
+use crate::state::State;
+use crate::state_root::state_root;
+
+/// A ledger without its live identifiers: of no use before [`Restore::finish`].
+pub struct Restore {
+    state: State,
+    head: Head,
+    next: Height,
+}
+
+impl Restore {
+    pub(crate) fn read(genesis: &Genesis, from: &mut dyn Read) -> Result<Self, ExecuteError> {
+        let expected = genesis.hash();
+        let snapshot = Snapshot::read(from)?;
+        let head = snapshot.head;
+        if head.genesis != expected {
+            return Err(ExecuteError::ForeignGenesis {
+                expected,
+                found: head.genesis,
+            });
+        }
+        if head.log_from > head.clock.height.next() {
+            return Err(ExecuteError::Snapshot { field: "log_from" });
+        }
+        let state = State {
+            rules: genesis.rules.clone(),
+            genesis: expected,
+            tag: DomainTag::new(expected),
+            clock: head.clock,
+            exec_head: head.exec_head,
+            accounts: Accounts::new(snapshot.accounts),
+            ledgers: snapshot.ledgers,
+            participants: snapshot.participants,
+            limits: Limits::new(snapshot.limits),
+            holds: Holds::new(snapshot.holds),
+            approvals: snapshot.approvals,
+            ids: Ids::new(0),
+        };
+        Ok(Self {
+            state,
+            head,
+            next: head.log_from,
+        })
+    }
+
+    /// Height of the snapshot: the last block that [`Restore::on_block`] takes.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        self.head.clock.height
+    }
+
+    /// Execution head at the height of the snapshot.
+    #[must_use]
+    pub fn exec_head(&self) -> Digest {
+        self.head.exec_head
+    }
+
+    /// Height of the block that is needed next; above [`Restore::height`] when none is.
+    #[must_use]
+    pub fn log_from(&self) -> Height {
+        self.next
+    }
+
+    /// Takes the next block of the log: its identifiers and results, not its money.
+    ///
+    /// # Errors
+    /// A block at another height, results that do not fit its envelopes, or another execution head.
+    pub fn on_block(
+        &mut self,
+        manifest: &Manifest,
+        batches: &[Arc<Batch>],
+        record: &FinalRecord,
+    ) -> Result<(), ExecuteError> {
+        let height = manifest.height;
+        if height != self.next || record.height != height || height > self.height() {
+            return Err(ExecuteError::LogGap {
+                expected: self.next,
+                found: height,
+            });
+        }
+        let envelopes = batches.iter().map(|batch| batch.digests.len()).sum();
+        let results = record.results.len();
+        if envelopes != results {
+            return Err(ExecuteError::LogShape {
+                height,
+                envelopes,
+                results,
+            });
+        }
+        if height == self.height() && record.exec_head != self.head.exec_head {
+            return Err(ExecuteError::Root {
+                height,
+                expected: self.head.exec_head,
+                found: record.exec_head,
+            });
+        }
+        let time = manifest.time;
+        self.state.clock = Clock { height, time };
+        self.state.ids.forget(time.seconds().0);
+        let members = batches
+            .iter()
+            .flat_map(|batch| batch.envelopes().zip(&batch.digests));
+        for ((envelope, digests), outcome) in members.zip(&record.results) {
+            self.note_return(&envelope.body, *outcome);
+            self.state.remember(&envelope.body, digests, *outcome);
+        }
+        self.state.ids.end_block(height);
+        self.next = height.next();
+        Ok(())
+    }
+
+    /// The ledger, when all blocks were given and the state has the promised root.
+    ///
+    /// # Errors
+    /// A missing block, another root, or a state that contradicts itself.
+    pub fn finish(mut self) -> Result<Ledger, ExecuteError> {
+        if self.next != self.height().next() {
+            return Err(ExecuteError::LogGap {
+                expected: self.next,
+                found: self.height(),
+            });
+        }
+        self.state.clock = self.head.clock;
+        self.state.ids.forget(self.head.clock.second());
+        let found = state_root(&mut self.state);
+        if found != self.head.state_root {
+            return Err(ExecuteError::Root {
+                height: self.height(),
+                expected: self.head.state_root,
+                found,
+            });
+        }
+        let ledger = Ledger { state: self.state };
+        ledger.check_invariants()?;
+        Ok(ledger)
+    }
+
+    /// The sum given back of a TRANSFER lies with its identifier, so the log has it too.
+    fn note_return(&mut self, body: &Body, outcome: Outcome) {
+        let fresh = outcome == Outcome::new(ResultCode::Settled);
+        if body.kind != Kind::Return as u8 || !fresh {
+            return;
+        }
+        let transfer = Transfer::of(body);
+        let (payer, id) = (transfer.credit().owner(), transfer.reference_id());
+        if let Some(at) = self.state.ids.find(payer, id) {
+            let entry = self.state.ids.get(at);
+            if entry.amount > 0 {
+                let returned = entry.returned.saturating_add(transfer.amount.get());
+                self.state.ids.set_returned(at, returned);
+            }
+        }
+    }
+}
