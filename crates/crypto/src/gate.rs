@@ -254,7 +254,8 @@ fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &
     let mut singles = Vec::new();
     // Ranges of which at least one signature is invalid.
     // The longest first: a search that runs out of budget leaves short ranges for single verdicts.
-    let mut failing = VecDeque::from([0..items.len()]);
+    let mut failing = VecDeque::new();
+    failing.push_back(0..items.len());
     while let Some(range) = failing.pop_front() {
         if range.len() <= SINGLE_LEN_MAX || budget < range.len() {
             singles.push(range);

@@ -1,0 +1,355 @@
+//! The stage: frames of one source in, verified envelopes and refusals out.
+
+use std::sync::Arc;
+
+use clearway_crypto::backend::Item;
+use clearway_crypto::gate::{BackendId, Gate, Verdicts, Verified, Work};
+use clearway_crypto::hash::envelope_digests;
+use clearway_flow::{InFlight, Joined, Latest};
+use clearway_types::batch::EnvelopeDigests;
+use clearway_types::code::ResultCode;
+use clearway_types::directory::KeyDirectory;
+use clearway_types::domain::DomainTag;
+use clearway_types::envelope::envelopes;
+use clearway_types::limits::STREAM_ENVELOPES_MAX;
+use clearway_types::messages::{FrameBatch, Origin, OriginRun, Refusals, SourceId, VerifiedBatch};
+use clearway_types::units::{Height, TimeMs};
+
+use crate::config::VerifyConfig;
+use crate::error::VerifyError;
+use crate::metrics::VerifyMetrics;
+use crate::output::{Passed, Refused};
+use crate::scheduler::Scheduler;
+use crate::sources::{SMALL_BATCH_LEN, Sources, Trust};
+use crate::triage::{Fate, Triage, lone};
+
+/// Verification; each worker thread has a clone, and the clones share everything.
+#[derive(Clone, Debug)]
+pub struct VerifyStage {
+    gate: Arc<Gate>,
+    backend: BackendId,
+    tag: DomainTag,
+    directory: Arc<Latest<KeyDirectory>>,
+    in_flight: Arc<InFlight>,
+    sources: Arc<Sources>,
+    scheduler: Scheduler,
+    metrics: Arc<VerifyMetrics>,
+}
+
+/// What became of one frame. Each of its envelopes is in exactly one place: verified, refused, or
+/// waiting in the in-flight table for the answer to the same bytes.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// `verify_order`: those that pass, in order; `None` when none does.
+    pub verified: Option<VerifiedBatch>,
+    /// `verify_ingest`: those that do not, for this frame's stream and for every stream that waits
+    /// for one of these envelopes.
+    pub refusals: Vec<Refusals>,
+}
+
+impl VerifyStage {
+    /// A stage for the cluster with this tag.
+    ///
+    /// # Errors
+    /// A setting out of its range, or a backend that this machine does not have.
+    pub fn new(
+        config: &VerifyConfig,
+        gate: Arc<Gate>,
+        tag: DomainTag,
+        directory: Arc<Latest<KeyDirectory>>,
+        in_flight: Arc<InFlight>,
+    ) -> Result<Self, VerifyError> {
+        config.check()?;
+        let backend = match &config.backend {
+            Some(name) => gate.find(name)?,
+            None => gate.preferred(),
+        };
+        Ok(Self {
+            gate,
+            backend,
+            tag,
+            directory,
+            in_flight,
+            sources: Arc::default(),
+            scheduler: Scheduler::new(config),
+            metrics: Arc::default(),
+        })
+    }
+
+    /// The counters, shared by all clones.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<VerifyMetrics> {
+        &self.metrics
+    }
+
+    /// Name of the backend in use.
+    #[must_use]
+    pub fn backend_name(&self) -> &'static str {
+        self.gate.name(self.backend)
+    }
+
+    /// The rule by which workers take frames.
+    #[must_use]
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Verifies one frame.
+    #[must_use]
+    pub fn on_batch(&self, frame: &FrameBatch, now: TimeMs) -> Verdict {
+        let mut verdicts = self.on_group(std::slice::from_ref(frame), now);
+        verdicts.pop().expect("a verdict a frame")
+    }
+
+    /// Verifies frames of any sources, those of one source together; the verdicts of a source come
+    /// in the order of its frames.
+    #[must_use]
+    pub fn on_batches(&self, frames: Vec<FrameBatch>, now: TimeMs) -> Vec<Verdict> {
+        let groups = self.scheduler.groups(frames).into_iter();
+        groups
+            .flat_map(|group| self.on_group(&group, now))
+            .collect()
+    }
+
+    /// Verifies frames of one source with one equation; a verdict a frame, in order.
+    fn on_group(&self, frames: &[FrameBatch], now: TimeMs) -> Vec<Verdict> {
+        let directory = self.directory.load();
+        let mut items = Vec::new();
+        let mut open: Vec<OpenFrame<'_>> = frames
+            .iter()
+            .map(|frame| self.open(frame, &directory, now, &mut items))
+            .collect();
+        let checked = self.check(frames[0].source, &items, now);
+        self.metrics.frames.add_count(frames.len());
+        self.metrics.groups.add(1);
+        open.iter_mut()
+            .map(|frame| self.close(frame, &checked, directory.height))
+            .collect()
+    }
+
+    /// Triage, hashes, and the in-flight table; what is left to check goes into `items`.
+    fn open<'a>(
+        &'a self,
+        frame: &'a FrameBatch,
+        directory: &'a KeyDirectory,
+        now: TimeMs,
+        items: &mut Vec<Item<'a>>,
+    ) -> OpenFrame<'a> {
+        let envelopes = envelopes(&frame.slab);
+        assert!(
+            envelopes.len() <= STREAM_ENVELOPES_MAX,
+            "frames fit a stream"
+        );
+        let mut triage = Triage::new(envelopes, directory, now);
+        let mut candidates = Vec::with_capacity(envelopes.len());
+        let mut digests = Vec::with_capacity(envelopes.len());
+        items.reserve(envelopes.len());
+        let first_item = items.len();
+        for (index, envelope) in envelopes.iter().enumerate() {
+            let Fate::Open(key) = triage.fates[index] else {
+                continue;
+            };
+            let hashes = envelope_digests(envelope);
+            // A chain's members are not joined: two chains may share some, and none may lose one.
+            if lone(&envelope.body)
+                && self.in_flight.join(hashes.leaf, origin(frame, index)) == Joined::Again
+            {
+                triage.fates[index] = Fate::Joined;
+                continue;
+            }
+            candidates.push(index);
+            digests.push(hashes);
+            items.push(Item::envelope(&self.tag, key, envelope));
+        }
+        OpenFrame {
+            frame,
+            triage,
+            candidates,
+            digests,
+            first_item,
+        }
+    }
+
+    /// The verdicts on a group's signatures, in one equation or as the source's past suggests.
+    fn check<'i, 'a>(
+        &self,
+        source: SourceId,
+        items: &'i [Item<'a>],
+        now: TimeMs,
+    ) -> Checked<'i, 'a> {
+        let trust = self.sources.trust(source, now);
+        let part_len = match trust {
+            Trust::Full | Trust::None => items.len().max(1),
+            Trust::Small => SMALL_BATCH_LEN,
+        };
+        let parts = items.chunks(part_len).map(|part| match trust {
+            Trust::None => self.gate.verify_each(self.backend, part),
+            _ => self.gate.verify(self.backend, part),
+        });
+        let checked = Checked {
+            part_len,
+            parts: parts.collect(),
+        };
+        if trust != Trust::Full {
+            self.metrics.groups_cautious.add(1);
+        }
+        self.metrics.note_work(items.len(), checked.work());
+        self.sources
+            .note(source, items.len(), checked.invalid_count(), now);
+        checked
+    }
+
+    /// Sorts a frame's envelopes into those that pass and those that are answered.
+    fn close(
+        &self,
+        open: &mut OpenFrame<'_>,
+        checked: &Checked<'_, '_>,
+        directory_height: Height,
+    ) -> Verdict {
+        let refusals = self.refuse(open, checked).into_messages();
+        let passing = open.count(|fate| matches!(fate, Fate::Open(_)));
+        let joined = open.count(|fate| matches!(fate, Fate::Joined));
+        self.metrics.envelopes_in.add_count(open.triage.fates.len());
+        self.metrics.passed.add_count(passing);
+        self.metrics.joined.add_count(joined);
+        if passing == 0 {
+            return Verdict {
+                verified: None,
+                refusals,
+            };
+        }
+        let frame = open.frame;
+        let (slab, digests, origins) = if passing == open.triage.fates.len() {
+            self.metrics.slabs_untouched.add(1);
+            let digests = std::mem::take(&mut open.digests);
+            (frame.slab.clone(), digests, vec![open.whole_run()])
+        } else {
+            open.passed(checked, passing).into_parts()
+        };
+        let verified = VerifiedBatch {
+            source: frame.source,
+            origins,
+            slab,
+            digests,
+            directory_height,
+        };
+        Verdict {
+            verified: Some(verified),
+            refusals,
+        }
+    }
+
+    /// Marks invalid signatures and the rest of their chains as refused, and gathers all refusals.
+    ///
+    /// A refused envelope's flight ends here, so the places that wait for it are answered here too.
+    fn refuse(&self, open: &mut OpenFrame<'_>, checked: &Checked<'_, '_>) -> Refused {
+        let mut refused = Refused::default();
+        if !checked.all_valid() {
+            for (item, &index) in open.candidates.iter().enumerate() {
+                if !checked.is_valid(open.first_item + item) {
+                    open.triage.fates[index] = Fate::Refused(ResultCode::BadSignature);
+                    for origin in self.in_flight.finish(open.digests[item].leaf) {
+                        refused.push(origin, ResultCode::BadSignature);
+                    }
+                }
+            }
+            open.triage.spread_refusals();
+        }
+        for (index, fate) in open.triage.fates.iter().enumerate() {
+            if let Fate::Refused(code) = *fate {
+                self.metrics.note_refused(code);
+                refused.push(origin(open.frame, index), code);
+            }
+        }
+        refused
+    }
+}
+
+/// A frame between triage and its verdict.
+#[derive(Debug)]
+struct OpenFrame<'a> {
+    frame: &'a FrameBatch,
+    triage: Triage<'a>,
+    /// Indexes of the envelopes whose signatures are checked, ascending.
+    candidates: Vec<usize>,
+    /// Hashes of the candidates.
+    digests: Vec<EnvelopeDigests>,
+    /// Where the candidates begin among the group's items.
+    first_item: usize,
+}
+
+impl OpenFrame<'_> {
+    fn count(&self, test: impl Fn(&Fate<'_>) -> bool) -> usize {
+        self.triage.fates.iter().filter(|fate| test(fate)).count()
+    }
+
+    /// All places of the frame.
+    fn whole_run(&self) -> OriginRun {
+        OriginRun {
+            stream: self.frame.stream,
+            first_index: self.frame.first_index,
+            count: index_u32(self.triage.fates.len()),
+        }
+    }
+
+    /// Copies the envelopes that pass into a slab of their own.
+    fn passed(&self, checked: &Checked<'_, '_>, len: usize) -> Passed {
+        let mut passed = Passed::new(self.frame, len);
+        for (item, &index) in self.candidates.iter().enumerate() {
+            if matches!(self.triage.fates[index], Fate::Open(_))
+                && let Some(verified) = checked.verified(self.first_item + item)
+            {
+                passed.push(index_u32(index), &verified, self.digests[item]);
+            }
+        }
+        assert_eq!(passed.digests.len(), len, "every open envelope is verified");
+        passed
+    }
+}
+
+/// The verdicts on a group, cut into parts of one length.
+struct Checked<'i, 'a> {
+    part_len: usize,
+    parts: Vec<Verdicts<'i, 'a>>,
+}
+
+impl<'a> Checked<'_, 'a> {
+    fn all_valid(&self) -> bool {
+        self.parts.iter().all(Verdicts::all_valid)
+    }
+
+    fn is_valid(&self, item: usize) -> bool {
+        self.parts[item / self.part_len].is_valid(item % self.part_len)
+    }
+
+    fn verified(&self, item: usize) -> Option<Verified<Item<'a>>> {
+        self.parts[item / self.part_len].verified(item % self.part_len)
+    }
+
+    fn invalid_count(&self) -> usize {
+        self.parts.iter().map(Verdicts::invalid_count).sum()
+    }
+
+    fn work(&self) -> Work {
+        let parts = self.parts.iter().map(Verdicts::work);
+        parts.fold(Work::default(), |sum, part| Work {
+            batched: sum.batched + part.batched,
+            single: sum.single + part.single,
+        })
+    }
+}
+
+fn origin(frame: &FrameBatch, index: usize) -> Origin {
+    Origin {
+        stream: frame.stream,
+        index: frame.first_index + index_u32(index),
+    }
+}
+
+fn index_u32(index: usize) -> u32 {
+    u32::try_from(index).expect("a frame fits a stream")
+}
+
+#[cfg(test)]
+#[path = "stage_tests.rs"]
+mod tests;

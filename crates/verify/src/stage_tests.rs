@@ -1,0 +1,568 @@
+//! Tests of the stage: a table for each way out, mixed frames, and the partition of every frame.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use clearway_crypto::hash::envelope_digests_all;
+use clearway_crypto::keys::SigningKey;
+use clearway_crypto::suite::Mixer;
+use clearway_types::account::KeyEntry;
+use clearway_types::drop_reason::DropReason;
+use clearway_types::envelope::{Body, Envelope, VERSION};
+use clearway_types::flags::Flags;
+use clearway_types::kind::Kind;
+use clearway_types::limits::CHAIN_LEN_MAX;
+use clearway_types::messages::StreamKey;
+use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::*;
+
+const TAG: DomainTag = DomainTag([9; 16]);
+const NOW: TimeMs = TimeMs(1_000_000);
+/// Participants 1 to 3 are registered, with a key in slots 0 and 1.
+const MEMBERS: u32 = 3;
+
+fn key(member: u32, slot: u8) -> SigningKey {
+    let mut seed = [slot; 32];
+    seed[..4].copy_from_slice(&member.to_le_bytes());
+    SigningKey::from_seed(&seed)
+}
+
+fn directory() -> KeyDirectory {
+    let entry = |member, slot| {
+        Some(KeyEntry {
+            public_key: key(member, slot).public_key(),
+            valid_from: Height(0),
+            valid_to: Height(u64::MAX),
+        })
+    };
+    let slots = |member| [entry(member, 0), entry(member, 1), None, None];
+    KeyDirectory {
+        height: Height(7),
+        participants: (1..=MEMBERS)
+            .map(|member| (ParticipantId(member), slots(member)))
+            .collect(),
+    }
+}
+
+fn stage() -> VerifyStage {
+    let gate = Gate::new().expect("this machine computes rightly");
+    let directory = Arc::new(Latest::new(Arc::new(directory())));
+    let config = VerifyConfig::default();
+    VerifyStage::new(&config, Arc::new(gate), TAG, directory, Arc::default())
+        .expect("the default settings are good")
+}
+
+/// A valid body of member 1, number `counter`.
+fn body(counter: u64) -> Body {
+    let mut body = Body::new_zeroed();
+    body.id = TransferId::new(NOW, counter, 0);
+    body.kind = Kind::Transfer as u8;
+    body.version = VERSION;
+    body.signer.set(1);
+    body.expires_at.set(NOW.seconds().0 + 1);
+    body
+}
+
+fn sign(body: Body) -> Envelope {
+    let slot = u8::try_from(body.flags().key_slot()).expect("two bits");
+    key(body.signer().0, slot).sign_envelope(TAG, body)
+}
+
+/// A signed chain of `len` members with the ids that the head's `counter` gives.
+fn chain(counter: u64, len: usize) -> Vec<Envelope> {
+    let mut member = body(counter);
+    let mut members = Vec::new();
+    for position in 0..len {
+        member.flags.set(Flags::new(0, position + 1 < len).0);
+        members.push(sign(member));
+        member.id = member.id.chain_next().expect("chains are short");
+    }
+    members
+}
+
+fn frame_of(source: u64, stream: u64, first_index: u32, envelopes: &[Envelope]) -> FrameBatch {
+    FrameBatch {
+        source: SourceId(source),
+        member: ParticipantId(1),
+        stream: StreamKey(stream),
+        first_index,
+        slab: Bytes::copy_from_slice(envelopes.as_bytes()),
+    }
+}
+
+/// Codes by place on one stream.
+fn codes(verdict: &Verdict, stream: u64) -> BTreeMap<u32, ResultCode> {
+    let mut codes = BTreeMap::new();
+    for refusals in &verdict.refusals {
+        if refusals.stream == StreamKey(stream) {
+            codes.extend(refusals.items.iter().copied());
+        }
+    }
+    codes
+}
+
+fn edited(counter: u64, edit: impl Fn(&mut Body)) -> Envelope {
+    let mut body = body(counter);
+    edit(&mut body);
+    sign(body)
+}
+
+#[test]
+fn a_frame_of_valid_envelopes_passes_without_a_copy() {
+    let stage = stage();
+    let mut envelopes: Vec<_> = (0..20).map(|n| sign(body(n))).collect();
+    envelopes.extend(chain(20, 3));
+    envelopes.push(edited(24, |body| {
+        body.signer.set(2);
+        body.flags.set(Flags::new(1, false).0);
+    }));
+    let frame = frame_of(5, 6, 100, &envelopes);
+    let verdict = stage.on_batch(&frame, NOW);
+    assert_eq!(verdict.refusals, []);
+    let batch = verdict.verified.expect("all are valid");
+    assert_eq!(batch.slab.as_ptr(), frame.slab.as_ptr(), "the same memory");
+    assert_eq!(batch.digests, envelope_digests_all(&frame.slab));
+    assert_eq!(batch.source, SourceId(5));
+    assert_eq!(batch.directory_height, Height(7));
+    let run = OriginRun {
+        stream: StreamKey(6),
+        first_index: 100,
+        count: 24,
+    };
+    assert_eq!(batch.origins, [run]);
+    assert_eq!(stage.metrics().slabs_untouched.value(), 1);
+    assert_eq!(stage.metrics().signatures_single.value(), 0);
+}
+
+#[test]
+fn each_fault_has_its_code_and_harms_nobody_else() {
+    type Fault = fn(&mut Envelope);
+    let resign = |envelope: &mut Envelope| *envelope = sign(envelope.body);
+    let rows: [(Fault, bool, ResultCode, Option<DropReason>); 13] = [
+        (
+            |e| e.body.version = 2,
+            true,
+            ResultCode::VersionUnknown,
+            None,
+        ),
+        (|e| e.body.kind = 0xee, true, ResultCode::KindUnknown, None),
+        (
+            |e| e.body.kind = Kind::Leg as u8,
+            true,
+            ResultCode::KindNotActive,
+            None,
+        ),
+        (
+            |e| e.body.kind = Kind::Expire as u8,
+            true,
+            ResultCode::KindNotSubmittable,
+            None,
+        ),
+        (
+            |e| e.body.flags.set(1 << 12),
+            true,
+            ResultCode::ReservedFlagSet,
+            None,
+        ),
+        (
+            |e| e.body.id = TransferId::MAX,
+            true,
+            ResultCode::IdReserved,
+            None,
+        ),
+        (
+            |e| e.body.signer.set(MEMBERS + 1),
+            true,
+            ResultCode::SignerUnknown,
+            Some(DropReason::UnknownSigner),
+        ),
+        (
+            |e| e.body.flags.set(Flags::new(2, false).0),
+            true,
+            ResultCode::KeySlotEmpty,
+            Some(DropReason::UnknownSigner),
+        ),
+        (
+            |e| e.signature[7] ^= 1,
+            false,
+            ResultCode::BadSignature,
+            Some(DropReason::BadSignature),
+        ),
+        (
+            |e| e.body.signer.set(2),
+            false,
+            ResultCode::BadSignature,
+            Some(DropReason::BadSignature),
+        ),
+        (
+            |e| *e = key(1, 0).sign_envelope(DomainTag([8; 16]), e.body),
+            false,
+            ResultCode::BadSignature,
+            Some(DropReason::BadSignature),
+        ),
+        (
+            |e| e.body.expires_at.set(NOW.seconds().0),
+            true,
+            ResultCode::Expired,
+            Some(DropReason::Expired),
+        ),
+        (
+            |e| e.body.id = e.body.id.chain_next().expect("not the last"),
+            true,
+            ResultCode::ChainBroken,
+            Some(DropReason::ChainBroken),
+        ),
+    ];
+    for (row, (fault, signed_after, code, reason)) in rows.into_iter().enumerate() {
+        let stage = stage();
+        let mut envelopes: Vec<_> = (0..9).map(|n| sign(body(n))).collect();
+        fault(&mut envelopes[4]);
+        if signed_after {
+            resign(&mut envelopes[4]);
+        }
+        let verdict = stage.on_batch(&frame_of(1, 6, 50, &envelopes), NOW);
+        assert_eq!(
+            codes(&verdict, 6),
+            BTreeMap::from([(54, code)]),
+            "row {row}"
+        );
+        let batch = verdict.verified.expect("the others are valid");
+        let mut others = envelopes.clone();
+        others.remove(4);
+        assert_eq!(batch.slab, others.as_bytes(), "row {row}");
+        assert_eq!(
+            batch.digests,
+            envelope_digests_all(others.as_bytes()),
+            "row {row}"
+        );
+        let runs: Vec<_> = batch
+            .origins
+            .iter()
+            .map(|run| (run.first_index, run.count))
+            .collect();
+        assert_eq!(runs, [(50, 4), (55, 4)], "row {row}");
+        let metrics = stage.metrics();
+        let counter = match reason {
+            Some(reason) => metrics.refused(reason),
+            None => &metrics.refused_header,
+        };
+        assert_eq!(
+            (counter.value(), metrics.refused_all()),
+            (1, 1),
+            "row {row}"
+        );
+    }
+}
+
+#[test]
+fn an_envelope_is_good_until_the_second_it_expires() {
+    let stage = stage();
+    let envelope = edited(1, |body| body.expires_at.set(1001));
+    for (now, passes) in [(1_000_999, true), (1_001_000, false)] {
+        let verdict = stage.on_batch(&frame_of(1, 6, 0, &[envelope]), TimeMs(now));
+        assert_eq!(verdict.verified.is_some(), passes, "at {now} ms");
+        stage.in_flight.finish(envelope_digests(&envelope).leaf);
+    }
+    assert_eq!(UnixSeconds(1001), envelope.body.expires_at());
+}
+
+#[test]
+fn chains_pass_or_fall_as_a_whole() {
+    let broken = Some(ResultCode::ChainBroken);
+    let linked = Some(ResultCode::LinkedFailed);
+    let bad = Some(ResultCode::BadSignature);
+    type Row = (&'static str, Vec<Envelope>, Vec<Option<ResultCode>>);
+    let whole = chain(1, 3);
+    let other = chain(2, 3);
+    let edit = |at: usize, fault: fn(&mut Envelope)| {
+        let mut members = whole.clone();
+        fault(&mut members[at]);
+        members
+    };
+    let resigned = |at: usize, fault: fn(&mut Body)| {
+        let mut members = whole.clone();
+        fault(&mut members[at].body);
+        members[at] = sign(members[at].body);
+        members
+    };
+    let lone = sign(body(9));
+    let rows: Vec<Row> = vec![
+        ("whole", whole.clone(), vec![None; 3]),
+        (
+            "two in a row",
+            [&whole[..], &other[..]].concat(),
+            vec![None; 6],
+        ),
+        (
+            "bad head",
+            edit(0, |e| e.signature[0] ^= 1),
+            vec![bad, linked, linked],
+        ),
+        (
+            "bad end",
+            edit(2, |e| e.signature[40] ^= 1),
+            vec![linked, linked, bad],
+        ),
+        (
+            "expired member",
+            resigned(1, |body| body.expires_at.set(1)),
+            vec![linked, Some(ResultCode::Expired), linked],
+        ),
+        (
+            "member of a kind that is not money",
+            resigned(1, |body| body.kind = Kind::AccountOpen as u8),
+            vec![linked, Some(ResultCode::LinkNotAllowed), linked],
+        ),
+        (
+            "another signer in the middle",
+            resigned(1, |body| body.signer.set(2)),
+            vec![broken; 3],
+        ),
+        ("head cut", whole[1..].to_vec(), vec![broken; 2]),
+        ("end cut", whole[..2].to_vec(), vec![broken; 2]),
+        ("middle cut", vec![whole[0], whole[2]], vec![broken; 2]),
+        (
+            "order changed",
+            vec![whole[1], whole[0], whole[2]],
+            vec![broken; 3],
+        ),
+        (
+            "spliced",
+            vec![whole[0], other[1], other[2]],
+            vec![broken; 3],
+        ),
+        (
+            "end alone, others around",
+            vec![lone, whole[2], lone],
+            vec![None, broken, None],
+        ),
+        (
+            "as long as may be",
+            chain(3, CHAIN_LEN_MAX),
+            vec![None; CHAIN_LEN_MAX],
+        ),
+        (
+            "too long",
+            chain(3, CHAIN_LEN_MAX + 1),
+            vec![broken; CHAIN_LEN_MAX + 1],
+        ),
+    ];
+    for (name, members, expected) in rows {
+        let stage = stage();
+        let verdict = stage.on_batch(&frame_of(1, 6, 0, &members), NOW);
+        let found = codes(&verdict, 6);
+        let passed = members
+            .as_bytes()
+            .chunks_exact(192)
+            .zip(0..)
+            .filter(|(_, place)| {
+                let expected = expected[*place as usize];
+                assert_eq!(
+                    found.get(place).copied(),
+                    expected,
+                    "{name}, member {place}"
+                );
+                expected.is_none()
+            });
+        let mut passed: Vec<u8> = passed.flat_map(|(bytes, _)| bytes.to_vec()).collect();
+        if name == "end alone, others around" {
+            // The second `lone` has the same bytes as the first and waits for it.
+            passed.truncate(192);
+        }
+        let slab = verdict.verified.map(|batch| batch.slab).unwrap_or_default();
+        assert_eq!(slab, passed, "{name}");
+    }
+}
+
+#[test]
+fn the_same_bytes_wait_for_the_first_and_share_its_refusal() {
+    let stage = stage();
+    let good = sign(body(1));
+    let mut bad = sign(body(2));
+    bad.signature[1] ^= 1;
+
+    let verdict = stage.on_batch(&frame_of(1, 10, 0, &[good, good]), NOW);
+    let batch = verdict.verified.expect("the first passes");
+    assert_eq!(batch.slab, good.as_bytes());
+    assert_eq!(verdict.refusals, []);
+    let again = stage.on_batch(&frame_of(2, 11, 5, &[good]), NOW);
+    assert!(again.verified.is_none() && again.refusals.is_empty());
+    let leaf = envelope_digests(&good).leaf;
+    let waiting = stage.in_flight.finish(leaf);
+    let places: Vec<_> = waiting
+        .iter()
+        .map(|origin| (origin.stream.0, origin.index))
+        .collect();
+    assert_eq!(places, [(10, 1), (11, 5)]);
+
+    // A worker has the bad one between join and verdict when another frame brings it again.
+    let early = origin(&frame_of(3, 12, 0, &[]), 7);
+    let frame = frame_of(1, 13, 0, &[bad, good]);
+    let mut items = Vec::new();
+    let directory = stage.directory.load();
+    let mut open = stage.open(&frame, &directory, NOW, &mut items);
+    assert_eq!(
+        stage.in_flight.join(envelope_digests(&bad).leaf, early),
+        Joined::Again
+    );
+    let checked = stage.check(SourceId(1), &items, NOW);
+    let verdict = stage.close(&mut open, &checked, Height(7));
+    assert_eq!(
+        codes(&verdict, 12),
+        BTreeMap::from([(7, ResultCode::BadSignature)])
+    );
+    assert_eq!(
+        codes(&verdict, 13),
+        BTreeMap::from([(0, ResultCode::BadSignature)])
+    );
+    assert_eq!(verdict.verified.map(|batch| batch.slab.len()), Some(192));
+    assert_eq!(stage.in_flight.len(), 1, "only the good one flies on");
+}
+
+#[test]
+fn a_chain_that_shares_a_member_with_one_in_flight_loses_none() {
+    let stage = stage();
+    let first = chain(1, 2);
+    let mut second = first.clone();
+    second[1].body.fields[50] = 1;
+    second[1] = sign(second[1].body);
+    for members in [&first, &second, &first] {
+        let verdict = stage.on_batch(&frame_of(1, 6, 0, members), NOW);
+        let batch = verdict.verified.expect("the chain is whole");
+        assert_eq!(batch.slab, members.as_bytes());
+    }
+    assert!(stage.in_flight.is_empty());
+}
+
+#[test]
+fn frames_of_a_source_share_an_equation_and_keep_their_own_verdicts() {
+    let stage = stage();
+    let mut frames = Vec::new();
+    for (stream, source) in [(0, 1), (1, 2), (2, 1), (3, 1)] {
+        let mut envelopes: Vec<_> = (0..10).map(|n| sign(body(stream * 100 + n))).collect();
+        if stream == 2 {
+            envelopes[3].signature[2] ^= 1;
+        }
+        frames.push(frame_of(source, stream, 0, &envelopes));
+    }
+    let verdicts = stage.on_batches(frames, NOW);
+    let metrics = stage.metrics();
+    assert_eq!((metrics.frames.value(), metrics.groups.value()), (4, 2));
+    let mut streams = BTreeMap::new();
+    for verdict in verdicts {
+        let batch = verdict.verified.as_ref().expect("most are valid");
+        let stream = batch.origins[0].stream.0;
+        streams.insert(stream, (batch.digests.len(), codes(&verdict, stream)));
+    }
+    let bad = BTreeMap::from([(3, ResultCode::BadSignature)]);
+    let none = BTreeMap::new();
+    let expected = [
+        (0, (10, none.clone())),
+        (1, (10, none.clone())),
+        (2, (9, bad)),
+        (3, (10, none)),
+    ];
+    assert_eq!(streams, BTreeMap::from(expected));
+}
+
+#[test]
+fn a_source_that_sent_garbage_is_verified_with_care_and_others_are_not() {
+    let stage = stage();
+    let mut bad: Vec<_> = (0..40).map(|n| sign(body(n))).collect();
+    for envelope in &mut bad {
+        envelope.signature[5] ^= 1;
+    }
+    let verdict = stage.on_batch(&frame_of(1, 6, 0, &bad), NOW);
+    assert!(verdict.verified.is_none());
+    assert_eq!(
+        stage.metrics().refused(DropReason::BadSignature).value(),
+        40
+    );
+    let before = stage.metrics().signatures_single.value();
+    let rows = [(1, 40, 1), (2, 0, 1), (1, 40, 2)];
+    for (row, (source, singles, cautious)) in rows.into_iter().enumerate() {
+        let envelopes: Vec<_> = (0..40)
+            .map(|n| sign(body(1000 + row as u64 * 100 + n)))
+            .collect();
+        let since = stage.metrics().signatures_single.value();
+        let verdict = stage.on_batch(&frame_of(source, 7, 0, &envelopes), NOW);
+        assert_eq!(verdict.refusals, [], "row {row}");
+        let found = stage.metrics().signatures_single.value() - since;
+        assert_eq!(found, singles, "row {row}");
+        assert_eq!(
+            stage.metrics().groups_cautious.value(),
+            cautious,
+            "row {row}"
+        );
+    }
+    assert!(stage.metrics().signatures_single.value() > before);
+}
+
+#[test]
+fn every_envelope_of_random_frames_is_in_exactly_one_place() {
+    let seed = 20_261_123;
+    let mut mixer = Mixer(seed);
+    let stage = stage();
+    let mut counter = 0;
+    for round in 0..40 {
+        let mut envelopes = Vec::new();
+        while envelopes.len() < 40 {
+            counter += 1;
+            match mixer.below(8) {
+                0 => envelopes.extend(chain(counter, 1 + mixer.below(5))),
+                1 => envelopes.push(edited(counter, |body| body.kind = 0)),
+                2 => envelopes.push(edited(counter, |body| body.expires_at.set(1))),
+                3 if !envelopes.is_empty() => {
+                    let copied = envelopes[mixer.below(envelopes.len())];
+                    envelopes.push(copied);
+                }
+                _ => envelopes.push(sign(body(counter))),
+            }
+            if mixer.below(20) == 0 {
+                let last = envelopes.last_mut().expect("just pushed");
+                last.signature[mixer.below(64)] ^= 1;
+            }
+        }
+        let frame = frame_of(round, round, 0, &envelopes);
+        let verdict = stage.on_batch(&frame, NOW);
+        let mut seen = vec![0; envelopes.len()];
+        for (place, _) in verdict.refusals.iter().flat_map(|refusals| &refusals.items) {
+            seen[*place as usize] += 1;
+        }
+        if let Some(batch) = verdict.verified {
+            let places = batch.origins.iter().flat_map(|run| {
+                let first = run.first_index as usize;
+                first..first + run.count as usize
+            });
+            let places: Vec<_> = places.collect();
+            assert!(places.is_sorted(), "seed {seed} round {round}");
+            let bytes: Vec<u8> = places
+                .iter()
+                .flat_map(|&p| envelopes[p].as_bytes().to_vec())
+                .collect();
+            assert_eq!(batch.slab, bytes, "seed {seed} round {round}");
+            assert_eq!(
+                batch.digests,
+                envelope_digests_all(&bytes),
+                "seed {seed} round {round}"
+            );
+            for (place, digests) in places.into_iter().zip(batch.digests) {
+                seen[place] += 1;
+                for waiting in stage.in_flight.finish(digests.leaf) {
+                    seen[waiting.index as usize] += 1;
+                }
+            }
+        }
+        assert!(
+            seen.iter().all(|&count| count == 1),
+            "seed {seed} round {round}: {seen:?}"
+        );
+        assert!(stage.in_flight.is_empty(), "seed {seed} round {round}");
+    }
+    let metrics = stage.metrics();
+    let out = metrics.passed.value() + metrics.joined.value() + metrics.refused_all();
+    assert_eq!(metrics.envelopes_in.value(), out);
+    assert!(metrics.joined.value() > 0 && metrics.refused_linked.value() > 0);
+}
