@@ -1,4 +1,4 @@
-//! The node's configuration: TOML file, then `CLEARWAY_*` variables, then flags; unknown keys are errors.
+//! The configuration: TOML file, then `CLEARWAY_*` variables, then flags; unknown keys are errors.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

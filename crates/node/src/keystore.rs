@@ -1,4 +1,4 @@
-//! Key files: member and validator secrets in the age passphrase format, refused when others can read.
+//! Key files: member and validator secrets in the age format, refused when others can read them.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,312 @@
+//! The report of a run: what was cleared, how fast, on what, and whether it was checked.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::{Disk, Machine};
+use crate::measure::Tally;
+
+/// Version of the report's fields; a reader refuses versions that it does not know.
+pub const REPORT_VERSION: u32 = 1;
+
+/// Percentiles of a latency, microseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Fastest in a hundred.
+    pub p1: u64,
+    /// Median.
+    pub p50: u64,
+    /// 99 of 100 are not slower.
+    pub p99: u64,
+    /// 999 of 1000 are not slower.
+    pub p999: u64,
+    /// Slowest.
+    pub p100: u64,
+}
+
+/// What was found when the history was checked again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Checks {
+    /// Debits equal credits on every ledger; the issuer's debit equals the supply.
+    pub conserved: bool,
+    /// Every root and execution head that replay computed is the stored one.
+    pub roots_equal: bool,
+    /// Every other check of replay passed too.
+    pub replay_ok: bool,
+}
+
+impl Checks {
+    /// Whether everything held.
+    #[must_use]
+    pub fn all(&self) -> bool {
+        self.conserved && self.roots_equal && self.replay_ok
+    }
+}
+
+/// How the load was offered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LoadShape {
+    /// `max`, or payments a second.
+    pub rate: String,
+    /// Connections.
+    pub connections: usize,
+    /// Streams in flight on each.
+    pub streams_in_flight: usize,
+    /// Envelopes on a stream.
+    pub stream_len: usize,
+    /// Load processes beside the node's.
+    pub processes: usize,
+    /// One stream after the other, in workload order.
+    pub ordered: bool,
+}
+
+/// What was cleared.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WorkloadInfo {
+    /// Name of the generator or of the file.
+    pub name: String,
+    /// Accounts.
+    pub accounts: usize,
+    /// Payments.
+    pub payments: usize,
+    /// Hash of both, hexadecimal.
+    pub hash: String,
+}
+
+/// Everything about one run; the JSON of `bench` and `demo`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// [`REPORT_VERSION`].
+    pub version: u32,
+    /// Settled payments whose FINAL receipt the client holds, a second, from the first byte sent to
+    /// the last receipt.
+    pub tps_final: f64,
+    /// Settled payments.
+    pub settled: u64,
+    /// Payments with any other result.
+    pub rejected: u64,
+    /// Payments by result code.
+    pub codes: BTreeMap<String, u64>,
+    /// From the intended send time to the FINAL receipt.
+    pub response_us: Percentiles,
+    /// From the real send time to the FINAL receipt.
+    pub service_us: Percentiles,
+    /// Seconds from the first byte sent to the last receipt.
+    pub seconds: f64,
+    /// Processor seconds of node and load together during the run.
+    pub cpu_seconds: f64,
+    /// Bytes written to disk during the run.
+    pub bytes_written: u64,
+    /// Most memory that the node's process held, bytes.
+    pub memory_peak_bytes: u64,
+    /// Validators.
+    pub nodes: usize,
+    /// Backend that verified signatures.
+    pub backend: String,
+    /// What stands between an answer and a power cut.
+    pub durability: String,
+    /// Replay's findings.
+    pub checks: Checks,
+    /// Signatures that the node verified.
+    pub signatures_verified: u64,
+    /// Height of the last block.
+    pub height: u64,
+    /// Hash of id and four balances of every account, in id order, hexadecimal.
+    pub balances_root: String,
+    /// Seconds that the replay took.
+    pub replay_seconds: f64,
+    /// Seed of the workload.
+    pub seed: u64,
+    /// How the load was offered.
+    pub load: LoadShape,
+    /// What was cleared.
+    pub workload: WorkloadInfo,
+    /// Commit of the program.
+    pub commit: String,
+    /// The machine.
+    pub machine: Machine,
+    /// The disk.
+    pub disk: Disk,
+    /// The node's settings, by name.
+    pub config: BTreeMap<String, String>,
+}
+
+impl Report {
+    /// Puts in what the clients measured.
+    pub fn set_tally(&mut self, tally: &Tally) {
+        self.settled = tally.settled();
+        self.rejected = tally.rejected();
+        self.codes = tally.codes_by_name();
+        self.response_us = tally.response.percentiles();
+        self.service_us = tally.service.percentiles();
+        self.seconds = tally.seconds();
+        self.tps_final = tally.tps_final();
+    }
+
+    /// The lines of the table that people read, top to bottom.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        let yes = |value: bool| if value { "yes" } else { "NO" }.to_owned();
+        let codes: Vec<String> = self
+            .codes
+            .iter()
+            .filter(|(name, _)| *name != "Settled")
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
+        let rejected = match codes.is_empty() {
+            true => self.rejected.to_string(),
+            false => format!("{} ({})", self.rejected, codes.join(", ")),
+        };
+        let response = &self.response_us;
+        vec![
+            (
+                "workload",
+                format!("{}, seed {}", self.workload.name, self.seed),
+            ),
+            ("accounts", self.workload.accounts.to_string()),
+            ("payments", self.workload.payments.to_string()),
+            ("settled", self.settled.to_string()),
+            ("rejected", rejected),
+            ("final a second", format!("{:.0}", self.tps_final)),
+            ("response p50", milliseconds(response.p50)),
+            ("response p99", milliseconds(response.p99)),
+            ("response p99.9", milliseconds(response.p999)),
+            ("CPU seconds", format!("{:.1}", self.cpu_seconds)),
+            ("bytes written", self.bytes_written.to_string()),
+            ("durability", self.durability.clone()),
+            ("sync p50", milliseconds(self.disk.sync_us_p50)),
+            ("backend", self.backend.clone()),
+            ("nodes", self.nodes.to_string()),
+            ("blocks", self.height.to_string()),
+            ("signatures verified", self.signatures_verified.to_string()),
+            ("balances root", self.balances_root.clone()),
+            ("replay seconds", format!("{:.1}", self.replay_seconds)),
+            ("conserved", yes(self.checks.conserved)),
+            ("roots equal", yes(self.checks.roots_equal)),
+            (
+                "replay",
+                if self.checks.replay_ok {
+                    "ok"
+                } else {
+                    "FAILED"
+                }
+                .to_owned(),
+            ),
+        ]
+    }
+}
+
+fn milliseconds(us: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]
+    let ms = us as f64 / 1000.0;
+    format!("{ms:.2} ms")
+}
+
+/// The commit that this program was built from, as far as it can be known.
+#[must_use]
+pub fn commit() -> String {
+    let describe = || {
+        let output = std::process::Command::new("git")
+            .args(["-C", env!("CARGO_MANIFEST_DIR")])
+            .args(["describe", "--always", "--dirty", "--abbrev=12"])
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    option_env!("CLEARWAY_COMMIT")
+        .map(str::to_owned)
+        .or_else(describe)
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_ends_with_the_three_checks_and_the_json_has_every_promised_field() {
+        let report = Report {
+            version: REPORT_VERSION,
+            tps_final: 1.0,
+            settled: 2,
+            rejected: 1,
+            codes: BTreeMap::from([("Settled".into(), 2), ("InsufficientFunds".into(), 1)]),
+            response_us: Percentiles::default(),
+            service_us: Percentiles::default(),
+            seconds: 2.0,
+            cpu_seconds: 3.0,
+            bytes_written: 4,
+            memory_peak_bytes: 5,
+            nodes: 1,
+            backend: "portable".into(),
+            durability: "fdatasync".into(),
+            checks: Checks {
+                conserved: true,
+                roots_equal: true,
+                replay_ok: true,
+            },
+            signatures_verified: 3,
+            height: 9,
+            balances_root: "00".into(),
+            replay_seconds: 0.5,
+            seed: 42,
+            load: LoadShape {
+                rate: "max".into(),
+                connections: 1,
+                streams_in_flight: 1,
+                stream_len: 1,
+                processes: 0,
+                ordered: false,
+            },
+            workload: WorkloadInfo {
+                name: "zipf".into(),
+                accounts: 1,
+                payments: 3,
+                hash: "00".into(),
+            },
+            commit: commit(),
+            machine: Machine::detect(),
+            disk: Disk {
+                file_system: "ext4".into(),
+                durable: true,
+                sync_us_p50: 1,
+                sync_us_max: 2,
+            },
+            config: BTreeMap::new(),
+        };
+        let rows = report.rows();
+        let last: Vec<String> = rows[rows.len() - 3..]
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        assert_eq!(last, ["conserved yes", "roots equal yes", "replay ok"]);
+        assert!(
+            rows.iter()
+                .any(|(_, value)| value == "1 (1 InsufficientFunds)")
+        );
+        let json = serde_json::to_value(&report).expect("it can be written");
+        let fields = [
+            "tps_final",
+            "settled",
+            "rejected",
+            "response_us",
+            "cpu_seconds",
+            "bytes_written",
+            "nodes",
+            "backend",
+            "durability",
+            "checks",
+            "signatures_verified",
+            "commit",
+            "seed",
+            "balances_root",
+        ];
+        for field in fields {
+            assert!(json.get(field).is_some(), "{field}");
+        }
+        let again: Report = serde_json::from_value(json).expect("it reads back");
+        assert_eq!(again, report);
+    }
+}

@@ -1,0 +1,265 @@
+//! Workloads: accounts with opening balances and the payments between them, generated or from files.
+
+use clearway_crypto::hash::sha256;
+use clearway_types::units::{AccountId, Digest, ParticipantId};
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::{BANK_COUNT, bank};
+use crate::random::{Random, Zipf};
+
+/// One account and what it holds before the first payment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opening {
+    /// The account; its bank owns it.
+    pub id: AccountId,
+    /// Minor units.
+    pub balance: u64,
+}
+
+/// One payment, by positions in the list of accounts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Payment {
+    /// Account that pays.
+    pub debit: u32,
+    /// Account that is paid.
+    pub credit: u32,
+    /// Minor units.
+    pub amount: u64,
+}
+
+/// Accounts and payments in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Workload {
+    /// What it is, for the report.
+    pub name: String,
+    /// The accounts.
+    pub accounts: Vec<Opening>,
+    /// The payments.
+    pub payments: Vec<Payment>,
+}
+
+/// How a workload is generated.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Generator {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Accounts.
+    pub account_count: u32,
+    /// Payments.
+    pub payment_count: u32,
+    /// Slope of the popularity of payers and payees.
+    pub exponent: f64,
+    /// Payments in a thousand that ask for more than any account holds.
+    pub overdraft_permille: u16,
+}
+
+impl Default for Generator {
+    fn default() -> Self {
+        Self {
+            seed: 42,
+            account_count: 1_000_000,
+            payment_count: 1_000_000,
+            exponent: 1.0,
+            overdraft_permille: 5,
+        }
+    }
+}
+
+/// Opening balance of a generated account, 10,000,000.00: 200,000 ordinary payments, so that the
+/// hottest payer of a million payments (7 in 100 of them) stays the hottest.
+pub const OPENING_BALANCE: u64 = 1_000_000_000;
+/// Largest ordinary generated amount: 100.00.
+pub const AMOUNT_MAX: u64 = 10_000;
+/// What an overdraft asks for: more than all generated money.
+const OVERDRAFT_AMOUNT: u64 = 1 << 60;
+/// How often another payer is drawn when one has spent what it had.
+const PAYER_DRAWS_MAX: usize = 8;
+
+/// The account with this number, kept at bank `number` mod 32.
+#[must_use]
+pub fn account_of(number: u32) -> AccountId {
+    AccountId::new(bank(number % BANK_COUNT), number)
+}
+
+impl Generator {
+    /// The workload of this seed.
+    ///
+    /// Payers and payees are zipf-skewed, each by a shuffle of its own, so that hot payers are not
+    /// hot payees. Balances are followed in generation order, so that nearly all payments settle in
+    /// any order in which the streams are cleared.
+    ///
+    /// # Panics
+    /// With fewer than two accounts.
+    #[must_use]
+    pub fn generate(&self) -> Workload {
+        assert!(self.account_count >= 2, "a payment needs two accounts");
+        let accounts: Vec<Opening> = (0..self.account_count)
+            .map(|number| Opening {
+                id: account_of(number),
+                balance: OPENING_BALANCE,
+            })
+            .collect();
+        let mut random = Random::new(self.seed);
+        let zipf = Zipf::new(self.account_count, self.exponent);
+        let payers = Shuffle::new(self.account_count, &mut random);
+        let payees = Shuffle::new(self.account_count, &mut random);
+        let mut left = vec![OPENING_BALANCE; self.account_count as usize];
+        let mut payments = Vec::with_capacity(self.payment_count as usize);
+        for _ in 0..self.payment_count {
+            let overdraft = random.below(1000) < u64::from(self.overdraft_permille);
+            let amount = 1 + random.below(AMOUNT_MAX);
+            let mut debit = payers.place(zipf.sample(&mut random));
+            for _ in 1..PAYER_DRAWS_MAX {
+                if left[debit as usize] >= amount {
+                    break;
+                }
+                debit = payers.place(zipf.sample(&mut random));
+            }
+            let mut credit = payees.place(zipf.sample(&mut random));
+            while credit == debit {
+                credit = payees.place(zipf.sample(&mut random));
+            }
+            let funded = left[debit as usize].checked_sub(amount);
+            if let (Some(rest), false) = (funded, overdraft) {
+                left[debit as usize] = rest;
+                left[credit as usize] += amount;
+            }
+            payments.push(Payment {
+                debit,
+                credit,
+                amount: if overdraft { OVERDRAFT_AMOUNT } else { amount },
+            });
+        }
+        Workload {
+            name: format!("zipf{}", self.exponent),
+            accounts,
+            payments,
+        }
+    }
+}
+
+/// Spreads ranks over places: rank -> (rank * step + offset) mod count, with step prime to count.
+struct Shuffle {
+    count: u64,
+    step: u64,
+    offset: u64,
+}
+
+impl Shuffle {
+    fn new(count: u32, random: &mut Random) -> Self {
+        let count = u64::from(count);
+        let mut step = 1 + random.below(count);
+        while greatest_divisor(step, count) != 1 {
+            step = 1 + random.below(count);
+        }
+        Self {
+            count,
+            step,
+            offset: random.below(count),
+        }
+    }
+
+    fn place(&self, rank: u32) -> u32 {
+        let place = (u64::from(rank) * self.step + self.offset) % self.count;
+        u32::try_from(place).expect("below a count of 32 bits")
+    }
+}
+
+fn greatest_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 {
+        a
+    } else {
+        greatest_divisor(b, a % b)
+    }
+}
+
+impl Workload {
+    /// Hash of accounts and payments: two runs with equal hashes cleared the same work.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::with_capacity(self.accounts.len() * 16 + self.payments.len() * 16);
+        for account in &self.accounts {
+            bytes.extend_from_slice(&account.id.0.to_le_bytes());
+            bytes.extend_from_slice(&account.balance.to_le_bytes());
+        }
+        for payment in &self.payments {
+            bytes.extend_from_slice(&payment.debit.to_le_bytes());
+            bytes.extend_from_slice(&payment.credit.to_le_bytes());
+            bytes.extend_from_slice(&payment.amount.to_le_bytes());
+        }
+        sha256(&[&bytes])
+    }
+
+    /// Who signs payment `index`: the owner of its debit side.
+    #[must_use]
+    pub fn signer(&self, payment: &Payment) -> ParticipantId {
+        self.accounts[payment.debit as usize].id.owner()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small(seed: u64) -> Workload {
+        Generator {
+            seed,
+            account_count: 1000,
+            payment_count: 20_000,
+            ..Generator::default()
+        }
+        .generate()
+    }
+
+    #[test]
+    fn a_seed_gives_one_workload_and_another_seed_another() {
+        assert_eq!(small(1).digest(), small(1).digest());
+        assert_ne!(small(1).digest(), small(2).digest());
+    }
+
+    #[test]
+    fn at_least_95_in_100_settle_in_order_and_the_rest_lacks_funds() {
+        let workload = small(3);
+        let mut left: Vec<u64> = workload.accounts.iter().map(|a| a.balance).collect();
+        let mut settled = 0;
+        for payment in &workload.payments {
+            assert_ne!(payment.debit, payment.credit);
+            assert!(payment.amount > 0);
+            if let Some(rest) = left[payment.debit as usize].checked_sub(payment.amount) {
+                left[payment.debit as usize] = rest;
+                left[payment.credit as usize] += payment.amount;
+                settled += 1;
+            }
+        }
+        assert!(settled >= 19_000, "{settled} of 20000 settle");
+        assert!(settled < 20_000, "some overdrafts are there");
+    }
+
+    #[test]
+    fn payments_are_skewed_and_payers_are_not_the_payees() {
+        let workload = small(4);
+        let hottest = |side: fn(&Payment) -> u32| {
+            let mut counts = vec![0; workload.accounts.len()];
+            for payment in &workload.payments {
+                counts[side(payment) as usize] += 1;
+            }
+            (0..counts.len())
+                .max_by_key(|place| counts[*place])
+                .map(|place| (place, counts[place]))
+        };
+        let (payer, paid) = hottest(|p| p.debit).expect("accounts");
+        let (payee, _) = hottest(|p| p.credit).expect("accounts");
+        assert_ne!(payer, payee);
+        assert!(paid > 2000, "the hottest of 1000 pays {paid} of 20000");
+    }
+
+    #[test]
+    fn a_shuffle_reaches_every_place_once() {
+        for count in [2, 7, 1000, 1024] {
+            let shuffle = Shuffle::new(count, &mut Random::new(9));
+            let mut places: Vec<u32> = (0..count).map(|rank| shuffle.place(rank)).collect();
+            places.sort_unstable();
+            assert!(places.into_iter().eq(0..count), "{count}");
+        }
+    }
+}
