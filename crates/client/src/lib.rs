@@ -1,1 +1,61 @@
-//! The members' side of the door: sign, submit, await receipts, check proofs.
+//! The members' side of the door: sign, submit, await receipts, look things up, check proofs.
+//!
+//! ```no_run
+//! # use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
+//! # use clearway_types::{amount::Amount, units::{AccountId, LedgerId, ParticipantId}};
+//! # async fn pay(seed: [u8; 32], server: Server, genesis: clearway_types::units::Digest)
+//! # -> Result<(), clearway_client::ClientError> {
+//! let bank = Identity::from_seed(&seed, ParticipantId(7), 0);
+//! let signer = Signer::new(bank.clone(), genesis)?;
+//! let client = Client::connect(ClientConfig::new(bank, vec![server])).await?;
+//! let (from, to) = (AccountId::new(ParticipantId(7), 1), AccountId::new(ParticipantId(8), 1));
+//! let payment = signer.sign(Draft::transfer(from, to, Amount::new(10_355, LedgerId(1))));
+//! let receipts = client.submit(&[payment]).await?;
+//! println!("{:?} at height {}", receipts[0].outcome.code, receipts[0].height);
+//! # Ok(()) }
+//! ```
+//!
+//! # In
+//! Drafts, envelopes, questions.
+//! # Out
+//! Signed envelopes, receipts in the order of submission, answers, checked proofs.
+//! # Never
+//! Believes a single node: [`Client::prove`] checks certificate, chain of results and Merkle path
+//! before it says that an outcome is final. Never signs the same envelope twice with other bytes:
+//! a resend is the same 192 bytes, settled once all the same.
+//! # Limits
+//! A stream takes [`clearway_types::limits::STREAM_ENVELOPES_MAX`] envelopes; a node takes 32
+//! streams a connection and 8 connections a member. Windows and time-outs are in [`ClientConfig`].
+//! # Cost
+//! One copy of the envelopes (none with [`Client::submit_slab`]) and one of QUIC's: see
+//! `crates/ingest/examples/throughput.rs` for the measured figure.
+
+mod chain;
+mod client;
+mod config;
+mod draft;
+mod error;
+mod follow;
+mod identity;
+mod ids;
+mod metrics;
+mod proof;
+mod query;
+mod signer;
+mod submit;
+pub mod tls;
+mod transport;
+
+pub use chain::{chain_head, split_at_chains};
+pub use client::Client;
+pub use config::{ClientConfig, Server};
+pub use draft::Draft;
+pub use error::{ClientError, ProofError};
+pub use follow::Follow;
+pub use identity::Identity;
+pub use ids::IdMaker;
+pub use metrics::ClientMetrics;
+pub use proof::{ClusterKeys, Proven};
+pub use signer::Signer;
+pub use submit::{Receipt, Receipts, Run, Submission};
+pub use transport::Transport;

@@ -488,7 +488,8 @@ mod tests {
                 max,
             })
         };
-        let rows: [(Edit, Result<(Op, usize), FrameError>); 10] = [
+        type Parsed = Result<(Op, usize), FrameError>;
+        let rows: [(Edit, Parsed); 10] = [
             (|_| {}, Ok((Op::Submit, 7))),
             (|h| h.count = U32::new(8192), Ok((Op::Submit, 8192))),
             (

@@ -1,0 +1,252 @@
+//! The client: one socket, one connection a server, made when needed and made again when it broke.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
+use clearway_types::limits::STREAM_ENVELOPES_MAX;
+use clearway_types::wire::CloseCode;
+use quinn::VarInt;
+use zerocopy::IntoBytes;
+
+use crate::chain::split_at_chains;
+use crate::config::{ClientConfig, Server};
+use crate::error::ClientError;
+use crate::metrics::ClientMetrics;
+use crate::submit::{Receipts, Submission};
+use crate::tls;
+
+/// First pause before a server is tried again.
+const BACK_OFF: Duration = Duration::from_millis(50);
+/// Doublings of the pause: 1.6 seconds at most.
+const BACK_OFF_DOUBLINGS_MAX: u32 = 5;
+
+/// A member's connection to the cluster; cheap to clone, all clones share it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: ClientConfig,
+    endpoint: quinn::Endpoint,
+    doors: Vec<Door>,
+    /// Index of the server that answered last, or should be tried next.
+    preferred: AtomicUsize,
+    metrics: ClientMetrics,
+}
+
+/// One server and the connection to it, if there is one.
+#[derive(Debug)]
+struct Door {
+    server: Server,
+    config: quinn::ClientConfig,
+    connection: tokio::sync::Mutex<Option<quinn::Connection>>,
+}
+
+impl Client {
+    /// Connects to the first server that lets this member in.
+    ///
+    /// # Errors
+    /// Without servers, without a socket, or when no server lets it in: the last one's reason.
+    pub async fn connect(config: ClientConfig) -> Result<Self, ClientError> {
+        let client = Self::new(config)?;
+        let mut last = ClientError::NoServers;
+        for index in 0..client.shared.doors.len() {
+            match client.connection(index).await {
+                Ok(_) => {
+                    client.shared.preferred.store(index, Ordering::Relaxed);
+                    return Ok(client);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// A client that connects when it is first used.
+    ///
+    /// # Errors
+    /// Without servers or without a socket.
+    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
+        let all_v4 = config.servers.iter().all(|s| s.address.is_ipv4());
+        let any: IpAddr = match all_v4 {
+            true => Ipv4Addr::UNSPECIFIED.into(),
+            false => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        if config.servers.is_empty() {
+            return Err(ClientError::NoServers);
+        }
+        let socket = std::net::UdpSocket::bind(SocketAddr::new(any, 0));
+        let endpoint = quinn::Endpoint::new(
+            config.transport.endpoint_config(),
+            None,
+            socket.map_err(ClientError::Socket)?,
+            Arc::new(quinn::TokioRuntime),
+        );
+        let transport = config.transport.config();
+        let mut doors = Vec::with_capacity(config.servers.len());
+        for server in &config.servers {
+            let crypto = tls::client_config(&config.identity, server.public_key)?;
+            let mut quic = quinn::ClientConfig::new(Arc::new(crypto));
+            quic.transport_config(Arc::clone(&transport));
+            doors.push(Door {
+                server: *server,
+                config: quic,
+                connection: tokio::sync::Mutex::default(),
+            });
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                config,
+                endpoint: endpoint.map_err(ClientError::Socket)?,
+                doors,
+                preferred: AtomicUsize::new(0),
+                metrics: ClientMetrics::default(),
+            }),
+        })
+    }
+
+    /// Sends envelopes and waits for all answers, in order.
+    ///
+    /// More than one stream's worth goes stream after stream, cut at chain ends; for throughput
+    /// keep several [`Client::submission`]s going.
+    ///
+    /// # Errors
+    /// When an envelope stays unanswered; those answered are answered all the same.
+    pub async fn submit(&self, envelopes: &[Envelope]) -> Result<Receipts, ClientError> {
+        self.submit_slab(Bytes::copy_from_slice(envelopes.as_bytes()))
+            .await
+    }
+
+    /// As [`Client::submit`], without copying: `slab` holds whole envelopes.
+    ///
+    /// # Errors
+    /// As [`Client::submit`], and for a slab that holds no whole number of envelopes.
+    pub async fn submit_slab(&self, slab: Bytes) -> Result<Receipts, ClientError> {
+        let bytes = slab.len();
+        if !bytes.is_multiple_of(ENVELOPE_BYTES) {
+            return Err(ClientError::SlabLen { bytes });
+        }
+        let all = envelopes(&slab);
+        let total = all.len();
+        let mut receipts = Receipts::with_capacity(total);
+        for run in split_at_chains(all, STREAM_ENVELOPES_MAX) {
+            let mut submission = self.submission(slab.slice_ref(run.as_bytes()))?;
+            while let Some(run) = submission.next().await.map_err(|error| match error {
+                ClientError::Unanswered { .. } => ClientError::Unanswered {
+                    answered: receipts.len(),
+                    total,
+                },
+                other => other,
+            })? {
+                receipts.push(&run);
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// Starts one stream of at most [`STREAM_ENVELOPES_MAX`] envelopes; its answers come from
+    /// [`Submission::next`] as the node gives them. Nothing is sent before the first call.
+    ///
+    /// # Errors
+    /// For a slab that is empty, too long or no whole number of envelopes.
+    pub fn submission(&self, slab: Bytes) -> Result<Submission, ClientError> {
+        Submission::new(self.clone(), slab)
+    }
+
+    /// What this client has done.
+    #[must_use]
+    pub fn metrics(&self) -> &ClientMetrics {
+        &self.shared.metrics
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn config(&self) -> &ClientConfig {
+        &self.shared.config
+    }
+
+    /// Closes all connections; streams that wait for answers end with an error.
+    pub async fn close(&self) {
+        let code = VarInt::from_u32(CloseCode::Done as u32);
+        self.shared
+            .endpoint
+            .close(code, CloseCode::Done.name().as_bytes());
+        self.shared.endpoint.wait_idle().await;
+    }
+
+    /// The server to use now.
+    pub(crate) fn preferred(&self) -> usize {
+        self.shared.preferred.load(Ordering::Relaxed)
+    }
+
+    /// Moves on from a server that failed, unless somebody else did already.
+    pub(crate) fn move_on_from(&self, server: usize) {
+        let next = (server + 1) % self.shared.doors.len();
+        // When another task moved on first, its choice stands: both results are fine.
+        let order = Ordering::Relaxed;
+        let _ = self
+            .shared
+            .preferred
+            .compare_exchange(server, next, order, order);
+    }
+
+    /// Number of servers.
+    pub(crate) fn server_count(&self) -> usize {
+        self.shared.doors.len()
+    }
+
+    /// How long to wait after so many failures in a row: nothing until each server failed once.
+    pub(crate) fn back_off(&self, failure_count: usize) -> Duration {
+        let rounds = failure_count / self.server_count();
+        let doublings = u32::try_from(rounds)
+            .unwrap_or(u32::MAX)
+            .min(BACK_OFF_DOUBLINGS_MAX);
+        match rounds {
+            0 => Duration::ZERO,
+            _ => BACK_OFF * (1 << doublings),
+        }
+    }
+
+    /// A live connection to a server.
+    pub(crate) async fn connection(&self, index: usize) -> Result<quinn::Connection, ClientError> {
+        let door = &self.shared.doors[index];
+        let mut slot = door.connection.lock().await;
+        if let Some(live) = slot.as_ref().filter(|c| c.close_reason().is_none()) {
+            return Ok(live.clone());
+        }
+        *slot = None;
+        let connected = self.connect_to(door).await;
+        let metrics = &self.shared.metrics;
+        match connected {
+            Ok(connection) => {
+                metrics.connections.add(1);
+                tracing::debug!(address = %door.server.address, "connected");
+                Ok(slot.insert(connection).clone())
+            }
+            Err(error) => {
+                metrics.connect_failures.add(1);
+                tracing::debug!(address = %door.server.address, %error, "not connected");
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect_to(&self, door: &Door) -> Result<quinn::Connection, ClientError> {
+        let address = door.server.address;
+        // The name is not sent: the key is what counts.
+        let endpoint = &self.shared.endpoint;
+        let connecting = endpoint
+            .connect_with(door.config.clone(), address, "clearway")
+            .map_err(|cause| ClientError::Address { address, cause })?;
+        match tokio::time::timeout(self.shared.config.connect_timeout, connecting).await {
+            Ok(connected) => Ok(connected?),
+            Err(_) => Err(ClientError::ConnectTimeout { address }),
+        }
+    }
+}

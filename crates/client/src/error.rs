@@ -1,0 +1,235 @@
+//! Why a client's call failed; each message says what to do.
+
+use std::net::SocketAddr;
+
+use clearway_crypto::certificate::{CertificateError, ValidatorSetError};
+use clearway_types::codec::DecodeError;
+use clearway_types::limits::CHAIN_LEN_MAX;
+use clearway_types::units::Height;
+use clearway_types::wire::{AnswerStatus, CloseCode, FrameError};
+
+use crate::tls::TlsError;
+
+/// A call did not get its answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No servers were given.
+    #[error("no servers: give at least one address with its public key")]
+    NoServers,
+    /// The local socket could not be opened.
+    #[error("no local UDP socket ({0}): check open file limits and network namespaces")]
+    Socket(#[source] std::io::Error),
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be connected to.
+    #[error("{address} cannot be connected to ({cause}): check address and port")]
+    Address {
+        /// The server.
+        address: SocketAddr,
+        /// Why.
+        cause: quinn::ConnectError,
+    },
+    /// The server did not answer in time.
+    #[error("{address} does not answer: check that a node listens there and UDP gets through")]
+    ConnectTimeout {
+        /// The server.
+        address: SocketAddr,
+    },
+    /// The node closed the connection or stream and said why.
+    #[error("the node closed with {code:?}. {help}", help = code.help())]
+    Closed {
+        /// Its reason.
+        code: CloseCode,
+    },
+    /// The node does not know this member's key.
+    #[error(
+        "the node refuses this key: register it, wait until it is valid, or check the \
+         server's public key and the cluster"
+    )]
+    KeyRefused,
+    /// The connection broke.
+    #[error("the connection broke ({0}): look the envelopes up, or send the same bytes again")]
+    Lost(#[source] quinn::ConnectionError),
+    /// The node broke off a stream with a code that this version does not know.
+    #[error("the node broke a stream off with code {code}: update the client")]
+    Reset {
+        /// The code.
+        code: u64,
+    },
+    /// The answers of a stream ended early.
+    #[error("the answer ends after {bytes} bytes: ask again, or another validator")]
+    Cut {
+        /// Bytes of the answer that came.
+        bytes: usize,
+    },
+    /// The answer does not have the shape of the protocol.
+    #[error("the answer is not one of clearway/1 ({0}): do not trust this node")]
+    Frame(#[from] FrameError),
+    /// A record in the answer does not decode.
+    #[error("the answer does not decode ({0}): do not trust this node")]
+    Decode(#[from] DecodeError),
+    /// The question was answered with a refusal.
+    #[error("the node answers {0:?}: see `AnswerStatus`")]
+    Status(AnswerStatus),
+    /// No server answered in time; the envelopes may be cleared all the same.
+    #[error(
+        "{answered} of {total} envelopes answered in time: look the others up, or send the same \
+         bytes again (they settle once all the same)"
+    )]
+    Unanswered {
+        /// Answered so far.
+        answered: usize,
+        /// Sent.
+        total: usize,
+    },
+    /// No server answered a question in time.
+    #[error("no server answers: check that a quorum of the cluster is up")]
+    NoAnswer,
+    /// Nothing or more than a stream takes was to be sent.
+    #[error("{count} envelopes, a stream takes 1 to {max}: split what you send at chain ends")]
+    StreamLen {
+        /// How many there were.
+        count: usize,
+        /// Most that fit.
+        max: usize,
+    },
+    /// The slab is no whole number of envelopes.
+    #[error("{bytes} bytes are no whole number of envelopes: send 192 bytes each")]
+    SlabLen {
+        /// Bytes given.
+        bytes: usize,
+    },
+    /// A chain that cannot settle.
+    #[error("a chain of {len} members: it takes 1 to {CHAIN_LEN_MAX}, all of money kinds")]
+    Chain {
+        /// Members given.
+        len: usize,
+    },
+    /// The proof of an outcome does not hold.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+}
+
+impl ClientError {
+    /// Whether another server, or the same one later, may do better.
+    pub(crate) fn worth_another_try(&self) -> bool {
+        match self {
+            Self::Address { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Lost(_)
+            | Self::Reset { .. }
+            | Self::Cut { .. }
+            | Self::Frame(_)
+            | Self::Decode(_)
+            | Self::NoAnswer
+            | Self::KeyRefused => true,
+            Self::Closed { code } => *code != CloseCode::Oversize,
+            Self::Status(status) => matches!(status, AnswerStatus::Busy | AnswerStatus::Failed),
+            _ => false,
+        }
+    }
+
+    /// Whether waiting may help: a false key or a foreign protocol stays what it is.
+    pub(crate) fn may_heal(&self) -> bool {
+        !matches!(self, Self::KeyRefused | Self::Frame(_) | Self::Decode(_))
+    }
+}
+
+impl From<quinn::ConnectionError> for ClientError {
+    fn from(error: quinn::ConnectionError) -> Self {
+        /// TLS alerts are QUIC errors 0x100 + alert; 0x130 unknown_ca, 0x12a bad_certificate.
+        const REFUSED: [u64; 3] = [0x130, 0x12a, 0x12e];
+        match &error {
+            quinn::ConnectionError::ApplicationClosed(close) => {
+                match CloseCode::from_u64(close.error_code.into_inner()) {
+                    Some(code) => Self::Closed { code },
+                    None => Self::Lost(error),
+                }
+            }
+            quinn::ConnectionError::ConnectionClosed(close)
+                if REFUSED.contains(&u64::from(close.error_code)) =>
+            {
+                Self::KeyRefused
+            }
+            quinn::ConnectionError::TransportError(close)
+                if REFUSED.contains(&u64::from(close.code)) =>
+            {
+                Self::KeyRefused
+            }
+            _ => Self::Lost(error),
+        }
+    }
+}
+
+impl From<quinn::ReadError> for ClientError {
+    fn from(error: quinn::ReadError) -> Self {
+        match error {
+            quinn::ReadError::Reset(code) => reset(code),
+            quinn::ReadError::ConnectionLost(lost) => lost.into(),
+            other => unreachable!("streams are read in order, without 0-RTT, once: {other}"),
+        }
+    }
+}
+
+impl From<quinn::WriteError> for ClientError {
+    fn from(error: quinn::WriteError) -> Self {
+        match error {
+            quinn::WriteError::Stopped(code) => reset(code),
+            quinn::WriteError::ConnectionLost(lost) => lost.into(),
+            other => unreachable!("streams are written until they are finished: {other}"),
+        }
+    }
+}
+
+fn reset(code: quinn::VarInt) -> ClientError {
+    let code = code.into_inner();
+    match CloseCode::from_u64(code) {
+        Some(code) => ClientError::Closed { code },
+        None => ClientError::Reset { code },
+    }
+}
+
+/// Why a proof of settlement proves nothing; the node that gave it should not be trusted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProofError {
+    /// It is about other bytes than the asker's.
+    #[error("the proof is about another envelope: ask another validator")]
+    OtherEnvelope,
+    /// The Merkle path does not lead to the receipts root.
+    #[error("the receipt's path does not lead to the receipts root: ask another validator")]
+    Path,
+    /// The chain of results has no links or more than a proof may have.
+    #[error("the proof links {count} heights: ask another validator")]
+    Links {
+        /// How many there are.
+        count: usize,
+    },
+    /// No manifest, or one that does not decode.
+    #[error("manifest {position} of the proof does not decode: ask another validator")]
+    Manifest {
+        /// Which one, from 0.
+        position: usize,
+    },
+    /// The first manifest names another result than the links lead to.
+    #[error("the manifest at height {height} names another result: ask another validator")]
+    ExecHead {
+        /// Height of the manifest.
+        height: Height,
+    },
+    /// A manifest is not the child of the one before it.
+    #[error("manifest {position} of the proof is no child of the one before: ask another")]
+    Parent {
+        /// Which one, from 0.
+        position: usize,
+    },
+    /// The certificate is about another manifest.
+    #[error("the certificate is about another manifest: ask another validator")]
+    OtherManifest,
+    /// The certificate proves nothing.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The validators' keys cannot be used.
+    #[error(transparent)]
+    Validators(#[from] ValidatorSetError),
+}

@@ -1,0 +1,224 @@
+//! Questions: what became of an envelope, what an account holds, how far a node is, and why to
+//! believe it.
+
+use std::time::Instant;
+
+use clearway_types::codec::{DecodeError, Reader};
+use clearway_types::envelope::Envelope;
+use clearway_types::limits::LOOKUPS_MAX;
+use clearway_types::units::{AccountId, ParticipantId, TransferId};
+use clearway_types::wire::proof::SettlementProof;
+use clearway_types::wire::query::{AccountView, Found, Lookup, StatusView};
+use clearway_types::wire::{ANSWER_HEADER_BYTES, AnswerHeader, AnswerStatus, Op, StreamHeader};
+
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::proof::{ClusterKeys, Proven};
+
+impl Client {
+    /// Where an envelope was executed, or `None` when the node has not executed it.
+    ///
+    /// # Errors
+    /// When no server answers, or the node may not tell.
+    pub async fn lookup(
+        &self,
+        signer: ParticipantId,
+        id: TransferId,
+    ) -> Result<Option<Found>, ClientError> {
+        let found = self.lookup_all(&[Lookup { signer, id }]).await?;
+        Ok(found[0])
+    }
+
+    /// As [`Client::lookup`] for many envelopes, in order.
+    ///
+    /// # Errors
+    /// As [`Client::lookup`].
+    pub async fn lookup_all(&self, names: &[Lookup]) -> Result<Vec<Option<Found>>, ClientError> {
+        let mut found = Vec::with_capacity(names.len());
+        for names in names.chunks(LOOKUPS_MAX) {
+            let mut body = Vec::with_capacity(names.len() * 20);
+            for name in names {
+                name.encode(&mut body);
+            }
+            let count = names.len();
+            found.extend(
+                self.ask(Op::Lookup, count, &body, |answer| {
+                    let mut reader = Reader::new(answer);
+                    let found: Result<Vec<_>, _> =
+                        (0..count).map(|_| Found::decode(&mut reader)).collect();
+                    reader.finish()?;
+                    found
+                })
+                .await?,
+            );
+        }
+        Ok(found)
+    }
+
+    /// The proof of an envelope's outcome, unchecked; `None` when the node has not executed it.
+    ///
+    /// # Errors
+    /// As [`Client::lookup`]; [`AnswerStatus::NotReady`] while no certificate covers it yet.
+    pub async fn proof(
+        &self,
+        signer: ParticipantId,
+        id: TransferId,
+    ) -> Result<Option<SettlementProof>, ClientError> {
+        let mut body = Vec::new();
+        Lookup { signer, id }.encode(&mut body);
+        or_none(self.ask(Op::Proof, 1, &body, SettlementProof::decode).await)
+    }
+
+    /// Asks for the proof of an envelope's outcome until a certificate covers it, and checks it;
+    /// `None` when the node has not executed it. A false proof is asked of the next server.
+    ///
+    /// # Errors
+    /// The last server's fault.
+    pub async fn prove(
+        &self,
+        keys: &ClusterKeys,
+        envelope: &Envelope,
+    ) -> Result<Option<Proven>, ClientError> {
+        let name = Lookup::of(envelope);
+        let started = Instant::now();
+        let mut false_count = 0;
+        let mut wait_count = 0;
+        loop {
+            let server = self.preferred();
+            let error = match self.proof(name.signer, name.id).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(proof)) => match keys.check(envelope, &proof) {
+                    Ok(proven) => return Ok(Some(proven)),
+                    Err(error) => {
+                        self.move_on_from(server);
+                        false_count += 1;
+                        error.into()
+                    }
+                },
+                Err(error @ ClientError::Status(AnswerStatus::NotReady)) => error,
+                Err(error) => return Err(error),
+            };
+            let late = started.elapsed() >= self.config().give_up_after;
+            if late || false_count >= self.server_count() {
+                return Err(error);
+            }
+            wait_count += 1;
+            tokio::time::sleep(self.back_off(wait_count * self.server_count())).await;
+        }
+    }
+
+    /// An account, or `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Client::lookup`].
+    pub async fn account(&self, account: AccountId) -> Result<Option<AccountView>, ClientError> {
+        let body = account.0.to_le_bytes();
+        or_none(self.ask(Op::Account, 1, &body, AccountView::decode).await)
+    }
+
+    /// How far the preferred server is.
+    ///
+    /// # Errors
+    /// As [`Client::lookup`].
+    pub async fn status(&self) -> Result<StatusView, ClientError> {
+        self.ask(Op::Status, 0, &[], StatusView::decode).await
+    }
+
+    /// Asks server after server until one answers.
+    async fn ask<T>(
+        &self,
+        op: Op,
+        count: usize,
+        body: &[u8],
+        decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<T, ClientError> {
+        let started = Instant::now();
+        let mut failure_count = 0;
+        loop {
+            let server = self.preferred();
+            self.metrics().questions.add(1);
+            let patience = self.config().silence + self.config().connect_timeout;
+            let asking = self.ask_once(server, op, count, body);
+            let answer = tokio::time::timeout(patience, asking).await;
+            let error = match answer.unwrap_or(Err(ClientError::NoAnswer)) {
+                Ok(bytes) => match decode(&bytes) {
+                    Ok(value) => return Ok(value),
+                    Err(error) => error.into(),
+                },
+                Err(error) => error,
+            };
+            if !error.worth_another_try() {
+                return Err(error);
+            }
+            self.move_on_from(server);
+            failure_count += 1;
+            let tried_all = failure_count >= self.server_count();
+            if tried_all && (!error.may_heal() || started.elapsed() >= self.config().give_up_after)
+            {
+                return Err(error);
+            }
+            tokio::time::sleep(self.back_off(failure_count)).await;
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        server: usize,
+        op: Op,
+        count: usize,
+        body: &[u8],
+    ) -> Result<Vec<u8>, ClientError> {
+        let mut recv = self.open(server, op, count, body).await?;
+        let bytes = read_answer_head(&mut recv).await?;
+        let mut answer = vec![0; bytes];
+        read_exact(&mut recv, &mut answer).await?;
+        Ok(answer)
+    }
+
+    /// Opens a stream, sends a question, and gives the side that the answer comes by.
+    pub(crate) async fn open(
+        &self,
+        server: usize,
+        op: Op,
+        count: usize,
+        body: &[u8],
+    ) -> Result<quinn::RecvStream, ClientError> {
+        let (mut send, recv) = self.connection(server).await?.open_bi().await?;
+        send.write_all(&StreamHeader::new(op, count).to_bytes())
+            .await?;
+        send.write_all(body).await?;
+        // A stream that the node has stopped needs no end; its reading half has the reason.
+        drop(send.finish());
+        Ok(recv)
+    }
+}
+
+/// The head of an answer: how many bytes follow.
+pub(crate) async fn read_answer_head(recv: &mut quinn::RecvStream) -> Result<usize, ClientError> {
+    let mut head = [0; ANSWER_HEADER_BYTES];
+    read_exact(recv, &mut head).await?;
+    match AnswerHeader::parse(head)? {
+        (AnswerStatus::Ok, bytes) => Ok(bytes),
+        (status, _) => Err(ClientError::Status(status)),
+    }
+}
+
+/// Fills `bytes`.
+pub(crate) async fn read_exact(
+    recv: &mut quinn::RecvStream,
+    bytes: &mut [u8],
+) -> Result<(), ClientError> {
+    match recv.read_exact(bytes).await {
+        Ok(()) => Ok(()),
+        Err(quinn::ReadExactError::FinishedEarly(bytes)) => Err(ClientError::Cut { bytes }),
+        Err(quinn::ReadExactError::ReadError(error)) => Err(error.into()),
+    }
+}
+
+fn or_none<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(ClientError::Status(AnswerStatus::NotFound)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,453 @@
+//! One submit stream: bytes out, runs of answers in, and the resend when a server goes silent.
+
+use std::ops::Deref;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use clearway_types::code::{Outcome, ResultCode};
+use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
+use clearway_types::limits::STREAM_ENVELOPES_MAX;
+use clearway_types::units::Height;
+use clearway_types::wire::{
+    CloseCode, FrameError, OUTCOME_BYTES, Op, RUN_HEADER_BYTES, RunHeader, StreamHeader,
+    parse_outcomes,
+};
+use quinn::VarInt;
+use tokio::sync::oneshot;
+
+use crate::chain::chain_head;
+use crate::client::Client;
+use crate::error::ClientError;
+
+/// Bytes given to the transport at once: progress is noted after each.
+const WRITE_BYTES: usize = 128 << 10;
+/// Bytes taken from the transport at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// What a node answered for one envelope. The node's word: [`Client::prove`] checks it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// Height of the block that executed it; 0 when it was refused before order.
+    pub height: Height,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl Receipt {
+    /// Whether the envelope was executed in a final block, with whatever result.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.height.0 > 0
+    }
+
+    /// Whether it settled.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.is_final() && self.outcome.code == ResultCode::Settled
+    }
+}
+
+/// Answers in the order of submission.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Receipts(Vec<Receipt>);
+
+impl Receipts {
+    pub(crate) fn with_capacity(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
+    /// Appends the receipts of the next run.
+    pub fn push(&mut self, run: &Run) {
+        self.0.extend(run.receipts());
+    }
+
+    /// How many settled.
+    #[must_use]
+    pub fn settled_count(&self) -> usize {
+        self.0.iter().filter(|receipt| receipt.settled()).count()
+    }
+}
+
+impl Deref for Receipts {
+    type Target = [Receipt];
+
+    fn deref(&self) -> &[Receipt] {
+        &self.0
+    }
+}
+
+/// Consecutive answers from one block, or consecutive refusals (height 0).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// Height of the block; 0 for "refused before order".
+    pub height: Height,
+    /// Position of the first envelope in the submission.
+    pub first_index: usize,
+    /// One outcome an envelope.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Run {
+    /// One receipt an envelope.
+    pub fn receipts(&self) -> impl Iterator<Item = Receipt> + '_ {
+        let height = self.height;
+        let outcomes = self.outcomes.iter();
+        outcomes.map(move |&outcome| Receipt { height, outcome })
+    }
+}
+
+/// One stream's worth of envelopes on its way.
+///
+/// When a server breaks off or goes silent, the rest goes to the next server as the same bytes,
+/// from the head of the chain that was reached. Dropping a submission does not undo it.
+#[derive(Debug)]
+pub struct Submission {
+    client: Client,
+    slab: Bytes,
+    total: usize,
+    answered: usize,
+    attempt: Option<Attempt>,
+    failure_count: usize,
+    /// When the last answer came, or the first attempt was made.
+    last_answer: Option<Instant>,
+}
+
+impl Submission {
+    pub(crate) fn new(client: Client, slab: Bytes) -> Result<Self, ClientError> {
+        let (bytes, max) = (slab.len(), STREAM_ENVELOPES_MAX);
+        if !bytes.is_multiple_of(ENVELOPE_BYTES) {
+            return Err(ClientError::SlabLen { bytes });
+        }
+        let count = bytes / ENVELOPE_BYTES;
+        if count == 0 || count > max {
+            return Err(ClientError::StreamLen { count, max });
+        }
+        Ok(Self {
+            client,
+            slab,
+            total: count,
+            answered: 0,
+            attempt: None,
+            failure_count: 0,
+            last_answer: None,
+        })
+    }
+
+    /// Envelopes answered so far; answers come in order, so these are the first ones.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.answered
+    }
+
+    /// The next run of answers; `None` when all have been given.
+    ///
+    /// # Errors
+    /// [`ClientError::Unanswered`] when no server answers in time; other errors when sending again
+    /// cannot help. Cancelling the future loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Run>, ClientError> {
+        self.last_answer.get_or_insert_with(Instant::now);
+        while self.answered < self.total {
+            match self.step().await {
+                Ok(Some(run)) => return Ok(Some(run)),
+                Ok(None) => {}
+                Err(error) => self.failed(error).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads one run; `None` when all of it had been answered before a resend.
+    async fn step(&mut self) -> Result<Option<Run>, ClientError> {
+        if self.attempt.is_none() {
+            self.attempt = Some(self.start().await?);
+        }
+        let attempt = self.attempt.as_mut().expect("made just above");
+        let mut run = attempt.read(self.client.config().silence).await?;
+        let known = self.answered.saturating_sub(run.first_index);
+        run.outcomes.drain(..known.min(run.outcomes.len()));
+        if run.outcomes.is_empty() {
+            return Ok(None);
+        }
+        run.first_index = self.answered;
+        self.answered += run.outcomes.len();
+        self.failure_count = 0;
+        self.last_answer = Some(Instant::now());
+        self.client
+            .metrics()
+            .envelopes_answered
+            .add_count(run.outcomes.len());
+        if self.answered == self.total {
+            attempt.reader_done();
+            self.attempt = None;
+        }
+        Ok(Some(run))
+    }
+
+    /// Opens a stream and starts to send what is not answered, from a chain's head on.
+    async fn start(&self) -> Result<Attempt, ClientError> {
+        let server = self.client.preferred();
+        let opening = async {
+            let connection = self.client.connection(server).await?;
+            Ok(connection.open_bi().await?)
+        };
+        // A node that takes no further stream is as silent as one that sends nothing.
+        let patience = self.client.config().silence + self.client.config().connect_timeout;
+        let opened: Result<_, ClientError> = tokio::time::timeout(patience, opening)
+            .await
+            .unwrap_or(Err(ClientError::NoAnswer));
+        let (send, recv) = opened.inspect_err(|_| self.client.move_on_from(server))?;
+        let base = chain_head(envelopes(&self.slab), self.answered);
+        let slab = self.slab.slice(base * ENVELOPE_BYTES..);
+        self.client
+            .metrics()
+            .envelopes_sent
+            .add_count(self.total - base);
+        let wrote_at = Arc::new(Progress::new());
+        let (cancel, cancelled) = oneshot::channel();
+        tokio::spawn(write(send, slab, Arc::clone(&wrote_at), cancelled));
+        Ok(Attempt {
+            server,
+            base,
+            recv,
+            runs: RunReader::new(self.total - base),
+            wrote_at,
+            _cancel: cancel,
+        })
+    }
+
+    /// Decides whether to go on after a failure, and waits a little before that.
+    async fn failed(&mut self, error: ClientError) -> Result<(), ClientError> {
+        if let Some(attempt) = self.attempt.take() {
+            self.client.move_on_from(attempt.server);
+            self.client.metrics().resends.add(1);
+        }
+        self.failure_count += 1;
+        let tried_all = self.failure_count >= self.client.server_count();
+        if !error.worth_another_try() || (tried_all && !error.may_heal()) {
+            return Err(error);
+        }
+        let since = self.last_answer.map_or(Duration::ZERO, |at| at.elapsed());
+        if since >= self.client.config().give_up_after {
+            let (answered, total) = (self.answered, self.total);
+            return Err(ClientError::Unanswered { answered, total });
+        }
+        tracing::debug!(%error, answered = self.answered, total = self.total, "sending again");
+        tokio::time::sleep(self.client.back_off(self.failure_count)).await;
+        Ok(())
+    }
+}
+
+/// One try to get the rest answered by one server.
+#[derive(Debug)]
+struct Attempt {
+    server: usize,
+    /// Position in the submission of the stream's first envelope.
+    base: usize,
+    recv: quinn::RecvStream,
+    runs: RunReader,
+    wrote_at: Arc<Progress>,
+    /// Dropped with the attempt: tells the writer to stop.
+    _cancel: oneshot::Sender<()>,
+}
+
+impl Attempt {
+    /// The next run, with its place in the submission.
+    async fn read(&mut self, silence: Duration) -> Result<Run, ClientError> {
+        loop {
+            if let Some(mut run) = self.runs.poll_run()? {
+                run.first_index += self.base;
+                return Ok(run);
+            }
+            let reading = self.recv.read_chunk(READ_BYTES, true);
+            match tokio::time::timeout(silence, reading).await {
+                Ok(Ok(Some(chunk))) => self.runs.push(&chunk.bytes),
+                Ok(Ok(None)) => {
+                    let bytes = self.runs.answered * OUTCOME_BYTES;
+                    return Err(ClientError::Cut { bytes });
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) if self.wrote_at.age() < silence => {}
+                Err(_) => return Err(ClientError::NoAnswer),
+            }
+        }
+    }
+
+    /// Takes the end of the stream if it is here, so that no "stop" needs to be sent.
+    fn reader_done(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let end = pin!(self.recv.read_chunk(1, true));
+        if let Poll::Ready(Err(error)) = end.poll(&mut context) {
+            tracing::debug!(%error, "stream broke after its last answer");
+        }
+    }
+}
+
+/// Sends header and slab; a cancelled stream is reset, so that the node does not take its first
+/// part for the whole.
+async fn write(
+    mut send: quinn::SendStream,
+    slab: Bytes,
+    wrote_at: Arc<Progress>,
+    cancelled: oneshot::Receiver<()>,
+) {
+    let sending = async {
+        let header = StreamHeader::new(Op::Submit, slab.len() / ENVELOPE_BYTES);
+        send.write_all(&header.to_bytes()).await?;
+        let mut rest = slab;
+        while !rest.is_empty() {
+            let piece = rest.split_to(rest.len().min(WRITE_BYTES));
+            send.write_chunk(piece).await?;
+            wrote_at.note();
+        }
+        Ok::<(), quinn::WriteError>(())
+    };
+    let sent = tokio::select! {
+        sent = sending => Some(sent),
+        _ = cancelled => None,
+    };
+    match sent {
+        // A stream that the node has stopped needs no end; its reading half has the reason.
+        Some(Ok(())) => drop(send.finish()),
+        Some(Err(error)) => tracing::debug!(%error, "not sent to the end"),
+        None => drop(send.reset(VarInt::from_u32(CloseCode::Cancelled as u32))),
+    }
+}
+
+/// When something was last done, readable from another task.
+#[derive(Debug)]
+struct Progress(AtomicU64);
+
+/// Start of this process's clock for [`Progress`].
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Progress {
+    fn new() -> Self {
+        let progress = Self(AtomicU64::new(0));
+        progress.note();
+        progress
+    }
+
+    fn note(&self) {
+        let ms = u64::try_from(EPOCH.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.store(ms, Ordering::Relaxed);
+    }
+
+    fn age(&self) -> Duration {
+        let at = Duration::from_millis(self.0.load(Ordering::Relaxed));
+        EPOCH.elapsed().saturating_sub(at)
+    }
+}
+
+/// Cuts the bytes of an answer into runs that continue each other.
+#[derive(Debug)]
+struct RunReader {
+    buffer: BytesMut,
+    answered: usize,
+    total: usize,
+}
+
+impl RunReader {
+    fn new(total: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            answered: 0,
+            total,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole run, positions counted from the start of the stream.
+    fn poll_run(&mut self) -> Result<Option<Run>, FrameError> {
+        let Some(head) = self.buffer.first_chunk::<RUN_HEADER_BYTES>() else {
+            return Ok(None);
+        };
+        let head = RunHeader::parse(*head, self.answered, self.total)?;
+        let count = head.count.get() as usize;
+        let bytes = RUN_HEADER_BYTES + count * OUTCOME_BYTES;
+        if self.buffer.len() < bytes {
+            return Ok(None);
+        }
+        let outcomes = parse_outcomes(&self.buffer.split_to(bytes)[RUN_HEADER_BYTES..])?;
+        let first_index = self.answered;
+        self.answered += count;
+        Ok(Some(Run {
+            height: Height(head.height.get()),
+            first_index,
+            outcomes,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(height: u64, first_index: u32, codes: &[ResultCode]) -> Vec<u8> {
+        let count = u32::try_from(codes.len()).unwrap();
+        let mut bytes = RunHeader::new(Height(height), first_index, count)
+            .to_bytes()
+            .to_vec();
+        for &code in codes {
+            bytes.extend_from_slice(&Outcome::new(code).to_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn runs_are_cut_alike_however_the_bytes_arrive() {
+        let all = [
+            answer(7, 0, &[ResultCode::Settled; 2]),
+            answer(0, 2, &[ResultCode::BadSignature]),
+            answer(8, 3, &[ResultCode::InsufficientFunds; 3]),
+        ]
+        .concat();
+        for piece_len in 1..=all.len() {
+            let mut reader = RunReader::new(6);
+            let mut found = Vec::new();
+            for piece in all.chunks(piece_len) {
+                reader.push(piece);
+                while let Some(run) = reader.poll_run().unwrap() {
+                    found.push((run.height.0, run.first_index, run.outcomes.len()));
+                }
+            }
+            assert_eq!(
+                found,
+                [(7, 0, 2), (0, 2, 1), (8, 3, 3)],
+                "pieces of {piece_len}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_that_repeats_leaves_a_gap_or_runs_over_the_end_is_refused() {
+        for (first_index, len) in [(1, 1), (0, 7), (0, 0)] {
+            let mut reader = RunReader::new(6);
+            reader.push(&answer(1, first_index, &vec![ResultCode::Settled; len]));
+            assert!(reader.poll_run().is_err(), "{first_index}+{len}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_neither_final_nor_settled() {
+        let receipt = |height, code| Receipt {
+            height: Height(height),
+            outcome: Outcome::new(code),
+        };
+        let rows = [
+            (receipt(0, ResultCode::BadSignature), false, false),
+            (receipt(0, ResultCode::Settled), false, false),
+            (receipt(3, ResultCode::InsufficientFunds), true, false),
+            (receipt(3, ResultCode::Settled), true, true),
+        ];
+        for (receipt, is_final, settled) in rows {
+            assert_eq!((receipt.is_final(), receipt.settled()), (is_final, settled));
+        }
+    }
+}
