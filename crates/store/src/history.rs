@@ -23,8 +23,8 @@ pub struct StoredBatch {
     pub digest: Digest,
     /// Its head.
     pub header: BatchHeader,
-    /// `header.count` envelopes.
-    pub envelopes: Bytes,
+    /// The whole record: header, then `header.count` envelopes.
+    pub payload: Bytes,
 }
 
 /// A manifest as it lies in the log.
@@ -170,7 +170,8 @@ impl Assembler {
         let decode = |source| HistoryError::Decode { sequence, source };
         match record.kind {
             RecordKind::Batch => {
-                let (header, envelopes) = Batch::decode_parts(&record.payload).map_err(decode)?;
+                let payload = record.payload.clone();
+                let (header, _) = Batch::decode_parts(&payload).map_err(decode)?;
                 self.by_sequence.insert(sequence, digest);
                 self.batches.insert(
                     digest,
@@ -178,7 +179,7 @@ impl Assembler {
                         sequence,
                         digest,
                         header,
-                        envelopes,
+                        payload,
                     },
                 );
                 Ok(None)
