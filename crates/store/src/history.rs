@@ -25,6 +25,8 @@ pub struct StoredBatch {
     pub header: BatchHeader,
     /// The whole record: header, then `header.count` envelopes.
     pub payload: Bytes,
+    /// The envelopes in it.
+    pub envelopes: Bytes,
 }
 
 /// A manifest as it lies in the log.
@@ -171,7 +173,7 @@ impl Assembler {
         match record.kind {
             RecordKind::Batch => {
                 let payload = record.payload.clone();
-                let (header, _) = Batch::decode_parts(&payload).map_err(decode)?;
+                let (header, envelopes) = Batch::decode_parts(&payload).map_err(decode)?;
                 self.by_sequence.insert(sequence, digest);
                 self.batches.insert(
                     digest,
@@ -180,6 +182,7 @@ impl Assembler {
                         digest,
                         header,
                         payload,
+                        envelopes,
                     },
                 );
                 Ok(None)
