@@ -16,8 +16,8 @@
 //!
 //! # Limits
 //! [`limits`]: payloads up to 32 MiB and less than a segment, segments up to 1 GiB. Memory: 4 bytes
-//! a record and a map a segment (Linux allows 65,530 maps, 4 TB of default segments); no open file
-//! a segment. One writer process a directory, held by a lock.
+//! a record and two maps a segment, log and index (Linux allows 65,530 maps: 2 TB of default
+//! segments); no open file a segment. One writer process a directory, held by a lock.
 //!
 //! # Cost
 //! Disk: payload + 96 bytes and at most 7 of padding, a zero-filling beforehand, two syncs a group

@@ -21,7 +21,8 @@ pub(crate) struct Shared {
     /// Held while index files are built, so that two threads do not build the same one.
     pub(crate) index_building: Mutex<()>,
     durable: AtomicU64,
-    segments: RwLock<Vec<Arc<Segment>>>,
+    /// Replaced as a whole when a segment is added, so that readers take it with one count.
+    segments: RwLock<Arc<Vec<Arc<Segment>>>>,
 }
 
 impl Shared {
@@ -47,7 +48,7 @@ impl Shared {
             metrics,
             index_building: Mutex::default(),
             durable: AtomicU64::new(mark.sequence.0),
-            segments: RwLock::new(segments.into_iter().map(Arc::new).collect()),
+            segments: RwLock::new(Arc::new(segments.into_iter().map(Arc::new).collect())),
         }
     }
 
@@ -58,10 +59,11 @@ impl Shared {
     }
 
     pub(crate) fn push_segment(&self, segment: Arc<Segment>) {
-        self.segments
+        let mut segments = self
+            .segments
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(segment);
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut segments).push(segment);
     }
 
     pub(crate) fn last_segment(&self) -> Arc<Segment> {
@@ -70,7 +72,7 @@ impl Shared {
     }
 
     /// The segments as they are now, oldest first.
-    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+    pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         self.segments
             .read()
             .unwrap_or_else(PoisonError::into_inner)

@@ -421,24 +421,34 @@ fn newer_versions_are_refused_with_both_numbers() {
 }
 
 #[test]
-fn whole_records_of_an_unknown_kind_or_version_are_not_served() {
+fn whole_records_that_do_not_belong_are_not_served() {
     let sample = sample(42);
-    let extent = sample.extents[0];
-    for (at, damage) in [
-        (4, Damage::RecordVersion { found: 77 }),
-        (6, Damage::RecordKind { found: 77 }),
-    ] {
+    let (found, expected) = (Sequence(77), Sequence(2));
+    let payload_bytes = 0x7fff_004d;
+    let rows: [(usize, &[u8], Damage); 6] = [
+        (4, &[77, 0], Damage::RecordVersion { found: 77 }),
+        (6, &[77, 0], Damage::RecordKind { found: 77 }),
+        (
+            8,
+            &[77, 0, 0xff, 0x7f],
+            Damage::RecordExtent { payload_bytes },
+        ),
+        (16, &[77], Damage::RecordSequence { found, expected }),
+        (24, &[0; 32], Damage::RecordChain),
+        (88, &[1], Damage::RecordHeader),
+    ];
+    let extent = sample.extents[1];
+    for (at, bytes, damage) in rows {
         let io = MemoryIo::from_files(sample.io.files());
-        io.damage(&sample.segments[0], |bytes| {
-            let header = &mut bytes[extent.start..extent.start + 96];
-            header[at..at + 2].copy_from_slice(&77_u16.to_le_bytes());
+        io.damage(&sample.segments[0], |segment| {
+            let header = &mut segment[extent.start..extent.start + 96];
+            header[at..at + bytes.len()].copy_from_slice(bytes);
             let crc = crc32fast::hash(&header[..92]);
             header[92..].copy_from_slice(&crc.to_le_bytes());
         });
-        let error = open(&io).expect_err("unknown");
-        assert!(
-            matches!(error, StoreError::Corrupt { damage: d, .. } if d == damage),
-            "{error}"
-        );
+        let error = open(&io).expect_err("not served");
+        let named = matches!(&error, StoreError::Corrupt { offset, damage: found, .. }
+            if *found == damage && *offset == extent.start as u64);
+        assert!(named, "{damage}: {error}");
     }
 }
