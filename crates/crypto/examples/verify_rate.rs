@@ -1,4 +1,4 @@
-//! Measures what verification and hashing cost on one core: `cargo run --release --example verify_rate`.
+//! Measures verification and hashing on one core: `cargo run --release --example verify_rate`.
 //!
 //! Prints a row a backend, key count and batch length: best and median of the rounds in CPU time of
 //! this thread, million signatures a second of CPU, and a checksum of the verdicts. `-- smoke` runs
@@ -74,7 +74,7 @@ fn measure(row: &str, len: usize, rounds: usize, mut work: impl FnMut() -> u64) 
     let (best, median) = (nanos[0], nanos[rounds / 2]);
     let rate = 1e3 / median;
     println!(
-        "{row:<44} best {best:>9.1} ns  median {median:>9.1} ns  {rate:>8.4} M/s  checksum {checksum}"
+        "{row:<42} best {best:>8.1} ns  median {median:>8.1} ns  {rate:>7.4} M/s  sum {checksum}"
     );
 }
 

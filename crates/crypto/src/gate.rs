@@ -73,7 +73,7 @@ impl Gate {
         Self::with_backends(Vec::new())
     }
 
-    /// The backends of this machine and `more`, which lie outside this crate; the last is preferred.
+    /// The backends of this machine and `more`, from outside this crate; the last is preferred.
     ///
     /// # Errors
     /// As [`Gate::new`].

@@ -90,7 +90,7 @@ pub fn manifest_digest(canonical: &[u8]) -> Digest {
 
 /// Leaf of the receipts tree for the envelope at `index` of the block at `height`.
 ///
-/// Height and index are those of the block that answers, also when the answer repeats an earlier one.
+/// Height and index are those of the block that answers, also when it repeats an earlier answer.
 #[must_use]
 pub fn receipt_leaf(
     envelope_leaf: &Digest,

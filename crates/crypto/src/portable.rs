@@ -34,7 +34,7 @@ impl Backend for Portable {
         for item in items {
             batch.queue(prepare(item));
         }
-        // Seeded by the operating system, a generator for each thread: nobody outside can predict it.
+        // Each thread's generator is seeded by the operating system: nobody outside predicts it.
         match batch.verify(rand::rng()) {
             Ok(()) => BatchVerdict::AllValid,
             Err(_) => BatchVerdict::SomeInvalid,

@@ -34,6 +34,7 @@ pub struct VerifyMetrics {
     pub signatures_single: Counter,
     /// Groups that were verified in small batches or one by one because of their source's past.
     pub groups_cautious: Counter,
+    /// Envelopes refused, by [`DropReason`].
     refused: [Counter; DropReason::ALL.len()],
 }
 

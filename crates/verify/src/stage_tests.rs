@@ -133,127 +133,105 @@ fn a_frame_of_valid_envelopes_passes_without_a_copy() {
     };
     assert_eq!(batch.origins, [run]);
     assert_eq!(stage.metrics().slabs_untouched.value(), 1);
-    assert_eq!(stage.metrics().signatures_single.value(), 0);
+    let metrics = stage.metrics();
+    assert_eq!(metrics.signatures_verified.value(), 24);
+    assert_eq!(metrics.signatures_batched.value(), 24);
+    assert_eq!(metrics.signatures_single.value(), 0);
+}
+
+type Fault = fn(&mut Envelope);
+
+#[test]
+fn each_header_fault_has_its_code_and_harms_nobody_else() {
+    let rows: [(Fault, ResultCode); 6] = [
+        (|e| e.body.version = 2, ResultCode::VersionUnknown),
+        (|e| e.body.kind = 0xee, ResultCode::KindUnknown),
+        (|e| e.body.kind = Kind::Leg as u8, ResultCode::KindNotActive),
+        (
+            |e| e.body.kind = Kind::Expire as u8,
+            ResultCode::KindNotSubmittable,
+        ),
+        (|e| e.body.flags.set(1 << 12), ResultCode::ReservedFlagSet),
+        (|e| e.body.id = TransferId::MAX, ResultCode::IdReserved),
+    ];
+    for (fault, code) in rows {
+        let metrics = check_fault(fault, true, code);
+        assert_eq!(metrics.refused_header.value(), 1, "{code}");
+    }
 }
 
 #[test]
-fn each_fault_has_its_code_and_harms_nobody_else() {
-    type Fault = fn(&mut Envelope);
-    let resign = |envelope: &mut Envelope| *envelope = sign(envelope.body);
-    let rows: [(Fault, bool, ResultCode, Option<DropReason>); 13] = [
-        (
-            |e| e.body.version = 2,
-            true,
-            ResultCode::VersionUnknown,
-            None,
-        ),
-        (|e| e.body.kind = 0xee, true, ResultCode::KindUnknown, None),
-        (
-            |e| e.body.kind = Kind::Leg as u8,
-            true,
-            ResultCode::KindNotActive,
-            None,
-        ),
-        (
-            |e| e.body.kind = Kind::Expire as u8,
-            true,
-            ResultCode::KindNotSubmittable,
-            None,
-        ),
-        (
-            |e| e.body.flags.set(1 << 12),
-            true,
-            ResultCode::ReservedFlagSet,
-            None,
-        ),
-        (
-            |e| e.body.id = TransferId::MAX,
-            true,
-            ResultCode::IdReserved,
-            None,
-        ),
+fn each_fault_of_key_signature_time_or_chain_has_its_code_and_harms_nobody_else() {
+    let bad = ResultCode::BadSignature;
+    let other_cluster: Fault = |e| *e = key(1, 0).sign_envelope(DomainTag([8; 16]), e.body);
+    let rows: [(Fault, bool, ResultCode, DropReason); 7] = [
         (
             |e| e.body.signer.set(MEMBERS + 1),
             true,
             ResultCode::SignerUnknown,
-            Some(DropReason::UnknownSigner),
+            DropReason::UnknownSigner,
         ),
         (
             |e| e.body.flags.set(Flags::new(2, false).0),
             true,
             ResultCode::KeySlotEmpty,
-            Some(DropReason::UnknownSigner),
+            DropReason::UnknownSigner,
         ),
         (
             |e| e.signature[7] ^= 1,
             false,
-            ResultCode::BadSignature,
-            Some(DropReason::BadSignature),
+            bad,
+            DropReason::BadSignature,
         ),
         (
             |e| e.body.signer.set(2),
             false,
-            ResultCode::BadSignature,
-            Some(DropReason::BadSignature),
+            bad,
+            DropReason::BadSignature,
         ),
-        (
-            |e| *e = key(1, 0).sign_envelope(DomainTag([8; 16]), e.body),
-            false,
-            ResultCode::BadSignature,
-            Some(DropReason::BadSignature),
-        ),
+        (other_cluster, false, bad, DropReason::BadSignature),
         (
             |e| e.body.expires_at.set(NOW.seconds().0),
             true,
             ResultCode::Expired,
-            Some(DropReason::Expired),
+            DropReason::Expired,
         ),
         (
             |e| e.body.id = e.body.id.chain_next().expect("not the last"),
             true,
             ResultCode::ChainBroken,
-            Some(DropReason::ChainBroken),
+            DropReason::ChainBroken,
         ),
     ];
-    for (row, (fault, signed_after, code, reason)) in rows.into_iter().enumerate() {
-        let stage = stage();
-        let mut envelopes: Vec<_> = (0..9).map(|n| sign(body(n))).collect();
-        fault(&mut envelopes[4]);
-        if signed_after {
-            resign(&mut envelopes[4]);
-        }
-        let verdict = stage.on_batch(&frame_of(1, 6, 50, &envelopes), NOW);
-        assert_eq!(
-            codes(&verdict, 6),
-            BTreeMap::from([(54, code)]),
-            "row {row}"
-        );
-        let batch = verdict.verified.expect("the others are valid");
-        let mut others = envelopes.clone();
-        others.remove(4);
-        assert_eq!(batch.slab, others.as_bytes(), "row {row}");
-        assert_eq!(
-            batch.digests,
-            envelope_digests_all(others.as_bytes()),
-            "row {row}"
-        );
-        let runs: Vec<_> = batch
-            .origins
-            .iter()
-            .map(|run| (run.first_index, run.count))
-            .collect();
-        assert_eq!(runs, [(50, 4), (55, 4)], "row {row}");
-        let metrics = stage.metrics();
-        let counter = match reason {
-            Some(reason) => metrics.refused(reason),
-            None => &metrics.refused_header,
-        };
-        assert_eq!(
-            (counter.value(), metrics.refused_all()),
-            (1, 1),
-            "row {row}"
-        );
+    for (row, (fault, resign, code, reason)) in rows.into_iter().enumerate() {
+        let metrics = check_fault(fault, resign, code);
+        assert_eq!(metrics.refused(reason).value(), 1, "row {row}");
     }
+}
+
+/// One of nine envelopes has the fault: it is answered with `code`, the others pass.
+fn check_fault(fault: Fault, resign: bool, code: ResultCode) -> Arc<VerifyMetrics> {
+    let stage = stage();
+    let mut envelopes: Vec<_> = (0..9).map(|n| sign(body(n))).collect();
+    fault(&mut envelopes[4]);
+    if resign {
+        envelopes[4] = sign(envelopes[4].body);
+    }
+    let verdict = stage.on_batch(&frame_of(1, 6, 50, &envelopes), NOW);
+    assert_eq!(codes(&verdict, 6), BTreeMap::from([(54, code)]));
+    let batch = verdict.verified.expect("the others are valid");
+    envelopes.remove(4);
+    assert_eq!(batch.slab, envelopes.as_bytes(), "{code}");
+    let digests = envelope_digests_all(envelopes.as_bytes());
+    assert_eq!(batch.digests, digests, "{code}");
+    let runs: Vec<_> = batch
+        .origins
+        .iter()
+        .map(|run| (run.first_index, run.count))
+        .collect();
+    assert_eq!(runs, [(50, 4), (55, 4)], "{code}");
+    assert_eq!(stage.metrics().refused_all(), 1, "{code}");
+    Arc::clone(stage.metrics())
 }
 
 #[test]
@@ -268,112 +246,83 @@ fn an_envelope_is_good_until_the_second_it_expires() {
     assert_eq!(UnixSeconds(1001), envelope.body.expires_at());
 }
 
+/// What happens to each member of a chain; `None` passes.
+type ChainRow = (&'static str, Vec<Envelope>, Vec<Option<ResultCode>>);
+
 #[test]
-fn chains_pass_or_fall_as_a_whole() {
-    let broken = Some(ResultCode::ChainBroken);
+fn a_chain_with_a_faulty_member_falls_as_a_whole() {
     let linked = Some(ResultCode::LinkedFailed);
     let bad = Some(ResultCode::BadSignature);
-    type Row = (&'static str, Vec<Envelope>, Vec<Option<ResultCode>>);
-    let whole = chain(1, 3);
-    let other = chain(2, 3);
-    let edit = |at: usize, fault: fn(&mut Envelope)| {
-        let mut members = whole.clone();
+    let expired = Some(ResultCode::Expired);
+    let not_money = Some(ResultCode::LinkNotAllowed);
+    let edit = |at: usize, resign: bool, fault: Fault| {
+        let mut members = chain(1, 3);
         fault(&mut members[at]);
+        if resign {
+            members[at] = sign(members[at].body);
+        }
         members
     };
-    let resigned = |at: usize, fault: fn(&mut Body)| {
-        let mut members = whole.clone();
-        fault(&mut members[at].body);
-        members[at] = sign(members[at].body);
-        members
-    };
-    let lone = sign(body(9));
-    let rows: Vec<Row> = vec![
-        ("whole", whole.clone(), vec![None; 3]),
-        (
-            "two in a row",
-            [&whole[..], &other[..]].concat(),
-            vec![None; 6],
-        ),
-        (
-            "bad head",
-            edit(0, |e| e.signature[0] ^= 1),
-            vec![bad, linked, linked],
-        ),
-        (
-            "bad end",
-            edit(2, |e| e.signature[40] ^= 1),
-            vec![linked, linked, bad],
-        ),
-        (
-            "expired member",
-            resigned(1, |body| body.expires_at.set(1)),
-            vec![linked, Some(ResultCode::Expired), linked],
-        ),
-        (
-            "member of a kind that is not money",
-            resigned(1, |body| body.kind = Kind::AccountOpen as u8),
-            vec![linked, Some(ResultCode::LinkNotAllowed), linked],
-        ),
-        (
-            "another signer in the middle",
-            resigned(1, |body| body.signer.set(2)),
-            vec![broken; 3],
-        ),
+    let bad_head = edit(0, false, |e| e.signature[0] ^= 1);
+    let bad_end = edit(2, false, |e| e.signature[40] ^= 1);
+    let late = edit(1, true, |e| e.body.expires_at.set(1));
+    let control = edit(1, true, |e| e.body.kind = Kind::AccountOpen as u8);
+    let rows: [ChainRow; 5] = [
+        ("whole", chain(1, 3), vec![None; 3]),
+        ("bad head", bad_head, vec![bad, linked, linked]),
+        ("bad end", bad_end, vec![linked, linked, bad]),
+        ("expired member", late, vec![linked, expired, linked]),
+        ("control record", control, vec![linked, not_money, linked]),
+    ];
+    rows.into_iter().for_each(check_chain);
+}
+
+#[test]
+fn a_chain_that_is_not_whole_is_broken_for_every_member() {
+    let broken = Some(ResultCode::ChainBroken);
+    let (whole, other, lone) = (chain(1, 3), chain(2, 3), sign(body(9)));
+    let mut two_signers = whole.clone();
+    two_signers[1].body.signer.set(2);
+    two_signers[1] = sign(two_signers[1].body);
+    let spliced = vec![whole[0], other[1], other[2]];
+    let reordered = vec![whole[1], whole[0], whole[2]];
+    let too_long = CHAIN_LEN_MAX + 1;
+    let rows: [ChainRow; 10] = [
+        ("two whole", [&whole[..], &other].concat(), vec![None; 6]),
+        ("two signers", two_signers, vec![broken; 3]),
         ("head cut", whole[1..].to_vec(), vec![broken; 2]),
         ("end cut", whole[..2].to_vec(), vec![broken; 2]),
         ("middle cut", vec![whole[0], whole[2]], vec![broken; 2]),
+        ("reordered", reordered, vec![broken; 3]),
+        ("spliced", spliced, vec![broken; 3]),
+        ("end alone", vec![lone, whole[2]], vec![None, broken]),
         (
-            "order changed",
-            vec![whole[1], whole[0], whole[2]],
-            vec![broken; 3],
-        ),
-        (
-            "spliced",
-            vec![whole[0], other[1], other[2]],
-            vec![broken; 3],
-        ),
-        (
-            "end alone, others around",
-            vec![lone, whole[2], lone],
-            vec![None, broken, None],
-        ),
-        (
-            "as long as may be",
+            "longest",
             chain(3, CHAIN_LEN_MAX),
             vec![None; CHAIN_LEN_MAX],
         ),
-        (
-            "too long",
-            chain(3, CHAIN_LEN_MAX + 1),
-            vec![broken; CHAIN_LEN_MAX + 1],
-        ),
+        ("too long", chain(3, too_long), vec![broken; too_long]),
     ];
-    for (name, members, expected) in rows {
-        let stage = stage();
-        let verdict = stage.on_batch(&frame_of(1, 6, 0, &members), NOW);
-        let found = codes(&verdict, 6);
-        let passed = members
-            .as_bytes()
-            .chunks_exact(192)
-            .zip(0..)
-            .filter(|(_, place)| {
-                let expected = expected[*place as usize];
-                assert_eq!(
-                    found.get(place).copied(),
-                    expected,
-                    "{name}, member {place}"
-                );
-                expected.is_none()
-            });
-        let mut passed: Vec<u8> = passed.flat_map(|(bytes, _)| bytes.to_vec()).collect();
-        if name == "end alone, others around" {
-            // The second `lone` has the same bytes as the first and waits for it.
-            passed.truncate(192);
+    rows.into_iter().for_each(check_chain);
+}
+
+fn check_chain((name, members, expected): ChainRow) {
+    let stage = stage();
+    let verdict = stage.on_batch(&frame_of(1, 6, 0, &members), NOW);
+    let found = codes(&verdict, 6);
+    let mut passed = Vec::new();
+    for ((member, place), expected) in members.iter().zip(0..).zip(expected) {
+        assert_eq!(
+            found.get(&place).copied(),
+            expected,
+            "{name}, member {place}"
+        );
+        if expected.is_none() {
+            passed.extend_from_slice(member.as_bytes());
         }
-        let slab = verdict.verified.map(|batch| batch.slab).unwrap_or_default();
-        assert_eq!(slab, passed, "{name}");
     }
+    let slab = verdict.verified.map(|batch| batch.slab);
+    assert_eq!(slab.unwrap_or_default(), passed, "{name}");
 }
 
 #[test]
@@ -505,49 +454,26 @@ fn every_envelope_of_random_frames_is_in_exactly_one_place() {
     let seed = 20_261_123;
     let mut mixer = Mixer(seed);
     let stage = stage();
-    let mut counter = 0;
     for round in 0..40 {
-        let mut envelopes = Vec::new();
-        while envelopes.len() < 40 {
-            counter += 1;
-            match mixer.below(8) {
-                0 => envelopes.extend(chain(counter, 1 + mixer.below(5))),
-                1 => envelopes.push(edited(counter, |body| body.kind = 0)),
-                2 => envelopes.push(edited(counter, |body| body.expires_at.set(1))),
-                3 if !envelopes.is_empty() => {
-                    let copied = envelopes[mixer.below(envelopes.len())];
-                    envelopes.push(copied);
-                }
-                _ => envelopes.push(sign(body(counter))),
-            }
-            if mixer.below(20) == 0 {
-                let last = envelopes.last_mut().expect("just pushed");
-                last.signature[mixer.below(64)] ^= 1;
-            }
-        }
-        let frame = frame_of(round, round, 0, &envelopes);
-        let verdict = stage.on_batch(&frame, NOW);
+        let envelopes = random_envelopes(&mut mixer, round * 1000);
+        let verdict = stage.on_batch(&frame_of(round, round, 0, &envelopes), NOW);
         let mut seen = vec![0; envelopes.len()];
         for (place, _) in verdict.refusals.iter().flat_map(|refusals| &refusals.items) {
             seen[*place as usize] += 1;
         }
         if let Some(batch) = verdict.verified {
-            let places = batch.origins.iter().flat_map(|run| {
-                let first = run.first_index as usize;
-                first..first + run.count as usize
-            });
-            let places: Vec<_> = places.collect();
+            let places: Vec<_> = places(&batch)
+                .iter()
+                .map(|origin| origin.index as usize)
+                .collect();
             assert!(places.is_sorted(), "seed {seed} round {round}");
             let bytes: Vec<u8> = places
                 .iter()
-                .flat_map(|&p| envelopes[p].as_bytes().to_vec())
+                .flat_map(|&place| envelopes[place].as_bytes().to_vec())
                 .collect();
             assert_eq!(batch.slab, bytes, "seed {seed} round {round}");
-            assert_eq!(
-                batch.digests,
-                envelope_digests_all(&bytes),
-                "seed {seed} round {round}"
-            );
+            let digests = envelope_digests_all(&bytes);
+            assert_eq!(batch.digests, digests, "seed {seed} round {round}");
             for (place, digests) in places.into_iter().zip(batch.digests) {
                 seen[place] += 1;
                 for waiting in stage.in_flight.finish(digests.leaf) {
@@ -555,14 +481,99 @@ fn every_envelope_of_random_frames_is_in_exactly_one_place() {
                 }
             }
         }
-        assert!(
-            seen.iter().all(|&count| count == 1),
-            "seed {seed} round {round}: {seen:?}"
-        );
+        let once = seen.iter().all(|&count| count == 1);
+        assert!(once, "seed {seed} round {round}: {seen:?}");
         assert!(stage.in_flight.is_empty(), "seed {seed} round {round}");
     }
     let metrics = stage.metrics();
     let out = metrics.passed.value() + metrics.joined.value() + metrics.refused_all();
     assert_eq!(metrics.envelopes_in.value(), out);
     assert!(metrics.joined.value() > 0 && metrics.refused_linked.value() > 0);
+}
+
+/// About 40 envelopes: good ones, chains, copies, and every other one with a fault.
+fn random_envelopes(mixer: &mut Mixer, first_counter: u64) -> Vec<Envelope> {
+    let mut envelopes: Vec<Envelope> = Vec::new();
+    for counter in first_counter.. {
+        match mixer.below(8) {
+            0 => envelopes.extend(chain(counter, 1 + mixer.below(5))),
+            1 => envelopes.push(edited(counter, |body| body.kind = 0)),
+            2 => envelopes.push(edited(counter, |body| body.expires_at.set(1))),
+            3 if !envelopes.is_empty() => {
+                let copied = envelopes[mixer.below(envelopes.len())];
+                envelopes.push(copied);
+            }
+            _ => envelopes.push(sign(body(counter))),
+        }
+        let last = envelopes.last_mut().expect("just pushed");
+        if mixer.below(20) == 0 {
+            last.signature[mixer.below(64)] ^= 1;
+        }
+        if envelopes.len() >= 40 {
+            break;
+        }
+    }
+    envelopes
+}
+
+#[test]
+fn workers_that_get_the_same_bytes_at_once_pass_them_once_and_answer_every_place() {
+    let stage = stage();
+    let mut envelopes: Vec<_> = (0..30).map(|n| sign(body(n))).collect();
+    for envelope in &mut envelopes[20..] {
+        envelope.signature[9] ^= 1;
+    }
+    let verdicts: Vec<Verdict> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|worker| {
+                let (stage, envelopes) = (stage.clone(), &envelopes);
+                scope.spawn(move || {
+                    let frame = frame_of(worker, worker, 0, envelopes);
+                    stage.on_batch(&frame, NOW)
+                })
+            })
+            .collect();
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined
+            .map(|verdict| verdict.expect("no worker panics"))
+            .collect()
+    });
+    let mut answers = BTreeMap::new();
+    for verdict in &verdicts {
+        for refusals in &verdict.refusals {
+            for (index, code) in &refusals.items {
+                assert_eq!(*code, ResultCode::BadSignature);
+                *answers.entry((refusals.stream.0, *index)).or_insert(0) += 1;
+            }
+        }
+    }
+    let mut passed = 0;
+    for batch in verdicts
+        .iter()
+        .filter_map(|verdict| verdict.verified.as_ref())
+    {
+        for (origin, digests) in places(batch).into_iter().zip(&batch.digests) {
+            passed += 1;
+            let waiting = stage.in_flight.finish(digests.leaf);
+            for origin in waiting.into_iter().chain([origin]) {
+                *answers.entry((origin.stream.0, origin.index)).or_insert(0) += 1;
+            }
+        }
+    }
+    assert_eq!(passed, 20, "each good envelope goes on once");
+    assert_eq!(answers.len(), 4 * 30, "every place is answered");
+    assert!(answers.values().all(|&count| count == 1), "once");
+    assert!(stage.in_flight.is_empty());
+}
+
+/// Where the answers of a batch go, one an envelope.
+fn places(batch: &VerifiedBatch) -> Vec<Origin> {
+    let runs = batch.origins.iter();
+    runs.flat_map(|run| {
+        (run.first_index..run.first_index + run.count).map(|index| Origin {
+            stream: run.stream,
+            index,
+        })
+    })
+    .collect()
 }
