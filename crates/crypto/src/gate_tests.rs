@@ -1,8 +1,12 @@
 //! Tests of the gate: broken backends are kept out, searches find exactly the invalid ones.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+
+use rand_core::{TryCryptoRng, TryRng};
 
 use super::*;
+use crate::portable::prepare;
 use crate::rule;
 use crate::suite::{Case, Mixer};
 
@@ -65,6 +69,50 @@ impl Backend for Faulty {
             *valid = (self.single)(item, *valid);
         }
     }
+}
+
+/// A "random" generator whose coefficients are all the same.
+struct Constant;
+
+impl TryRng for Constant {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(0x0101_0101)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(0x0101_0101_0101_0101)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(1);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Constant {}
+
+#[test]
+fn a_backend_with_equal_coefficients_is_caught_by_errors_that_cancel() {
+    let faulty = Faulty {
+        batch: |items, _| {
+            let mut batch = ed25519_zebra::batch::Verifier::new();
+            for item in items {
+                batch.queue(prepare(item));
+            }
+            match batch.verify(Constant) {
+                Ok(()) => BatchVerdict::AllValid,
+                Err(_) => BatchVerdict::SomeInvalid,
+            }
+        },
+        single: |_, valid| valid,
+    };
+    let found = suite::self_test(&faulty);
+    assert_eq!(
+        found.map_err(|failure| failure.check),
+        Err("errors that cancel")
+    );
 }
 
 fn gate() -> Gate {

@@ -50,7 +50,7 @@ impl Backend for Portable {
 }
 
 /// Hashes the item's message to zebra's own form, by way of a buffer on the stack.
-fn prepare(item: &Item<'_>) -> zebra::batch::Item {
+pub(crate) fn prepare(item: &Item<'_>) -> zebra::batch::Item {
     let key = zebra::VerificationKeyBytes::from(*item.public_key);
     let signature = zebra::Signature::from_bytes(item.signature);
     let len = item.message_len();
