@@ -226,6 +226,39 @@ fn noise_in_the_unused_end_of_a_sealed_segment_is_found_by_a_full_check() {
 }
 
 #[test]
+fn a_sealed_segment_above_the_watermark_is_whole_or_damaged_never_cut() {
+    // One commit, then three segments of records without one: sealed ones were synced all the same.
+    let items = items(43, 20, 700);
+    let extents = extents(&items);
+    let io = filled(&items[..1], 1);
+    let (mut writer, ..) = open(&io).expect("whole");
+    append(&mut writer, &items[1..]).expect("memory does not fail");
+    drop(writer);
+    for (record, extent) in extents
+        .iter()
+        .enumerate()
+        .filter(|(_, extent)| extent.segment == 2)
+    {
+        let path = Path::new(DIR).join(format!(
+            "{:020}.seg",
+            extents
+                .iter()
+                .position(|other| other.segment == 2)
+                .expect("a second one")
+                + 1
+        ));
+        let io = MemoryIo::from_files(io.files());
+        io.damage(&path, |bytes| bytes[extent.start..extent.end].fill(0));
+        let before = io.files();
+        let error = open(&io).expect_err("sealed and damaged");
+        let named = matches!(&error, StoreError::Corrupt { segment, offset, .. }
+            if segment.0 == 2 && *offset == extent.start as u64);
+        assert!(named, "record {record}: {error}");
+        assert_eq!(io.files(), before);
+    }
+}
+
+#[test]
 fn a_file_cut_or_grown_by_somebody_else_is_reported_with_both_lengths() {
     let sample = sample(35);
     for segment in 0..sample.segments.len() {

@@ -147,12 +147,13 @@ fn a_failed_sync_is_written_again_after_the_restart() {
         u64::MAX,
         Fault::Error(5),
     ));
-    let (mut writer, ..) = Store::open(io.clone(), options(DIR)).expect("a new store");
+    let (mut writer, early, _) = Store::open(io.clone(), options(DIR)).expect("a new store");
     append(&mut writer, &items[..2]).expect("works");
     writer.commit().expect("works");
     append(&mut writer, &items[2..]).expect("works");
     io.fail_after(0);
     writer.commit().expect_err("the sync fails");
+    assert_eq!(early.durable().0, 2, "readers saw what was not synced");
     drop(writer);
     let before = disk.log().written_bytes();
     let (_, reader, recovery) = Store::open(Arc::new(disk.clone()), options(DIR)).expect("whole");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clearway_store::{Damage, RealIo, RecordKind, Sequence, Store, StoreError, StoreOptions};
 
-use crate::support::{append, assert_prefix, items, open_at};
+use crate::support::{Every20, append, assert_prefix, items, open_at};
 
 fn io() -> Arc<RealIo> {
     Arc::new(RealIo::new())
@@ -55,7 +55,7 @@ fn two_reads_give_the_same_memory() {
 }
 
 #[test]
-fn readers_beside_the_writer_see_whole_records_only() {
+fn readers_preparer_and_indexer_beside_the_writer_disturb_nothing() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let items = items(82, 600, 700);
     let (mut writer, reader, _) = open_at(io(), dir.path()).expect("a new store");
@@ -79,6 +79,15 @@ fn readers_beside_the_writer_see_whole_records_only() {
                 assert_eq!(seen, 600);
             });
         }
+        let preparer = writer.preparer();
+        let (done, reader) = (&done, &reader);
+        scope.spawn(move || {
+            while !done.load(Ordering::Acquire) {
+                preparer.prepare_next().expect("the disk works");
+                reader.index_sealed(&Every20).expect("the disk works");
+                reader.find([0; 16], 0, &Every20).expect("whole");
+            }
+        });
         for group in items.chunks(5) {
             append(&mut writer, group).expect("the disk works");
             writer.commit().expect("the disk works");
@@ -86,6 +95,10 @@ fn readers_beside_the_writer_see_whole_records_only() {
         done.store(true, Ordering::Release);
     });
     assert_prefix(&reader, &items, "afterwards");
+    drop(writer);
+    let (_, reader, recovery) = open_at(io(), dir.path()).expect("whole");
+    assert_eq!((recovery.durable.0, recovery.bytes_cut), (600, 0));
+    assert_prefix(&reader, &items, "reopened");
 }
 
 #[test]
