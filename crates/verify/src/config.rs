@@ -52,7 +52,7 @@ impl VerifyConfig {
     }
 }
 
-/// About where longer equations stop getting cheaper: 4,096 x 6 us = 25 ms of one core.
+/// About where longer equations stop getting cheaper: 4,096 x 11 us = 45 ms of one core.
 const GROUP_LEN_DEFAULT: usize = 4096;
 /// More threads than this machine kind has cores in any size.
 const WORKERS_MAX: usize = 256;
