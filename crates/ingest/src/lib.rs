@@ -1,1 +1,38 @@
-//! Stop 1: QUIC streams become frames; receipts go back to the members.
+//! Stop 1 of the walk, the members' door: QUIC streams become frames, receipts go back.
+//!
+//! # In
+//! QUIC connections of members, known by their key; [`clearway_types::messages::Refusals`] and
+//! executed blocks through [`ReceiptRouter`].
+//! # Out
+//! [`clearway_types::messages::FrameBatch`]es to `verify` through a [`FrameSink`]; runs of answers to
+//! the streams that wait, in stream order; answers of the [`QueryService`].
+//! # Never
+//! Looks at a signature, splits a linked chain, loses an envelope that it has offered, reads from a
+//! stream what it has no room for, writes an answer before it is final (the node calls
+//! [`ReceiptRouter::on_block`] after the sync).
+//! # Limits
+//! All of [`IngestConfig`]: connections, streams, windows, bytes in slabs that are being filled,
+//! signatures a second a member, time to fill a frame and to take an answer.
+//! # Cost
+//! One copy of each byte from QUIC into a slab, one scan of the flags for chains, 4 bytes copied for
+//! each answer; `examples/throughput.rs` measures it.
+
+mod admission;
+mod answers;
+mod config;
+mod door;
+mod error;
+mod frame;
+mod members;
+mod metrics;
+mod query;
+mod receipts;
+mod stage;
+mod stream;
+
+pub use config::{IngestConfig, MemberRate};
+pub use error::IngestError;
+pub use metrics::IngestMetrics;
+pub use query::{FollowPage, QueryError, QueryService};
+pub use receipts::ReceiptRouter;
+pub use stage::{FrameSink, Ingest};

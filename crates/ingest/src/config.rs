@@ -1,0 +1,202 @@
+//! Settings of the door; the defaults are the limits that the design promises.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clearway_client::Transport;
+use clearway_types::limits::{CHAIN_LEN_MAX, STREAM_ENVELOPES_MAX};
+use clearway_types::units::ParticipantId;
+
+use crate::error::IngestError;
+
+/// Limits of the door.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IngestConfig {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Streams, windows and timers of a connection: 32 streams, 256 KiB a stream, 1 MiB in all, so
+    /// that 2,000 connections hold at most 2 GiB.
+    pub transport: Transport,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections of one member.
+    pub member_connections_max: usize,
+    /// Handshakes under way above which an address must prove itself first (QUIC Retry).
+    pub handshakes_retry_above: usize,
+    /// Handshakes under way above which new ones are refused.
+    pub handshakes_max: usize,
+    /// Time that a handshake may take.
+    pub handshake_timeout: Duration,
+    /// Envelopes of a frame; a chain at its end makes it up to 64 longer.
+    pub frame_envelopes: usize,
+    /// Bytes of slabs that are being filled, over all connections.
+    pub fill_bytes_max: usize,
+    /// Frames that one connection may be filling at once.
+    pub connection_fills_max: usize,
+    /// Time spent waiting for the bytes of a frame; slower streams are reset.
+    pub frame_fill_max: Duration,
+    /// Time spent waiting for a member to take an answer; slower connections are closed.
+    pub answer_take_max: Duration,
+    /// Contracted rate of a member without one of its own.
+    pub member_rate: MemberRate,
+    /// Contracted rates of particular members.
+    pub member_rates: BTreeMap<ParticipantId, MemberRate>,
+    /// Longest wait for the contracted rate; streams that would wait longer are refused.
+    pub rate_wait_max: Duration,
+    /// What a signature that does not verify costs, in signatures.
+    pub bad_signature_price: u32,
+    /// Questions that are being answered at once.
+    pub queries_max: usize,
+    /// Accounts that one connection may follow at once.
+    pub connection_follows_max: usize,
+    /// Faulty streams of a connection before it is closed.
+    pub connection_faults_max: u32,
+    /// How long a graceful stop waits for answers that are on their way.
+    pub stop_grace: Duration,
+}
+
+/// Contracted rate of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemberRate {
+    /// Signatures a second.
+    pub signatures_per_s: u32,
+    /// Signatures that may come at once after a pause.
+    pub burst: u32,
+}
+
+impl Default for MemberRate {
+    fn default() -> Self {
+        Self {
+            signatures_per_s: 1_000_000,
+            burst: 1_000_000,
+        }
+    }
+}
+
+impl IngestConfig {
+    /// The default limits, listening on `listen`.
+    #[must_use]
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            transport: Transport {
+                // The member keeps the connection alive: a silent one is gone after the idle time.
+                keep_alive: None,
+                ..Transport::default()
+            },
+            connections_max: 2000,
+            member_connections_max: 8,
+            handshakes_retry_above: 64,
+            handshakes_max: 512,
+            handshake_timeout: Duration::from_secs(5),
+            frame_envelopes: 2048,
+            fill_bytes_max: 256 << 20,
+            connection_fills_max: 8,
+            frame_fill_max: Duration::from_secs(10),
+            answer_take_max: Duration::from_secs(10),
+            member_rate: MemberRate::default(),
+            member_rates: BTreeMap::new(),
+            rate_wait_max: Duration::from_secs(2),
+            bad_signature_price: 4,
+            queries_max: 64,
+            connection_follows_max: 8,
+            connection_faults_max: 64,
+            stop_grace: Duration::from_secs(5),
+        }
+    }
+
+    /// Checks that the settings can work together.
+    ///
+    /// # Errors
+    /// The first setting that cannot, with what to do.
+    pub fn check(&self) -> Result<(), IngestError> {
+        let slab_bytes = self.slab_bytes_max();
+        let bad = |field, help| Err(IngestError::Config { field, help });
+        let rates = self.member_rates.values().chain([&self.member_rate]);
+        if !(1..=STREAM_ENVELOPES_MAX).contains(&self.frame_envelopes) {
+            return bad("frame_envelopes", "give 1 to 8192");
+        }
+        if self.fill_bytes_max < slab_bytes || self.fill_bytes_max > u32::MAX as usize {
+            return bad(
+                "fill_bytes_max",
+                "give room for one frame, and less than 4 GiB",
+            );
+        }
+        if self.connection_fills_max == 0 {
+            return bad("connection_fills_max", "give at least 1");
+        }
+        if self.connections_max == 0 || self.member_connections_max == 0 {
+            return bad("connections_max", "give at least 1, also for a member");
+        }
+        if self.transport.streams_max == 0 {
+            return bad("transport.streams_max", "give at least 1");
+        }
+        if self.queries_max == 0 {
+            return bad("queries_max", "give at least 1");
+        }
+        for rate in rates {
+            if rate.signatures_per_s == 0 || rate.burst == 0 {
+                return bad(
+                    "member_rate",
+                    "give a rate and a burst of at least 1 signature",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the longest slab that is filled at once.
+    pub(crate) fn slab_bytes_max(&self) -> usize {
+        (self.frame_envelopes + CHAIN_LEN_MAX) * clearway_types::envelope::ENVELOPE_BYTES
+    }
+
+    /// Contracted rate of a member.
+    pub(crate) fn rate_of(&self, member: ParticipantId) -> MemberRate {
+        self.member_rates
+            .get(&member)
+            .copied()
+            .unwrap_or(self.member_rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_work_are_named() {
+        type Edit = fn(&mut IngestConfig);
+        let rows: [(Edit, &str); 10] = [
+            (|c| c.frame_envelopes = 0, "frame_envelopes"),
+            (|c| c.frame_envelopes = 8193, "frame_envelopes"),
+            (|c| c.fill_bytes_max = 1000, "fill_bytes_max"),
+            (|c| c.connection_fills_max = 0, "connection_fills_max"),
+            (|c| c.connections_max = 0, "connections_max"),
+            (|c| c.member_connections_max = 0, "connections_max"),
+            (|c| c.transport.streams_max = 0, "transport.streams_max"),
+            (|c| c.queries_max = 0, "queries_max"),
+            (|c| c.member_rate.burst = 0, "member_rate"),
+            (
+                |c| {
+                    let rate = MemberRate {
+                        signatures_per_s: 0,
+                        burst: 1,
+                    };
+                    c.member_rates.insert(ParticipantId(1), rate);
+                },
+                "member_rate",
+            ),
+        ];
+        let good = IngestConfig::new(([127, 0, 0, 1], 0).into());
+        assert!(good.check().is_ok());
+        for (row, (edit, expected)) in rows.into_iter().enumerate() {
+            let mut config = good.clone();
+            edit(&mut config);
+            let Err(IngestError::Config { field, .. }) = config.check() else {
+                panic!("row {row} is accepted");
+            };
+            assert_eq!(field, expected, "row {row}");
+        }
+    }
+}

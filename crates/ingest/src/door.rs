@@ -1,0 +1,352 @@
+//! The endpoint: who comes in, how many, and how everybody leaves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use clearway_client::tls;
+use clearway_crypto::keys::SigningKey;
+use clearway_flow::{InFlight, Latest};
+use clearway_types::directory::KeyDirectory;
+use clearway_types::messages::{FrameBatch, SourceId};
+use clearway_types::wire::CloseCode;
+use quinn::{Connection, Endpoint, Incoming, VarInt};
+use tokio::sync::{Mutex, Semaphore, watch};
+
+use crate::config::IngestConfig;
+use crate::error::IngestError;
+use crate::members::{Member, Members};
+use crate::metrics::IngestMetrics;
+use crate::query::QueryService;
+use crate::receipts::ReceiptRouter;
+use crate::stage::FrameSink;
+
+/// Bytes of first packets kept while a handshake waits to be accepted.
+const INCOMING_BYTES_MAX: u64 = 16 << 10;
+/// Unit of the budget for slabs that are being filled.
+const FILL_UNIT_BYTES: usize = 1 << 10;
+/// Pause before a frame is offered again.
+const OFFER_AGAIN: Duration = Duration::from_millis(1);
+/// Time for the last packets to leave.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What all connections share.
+pub(crate) struct Door {
+    pub(crate) config: Arc<IngestConfig>,
+    pub(crate) address: SocketAddr,
+    pub(crate) router: ReceiptRouter,
+    pub(crate) metrics: Arc<IngestMetrics>,
+    pub(crate) service: Arc<dyn QueryService>,
+    pub(crate) queries: Semaphore,
+    fill_budget: Semaphore,
+    members: Arc<Members>,
+    endpoint: Endpoint,
+    sink: Box<dyn FrameSink>,
+    /// One frame at a time waits for room in the sink.
+    sink_turn: Mutex<()>,
+    stopping: watch::Sender<bool>,
+    /// Streams being served.
+    stream_count: watch::Sender<usize>,
+    handshake_count: AtomicUsize,
+    connection_count: AtomicUsize,
+    next_source: AtomicU64,
+}
+
+/// One connection of a member.
+pub(crate) struct Visit {
+    pub(crate) door: Arc<Door>,
+    pub(crate) connection: Connection,
+    pub(crate) member: Arc<Member>,
+    pub(crate) source: SourceId,
+    /// Frames that this connection may be filling.
+    pub(crate) fills: Semaphore,
+    /// Accounts that this connection may follow.
+    pub(crate) follows: Semaphore,
+    fault_count: AtomicU32,
+}
+
+impl Door {
+    pub(crate) fn open(
+        config: IngestConfig,
+        key: &SigningKey,
+        directory: Arc<Latest<KeyDirectory>>,
+        sink: Box<dyn FrameSink>,
+        service: Arc<dyn QueryService>,
+        in_flight: Arc<InFlight>,
+    ) -> Result<Arc<Self>, IngestError> {
+        config.check()?;
+        let config = Arc::new(config);
+        let metrics = Arc::new(IngestMetrics::default());
+        let members = Arc::new(Members::new(Arc::clone(&config), directory));
+        let listening = listen(&config, key, &members)?;
+        let address = config.listen;
+        let (endpoint, address) =
+            listening.map_err(|cause| IngestError::Listen { address, cause })?;
+        let (shared, counted) = (Arc::clone(&members), Arc::clone(&metrics));
+        let router = ReceiptRouter::new(&config, in_flight, shared, counted);
+        Ok(Arc::new(Self {
+            address,
+            router,
+            metrics,
+            service,
+            queries: Semaphore::new(config.queries_max),
+            fill_budget: Semaphore::new(config.fill_bytes_max / FILL_UNIT_BYTES),
+            members,
+            endpoint,
+            sink,
+            sink_turn: Mutex::new(()),
+            stopping: watch::Sender::new(false),
+            stream_count: watch::Sender::new(0),
+            handshake_count: AtomicUsize::new(0),
+            connection_count: AtomicUsize::new(0),
+            next_source: AtomicU64::new(1),
+            config,
+        }))
+    }
+
+    /// Lets members in until the door closes.
+    pub(crate) async fn accept_all(self: Arc<Self>) {
+        let mut stop = self.stopping.subscribe();
+        loop {
+            let incoming = tokio::select! {
+                incoming = self.endpoint.accept() => incoming,
+                _ = stop.wait_for(|stop| *stop) => None,
+            };
+            let Some(incoming) = incoming else {
+                return;
+            };
+            self.admit(incoming);
+        }
+    }
+
+    /// Refuses, sends back or starts one handshake.
+    fn admit(self: &Arc<Self>, incoming: Incoming) {
+        let handshakes = self.handshake_count.load(Ordering::Relaxed);
+        let connections = self.connection_count.load(Ordering::Relaxed);
+        let full = handshakes + connections >= self.config.connections_max;
+        if full || handshakes >= self.config.handshakes_max {
+            self.metrics.handshakes_refused.add(1);
+            return incoming.refuse();
+        }
+        let suspicious = handshakes >= self.config.handshakes_retry_above;
+        if suspicious && !incoming.remote_address_validated() {
+            self.metrics.handshakes_retried.add(1);
+            if incoming.retry().is_err() {
+                tracing::debug!("an address cannot be asked to prove itself twice");
+            }
+            return;
+        }
+        let door = Arc::clone(self);
+        let counted = Counted::one_more(&door, |door| &door.handshake_count);
+        tokio::spawn(async move {
+            let connecting = async { incoming.accept()?.await };
+            let shaken = tokio::time::timeout(door.config.handshake_timeout, connecting).await;
+            match shaken {
+                Ok(Ok(connection)) => door.welcome(connection, counted).await,
+                Ok(Err(error)) => {
+                    door.metrics.handshake_failures.add(1);
+                    tracing::debug!(%error, "handshake failed");
+                }
+                Err(_) => door.metrics.handshake_failures.add(1),
+            }
+        });
+    }
+
+    /// Serves a connection to its end, if its member may have one more.
+    async fn welcome(self: Arc<Self>, connection: Connection, handshake: Counted) {
+        let _open = Counted::one_more(&self, |door| &door.connection_count);
+        drop(handshake);
+        let member = tls::peer_key(&connection).and_then(|key| self.members.by_key(&key));
+        let Some(member) = member.map(|id| self.members.member(id)) else {
+            return self.turn_away(&connection, CloseCode::UnknownKey);
+        };
+        let Some(_seat) = member.connect(self.config.member_connections_max) else {
+            return self.turn_away(&connection, CloseCode::MemberConnections);
+        };
+        self.metrics.connections.add(1);
+        let visit = Arc::new(Visit {
+            connection,
+            member,
+            source: SourceId(self.next_source.fetch_add(1, Ordering::Relaxed)),
+            fills: Semaphore::new(self.config.connection_fills_max),
+            follows: Semaphore::new(self.config.connection_follows_max),
+            fault_count: AtomicU32::new(0),
+            door: self,
+        });
+        visit.serve().await;
+    }
+
+    pub(crate) fn turn_away(&self, connection: &Connection, code: CloseCode) {
+        self.metrics.count_close(code);
+        connection.close(close_code(code), code.name().as_bytes());
+    }
+
+    /// Room for a slab of so many bytes; waits while the budget is used up.
+    pub(crate) async fn fill_room(&self, bytes: usize) -> tokio::sync::SemaphorePermit<'_> {
+        let units = u32::try_from(bytes.div_ceil(FILL_UNIT_BYTES)).expect("slabs are bounded");
+        let room = self.fill_budget.acquire_many(units).await;
+        room.expect("the budget is never closed")
+    }
+
+    /// Gives a frame to verification when it is the member's turn and there is room.
+    pub(crate) async fn offer(&self, member: &Member, frame: FrameBatch) {
+        let _member_turn = member.turn.lock().await;
+        let _turn = self.sink_turn.lock().await;
+        let (count, bytes) = (frame.slab.len() / 192, frame.slab.len());
+        let Err(mut frame) = self.sink.offer(frame) else {
+            return self.count_frame(count, bytes);
+        };
+        let waited_from = Instant::now();
+        loop {
+            tokio::time::sleep(OFFER_AGAIN).await;
+            match self.sink.offer(frame) {
+                Ok(()) => break,
+                Err(refused) => frame = refused,
+            }
+        }
+        self.metrics.sink_wait_ns.add_ns(waited_from.elapsed());
+        self.count_frame(count, bytes);
+    }
+
+    fn count_frame(&self, envelope_count: usize, bytes: usize) {
+        self.metrics.frames.add(1);
+        self.metrics.envelopes.add_count(envelope_count);
+        self.metrics.envelope_bytes.add_count(bytes);
+    }
+
+    /// Resolves when the door closes.
+    pub(crate) async fn stopped(&self) {
+        let mut stop = self.stopping.subscribe();
+        // The sender lives in `self`: waiting cannot fail.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Takes nothing new, waits for the streams being served, then closes all connections.
+    pub(crate) async fn close(&self) {
+        self.endpoint.set_server_config(None);
+        self.stopping.send_replace(true);
+        let mut streams = self.stream_count.subscribe();
+        let idle = streams.wait_for(|count| *count == 0);
+        if tokio::time::timeout(self.config.stop_grace, idle)
+            .await
+            .is_err()
+        {
+            tracing::warn!("the door closes with answers on their way; members look them up");
+        }
+        let code = CloseCode::Stopping;
+        self.endpoint
+            .close(close_code(code), code.name().as_bytes());
+        if tokio::time::timeout(GOODBYE, self.endpoint.wait_idle())
+            .await
+            .is_err()
+        {
+            tracing::debug!("not every member took leave in time");
+        }
+    }
+}
+
+impl Visit {
+    /// Serves streams until the connection or the door closes.
+    async fn serve(self: Arc<Self>) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.connection.accept_bi() => accepted,
+                () = self.door.stopped() => break,
+            };
+            let Ok((send, recv)) = accepted else {
+                break;
+            };
+            let visit = Arc::clone(&self);
+            self.door.stream_count.send_modify(|count| *count += 1);
+            tokio::spawn(async move {
+                let _served = Served(&visit.door);
+                visit.serve_stream(send, recv).await;
+            });
+        }
+        // The member keeps its seat until the connection is really gone.
+        self.connection.closed().await;
+    }
+
+    /// Notes a faulty stream; a member who makes many loses the connection.
+    pub(crate) fn fault(&self, code: CloseCode) {
+        self.door.metrics.count_close(code);
+        let before = self.fault_count.fetch_add(1, Ordering::Relaxed);
+        if before >= self.door.config.connection_faults_max {
+            self.door.turn_away(&self.connection, CloseCode::Misbehaved);
+        }
+    }
+}
+
+/// One stream being served; dropped with it, also when serving it panics.
+struct Served<'a>(&'a Door);
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        self.0.stream_count.send_modify(|count| *count -= 1);
+    }
+}
+
+/// One more of something that the door counts, until it is dropped.
+struct Counted {
+    door: Arc<Door>,
+    counter: fn(&Door) -> &AtomicUsize,
+}
+
+impl Counted {
+    fn one_more(door: &Arc<Door>, counter: fn(&Door) -> &AtomicUsize) -> Self {
+        counter(door).fetch_add(1, Ordering::Relaxed);
+        let counted = Self {
+            door: Arc::clone(door),
+            counter,
+        };
+        counted.note();
+        counted
+    }
+
+    fn note(&self) {
+        let open = self.door.connection_count.load(Ordering::Relaxed);
+        self.door.metrics.connections_open.set(open as u64);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.counter)(&self.door).fetch_sub(1, Ordering::Relaxed);
+        self.note();
+    }
+}
+
+pub(crate) fn close_code(code: CloseCode) -> VarInt {
+    VarInt::from_u32(code as u32)
+}
+
+/// The endpoint with every limit set, and its address.
+#[expect(
+    clippy::type_complexity,
+    reason = "two kinds of failure, each with its own context"
+)]
+fn listen(
+    config: &IngestConfig,
+    key: &SigningKey,
+    members: &Arc<Members>,
+) -> Result<std::io::Result<(Endpoint, SocketAddr)>, IngestError> {
+    let admitting: Arc<dyn tls::KeyCheck> = Arc::clone(members) as _;
+    let crypto = tls::server_config(key, admitting)?;
+    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    server
+        .transport_config(config.transport.config())
+        .migration(false)
+        .max_incoming(config.handshakes_max)
+        .incoming_buffer_size(INCOMING_BYTES_MAX)
+        .incoming_buffer_size_total(INCOMING_BYTES_MAX * config.handshakes_max as u64);
+    let opening = || {
+        let socket = std::net::UdpSocket::bind(config.listen)?;
+        let settings = config.transport.endpoint_config();
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let endpoint = Endpoint::new(settings, Some(server), socket, runtime)?;
+        let address = endpoint.local_addr()?;
+        Ok((endpoint, address))
+    };
+    Ok(opening())
+}

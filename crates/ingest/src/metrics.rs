@@ -1,0 +1,94 @@
+//! Counters of the door.
+
+use clearway_flow::Counter;
+use clearway_types::code::ResultCode;
+use clearway_types::drop_reason::DropReason;
+use clearway_types::wire::CloseCode;
+
+/// Counters of the door; `node` exports them.
+#[derive(Debug, Default)]
+pub struct IngestMetrics {
+    /// Connections of members that were let in.
+    pub connections: Counter,
+    /// Connections open now.
+    pub connections_open: Counter,
+    /// Handshakes that failed: unknown key, wrong protocol, or no answer.
+    pub handshake_failures: Counter,
+    /// Handshakes sent back to prove their address.
+    pub handshakes_retried: Counter,
+    /// Handshakes refused because too many are under way, or too many connections are open.
+    pub handshakes_refused: Counter,
+    /// Submit streams opened.
+    pub submit_streams: Counter,
+    /// Questions asked.
+    pub queries: Counter,
+    /// Questions refused because too many are being answered.
+    pub queries_busy: Counter,
+    /// Bytes of envelopes taken in.
+    pub envelope_bytes: Counter,
+    /// Envelopes offered to verification.
+    pub envelopes: Counter,
+    /// Frames offered to verification.
+    pub frames: Counter,
+    /// Nanoseconds that frames waited for room in `ingest_verify`.
+    pub sink_wait_ns: Counter,
+    /// Nanoseconds that streams waited for their member's contracted rate.
+    pub rate_wait_ns: Counter,
+    /// Envelopes answered to a stream that still waited.
+    pub answers: Counter,
+    /// Bytes of answers handed to QUIC.
+    pub answer_bytes: Counter,
+    /// Answers for streams that had gone away.
+    pub answers_undelivered: Counter,
+    /// Refusals that no drop reason stands for: header checks.
+    pub refusals_other: Counter,
+    drops: [Counter; DropReason::ALL.len()],
+    closes: [Counter; CloseCode::ALL.len()],
+}
+
+impl IngestMetrics {
+    /// Envelopes refused before order for this reason.
+    #[must_use]
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize].value()
+    }
+
+    /// Connections closed and streams reset with this code.
+    #[must_use]
+    pub fn closes(&self, code: CloseCode) -> u64 {
+        self.closes[code as usize].value()
+    }
+
+    pub(crate) fn count_close(&self, code: CloseCode) {
+        self.closes[code as usize].add(1);
+    }
+
+    /// Counts refused envelopes under the reason that answers with this code.
+    pub(crate) fn count_refusals(&self, code: ResultCode, count: usize) {
+        let reason = DropReason::ALL.iter().find(|reason| reason.code() == code);
+        match reason {
+            Some(&reason) => self.drops[reason as usize].add_count(count),
+            None => self.refusals_other.add_count(count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_and_close_code_has_a_counter_of_its_own() {
+        let metrics = IngestMetrics::default();
+        for &reason in DropReason::ALL {
+            metrics.count_refusals(reason.code(), 3);
+            assert_eq!(metrics.drops(reason), 3, "{reason:?}");
+        }
+        for &code in CloseCode::ALL {
+            metrics.count_close(code);
+            assert_eq!(metrics.closes(code), 1, "{code:?}");
+        }
+        metrics.count_refusals(ResultCode::VersionUnknown, 2);
+        assert_eq!(metrics.refusals_other.value(), 2);
+    }
+}

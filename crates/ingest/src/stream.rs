@@ -1,0 +1,370 @@
+//! One stream: its header, its envelopes into frames, its answers out; or a question.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, BytesMut};
+use clearway_types::code::ResultCode;
+use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
+use clearway_types::limits::CHAIN_LEN_MAX;
+use clearway_types::messages::FrameBatch;
+use clearway_types::wire::{
+    AnswerHeader, AnswerStatus, CloseCode, FrameError, Op, STREAM_HEADER_BYTES, StreamHeader,
+};
+use quinn::{RecvStream, SendStream};
+use tokio::io::AsyncReadExt;
+
+use crate::door::{Visit, close_code};
+use crate::frame::{ChainCutter, Piece};
+use crate::query::{Feed, Question, answer, refusal};
+use crate::receipts::WaitingStream;
+
+/// Why a stream ends before its work is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Break {
+    /// The member or the connection has gone: nobody is left to tell.
+    Gone,
+    /// The member is told this code.
+    Fault(CloseCode),
+}
+
+impl Visit {
+    /// Serves one stream to its end.
+    pub(crate) async fn serve_stream(&self, mut send: SendStream, mut recv: RecvStream) {
+        let served = match self.read_header(&mut recv).await {
+            Ok((Op::Submit, count)) => self.submit(count, &mut send, &mut recv).await,
+            Ok((op, count)) => self.ask(op, count, &mut send, &mut recv).await,
+            Err(broken) => Err(broken),
+        };
+        let Err(Break::Fault(code)) = served else {
+            return;
+        };
+        // Both fail only when the member has given the stream up already.
+        let _ = recv.stop(close_code(code));
+        let _ = send.reset(close_code(code));
+        self.fault(code);
+        if code == CloseCode::AnswersUnread {
+            self.door.turn_away(&self.connection, code);
+        }
+    }
+
+    async fn read_header(&self, recv: &mut RecvStream) -> Result<(Op, usize), Break> {
+        let mut header = [0; STREAM_HEADER_BYTES];
+        self.read_exact(recv, &mut header).await?;
+        StreamHeader::parse(header).map_err(|error: FrameError| {
+            let code = error.close_code();
+            let answer = match code {
+                CloseCode::Oversize => ResultCode::Oversize,
+                _ => ResultCode::Malformed,
+            };
+            self.door.metrics.count_refusals(answer, 1);
+            tracing::debug!(member = %self.member.id, %error, "stream refused");
+            Break::Fault(code)
+        })
+    }
+
+    /// Fills `bytes`, in the time that a frame may take.
+    async fn read_exact(&self, recv: &mut RecvStream, bytes: &mut [u8]) -> Result<(), Break> {
+        let reading = recv.read_exact(bytes);
+        match tokio::time::timeout(self.door.config.frame_fill_max, reading).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(quinn::ReadExactError::FinishedEarly(_))) => {
+                self.door.metrics.count_refusals(ResultCode::Malformed, 1);
+                Err(Break::Fault(CloseCode::Malformed))
+            }
+            Ok(Err(quinn::ReadExactError::ReadError(_))) => Err(Break::Gone),
+            Err(_) => Err(Break::Fault(CloseCode::TooSlow)),
+        }
+    }
+
+    async fn submit(
+        &self,
+        count: usize,
+        send: &mut SendStream,
+        recv: &mut RecvStream,
+    ) -> Result<(), Break> {
+        self.door.metrics.submit_streams.add(1);
+        let stream = self.door.router.open(count, Arc::clone(&self.member));
+        let mut intake = Intake {
+            visit: self,
+            stream: &stream,
+            total: count,
+            taken: 0,
+            cutter: ChainCutter::default(),
+        };
+        let reading = intake.take_all(recv);
+        let writing = self.write_answers(&stream, send);
+        let served = tokio::try_join!(reading, writing).map(|_| ());
+        self.door.router.close(stream.key);
+        served
+    }
+
+    /// Writes answers as they become known, then ends the stream.
+    async fn write_answers(
+        &self,
+        stream: &WaitingStream,
+        send: &mut SendStream,
+    ) -> Result<(), Break> {
+        let gone = send.stopped();
+        tokio::pin!(gone);
+        loop {
+            let bytes = tokio::select! {
+                bytes = stream.next_answer() => bytes,
+                _ = &mut gone => return Err(Break::Gone),
+            };
+            let Some(bytes) = bytes else {
+                break;
+            };
+            let len = bytes.len();
+            let writing = send.write_chunk(bytes);
+            match tokio::time::timeout(self.door.config.answer_take_max, writing).await {
+                Ok(Ok(())) => self.door.metrics.answer_bytes.add_count(len),
+                Ok(Err(_)) => return Err(Break::Gone),
+                Err(_) => return Err(Break::Fault(CloseCode::AnswersUnread)),
+            }
+        }
+        // Ending fails only when the member has given the stream up: it has all its answers.
+        let _ = send.finish();
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        op: Op,
+        count: usize,
+        send: &mut SendStream,
+        recv: &mut RecvStream,
+    ) -> Result<(), Break> {
+        self.door.metrics.queries.add(1);
+        let mut body = vec![0; count * op.item_bytes()];
+        self.read_exact(recv, &mut body).await?;
+        let question = Question::parse(op, count, &body).map_err(Break::Fault)?;
+        if let Question::Follow(request) = question {
+            let feed = Feed {
+                service: Arc::clone(&self.door.service),
+                asker: self.member.id,
+                request,
+                heights: self.door.router.heights(),
+            };
+            return self.follow(feed, send).await;
+        }
+        let Ok(_turn) = self.door.queries.try_acquire() else {
+            self.door.metrics.queries_busy.add(1);
+            return self.write_last(send, refusal(AnswerStatus::Busy)).await;
+        };
+        let (service, asker) = (Arc::clone(&self.door.service), self.member.id);
+        let answering = tokio::task::spawn_blocking(move || answer(&*service, asker, question));
+        let bytes = answering.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a question was not answered");
+            refusal(AnswerStatus::Failed)
+        });
+        self.write_last(send, bytes).await
+    }
+
+    /// Writes an account's feed until the member or the door ends it.
+    async fn follow(&self, mut feed: Feed, send: &mut SendStream) -> Result<(), Break> {
+        let Ok(_follow) = self.follows.try_acquire() else {
+            self.door.metrics.queries_busy.add(1);
+            return self.write_last(send, refusal(AnswerStatus::Busy)).await;
+        };
+        let gone = send.stopped();
+        tokio::pin!(gone);
+        let mut page = match feed.read_page(&self.door.queries).await {
+            Ok(page) => page.unwrap_or_default(),
+            Err(status) => return self.write_last(send, refusal(status)).await,
+        };
+        let head = AnswerHeader::new(AnswerStatus::Ok, 0);
+        self.write(send, head.to_bytes().to_vec()).await?;
+        loop {
+            self.write(send, page).await?;
+            page = tokio::select! {
+                page = feed.next_page(&self.door.queries) => match page {
+                    Ok(page) => page,
+                    // The member sees the feed end and asks again, here or elsewhere.
+                    Err(_) => break,
+                },
+                _ = &mut gone => return Err(Break::Gone),
+                () = self.door.stopped() => break,
+            };
+        }
+        let _ = send.finish();
+        Ok(())
+    }
+
+    async fn write(&self, send: &mut SendStream, bytes: Vec<u8>) -> Result<(), Break> {
+        let len = bytes.len();
+        let writing = send.write_chunk(bytes.into());
+        match tokio::time::timeout(self.door.config.answer_take_max, writing).await {
+            Ok(Ok(())) => {
+                self.door.metrics.answer_bytes.add_count(len);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(Break::Gone),
+            Err(_) => Err(Break::Fault(CloseCode::AnswersUnread)),
+        }
+    }
+
+    async fn write_last(&self, send: &mut SendStream, bytes: Vec<u8>) -> Result<(), Break> {
+        self.write(send, bytes).await?;
+        // Ending fails only when the member has given the stream up: it has its answer.
+        let _ = send.finish();
+        Ok(())
+    }
+}
+
+/// The way of a submit stream's envelopes into frames.
+struct Intake<'a> {
+    visit: &'a Visit,
+    stream: &'a WaitingStream,
+    /// Envelopes announced.
+    total: usize,
+    /// Envelopes offered or refused.
+    taken: usize,
+    cutter: ChainCutter,
+}
+
+/// How filling a slab ended.
+enum Filled {
+    /// With whole envelopes up to a place where a frame may end.
+    Whole(BytesMut),
+    /// With the end of the stream, before all that was announced.
+    Truncated,
+    /// With the door closing.
+    Stopped,
+}
+
+impl Intake<'_> {
+    /// Takes in all that was announced, a frame at a time, or refuses the rest.
+    async fn take_all(&mut self, recv: &mut RecvStream) -> Result<(), Break> {
+        let config = &self.visit.door.config;
+        while self.taken < self.total {
+            let frame_len = config.frame_envelopes.min(self.total - self.taken);
+            if !self.wait_for_rate(frame_len).await {
+                self.refuse_rest(ResultCode::RateLimited);
+                // Fails only when the member has sent all of it already.
+                let _ = recv.stop(close_code(CloseCode::Done));
+                return Ok(());
+            }
+            let fills = self.visit.fills.acquire().await;
+            let _fill = fills.expect("a connection's fills are never closed");
+            let slab_len = (frame_len + CHAIN_LEN_MAX).min(self.total - self.taken);
+            let _room = self.visit.door.fill_room(slab_len * ENVELOPE_BYTES).await;
+            match self.fill(recv, frame_len, slab_len).await? {
+                Filled::Whole(slab) => self.offer(slab).await,
+                Filled::Truncated => {
+                    self.refuse_rest(ResultCode::Malformed);
+                    self.visit.fault(CloseCode::Malformed);
+                    return Ok(());
+                }
+                Filled::Stopped => {
+                    self.refuse_rest(ResultCode::Unavailable);
+                    let _ = recv.stop(close_code(CloseCode::Stopping));
+                    return Ok(());
+                }
+            }
+        }
+        self.expect_end(recv).await
+    }
+
+    /// Waits until the member's contract covers so many more signatures; false when that is too
+    /// long. Meanwhile nothing is read, so the member is slowed down by flow control.
+    async fn wait_for_rate(&self, count: usize) -> bool {
+        let wait_max = self.visit.door.config.rate_wait_max;
+        let Ok(wait) = self.visit.member.take(count, wait_max) else {
+            return false;
+        };
+        if !wait.is_zero() {
+            self.visit.door.metrics.rate_wait_ns.add_ns(wait);
+            tokio::time::sleep(wait).await;
+        }
+        true
+    }
+
+    /// Reads at least `frame_len` envelopes, and on to the end of the last chain.
+    async fn fill(
+        &self,
+        recv: &mut RecvStream,
+        frame_len: usize,
+        slab_len: usize,
+    ) -> Result<Filled, Break> {
+        let mut slab = BytesMut::with_capacity(slab_len * ENVELOPE_BYTES);
+        let mut patience = self.visit.door.config.frame_fill_max;
+        let mut want = frame_len;
+        loop {
+            while slab.len() < want * ENVELOPE_BYTES {
+                let missing = want * ENVELOPE_BYTES - slab.len();
+                let from = Instant::now();
+                let mut room = (&mut slab).limit(missing);
+                let reading = recv.read_buf(&mut room);
+                let read = tokio::select! {
+                    read = tokio::time::timeout(patience, reading) => read,
+                    () = self.visit.door.stopped() => return Ok(Filled::Stopped),
+                };
+                match read {
+                    Ok(Ok(0)) => return Ok(Filled::Truncated),
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_)) => return Err(Break::Gone),
+                    Err(_) => return Err(Break::Fault(CloseCode::TooSlow)),
+                }
+                patience = patience
+                    .saturating_sub(from.elapsed())
+                    .max(Duration::from_millis(1));
+            }
+            if want == slab_len || self.cutter.may_end(envelopes(&slab)) {
+                return Ok(Filled::Whole(slab));
+            }
+            want += 1;
+        }
+    }
+
+    /// Offers the frames of a slab in order, and refuses its broken chains.
+    async fn offer(&mut self, slab: BytesMut) {
+        let slab = slab.freeze();
+        let all = envelopes(&slab);
+        let base = self.taken;
+        self.taken += all.len();
+        let pieces = self.cutter.cut(all, self.taken == self.total);
+        for piece in pieces {
+            match piece {
+                Piece::Keep(range) => {
+                    let first_index = base + range.start;
+                    let bytes = range.start * ENVELOPE_BYTES..range.end * ENVELOPE_BYTES;
+                    let frame = FrameBatch {
+                        source: self.visit.source,
+                        member: self.visit.member.id,
+                        stream: self.stream.key,
+                        first_index: u32::try_from(first_index).expect("streams are bounded"),
+                        slab: slab.slice(bytes),
+                    };
+                    self.visit.door.offer(&self.visit.member, frame).await;
+                }
+                Piece::Broken(range) => {
+                    let places = base + range.start..base + range.end;
+                    let router = &self.visit.door.router;
+                    router.refuse(self.stream, places, ResultCode::ChainBroken);
+                }
+            }
+        }
+    }
+
+    fn refuse_rest(&mut self, code: ResultCode) {
+        let rest = self.taken..self.total;
+        self.taken = self.total;
+        self.visit.door.router.refuse(self.stream, rest, code);
+    }
+
+    /// Nothing may follow what was announced; what was announced is answered all the same.
+    async fn expect_end(&self, recv: &mut RecvStream) -> Result<(), Break> {
+        let patience = self.visit.door.config.frame_fill_max;
+        match tokio::time::timeout(patience, recv.read_chunk(1, true)).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(_))) | Err(_) => {
+                let _ = recv.stop(close_code(CloseCode::Malformed));
+                self.visit.fault(CloseCode::Malformed);
+            }
+            // The stream's other half tells whether somebody still wants the answers.
+            Ok(Err(_)) => {}
+        }
+        Ok(())
+    }
+}
