@@ -1,4 +1,4 @@
-//! What the clients measure: result codes, latency histograms, the time from first byte to last answer.
+//! What the clients measure: result codes, latencies, the time from first byte to last answer.
 
 use std::collections::BTreeMap;
 

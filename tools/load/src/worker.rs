@@ -1,4 +1,4 @@
-//! A load process of its own: takes a job on stdin, says `ready`, waits for `go`, answers with a tally.
+//! A load process of its own: a job on stdin, `ready`, then `go` on stdin, a tally as answer.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Workloads: accounts with opening balances and the payments between them, generated or from files.
+//! Workloads: accounts with opening balances and payments between them, generated or read.
 
 use clearway_crypto::hash::sha256;
 use clearway_types::units::{AccountId, Digest, ParticipantId};
