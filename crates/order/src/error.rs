@@ -53,18 +53,6 @@ pub enum OrderError {
         /// What is allowed.
         help: &'static str,
     },
-    /// The engine's journal is gone though blocks were made, and votes may have left this machine.
-    #[error(
-        "the engine's journal in {dir} is missing although the store holds height {height}; \
-             a validator that forgot its votes must not vote again: restore the directory or \
-             join with a new key"
-    )]
-    JournalLost {
-        /// Where the journal should be.
-        dir: String,
-        /// Last final height of the store.
-        height: Height,
-    },
     /// Another result was notarized than this node computed.
     #[error(
         "block {height} names execution head {named} at height {state_height}, this node has \
@@ -102,12 +90,10 @@ pub enum OrderError {
     },
     /// The engine's journal knows blocks that the store does not have.
     #[error(
-        "the engine's journal names manifest {digest} (view {view}), which the store lost: the \
-             store is older than the journal; restore both from the same moment"
+        "the engine's journal names manifest {digest}, which the store lost: the store is older \
+             than the journal; restore both from the same moment"
     )]
     StoreBehind {
-        /// View in the journal.
-        view: u64,
         /// Manifest that is missing.
         digest: Digest,
     },

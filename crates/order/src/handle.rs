@@ -212,7 +212,11 @@ impl OrderHandle {
         let now = self.now();
         state.timer = None;
         state.stage.on_tick(now);
-        self.answer(&mut state);
+        if let Err(error) = self.answer(&mut state) {
+            drop(state);
+            self.fail(error);
+            return None;
+        }
         state.timer = state.due;
         let wait = state.due.map(|due| due.saturating_sub(now.uptime));
         self.send(state);
@@ -254,7 +258,11 @@ impl OrderHandle {
 
     /// After each change: answers what can be answered, sends what has to leave, sets the timer.
     fn settle(&self, mut state: MutexGuard<'_, State>) {
-        self.answer(&mut state);
+        if let Err(error) = self.answer(&mut state) {
+            drop(state);
+            self.fail(error);
+            return;
+        }
         let late = match (state.due, state.timer) {
             (Some(due), Some(timer)) => due < timer,
             (due, _) => due.is_some(),
@@ -266,7 +274,7 @@ impl OrderHandle {
         self.send(state);
     }
 
-    fn answer(&self, state: &mut State) {
+    fn answer(&self, state: &mut State) -> Result<(), OrderError> {
         let now = self.now();
         let State {
             stage, requests, ..
@@ -278,6 +286,7 @@ impl OrderHandle {
         if let Some((parent, answer)) = requests.proposal.take()
             && !answer.is_closed()
         {
+            stage.check_parent(parent)?;
             match stage.poll_proposal(parent, now) {
                 Proposal::Ready(digest) => answer.send(digest),
                 Proposal::Wait { until } => {
@@ -316,6 +325,7 @@ impl OrderHandle {
         sooner(stage.tick_due());
         state.due = due;
         state.outgoing.extend(state.stage.take_outgoing());
+        Ok(())
     }
 
     fn send(&self, state: MutexGuard<'_, State>) {

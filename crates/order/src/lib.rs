@@ -34,6 +34,8 @@ mod now;
 mod recovery;
 mod rules;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 pub use config::{EngineConfig, OrderConfig, Validator};
 pub use engine::Orderer;

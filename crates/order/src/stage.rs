@@ -278,11 +278,21 @@ impl OrderStage {
         verdict
     }
 
-    /// Whether `digest` can serve as a parent here; on a single validator nobody else can supply
-    /// it, so a parent that stays unknown means that the store lost it.
-    #[must_use]
-    pub fn is_known(&self, digest: Digest) -> bool {
-        self.chain.head(digest).is_some() || self.chain.final_child(digest).is_some()
+    /// Checks that the engine's parent is known here. On a single validator nobody else can supply
+    /// it, so a parent that is not held means that the store lost it.
+    ///
+    /// # Errors
+    /// [`OrderError::StoreBehind`] on a single validator.
+    pub fn check_parent(&self, digest: Digest) -> Result<(), OrderError> {
+        let held = self.chain.head(digest).is_some() || self.chain.final_child(digest).is_some();
+        match held || !self.is_alone() {
+            true => Ok(()),
+            false => Err(OrderError::StoreBehind { digest }),
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.config.validator_count == 1
     }
 
     /// Builds a manifest on `parent` when there is a reason to: batches, results that no manifest
@@ -480,6 +490,9 @@ impl OrderStage {
         let digest = certificate.payload;
         let path = match self.chain.walk(digest) {
             Walk::Path(path) => path,
+            Walk::Missing(digest) if self.is_alone() => {
+                return Err(OrderError::StoreBehind { digest });
+            }
             Walk::Missing(_) => return Ok(()),
             // An engine whose journal was lost walks through final blocks once more.
             Walk::Conflict if self.chain.is_final(digest) => {

@@ -20,7 +20,7 @@ use super::scheme::{Keys, Scheme};
 
 /// The certificate as Clearway keeps it. `None` when the engine's signature bytes are malformed,
 /// which it has excluded by verifying them.
-pub(super) fn from_engine(
+pub(crate) fn from_engine(
     finalization: &Finalization<Scheme, sha256::Digest>,
     keys: &Keys,
 ) -> Option<Certificate> {
@@ -45,7 +45,7 @@ pub(super) fn from_engine(
 
 /// A stored certificate as the engine wants it. `None` when it is of another validator set or its
 /// signature is no point; whether it proves anything is for the engine to check.
-pub(super) fn to_engine(
+pub(crate) fn to_engine(
     certificate: &Certificate,
     keys: &Keys,
 ) -> Option<Finalization<Scheme, sha256::Digest>> {

@@ -25,8 +25,10 @@ use commonware_runtime::{Handle, Runner as _, Spawner as _, Supervisor as _, tok
 use commonware_utils::{NZDuration, NZU16, NZUsize, sys_rng};
 
 use self::adapter::Adapter;
-use self::certificate::to_engine;
-use self::scheme::{Keys, Scheme};
+#[cfg(test)]
+pub(crate) use self::certificate::from_engine;
+pub(crate) use self::certificate::to_engine;
+pub(crate) use self::scheme::{Keys, Scheme};
 use self::transport::{NullBlocker, NullReceiver, NullSender};
 use crate::config::{EngineConfig, OrderConfig};
 use crate::error::OrderError;

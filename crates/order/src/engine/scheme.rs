@@ -16,19 +16,19 @@ use crate::config::Validator;
 use crate::error::OrderError;
 
 /// How votes are signed: keys in G2, signatures in G1.
-pub(super) type Scheme = bls12381_multisig::Scheme<PublicKey, MinSig>;
+pub(crate) type Scheme = bls12381_multisig::Scheme<PublicKey, MinSig>;
 
 /// The engine's scheme, and the two orders of validators: the engine numbers them by identity, the
 /// genesis by lane.
 #[derive(Clone)]
-pub(super) struct Keys {
-    pub(super) scheme: Scheme,
+pub(crate) struct Keys {
+    pub(crate) scheme: Scheme,
     lanes: BTreeMap<PublicKey, ValidatorIndex>,
 }
 
 impl Keys {
     /// Keys of `validators`, voting with `secret` for lane `me`.
-    pub(super) fn new(
+    pub(crate) fn new(
         namespace: &[u8],
         validators: &[Validator],
         me: ValidatorIndex,
@@ -64,16 +64,16 @@ impl Keys {
     }
 
     /// Lane of the validator that the engine names by its identity.
-    pub(super) fn lane_of(&self, identity: &PublicKey) -> Option<ValidatorIndex> {
+    pub(crate) fn lane_of(&self, identity: &PublicKey) -> Option<ValidatorIndex> {
         self.lanes.get(identity).copied()
     }
 
     /// Lanes in the engine's numbering.
-    pub(super) fn lanes(&self) -> impl Iterator<Item = ValidatorIndex> + '_ {
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = ValidatorIndex> + '_ {
         self.lanes.values().copied()
     }
 
-    pub(super) fn validator_count(&self) -> usize {
+    pub(crate) fn validator_count(&self) -> usize {
         self.lanes.len()
     }
 }
