@@ -106,3 +106,165 @@ fn check_hold(state: &State, hold: &Hold) -> Result<(), InvariantViolation> {
         false => Err(InvariantViolation::Hold(hold.key().0, hold.id)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clearway_types::account::Role;
+    use clearway_types::genesis::{
+        Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes,
+        Rules,
+    };
+    use clearway_types::units::{Height, ParticipantId, TimeMs, TransferId};
+    use zerocopy::FromZeros;
+    use zerocopy::little_endian::{U32, U64, U128};
+
+    use super::*;
+    use crate::holds::state_number;
+    use crate::ids::Entry;
+    use crate::ledger::Ledger;
+    use crate::slots::Slot;
+
+    const LEDGER: LedgerId = LedgerId(978);
+    const OWNER: ParticipantId = ParticipantId(1);
+
+    fn genesis() -> Genesis {
+        let key = clearway_crypto::keys::SigningKey::from_seed(&[1; 32]).public_key();
+        let account = |number, balance| GenesisAccount {
+            id: AccountId::new(OWNER, number),
+            ledger: LEDGER,
+            balance,
+            credit_line: 0,
+        };
+        Genesis {
+            name: "invariants".into(),
+            time: TimeMs(1_000_000),
+            rules: Rules::default(),
+            validators: vec![GenesisValidator {
+                name: "one".into(),
+                address: "127.0.0.1:1".into(),
+                public_key: HexBytes([1; 32]),
+                bls_public_key: HexBytes([2; 96]),
+                bls_proof: HexBytes([3; 48]),
+            }],
+            participants: vec![GenesisParticipant {
+                id: OWNER,
+                role: Role::Operator,
+                sponsor: ParticipantId(0),
+                lei: String::new(),
+                bic: String::new(),
+                public_key: HexBytes(key),
+            }],
+            ledgers: vec![GenesisLedger {
+                id: LEDGER,
+                code: "EUR".into(),
+                exponent: 2,
+                issuer: OWNER,
+                issuer_account: AccountId::new(OWNER, 1),
+            }],
+            accounts: vec![account(2, 100), account(3, 50)],
+        }
+    }
+
+    /// The first member's account.
+    const MEMBER: Slot = Slot(1);
+
+    fn hold(amount: u64, posted: u64, returned: u64, state: HoldState) -> Hold {
+        Hold {
+            id: TransferId([7; 16]),
+            signer: U32::new(OWNER.0),
+            ledger: U32::new(LEDGER.0),
+            debit: U64::new(AccountId::new(OWNER, 2).0),
+            credit: U64::new(AccountId::new(OWNER, 3).0),
+            amount: U64::new(amount),
+            posted: U64::new(posted),
+            returned: U64::new(returned),
+            state: state_number(state),
+            ..Hold::new_zeroed()
+        }
+    }
+
+    fn returned_too_much(state: &mut State) {
+        let entry = Entry {
+            id: TransferId([9; 16]),
+            digest: [0; 16],
+            height: Height(1),
+            debit: AccountId(1),
+            credit: AccountId(2),
+            amount: 5,
+            returned: 6,
+            signer: OWNER,
+            code: 0,
+        };
+        state.ids.forget(1000);
+        state.ids.insert(1030, entry, Height(1));
+    }
+
+    #[test]
+    fn each_broken_promise_is_found_by_its_name() {
+        use InvariantViolation as V;
+        type Break = fn(&mut State);
+        let member = AccountId::new(OWNER, 2);
+        let rows: [(Break, V); 9] = [
+            (
+                |s| s.accounts.slots.write(MEMBER).credits_posted = U128::new(101),
+                V::Totals(LEDGER),
+            ),
+            (
+                |s| s.accounts.slots.write(MEMBER).ledger = U32::new(7),
+                V::Ledger(member),
+            ),
+            (
+                |s| s.accounts.slots.write(MEMBER).debits_posted = U128::new(101),
+                V::Cover(member),
+            ),
+            (
+                |s| {
+                    let index = s.ledgers.index(LEDGER).expect("defined");
+                    s.ledgers.totals(index).credits_posted = 151;
+                    s.accounts.slots.write(MEMBER).credits_posted = U128::new(101);
+                },
+                V::Unbalanced(LEDGER),
+            ),
+            (
+                |s| s.holds.open(hold(10, 0, 0, HoldState::Open)),
+                V::Pending(member),
+            ),
+            (
+                |s| s.holds.open(hold(10, 11, 0, HoldState::Posted)),
+                V::Hold(OWNER, TransferId([7; 16])),
+            ),
+            (
+                |s| s.holds.open(hold(10, 5, 6, HoldState::Posted)),
+                V::Hold(OWNER, TransferId([7; 16])),
+            ),
+            (
+                |s| {
+                    let mut nowhere = hold(10, 0, 0, HoldState::Open);
+                    nowhere.credit = U64::new(12345);
+                    s.holds.open(nowhere);
+                },
+                V::Hold(OWNER, TransferId([7; 16])),
+            ),
+            (returned_too_much, V::Returned(OWNER, TransferId([9; 16]))),
+        ];
+        for (row, (break_it, expected)) in rows.into_iter().enumerate() {
+            let mut ledger = Ledger::from_genesis(&genesis()).expect("the sample is right");
+            assert_eq!(ledger.check_invariants(), Ok(()));
+            break_it(&mut ledger.state);
+            assert_eq!(ledger.check_invariants(), Err(expected), "row {row}");
+        }
+    }
+
+    #[test]
+    fn unbalanced_sums_show_without_a_scan() {
+        let mut ledger = Ledger::from_genesis(&genesis()).expect("the sample is right");
+        assert!(
+            ledger
+                .conserved()
+                .all(|one| one.conserved && one.supply == 150)
+        );
+        let index = ledger.state.ledgers.index(LEDGER).expect("defined");
+        ledger.state.ledgers.totals(index).debits_posted = 1;
+        assert!(!ledger.conserved().all(|one| one.conserved));
+    }
+}

@@ -4,12 +4,13 @@
 //! identifiers are left out, since the log has them: a snapshot says from which height on.
 //!
 //! Layout, little-endian: magic, genesis hash, height, time, execution head, state root, first height
-//! of the log that is needed; then participants, directory versions, ledgers, approvals, accounts,
+//! of the log that is needed, SHA-256 of all these; then participants, directory versions, ledgers, approvals, accounts,
 //! holds, limits, each a u64 count and that many records.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 
+use clearway_crypto::hash::sha256;
 use clearway_types::account::{Account, KeyEntry, Ledger, Limit, Participant, Role};
 use clearway_types::limits::{
     ACCOUNTS_MAX, APPROVALS_MAX, KEY_LAG_MAX, LEDGERS_MAX, LIMITS_MAX, PARTICIPANTS_MAX,
@@ -49,6 +50,20 @@ pub(crate) struct Head {
     pub(crate) exec_head: Digest,
     pub(crate) state_root: Digest,
     pub(crate) log_from: Height,
+}
+
+impl Head {
+    /// The first bytes of a snapshot. What follows them is covered by the state root.
+    fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend_from_slice(&self.genesis.0);
+        out.extend_from_slice(&self.clock.height.0.to_le_bytes());
+        out.extend_from_slice(&self.clock.time.0.to_le_bytes());
+        out.extend_from_slice(&self.exec_head.0);
+        out.extend_from_slice(&self.state_root.0);
+        out.extend_from_slice(&self.log_from.0.to_le_bytes());
+        out
+    }
 }
 
 impl Snapshot {
@@ -101,14 +116,9 @@ impl Snapshot {
     /// # Errors
     /// Those of the writer.
     pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
-        let mut out = Vec::new();
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&self.head.genesis.0);
-        out.extend_from_slice(&self.head.clock.height.0.to_le_bytes());
-        out.extend_from_slice(&self.head.clock.time.0.to_le_bytes());
-        out.extend_from_slice(&self.head.exec_head.0);
-        out.extend_from_slice(&self.head.state_root.0);
-        out.extend_from_slice(&self.head.log_from.0.to_le_bytes());
+        let mut out = self.head.encode();
+        let seal = sha256(&[&out]);
+        out.extend_from_slice(&seal.0);
         put_count(&mut out, self.participants.len());
         for participant in self.participants.iter() {
             participants::encode(participant, &mut out);
@@ -146,6 +156,9 @@ impl Snapshot {
             state_root: Digest(from.array()?),
             log_from: Height(from.u64()?),
         };
+        if Digest(from.array()?) != sha256(&[&head.encode()]) {
+            return Err(ExecuteError::Snapshot { field: "seal" });
+        }
         let participants = read_participants(&mut from)?;
         let ledgers = read_ledgers(&mut from)?;
         let approvals = read_approvals(&mut from)?;
@@ -221,6 +234,14 @@ impl Source<'_> {
         Ok(self.array::<1>()?[0])
     }
 
+    fn flag(&mut self) -> Result<bool, ExecuteError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(ExecuteError::Snapshot { field: "flag" }),
+        }
+    }
+
     fn u32(&mut self) -> Result<u32, ExecuteError> {
         Ok(u32::from_le_bytes(self.array()?))
     }
@@ -263,19 +284,23 @@ fn read_participant(from: &mut Source<'_>) -> Result<Participant, ExecuteError> 
     let mut participant = Participant {
         id,
         role,
-        suspended: from.u8()? != 0,
+        suspended: from.flag()?,
         sponsor: ParticipantId(from.u32()?),
         lei: from.array()?,
         bic: from.array()?,
         keys: [None; 4],
     };
     for key in &mut participant.keys {
-        let present = from.u8()? != 0;
+        let present = from.flag()?;
         let entry = KeyEntry {
             public_key: from.array()?,
             valid_from: Height(from.u64()?),
             valid_to: Height(from.u64()?),
         };
+        let unused = entry.valid_from.0 | entry.valid_to.0 == 0 && entry.public_key == [0; 32];
+        if !present && !unused {
+            return Err(ExecuteError::Snapshot { field: "key" });
+        }
         *key = present.then_some(entry);
     }
     Ok(participant)
