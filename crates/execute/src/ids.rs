@@ -1,8 +1,8 @@
 //! The id table: what was answered to each (signer, id) while its envelope can still come again.
 //!
 //! Entries lie in buckets by the second from which they are no longer needed, so forgetting is
-//! dropping a bucket. An index of 8-byte references in 256 shards finds them; a shard that grows
-//! moves 1/256 of the table at once. The hashes of keys are seeded anew in each process, and
+//! dropping a bucket. An index of 12-byte references in 256 shards finds them; a shard that grows
+//! moves 1/256 of the table at once, and reads no entry for it. The hashes of keys are seeded anew in each process, and
 //! nothing that is answered or hashed into the state depends on them.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -53,6 +53,8 @@ pub(crate) struct EntryRef {
     /// The entry is kept until this second.
     pub(crate) until: u32,
     index: u32,
+    /// Half of the key's hash: 8 bits choose the shard, 24 the place in a table of up to 2^17.
+    hash: u32,
 }
 
 /// Entries that are forgotten in the same second.
@@ -111,25 +113,26 @@ impl Ids {
     /// The entry of `(signer, id)`, if one is live.
     pub(crate) fn find(&self, signer: ParticipantId, id: TransferId) -> Option<EntryRef> {
         let hash = self.hash(signer, id);
-        let found = self.shards[shard(hash)].find(hash, |&at| {
+        let found = self.shards[shard(hash)].find(spread(hash), |&at| {
             let entry = self.get(at);
-            entry.id == id && entry.signer == signer
+            at.hash == hash && entry.id == id && entry.signer == signer
         });
         found.copied()
     }
 
     pub(crate) fn get(&self, at: EntryRef) -> &Entry {
-        let bucket = &self.buckets[self.bucket_index(at.until)];
-        &bucket.chunks[at.index as usize / CHUNK_ENTRIES][at.index as usize % CHUNK_ENTRIES]
+        bucket_entry(&self.buckets, self.bucket_index(at.until), at.index)
     }
 
     /// Remembers an entry until `until`; its key is not in the table.
     pub(crate) fn insert(&mut self, until: u32, entry: Entry, now: Height) {
-        let (signer, id) = (entry.signer, entry.id);
+        let signer = entry.signer;
+        let hash = self.hash(signer, entry.id);
         let bucket = self.bucket(until, now);
         let at = EntryRef {
             until,
             index: bucket.count,
+            hash,
         };
         match bucket.chunks.last_mut() {
             Some(chunk) if chunk.len() < CHUNK_ENTRIES => chunk.push(entry),
@@ -149,14 +152,7 @@ impl Ids {
         bucket.events.extend_from_slice(&entry.digest);
         bucket.events.extend_from_slice(&entry.code.to_le_bytes());
 
-        let hash = self.hash(signer, id);
-        let (buckets, base, hasher) = (&self.buckets, self.base, &self.hasher);
-        self.shards[shard(hash)].insert_unique(hash, at, |at| {
-            let bucket = &buckets[at.until.saturating_sub(base) as usize];
-            let index = at.index as usize;
-            let entry = &bucket.chunks[index / CHUNK_ENTRIES][index % CHUNK_ENTRIES];
-            hash_key(hasher, entry.signer, entry.id)
-        });
+        self.shards[shard(hash)].insert_unique(spread(hash), at, |at| spread(at.hash));
         let count = self.counts.entry(signer).or_default();
         *count = count.saturating_add(1);
         self.count = self.count.saturating_add(1);
@@ -255,10 +251,15 @@ impl Ids {
         let bucket = self.buckets.front().expect("the caller has seen it");
         let (base, count) = (self.base, bucket.count);
         for index in 0..count {
-            let at = EntryRef { until: base, index };
-            let Entry { signer, id, .. } = *self.get(at);
-            let hash = self.hash(signer, id);
-            let found = self.shards[shard(hash)].find_entry(hash, |&other| other == at);
+            let entry = &bucket_entry(&self.buckets, 0, index);
+            let signer = entry.signer;
+            let hash = self.hash(signer, entry.id);
+            let at = EntryRef {
+                until: base,
+                index,
+                hash,
+            };
+            let found = self.shards[shard(hash)].find_entry(spread(hash), |&other| other == at);
             found.expect("every entry is in the index").remove();
             let of_member = self
                 .counts
@@ -308,21 +309,26 @@ impl Ids {
         &mut chunk[at.index as usize % CHUNK_ENTRIES]
     }
 
-    fn hash(&self, signer: ParticipantId, id: TransferId) -> u64 {
-        hash_key(&self.hasher, signer, id)
+    fn hash(&self, signer: ParticipantId, id: TransferId) -> u32 {
+        let mut key = [0; 20];
+        key[..16].copy_from_slice(&id.0);
+        key[16..].copy_from_slice(&signer.0.to_le_bytes());
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(&key);
+        u32::try_from(hasher.finish() >> 32).expect("32 bits are left")
     }
 }
 
-fn hash_key(hasher: &RandomState, signer: ParticipantId, id: TransferId) -> u64 {
-    let mut key = [0; 20];
-    key[..16].copy_from_slice(&id.0);
-    key[16..].copy_from_slice(&signer.0.to_le_bytes());
-    let mut hasher = hasher.build_hasher();
-    hasher.write(&key);
-    hasher.finish()
+fn bucket_entry(buckets: &VecDeque<Bucket>, bucket: usize, index: u32) -> &Entry {
+    &buckets[bucket].chunks[index as usize / CHUNK_ENTRIES][index as usize % CHUNK_ENTRIES]
 }
 
-/// The shard of a hash: bits that the tables themselves do not use.
-fn shard(hash: u64) -> usize {
-    usize::try_from((hash >> 32) & 0xff).expect("8 bits are left")
+/// The shard of a hash: its low 8 bits.
+fn shard(hash: u32) -> usize {
+    usize::try_from(hash & 0xff).expect("8 bits are left")
+}
+
+/// The hash as a shard's table takes it: the place from the low bits, a tag from the top 7.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash >> 8) | u64::from(hash >> 25) << 57
 }
