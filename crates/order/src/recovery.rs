@@ -3,7 +3,7 @@
 //! The node feeds every record of the log, in log order, to a [`RecoveryScan`]; what is left at the
 //! end is the final tip, the manifests above it and the batches of this validator's lane that no
 //! final block has named.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -128,7 +128,7 @@ pub struct RecoveryScan {
     tip: FinalPoint,
     /// Height and certificate of the newest certified block.
     certified: (Height, Option<Certificate>),
-    heads: Vec<ExecHead>,
+    heads: VecDeque<ExecHead>,
     manifests: BTreeMap<Digest, Arc<Manifest>>,
     batches: BTreeMap<Digest, (BatchHeader, Bytes)>,
 }
@@ -145,7 +145,7 @@ impl RecoveryScan {
         Self {
             certified: (point.height, None),
             tip: point,
-            heads: vec![head],
+            heads: VecDeque::from([head]),
             manifests: BTreeMap::new(),
             batches: BTreeMap::new(),
         }
@@ -205,12 +205,12 @@ impl RecoveryScan {
         }
         let manifest = Arc::clone(manifest);
         self.advance_tip(digest, &manifest, record.certificate.as_ref());
-        self.heads.push(ExecHead {
+        self.heads.push_back(ExecHead {
             height,
             head: record.exec_head,
         });
-        if self.heads.len() as u64 > 2 * EXEC_LAG_MAX {
-            self.heads.drain(..EXEC_LAG_MAX as usize);
+        while self.heads.len() as u64 > 2 * EXEC_LAG_MAX {
+            self.heads.pop_front();
         }
         if let Some(certificate) = &record.certificate {
             self.certified = (height, Some(certificate.clone()));
@@ -261,7 +261,7 @@ impl RecoveryScan {
         Ok(Recovery {
             tip: self.tip,
             certificate: self.certified.1,
-            heads: self.heads,
+            heads: self.heads.into(),
             manifests: self.manifests.into_iter().collect(),
             batches: batches?,
         })

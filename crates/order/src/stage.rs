@@ -36,7 +36,8 @@ const MANIFESTS_UNSYNCED_MAX: usize = 8;
 /// Most messages that can be in `order_store` at one time.
 pub const PERSIST_IN_FLIGHT_MAX: usize = LANE_WINDOW + MANIFESTS_UNSYNCED_MAX;
 /// Most blocks that can be between ordering and the end of their execution.
-pub const BLOCKS_IN_FLIGHT_MAX: usize = EXEC_LAG_MAX as usize + 1;
+pub const BLOCKS_IN_FLIGHT_MAX: usize = 65;
+const _: () = assert!(BLOCKS_IN_FLIGHT_MAX as u64 == EXEC_LAG_MAX + 1);
 
 /// What leaves the stage.
 #[derive(Clone, Debug)]

@@ -511,3 +511,58 @@ fn foreign_keys_clusters_and_certificates_are_refused() {
         Some(OrderError::NotAValidator { index: 1, count: 1 })
     );
 }
+
+#[test]
+fn a_full_lane_makes_the_caller_wait_and_stop_gives_the_batch_back() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let sinks = Sinks {
+        persist: Box::new(|_| {}),
+        block: Box::new(|_| {}),
+    };
+    let recovery = crate::Recovery::genesis(&genesis(1));
+    // Never run: nothing becomes final, so the lane only fills.
+    let orderer = Orderer::new(
+        config(1),
+        engine_config(dir.path()),
+        recovery,
+        sinks,
+        system_clock(),
+    );
+    let handle = orderer.expect("a good configuration").handle();
+    let filler = handle.clone();
+    let (sender, taken) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        for tag in 0.. {
+            let batch = verified(tag, clearway_types::limits::BATCH_ENVELOPES_MAX);
+            if let Err(stopped) = filler.on_verified(batch) {
+                return stopped.0.source.0;
+            }
+            sender.send(tag).expect("the test listens");
+        }
+        unreachable!("the lane has an end");
+    });
+    let room = clearway_types::limits::LANE_WINDOW;
+    for tag in 0..room as u64 {
+        assert_eq!(taken.recv_timeout(PATIENCE), Ok(tag));
+    }
+    while handle.metrics().lane_full.value() == 0 {
+        std::thread::yield_now();
+    }
+    handle.stop();
+    let refused = thread.join().expect("no panic");
+    let accepted = room + taken.try_iter().count();
+    assert_eq!(refused, accepted as u64, "the first that was not taken");
+}
+
+#[test]
+fn an_engine_that_cannot_write_its_journal_ends_with_its_reason() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(dir.path().join("engine"), b"a file, not a directory").expect("writable");
+    let rig = start(dir.path(), Node::default());
+    let ended = rig.run.join().expect("the panic is caught");
+    assert!(
+        matches!(ended, Err(OrderError::EngineStopped { .. })),
+        "{ended:?}"
+    );
+    assert_eq!(rig.handle.failure(), ended.err());
+}

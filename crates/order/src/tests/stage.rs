@@ -12,8 +12,8 @@ use clearway_types::manifest::{BatchRef, Manifest};
 use clearway_types::messages::{ExecHead, OrderedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
 
-use super::{at, execute, genesis, head_of, stage, tags, unsigned, verified};
-use crate::{OrderError, OrderStage, Outgoing, Proposal, Verdict};
+use super::{at, config, execute, genesis, head_of, stage, tags, unsigned, verified};
+use crate::{OrderError, OrderMetrics, OrderStage, Outgoing, Proposal, Recovery, Verdict};
 
 /// What left the stage, taken apart.
 #[derive(Default)]
@@ -594,7 +594,7 @@ fn each_rule_of_a_manifest_refuses_or_waits_as_it_should() {
 #[test]
 fn lanes_take_turns_at_being_first() {
     let mut stage = stage(4);
-    let mut tips = vec![Digest::ZERO; 4];
+    let mut tips = [Digest::ZERO; 4];
     for lane in 0..4 {
         let batch = peer_batch(lane, 1, Digest::ZERO, 0);
         tips[lane as usize] = batch.digest;
@@ -644,4 +644,66 @@ fn a_verdict_on_time_says_when_to_ask_again() {
     assert_eq!(verdict, Verdict::Wait { until });
     let verdict = stage.verify(ValidatorIndex(0), genesis(4).hash(), digest, at(40));
     assert_eq!(verdict, Verdict::Accept);
+}
+
+/// Drives one stage through everything that is counted; each counter is named here once.
+#[test]
+fn each_counter_counts_what_it_says() {
+    let metrics = Arc::new(OrderMetrics::default());
+    let recovery = Recovery::genesis(&genesis(4));
+    let mut stage = OrderStage::new(config(4), recovery, Arc::clone(&metrics));
+    let root = genesis(4).hash();
+    for tag in 0..=LANE_WINDOW as u64 {
+        let batch = verified(tag, BATCH_ENVELOPES_MAX);
+        stage.on_verified(batch, at(0)).expect("room");
+    }
+    stage
+        .on_verified(verified(99, 1), at(0))
+        .expect_err("the window is full");
+    sync(&mut stage, 0);
+    let first = proposed(&mut stage, root, 1);
+    assert_eq!(proposed(&mut stage, root, 40), first);
+    sync(&mut stage, 40);
+    let second = proposed(&mut stage, first, 300);
+    sync(&mut stage, 300);
+    stage
+        .on_final(unsigned(7, second), at(301))
+        .expect("extends");
+    let third = proposed(&mut stage, second, 600);
+    let wrong = manifest_on(&stage, third, Height(9), vec![]);
+    let wrong = stage.on_manifest(wrong.encode().into()).expect("canonical");
+    stage.verify(ValidatorIndex(0), third, wrong, at(601));
+    let full = BATCH_ENVELOPES_MAX as u64;
+    let window = LANE_WINDOW as u64;
+    let per_block = (BLOCK_BYTES_MAX / (BATCH_ENVELOPES_MAX * 192)) as u64;
+    let rows = [
+        ("envelopes", &metrics.envelopes, (window + 1) * full),
+        ("batches_sealed", &metrics.batches_sealed, window + 1),
+        (
+            "batch_bytes",
+            &metrics.batch_bytes,
+            (window + 1) * full * 192,
+        ),
+        (
+            "lane_window_used",
+            &metrics.lane_window_used,
+            window + 1 - 2 * per_block,
+        ),
+        ("lane_full", &metrics.lane_full, 1),
+        ("proposals", &metrics.proposals, 3),
+        ("proposals_empty", &metrics.proposals_empty, 0),
+        ("proposals_again", &metrics.proposals_again, 1),
+        ("proposals_refused", &metrics.proposals_refused, 1),
+        ("blocks", &metrics.blocks, 2),
+        ("blocks_uncertified", &metrics.blocks_uncertified, 1),
+        ("height", &metrics.height, 2),
+        ("view", &metrics.view, 7),
+        ("finality_ns", &metrics.finality_ns, (300 + 1) * 1_000_000),
+        ("nullifications", &metrics.nullifications, 0),
+        ("faults", &metrics.faults, 0),
+        ("journals_lost", &metrics.journals_lost, 0),
+    ];
+    for (name, counter, expected) in rows {
+        assert_eq!(counter.value(), expected, "{name}");
+    }
 }
