@@ -124,33 +124,48 @@ fn cpu() -> Duration {
     Duration::from_millis((ticks(11) + ticks(12)) * 10)
 }
 
-fn report(
-    name: &str,
-    seen: &Seen,
-    handle: &OrderHandle,
+/// Counters at the start of a phase.
+struct Phase {
+    began: Instant,
+    cpu: Duration,
     blocks: u64,
-    used: Duration,
-    wall: Duration,
-) {
-    let mut latencies = std::mem::take(&mut *seen.latencies.lock().expect("no panic"));
-    latencies.sort_unstable();
-    let at = |part: usize| {
-        let index = latencies.len() * part / 1000;
-        latencies
-            .get(index.min(latencies.len().saturating_sub(1)))
-            .copied()
-            .unwrap_or_default()
-    };
-    let blocks = handle.metrics().blocks.value() - blocks;
-    println!(
-        "{name}: {} batches, {blocks} blocks, taken to final p50 {:.2?} p99 {:.2?}; \
-         processor {:.1} % of a core, {:.2} ms a view",
-        latencies.len(),
-        at(500),
-        at(990),
-        used.as_secs_f64() / wall.as_secs_f64() * 100.0,
-        used.as_secs_f64() * 1e3 / blocks.max(1) as f64,
-    );
+    finality_ns: u64,
+}
+
+impl Phase {
+    fn start(handle: &OrderHandle) -> Self {
+        let metrics = handle.metrics();
+        Self {
+            began: Instant::now(),
+            cpu: cpu(),
+            blocks: metrics.blocks.value(),
+            finality_ns: metrics.finality_ns.value(),
+        }
+    }
+
+    fn report(&self, name: &str, seen: &Seen, handle: &OrderHandle) {
+        let (wall, used) = (self.began.elapsed(), cpu().saturating_sub(self.cpu));
+        let mut latencies = std::mem::take(&mut *seen.latencies.lock().expect("no panic"));
+        latencies.sort_unstable();
+        let at = |part: usize| {
+            let last = latencies.len().saturating_sub(1);
+            let index = (latencies.len() * part / 1000).min(last);
+            latencies.get(index).copied().unwrap_or_default()
+        };
+        let metrics = handle.metrics();
+        let blocks = metrics.blocks.value() - self.blocks;
+        let finality_ns = (metrics.finality_ns.value() - self.finality_ns) / blocks.max(1);
+        println!(
+            "{name}: {} batches, {blocks} blocks; taken to final p50 {:.2?} p99 {:.2?}; built to \
+             final {:.2?} on average; processor {:.1} % of a core, {:.2} ms a block",
+            latencies.len(),
+            at(500),
+            at(990),
+            Duration::from_nanos(finality_ns),
+            used.as_secs_f64() / wall.as_secs_f64() * 100.0,
+            used.as_secs_f64() * 1e3 / blocks.max(1) as f64,
+        );
+    }
 }
 
 fn main() {
@@ -191,10 +206,10 @@ fn main() {
             300,
         ),
     ] {
-        let (began, used, blocks) = (Instant::now(), cpu(), handle.metrics().blocks.value());
-        let mut next = began;
+        let phase = Phase::start(&handle);
+        let mut next = phase.began;
         let mut number = 0;
-        while began.elapsed() < Duration::from_secs(seconds) {
+        while phase.began.elapsed() < Duration::from_secs(seconds) {
             if let Some(every) = every {
                 handle
                     .on_verified(verified(start, number, count))
@@ -206,7 +221,7 @@ fn main() {
             }
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
-        report(name, &seen, &handle, blocks, cpu() - used, began.elapsed());
+        phase.report(name, &seen, &handle);
     }
     handle.stop();
     run.join().expect("no panic").expect("an orderly end");
