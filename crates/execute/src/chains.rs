@@ -1,8 +1,9 @@
 //! Linked chains: where one begins and ends, and settling all of its members or none.
 //!
-//! Only flags and identifiers are signed, so execution trusts nobody's batching: a chain counts only
-//! as a run of one signer's consecutive identifiers that starts at position 0, in which all but the
-//! last are linked, within one batch. Anything else is broken as a whole and uses up no identifier.
+//! Only flags and identifiers are signed, so execution trusts nobody's batching: a chain counts
+//! only as a run of one signer's consecutive identifiers that starts at position 0, in which all
+//! but the last are linked, within one batch. Anything else is broken as a whole and uses up no
+//! identifier.
 
 use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
 use clearway_types::envelope::Envelope;

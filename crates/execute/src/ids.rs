@@ -2,8 +2,8 @@
 //!
 //! Entries lie in buckets by the second from which they are no longer needed, so forgetting is
 //! dropping a bucket. An index of 12-byte references in 256 shards finds them; a shard that grows
-//! moves 1/256 of the table at once, and reads no entry for it. The hashes of keys are seeded anew in each process, and
-//! nothing that is answered or hashed into the state depends on them.
+//! moves 1/256 of the table at once, and reads no entry for it. The hashes of keys are seeded anew
+//! in each process, and nothing that is answered or hashed into the state depends on them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};

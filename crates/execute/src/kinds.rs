@@ -1,4 +1,5 @@
-//! What each kind does: one function a kind, its checks in the order of their codes, then its effect.
+//! What each kind does: one function a kind, its checks in the order of their codes, then its
+//! effect.
 //!
 //! A function either returns a code and has changed nothing, or has applied the whole effect.
 

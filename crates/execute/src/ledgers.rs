@@ -9,8 +9,8 @@ use clearway_types::units::LedgerId;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct LedgerIndex(usize);
 
-/// Sums of the four balances over all accounts of a ledger, kept beside every move; the full scan of
-/// `invariants` compares them with the accounts.
+/// Sums of the four balances over all accounts of a ledger, kept beside every move; the full scan
+/// of `invariants` compares them with the accounts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) debits_posted: u128,

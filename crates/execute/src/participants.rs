@@ -3,7 +3,8 @@
 //! A batch names the directory version by which its signatures were verified. A later version makes
 //! an older one stale after KEY_LAG_MAX heights; a key that is put in place of another begins
 //! exactly then. So no signature that was verified by a slot's old key is ever taken for the new
-//! one's. A slot that never held a key needs no such wait: no older version verifies anything by it.
+//! one's. A slot that never held a key needs no such wait: no older version verifies anything by
+//! it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 //! Taking one clones references to pages; execution copies a page when it writes to it next. Live
 //! identifiers are left out, since the log has them: a snapshot says from which height on.
 //!
-//! Layout, little-endian: magic, genesis hash, height, time, execution head, state root, first height
-//! of the log that is needed, SHA-256 of all these; then participants, directory versions, ledgers, approvals, accounts,
-//! holds, limits, each a u64 count and that many records.
+//! Layout, little-endian: magic, genesis hash, height, time, execution head, state root, first
+//! height of the log that is needed, SHA-256 of all these; then participants, directory versions,
+//! ledgers, approvals, accounts, holds, limits, each a u64 count and that many records.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read, Write};

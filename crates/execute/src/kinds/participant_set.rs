@@ -1,8 +1,8 @@
 //! PARTICIPANT_SET: registers or changes a participant, with at most one key, by m of n operators.
 //!
-//! A key for a slot that never held one is valid from the next height on. A key in place of one that
-//! has ended is valid KEY_LAG_MAX heights later. A zero key ends the slot's key after KEY_LAG_MAX
-//! heights; to stop a participant at once, suspend it.
+//! A key for a slot that never held one is valid from the next height on. A key in place of one
+//! that has ended is valid KEY_LAG_MAX heights later. A zero key ends the slot's key after
+//! KEY_LAG_MAX heights; to stop a participant at once, suspend it.
 
 use clearway_crypto::keys::register_check;
 use clearway_types::account::{KeyEntry, Participant, Role};

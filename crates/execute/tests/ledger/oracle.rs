@@ -1,6 +1,6 @@
 //! An independent ledger, written from the rules and not from the code: plain maps, u128, whole
-//! copies instead of undo logs. Where the ledger stops at the first failing check, this one collects
-//! every code that applies and answers the smallest.
+//! copies instead of undo logs. Where the ledger stops at the first failing check, this one
+//! collects every code that applies and answers the smallest.
 
 use std::collections::{BTreeMap, BTreeSet};
 

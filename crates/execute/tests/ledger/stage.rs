@@ -115,3 +115,20 @@ fn a_clock_that_falls_stops_the_node() {
     let (mut stage, _) = stage(ExecuteConfig::default());
     stage.on_block(block(Height(1), genesis().time.0 - 1, 0, &[]));
 }
+
+#[test]
+fn the_stage_and_its_snapshots_move_between_threads() {
+    fn moves<T: Send>(value: T) -> T {
+        value
+    }
+    let (stage, _) = stage(ExecuteConfig::default());
+    let mut stage = moves(stage);
+    let snapshot = moves(stage.ledger_mut().snapshot());
+    let written = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        snapshot.write(&mut bytes).map(|()| bytes.len())
+    });
+    let executed = stage.on_block(block(Height(1), genesis().time.0, 0, &[]));
+    assert_eq!(executed.head.height, Height(1));
+    assert!(written.join().unwrap().unwrap() > 1000);
+}
