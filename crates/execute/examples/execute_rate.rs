@@ -1,7 +1,7 @@
 //! Transfers a second on one core: `execute_rate [accounts] [blocks]`.
 //!
-//! Hashes of envelopes are made before the clock starts, as `verify` makes them; receipts, roots and
-//! the id table are in. Prints the execution head as the checksum of its work.
+//! Hashes of envelopes are made before the clock starts, as `verify` makes them; receipts, roots
+//! and the id table are in. Prints the execution head as the checksum of its work.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -414,8 +414,8 @@ pub(crate) fn play(genesis: clearway_types::genesis::Genesis, steps: &[Step]) ->
     world
 }
 
-/// The smallest failing case is printed whole, which says more than its seed; nothing is written into
-/// the tree.
+/// The smallest failing case is printed whole, which says more than its seed; nothing is written
+/// into the tree.
 fn config() -> ProptestConfig {
     ProptestConfig {
         cases: 192,
