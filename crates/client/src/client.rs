@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
 use clearway_types::limits::STREAM_ENVELOPES_MAX;
-use clearway_types::wire::CloseCode;
+use clearway_types::wire::{CloseCode, Op};
 use quinn::VarInt;
 use zerocopy::IntoBytes;
 
@@ -57,8 +57,8 @@ impl Client {
         let client = Self::new(config)?;
         let mut last = ClientError::NoServers;
         for index in 0..client.shared.doors.len() {
-            match client.connection(index).await {
-                Ok(_) => {
+            match client.is_let_in(index).await {
+                Ok(()) => {
                     client.shared.preferred.store(index, Ordering::Relaxed);
                     return Ok(client);
                 }
@@ -66,6 +66,18 @@ impl Client {
             }
         }
         Err(last)
+    }
+
+    /// The member's half of a handshake ends before the node has looked at the member's key, so only
+    /// an answer shows that the node lets it in.
+    async fn is_let_in(&self, index: usize) -> Result<(), ClientError> {
+        let asking = self.ask_once(index, Op::Status, 0, &[]);
+        let patience = self.config().connect_timeout + self.config().silence;
+        match tokio::time::timeout(patience, asking).await {
+            Ok(Ok(_) | Err(ClientError::Status(_))) => Ok(()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(ClientError::NoAnswer),
+        }
     }
 
     /// A client that connects when it is first used.

@@ -136,3 +136,146 @@ fn follow_links(proof: &SettlementProof) -> Result<(Height, Digest), ProofError>
             });
     Ok((Height(last), head))
 }
+
+#[cfg(test)]
+mod tests {
+    use clearway_crypto::certificate::{CertificateError, ValidatorSecret};
+    use clearway_types::certificate::Certificate;
+    use clearway_types::code::ResultCode;
+    use clearway_types::units::{TimeMs, ValidatorIndex};
+    use clearway_types::wire::proof::ExecLink;
+    use zerocopy::FromZeros;
+
+    use super::*;
+
+    const GENESIS: Digest = Digest([5; 32]);
+
+    fn keys() -> ClusterKeys {
+        let mut scalar = [0; 32];
+        scalar[31] = 7;
+        let secret = ValidatorSecret::from_bytes(&scalar).expect("a small scalar");
+        let key = (secret.public_key(), secret.prove_possession());
+        let validators = ValidatorSet::new(0, [key]).expect("an honest key");
+        ClusterKeys::new(validators, GENESIS)
+    }
+
+    fn manifest(height: u64, parent: Digest, state: (u64, Digest)) -> Vec<u8> {
+        let manifest = Manifest {
+            epoch: 0,
+            height: Height(height),
+            parent,
+            time: TimeMs(1),
+            leader: ValidatorIndex(0),
+            state_height: Height(state.0),
+            exec_head: state.1,
+            batches: Vec::new(),
+        };
+        manifest.encode()
+    }
+
+    /// A proof in which every step holds but the signature, which needs a validator.
+    fn unsigned() -> SettlementProof {
+        let (envelope, height, index) = (Envelope::new_zeroed(), Height(9), 1);
+        let outcome = Outcome::new(ResultCode::Settled);
+        let leaf = hash::envelope_digests(&envelope).leaf;
+        let receipt = hash::receipt_leaf(&leaf, height, index, outcome);
+        let leaves = [Digest([1; 32]), receipt, Digest([2; 32])];
+        let links = [
+            (merkle::root(&leaves), None),
+            (Digest([3; 32]), Some(Digest([4; 32]))),
+        ];
+        let previous_exec_head = Digest([6; 32]);
+        let head = hash::exec_head(&previous_exec_head, Height(9), &links[0].0, None);
+        let head = hash::exec_head(&head, Height(10), &links[1].0, links[1].1.as_ref());
+        let first = manifest(11, Digest([8; 32]), (10, head));
+        let second = manifest(12, hash::manifest_digest(&first), (11, Digest([9; 32])));
+        SettlementProof {
+            envelope,
+            height,
+            index,
+            outcome,
+            receipt_count: 3,
+            receipt_path: merkle::path(&leaves, 1),
+            previous_exec_head,
+            links: links
+                .map(|(receipts_root, state_root)| ExecLink {
+                    receipts_root,
+                    state_root,
+                })
+                .to_vec(),
+            certificate: Certificate {
+                epoch: 0,
+                view: 12,
+                parent_view: 11,
+                payload: hash::manifest_digest(&second),
+                validator_count: 1,
+                signers: vec![1],
+                signature: [0; 48],
+            },
+            manifests: vec![first, second],
+        }
+    }
+
+    #[test]
+    fn each_step_is_checked_and_the_signature_last() {
+        use ProofError as E;
+        type Edit = fn(&mut SettlementProof);
+        let no_signature = E::Certificate(CertificateError::SignatureEncoding);
+        let quorum = E::Certificate(CertificateError::Quorum {
+            required: 1,
+            found: 0,
+        });
+        let rows: [(Edit, ProofError); 19] = [
+            (|_| {}, no_signature),
+            (|p| p.envelope.signature[0] ^= 1, E::OtherEnvelope),
+            (|p| p.height = Height(8), E::Path),
+            (|p| p.index = 0, E::Path),
+            (
+                |p| p.outcome = Outcome::new(ResultCode::LinkedFailed),
+                E::Path,
+            ),
+            (
+                |p| p.outcome = Outcome::duplicate_of(ResultCode::Settled),
+                E::Path,
+            ),
+            (|p| p.receipt_count = 4, E::Path),
+            (|p| p.receipt_path[0].0[0] ^= 1, E::Path),
+            (|p| p.receipt_path.push(Digest::ZERO), E::Path),
+            (|p| p.links[0].receipts_root.0[0] ^= 1, E::Path),
+            (|p| p.links.clear(), E::Links { count: 0 }),
+            (
+                |p| p.links = vec![p.links[0]; PROOF_LINKS_MAX + 1],
+                E::Links {
+                    count: PROOF_LINKS_MAX + 1,
+                },
+            ),
+            (
+                |p| p.links[1].state_root = None,
+                E::ExecHead { height: Height(11) },
+            ),
+            (
+                |p| p.previous_exec_head.0[0] ^= 1,
+                E::ExecHead { height: Height(11) },
+            ),
+            (|p| p.links.truncate(1), E::ExecHead { height: Height(11) }),
+            (|p| p.manifests.clear(), E::Manifest { position: 0 }),
+            (|p| p.manifests[1].truncate(60), E::Manifest { position: 1 }),
+            (|p| p.manifests[1][20] ^= 1, E::Parent { position: 1 }),
+            (|p| p.certificate.signers = vec![0], quorum),
+        ];
+        for (row, (edit, expected)) in rows.into_iter().enumerate() {
+            let mut proof = unsigned();
+            edit(&mut proof);
+            let found = keys().check(&Envelope::new_zeroed(), &proof);
+            assert_eq!(found, Err(expected), "row {row}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_of_another_manifest_is_refused() {
+        let mut proof = unsigned();
+        proof.manifests.pop();
+        let found = keys().check(&Envelope::new_zeroed(), &proof);
+        assert_eq!(found, Err(ProofError::OtherManifest));
+    }
+}

@@ -161,7 +161,7 @@ impl Client {
         }
     }
 
-    async fn ask_once(
+    pub(crate) async fn ask_once(
         &self,
         server: usize,
         op: Op,

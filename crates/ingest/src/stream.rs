@@ -39,10 +39,10 @@ impl Visit {
         let Err(Break::Fault(code)) = served else {
             return;
         };
+        self.fault(code);
         // Both fail only when the member has given the stream up already.
         let _ = recv.stop(close_code(code));
         let _ = send.reset(close_code(code));
-        self.fault(code);
         if code == CloseCode::AnswersUnread {
             self.door.turn_away(&self.connection, code);
         }
@@ -125,7 +125,19 @@ impl Visit {
         }
         // Ending fails only when the member has given the stream up: it has all its answers.
         let _ = send.finish();
+        self.until_taken(gone).await;
         Ok(())
+    }
+
+    /// Waits until the other side has acknowledged all of an ended stream, so that a closing door
+    /// does not throw away answers that are on their way.
+    async fn until_taken<T>(&self, taken: impl Future<Output = T>) {
+        if tokio::time::timeout(self.door.config.answer_take_max, taken)
+            .await
+            .is_err()
+        {
+            tracing::debug!(member = %self.member.id, "an answer was never acknowledged");
+        }
     }
 
     async fn ask(
@@ -208,6 +220,7 @@ impl Visit {
         self.write(send, bytes).await?;
         // Ending fails only when the member has given the stream up: it has its answer.
         let _ = send.finish();
+        self.until_taken(send.stopped()).await;
         Ok(())
     }
 }
@@ -252,8 +265,8 @@ impl Intake<'_> {
             match self.fill(recv, frame_len, slab_len).await? {
                 Filled::Whole(slab) => self.offer(slab).await,
                 Filled::Truncated => {
-                    self.refuse_rest(ResultCode::Malformed);
                     self.visit.fault(CloseCode::Malformed);
+                    self.refuse_rest(ResultCode::Malformed);
                     return Ok(());
                 }
                 Filled::Stopped => {

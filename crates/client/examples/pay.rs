@@ -1,0 +1,34 @@
+//! Pays 103.55 from one bank to another: `pay ADDRESS NODE_KEY GENESIS_HASH SEED`, all but the first hex.
+
+use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
+use clearway_types::amount::Amount;
+use clearway_types::hex;
+use clearway_types::units::{AccountId, Digest, LedgerId, ParticipantId};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [address, node_key, genesis, seed] = &args[..] else {
+        return Err("give ADDRESS NODE_KEY GENESIS_HASH SEED".into());
+    };
+    let bytes = |text: &str| hex::decode_array::<32>(text).ok_or("give 64 hexadecimal digits");
+    let server = Server {
+        address: address.parse()?,
+        public_key: bytes(node_key)?,
+    };
+    let bank = Identity::from_seed(&bytes(seed)?, ParticipantId(1), 0);
+    let signer = Signer::new(bank.clone(), Digest(bytes(genesis)?))?;
+    let client = Client::connect(ClientConfig::new(bank, vec![server])).await?;
+
+    let (from, to) = (
+        AccountId::new(ParticipantId(1), 1),
+        AccountId::new(ParticipantId(2), 1),
+    );
+    let payment = signer.sign(Draft::transfer(from, to, Amount::new(10_355, LedgerId(1))));
+    let receipt = client.submit(&[payment]).await?[0];
+
+    println!("{} at height {}", receipt.outcome.code, receipt.height);
+    println!("{}", receipt.outcome.code.help());
+    client.close().await;
+    Ok(())
+}

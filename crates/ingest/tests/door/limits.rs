@@ -1,0 +1,296 @@
+//! What members may not do: each has its close code and its counter, and harms nobody else.
+
+use std::time::Duration;
+
+use clearway_client::{Client, ClientConfig, ClientError, Identity, Transport};
+use clearway_ingest::MemberRate;
+use clearway_types::code::ResultCode;
+use clearway_types::drop_reason::DropReason;
+use clearway_types::units::ParticipantId;
+use clearway_types::wire::{CloseCode, Op, RUN_HEADER_BYTES, StreamHeader};
+use zerocopy::IntoBytes;
+
+use crate::raw::{closed, connect, read_closed};
+use crate::rig::{Node, config, member, payments, until};
+
+/// The node still serves a well-behaved member.
+async fn serves(node: &Node) {
+    let receipts = node
+        .client(40)
+        .await
+        .submit(&payments(40, 10))
+        .await
+        .unwrap();
+    assert_eq!(receipts.settled_count(), 10);
+}
+
+fn header(edit: impl Fn(&mut StreamHeader)) -> Vec<u8> {
+    let mut header = StreamHeader::new(Op::Submit, 1);
+    edit(&mut header);
+    header.to_bytes().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_and_oversize_streams_are_reset_with_their_code() {
+    let node = Node::start(config()).await;
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let rows = [
+        (vec![], CloseCode::Malformed),
+        (vec![1, 2, 3], CloseCode::Malformed),
+        (vec![0xff; 400], CloseCode::Malformed),
+        (header(|h| h.magic = *b"HTTP"), CloseCode::Malformed),
+        (header(|h| h.version = 2.into()), CloseCode::Malformed),
+        (header(|h| h.op = 99.into()), CloseCode::Malformed),
+        (header(|h| h.count = 0.into()), CloseCode::Malformed),
+        (header(|h| h.reserved = 1.into()), CloseCode::Malformed),
+        (header(|h| h.count = 8193.into()), CloseCode::Oversize),
+        (header(|h| h.count = u32::MAX.into()), CloseCode::Oversize),
+        (
+            header(|h| (h.op, h.count) = (2.into(), 1025.into())),
+            CloseCode::Oversize,
+        ),
+        (header(|h| h.op = 3.into()), CloseCode::Malformed),
+    ];
+    let row_count = rows.len() as u64;
+    for (row, (bytes, code)) in rows.into_iter().enumerate() {
+        assert_eq!(raw.say(&bytes).await, Err(code), "row {row}");
+    }
+    let metrics = &node.metrics;
+    assert_eq!(metrics.closes(CloseCode::Oversize), 3);
+    assert_eq!(metrics.closes(CloseCode::Malformed), row_count - 3);
+    assert_eq!(metrics.drops(DropReason::Oversize), 3);
+    assert_eq!(metrics.drops(DropReason::Malformed), row_count - 3);
+    serves(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_truncated_stream_is_answered_up_to_its_end_and_refused_beyond() {
+    let node = Node::start(config()).await;
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let sent = payments(1, 2100);
+    for cut in [1, 192, 2099 * 192 - 1] {
+        let header = StreamHeader::new(Op::Submit, 2100).to_bytes();
+        let body = sent.as_bytes();
+        let bytes = [&header[..], &body[..body.len() - cut]].concat();
+        let answer = raw.say(&bytes).await.unwrap();
+        let last = &answer[answer.len() - 4..];
+        let code = u16::from_le_bytes([last[0], last[1]]);
+        assert_eq!(code, ResultCode::Malformed.as_u16(), "cut {cut}");
+    }
+    assert_eq!(node.metrics.closes(CloseCode::Malformed), 3);
+    serves(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_behind_the_last_envelope_are_a_fault_but_the_envelopes_count() {
+    let node = Node::start(config()).await;
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let header = StreamHeader::new(Op::Submit, 1).to_bytes();
+    let bytes = [&header[..], payments(1, 1).as_bytes(), &[7; 50]].concat();
+    let answer = raw.say(&bytes).await.unwrap();
+    assert_eq!(answer.len(), RUN_HEADER_BYTES + 4);
+    until("the fault is counted", || {
+        node.metrics.closes(CloseCode::Malformed) == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_keys_wrong_server_keys_and_wrong_protocols_are_refused_in_the_handshake() {
+    let node = Node::start(config()).await;
+    let stranger = Identity::from_seed(&[200; 32], ParticipantId(1), 0);
+    let config = ClientConfig::new(stranger, vec![node.server]);
+    let error = Client::connect(config).await.expect_err("a stranger");
+    assert!(matches!(error, ClientError::KeyRefused), "{error}");
+    until("the handshake is counted", || {
+        node.metrics.handshake_failures.value() == 1
+    })
+    .await;
+    let mut impostor = node.server;
+    impostor.public_key[0] ^= 1;
+    let config = ClientConfig::new(member(1), vec![impostor]);
+    let error = Client::connect(config)
+        .await
+        .expect_err("another server key");
+    assert!(matches!(error, ClientError::KeyRefused), "{error}");
+    assert_eq!(node.metrics.connections.value(), 0);
+    serves(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ninth_connection_of_a_member_is_refused_until_one_ends() {
+    let node = Node::start(config()).await;
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let raw = connect(&member(1), node.server, &Transport::default())
+            .await
+            .unwrap();
+        raw.say(&StreamHeader::new(Op::Status, 0).to_bytes())
+            .await
+            .unwrap();
+        open.push(raw);
+    }
+    let ninth = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        closed(ninth.connection.closed().await),
+        CloseCode::MemberConnections
+    );
+    assert_eq!(node.metrics.closes(CloseCode::MemberConnections), 1);
+    serves(&node).await;
+    open.pop().unwrap().connection.close(0u32.into(), b"");
+    until("a seat is free", || {
+        node.metrics.connections_open.value() <= 8
+    })
+    .await;
+    let again = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    assert!(
+        again
+            .say(&StreamHeader::new(Op::Status, 0).to_bytes())
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_node_refuses_handshakes() {
+    let mut config = config();
+    config.connections_max = 2;
+    let node = Node::start(config).await;
+    let _first = node.client(1).await;
+    let _second = node.client(2).await;
+    assert!(
+        connect(&member(3), node.server, &Transport::default())
+            .await
+            .is_err()
+    );
+    assert_eq!(node.metrics.handshakes_refused.value(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_pressure_an_address_proves_itself_and_then_gets_in() {
+    let mut config = config();
+    config.handshakes_retry_above = 0;
+    let node = Node::start(config).await;
+    serves(&node).await;
+    assert_eq!(node.metrics.handshakes_retried.value(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_drips_is_reset_after_its_time() {
+    let mut config = config();
+    config.frame_fill_max = Duration::from_millis(100);
+    let node = Node::start(config).await;
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let header = StreamHeader::new(Op::Submit, 10).to_bytes();
+    for bytes in [
+        &header[..5],
+        &header[..],
+        &[&header[..], &[7; 200]].concat(),
+    ] {
+        let (mut send, mut recv) = raw.connection.open_bi().await.unwrap();
+        send.write_all(bytes).await.unwrap();
+        let end = recv.read_chunk(1, true).await.expect_err("reset");
+        assert_eq!(read_closed(end), CloseCode::TooSlow);
+    }
+    assert_eq!(node.metrics.closes(CloseCode::TooSlow), 3);
+    serves(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_who_takes_no_answers_loses_the_connection() {
+    let mut config = config();
+    config.answer_take_max = Duration::from_millis(100);
+    let node = Node::start(config).await;
+    let narrow = Transport {
+        stream_window_bytes: 40,
+        ..Transport::default()
+    };
+    let raw = connect(&member(1), node.server, &narrow).await.unwrap();
+    let (mut send, _recv) = raw.connection.open_bi().await.unwrap();
+    let header = StreamHeader::new(Op::Submit, 4000).to_bytes();
+    send.write_all(&header).await.unwrap();
+    send.write_all(payments(1, 4000).as_bytes()).await.unwrap();
+    send.finish().unwrap();
+    assert_eq!(
+        closed(raw.connection.closed().await),
+        CloseCode::AnswersUnread
+    );
+    assert!(node.metrics.closes(CloseCode::AnswersUnread) >= 1);
+    serves(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_garbage_streams_cost_the_sender_its_connections_alone() {
+    const STREAMS: usize = 10_000;
+    let node = Node::start(config()).await;
+    let honest = node.client(2).await;
+    let mut random = 0x5eed_u64;
+    let mut raw = None;
+    let (mut said, mut lost) = (0, 0);
+    while said < STREAMS {
+        let live = match raw.take() {
+            Some(live) => live,
+            None => match connect(&member(1), node.server, &Transport::default()).await {
+                Ok(live) => live,
+                Err(_) => continue,
+            },
+        };
+        let mut bytes = StreamHeader::new(Op::Submit, 3).to_bytes().to_vec();
+        for _ in 0..3 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let at = usize::try_from(random >> 60).unwrap();
+            bytes[at] ^= u8::try_from(random >> 40 & 0xff).unwrap();
+        }
+        bytes.truncate(usize::try_from(random >> 33 & 31).unwrap());
+        said += 1;
+        match live.say(&bytes).await {
+            Err(CloseCode::Misbehaved | CloseCode::MemberConnections) => lost += 1,
+            _ => raw = Some(live),
+        }
+    }
+    assert!(lost >= STREAMS / 200, "{lost} connections lost");
+    let receipts = honest.submit(&payments(2, 10)).await.unwrap();
+    assert_eq!(
+        receipts.settled_count(),
+        10,
+        "others are served all the same"
+    );
+    assert!(node.metrics.closes(CloseCode::Malformed) > 1000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_above_its_rate_is_refused_and_its_neighbour_is_not() {
+    let mut config = config();
+    let rate = MemberRate {
+        signatures_per_s: 1000,
+        burst: 100,
+    };
+    config.member_rates.insert(ParticipantId(1), rate);
+    config.rate_wait_max = Duration::from_millis(20);
+    let node = Node::start(config).await;
+    let client = node.client(1).await;
+    let receipts = client.submit(&payments(1, 100)).await.unwrap();
+    assert_eq!(receipts.settled_count(), 100, "the burst");
+    let receipts = client.submit(&payments(1, 2000)).await.unwrap();
+    assert!(
+        receipts
+            .iter()
+            .all(|r| r.outcome.code == ResultCode::RateLimited)
+    );
+    assert_eq!(node.metrics.drops(DropReason::RateLimited), 2000);
+    serves(&node).await;
+}

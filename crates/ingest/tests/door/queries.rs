@@ -1,0 +1,125 @@
+//! Questions: look-ups, accounts, status, proofs, feeds that survive a server.
+
+use std::sync::Arc;
+
+use clearway_client::{Client, ClientConfig, ClientError};
+use clearway_types::code::ResultCode;
+use clearway_types::units::{Height, ParticipantId, TransferId};
+use clearway_types::wire::AnswerStatus;
+use clearway_types::wire::query::{FollowItem, Lookup};
+
+use crate::rig::{Ledger, Node, account, config, member, payments};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_executed_is_found_and_the_rest_is_not() {
+    let node = Node::start(config()).await;
+    let client = node.client(1).await;
+    let sent = payments(1, 1500);
+    client.submit(&sent).await.unwrap();
+    let mut names: Vec<Lookup> = sent.iter().map(Lookup::of).collect();
+    names[3].id = TransferId([0xee; 16]);
+    let found = client.lookup_all(&names).await.unwrap();
+    assert_eq!(found.len(), 1500);
+    assert_eq!(found[3], None);
+    let last = found[1499].expect("executed");
+    assert_eq!(last.outcome.code, ResultCode::Settled);
+    assert!(last.height > Height(0));
+    let one = client
+        .lookup(ParticipantId(1), sent[0].body.id)
+        .await
+        .unwrap();
+    assert_eq!(one, found[0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_none_have_their_status() {
+    let node = Node::start(config()).await;
+    let client = node.client(1).await;
+    assert!(client.account(account(1)).await.unwrap().is_some());
+    let other = clearway_types::units::AccountId::new(ParticipantId(1), 99);
+    assert_eq!(client.account(other).await.unwrap(), None);
+    let foreign = client.account(account(2)).await;
+    assert!(matches!(
+        foreign,
+        Err(ClientError::Status(AnswerStatus::NotAllowed))
+    ));
+    let status = client.status().await.unwrap();
+    assert_eq!(status.height, Height(0));
+    let sent = payments(1, 1);
+    let name = Lookup::of(&sent[0]);
+    assert_eq!(client.proof(name.signer, name.id).await.unwrap(), None);
+    client.submit(&sent).await.unwrap();
+    let early = client.proof(name.signer, name.id).await;
+    assert!(matches!(
+        early,
+        Err(ClientError::Status(AnswerStatus::NotReady))
+    ));
+}
+
+/// The amounts that a feed gives until it reaches `height`.
+async fn amounts_through(feed: &mut clearway_client::Follow, height: u64) -> Vec<u64> {
+    let mut amounts = Vec::new();
+    loop {
+        match feed.next().await.unwrap() {
+            FollowItem::Entry { envelope, .. } => {
+                amounts.push(
+                    clearway_types::transfer::Transfer::of(&envelope.body)
+                        .amount
+                        .get(),
+                );
+            }
+            FollowItem::Through { height: reached } if reached.0 >= height => return amounts,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_gives_each_item_once_across_pages_live_blocks_and_a_lost_server() {
+    let ledger = Arc::new(Ledger::default());
+    let first = Node::start_with(config(), Arc::clone(&ledger)).await;
+    let second = Node::start_with(config(), Arc::clone(&ledger)).await;
+    first
+        .client(1)
+        .await
+        .submit(&payments(1, 600))
+        .await
+        .unwrap();
+    let servers = vec![first.server, second.server];
+    let client = Client::connect(ClientConfig::new(member(1), servers))
+        .await
+        .unwrap();
+    let mut feed = client.follow(account(1), Height(0));
+    let stored = amounts_through(&mut feed, 1).await;
+    assert_eq!(
+        stored,
+        (1..=600).collect::<Vec<_>>(),
+        "stored, over several pages"
+    );
+    first.client(1).await.submit(&payments(1, 7)).await.unwrap();
+    let live = amounts_through(&mut feed, 2).await;
+    assert_eq!(live, (1..=7).collect::<Vec<_>>(), "as it happens");
+    let cursor = feed.cursor();
+    first.ingest.stop().await;
+    second
+        .client(1)
+        .await
+        .submit(&payments(1, 5))
+        .await
+        .unwrap();
+    let resumed = amounts_through(&mut feed, 3).await;
+    assert_eq!(
+        resumed,
+        (1..=5).collect::<Vec<_>>(),
+        "from the other server"
+    );
+    let mut again = client.follow_from(account(1), cursor);
+    assert_eq!(
+        amounts_through(&mut again, 3).await,
+        resumed,
+        "from a kept cursor"
+    );
+    let mut from_middle = client.follow(account(1), Height(2));
+    let both = amounts_through(&mut from_middle, 3).await;
+    assert_eq!(both.len(), 12, "from a height");
+}
