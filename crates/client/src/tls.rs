@@ -60,6 +60,18 @@ pub fn client_config(
     identity: &Identity,
     server_key: [u8; 32],
 ) -> Result<QuicClientConfig, TlsError> {
+    client_config_speaking(identity, server_key, ALPN)
+}
+
+/// As [`client_config`], for another protocol name: how a member of another version knocks.
+///
+/// # Errors
+/// When TLS refuses the key.
+pub fn client_config_speaking(
+    identity: &Identity,
+    server_key: [u8; 32],
+    protocol: &[u8],
+) -> Result<QuicClientConfig, TlsError> {
     let provider = Arc::new(provider());
     let own = certified_key(&provider, identity.key())?;
     let verifier = ServerKey {
@@ -74,7 +86,7 @@ pub fn client_config(
         .with_client_cert_resolver(Arc::new(
             rustls::client::AlwaysResolvesClientRawPublicKeys::new(own),
         ));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;
     Ok(QuicClientConfig::try_from(config).expect("the provider has the initial cipher suite"))

@@ -322,10 +322,6 @@ pub(crate) fn close_code(code: CloseCode) -> VarInt {
 }
 
 /// The endpoint with every limit set, and its address.
-#[expect(
-    clippy::type_complexity,
-    reason = "two kinds of failure, each with its own context"
-)]
 fn listen(
     config: &IngestConfig,
     key: &SigningKey,

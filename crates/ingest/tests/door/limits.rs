@@ -10,7 +10,7 @@ use clearway_types::units::ParticipantId;
 use clearway_types::wire::{CloseCode, Op, RUN_HEADER_BYTES, StreamHeader};
 use zerocopy::IntoBytes;
 
-use crate::raw::{closed, connect, read_closed};
+use crate::raw::{closed, connect, connect_speaking, read_closed};
 use crate::rig::{Node, config, member, payments, until};
 
 /// The node still serves a well-behaved member.
@@ -119,6 +119,15 @@ async fn unknown_keys_wrong_server_keys_and_wrong_protocols_are_refused_in_the_h
         .await
         .expect_err("another server key");
     assert!(matches!(error, ClientError::KeyRefused), "{error}");
+    for protocol in [&b"clearway/2"[..], b"h3"] {
+        let transport = Transport::default();
+        let refused = connect_speaking(&member(1), node.server, &transport, protocol).await;
+        assert!(refused.is_err(), "{protocol:?}");
+    }
+    until("all are counted", || {
+        node.metrics.handshake_failures.value() >= 3
+    })
+    .await;
     assert_eq!(node.metrics.connections.value(), 0);
     serves(&node).await;
 }

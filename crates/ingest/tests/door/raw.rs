@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use clearway_client::{Identity, Server, Transport, tls};
-use clearway_types::wire::CloseCode;
+use clearway_types::wire::{ALPN, CloseCode};
 use quinn::{Connection, ConnectionError, ReadError, ReadToEndError};
 
 /// A connection by hand.
@@ -19,10 +19,20 @@ pub(crate) async fn connect(
     server: Server,
     transport: &Transport,
 ) -> Result<Raw, ConnectionError> {
+    connect_speaking(identity, server, transport, ALPN).await
+}
+
+/// Connects under another protocol name.
+pub(crate) async fn connect_speaking(
+    identity: &Identity,
+    server: Server,
+    transport: &Transport,
+    protocol: &[u8],
+) -> Result<Raw, ConnectionError> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let endpoint = quinn::Endpoint::client(any).unwrap();
-    let crypto = tls::client_config(identity, server.public_key).unwrap();
-    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    let crypto = tls::client_config_speaking(identity, server.public_key, protocol);
+    let mut config = quinn::ClientConfig::new(Arc::new(crypto.unwrap()));
     config.transport_config(transport.config());
     let connecting = endpoint
         .connect_with(config, server.address, "clearway")
