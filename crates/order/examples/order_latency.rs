@@ -1,6 +1,7 @@
 //! Measures ordering on a single validator: proposal to finality at idle and at a steady rate.
 //!
-//! `cargo run -p clearway-order --example order_latency [SECONDS] [BATCHES_PER_SECOND]` prints one line a phase.
+//! `cargo run -p clearway-order --example order_latency [SECONDS] [BATCHES_PER_SECOND]` prints one
+//! line a phase.
 //! The store is simulated by an immediate acknowledgement; the engine's journal is real.
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};

@@ -2,6 +2,7 @@
 mod certificate;
 mod engine;
 mod recovery;
+mod rules;
 mod stage;
 
 use std::sync::Arc;

@@ -1,29 +1,26 @@
 //! The stage driven by hand: lanes, proposals, votes, delivery, without an engine.
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use clearway_crypto::hash;
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::Batch;
 use clearway_types::limits::{
-    BATCH_ENVELOPES_MAX, BLOCK_BYTES_MAX, EXEC_LAG_MAX, KEY_LAG_MAX, LANE_STEP_MAX, LANE_WINDOW,
+    BATCH_ENVELOPES_MAX, BLOCK_BYTES_MAX, EXEC_LAG_MAX, LANE_STEP_MAX, LANE_WINDOW,
 };
 use clearway_types::manifest::{BatchRef, Manifest};
 use clearway_types::messages::{ExecHead, OrderedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
 
 use super::{at, config, execute, genesis, head_of, stage, tags, unsigned, verified};
-use crate::{OrderError, OrderMetrics, OrderStage, Outgoing, Proposal, Recovery, Verdict};
+use crate::{OrderError, OrderMetrics, OrderStage, Outgoing, Proposal, Recovery};
 
 /// What left the stage, taken apart.
 #[derive(Default)]
-struct Left {
-    batches: Vec<Arc<Batch>>,
-    manifests: Vec<(Digest, Manifest)>,
-    blocks: Vec<OrderedBlock>,
+pub(super) struct Left {
+    pub(super) batches: Vec<Arc<Batch>>,
+    pub(super) manifests: Vec<(Digest, Manifest)>,
+    pub(super) blocks: Vec<OrderedBlock>,
 }
 
-fn take(stage: &mut OrderStage) -> Left {
+pub(super) fn take(stage: &mut OrderStage) -> Left {
     let mut left = Left::default();
     for message in stage.take_outgoing() {
         match message {
@@ -39,7 +36,7 @@ fn take(stage: &mut OrderStage) -> Left {
 }
 
 /// Makes everything durable that has left; returns it.
-fn sync(stage: &mut OrderStage, ms: u64) -> Left {
+pub(super) fn sync(stage: &mut OrderStage, ms: u64) -> Left {
     let left = take(stage);
     for batch in &left.batches {
         stage
@@ -54,7 +51,7 @@ fn sync(stage: &mut OrderStage, ms: u64) -> Left {
     left
 }
 
-fn proposed(stage: &mut OrderStage, parent: Digest, ms: u64) -> Digest {
+pub(super) fn proposed(stage: &mut OrderStage, parent: Digest, ms: u64) -> Digest {
     match stage.poll_proposal(parent, at(ms)) {
         Proposal::Ready(digest) => digest,
         Proposal::Wait { until } => panic!("nothing to propose at {ms} ms, until {until:?}"),
@@ -298,7 +295,7 @@ fn rival_on(stage: &OrderStage, root: Digest) -> Manifest {
 }
 
 /// A manifest of validator 0 with the newest result of a fresh stage.
-fn manifest_on(
+pub(super) fn manifest_on(
     stage: &OrderStage,
     parent: Digest,
     height: Height,
@@ -452,198 +449,6 @@ fn proposing_pauses_when_execution_lags_too_far() {
     };
     stage.on_executed(head).expect("own result");
     proposed(&mut stage, parent, late);
-}
-
-/// A sealed batch of `lane`, as a peer would send it.
-fn peer_batch(lane: u32, index: u64, previous: Digest, directory_height: u64) -> Arc<Batch> {
-    let envelopes = verified(u64::from(lane) << 32 | index, 2);
-    let header = BatchHeader {
-        lane: ValidatorIndex(lane),
-        count: 2,
-        index,
-        previous,
-        directory_height: Height(directory_height),
-        time: TimeMs(0),
-        envelopes_root: clearway_crypto::merkle::root_of(
-            2,
-            envelopes.digests.iter().map(|digests| digests.leaf),
-        ),
-    };
-    Arc::new(Batch {
-        header,
-        digest: hash::batch_digest(&header),
-        slabs: vec![envelopes.slab],
-        digests: envelopes.digests,
-        origins: Vec::new(),
-    })
-}
-
-fn named(batch: &Batch) -> BatchRef {
-    BatchRef {
-        lane: batch.header.lane,
-        count: batch.header.count,
-        index: batch.header.index,
-        digest: batch.digest,
-    }
-}
-
-#[test]
-fn each_rule_of_a_manifest_refuses_or_waits_as_it_should() {
-    let root = genesis(4).hash();
-    let (one, two) = (
-        peer_batch(1, 1, Digest::ZERO, 0),
-        peer_batch(2, 1, Digest::ZERO, 0),
-    );
-    let next = peer_batch(1, 2, one.digest, 0);
-    let stray = peer_batch(1, 2, Digest([5; 32]), 0);
-    let old = peer_batch(3, 1, Digest::ZERO, KEY_LAG_MAX + 1);
-    let held = [&one, &two, &next, &stray, &old];
-    let unseen = named(&peer_batch(3, 1, Digest::ZERO, 1));
-    let good = |batches: Vec<BatchRef>| {
-        let mut manifest = manifest_on(&stage(4), root, Height(1), batches);
-        manifest.leader = ValidatorIndex(2);
-        manifest
-    };
-    type Edit<'a> = Box<dyn Fn(&mut Manifest) + 'a>;
-    let (refused, waits) = (Some(false), None);
-    let with = |batches: Vec<BatchRef>| -> Edit<'_> {
-        Box::new(move |manifest| manifest.batches = batches.clone())
-    };
-    let set = |edit: fn(&mut Manifest)| -> Edit<'_> { Box::new(edit) };
-    let rows: Vec<(&str, Edit<'_>, Option<bool>)> = vec![
-        ("as it should be", set(|_| {}), Some(true)),
-        ("no batches", with(vec![]), Some(true)),
-        (
-            "two of a lane",
-            with(vec![named(&one), named(&next), named(&two)]),
-            Some(true),
-        ),
-        ("other epoch", set(|m| m.epoch = 1), refused),
-        (
-            "other leader",
-            set(|m| m.leader = ValidatorIndex(1)),
-            refused,
-        ),
-        ("height gap", set(|m| m.height = Height(2)), refused),
-        ("time falls", set(|m| m.time = TimeMs(999)), refused),
-        ("future state", set(|m| m.state_height = Height(1)), refused),
-        (
-            "wrong result",
-            set(|m| m.exec_head = Digest([3; 32])),
-            refused,
-        ),
-        ("lane index gap", with(vec![named(&next)]), refused),
-        (
-            "not linked",
-            with(vec![named(&one), named(&stray)]),
-            refused,
-        ),
-        (
-            "lanes out of order",
-            with(vec![named(&two), named(&one)]),
-            refused,
-        ),
-        (
-            "lane twice",
-            with(vec![named(&one), named(&two), named(&next)]),
-            refused,
-        ),
-        (
-            "unknown lane",
-            with(vec![BatchRef {
-                lane: ValidatorIndex(4),
-                ..unseen
-            }]),
-            refused,
-        ),
-        (
-            "wrong count",
-            with(vec![BatchRef {
-                count: 3,
-                ..named(&one)
-            }]),
-            refused,
-        ),
-        ("old directory", with(vec![named(&old)]), refused),
-        ("a batch not held", with(vec![unseen]), waits),
-        ("time ahead", set(|m| m.time = TimeMs(10_501)), waits),
-        (
-            "time just not ahead",
-            set(|m| m.time = TimeMs(10_500)),
-            Some(true),
-        ),
-    ];
-    for (name, edit, expected) in rows {
-        let mut stage = stage(4);
-        held.iter()
-            .for_each(|batch| stage.on_batch(Arc::clone(batch)));
-        let mut manifest = good(vec![named(&one), named(&two)]);
-        edit(&mut manifest);
-        let digest = stage
-            .on_manifest(manifest.encode().into())
-            .expect("canonical");
-        let got = match stage.verify(ValidatorIndex(2), root, digest, at(0)) {
-            Verdict::Accept => Some(true),
-            Verdict::Refuse(_) => Some(false),
-            Verdict::Wait { .. } => None,
-        };
-        assert_eq!(got, expected, "{name}");
-    }
-}
-
-#[test]
-fn lanes_take_turns_at_being_first() {
-    let mut stage = stage(4);
-    let mut tips = [Digest::ZERO; 4];
-    for lane in 0..4 {
-        let batch = peer_batch(lane, 1, Digest::ZERO, 0);
-        tips[lane as usize] = batch.digest;
-        stage.on_batch(batch);
-    }
-    sync(&mut stage, 0);
-    let first = proposed(&mut stage, genesis(4).hash(), 0);
-    let lanes: Vec<_> = sync(&mut stage, 0).manifests[0]
-        .1
-        .batches
-        .iter()
-        .map(|b| b.lane.0)
-        .collect();
-    assert_eq!(lanes, [1, 2, 3, 0], "height 1 begins with lane 1");
-    for lane in 0..4 {
-        stage.on_batch(peer_batch(lane, 2, tips[lane as usize], 0));
-    }
-    sync(&mut stage, 30);
-    let second = proposed(&mut stage, first, 30);
-    let manifest = &sync(&mut stage, 30).manifests[0].1;
-    let lanes: Vec<_> = manifest.batches.iter().map(|b| b.lane.0).collect();
-    assert_eq!(lanes, [2, 3, 0, 1]);
-    assert!(stage.is_certifiable(second));
-}
-
-#[test]
-fn bytes_that_are_no_manifest_are_refused() {
-    let mut stage = stage(4);
-    for bytes in [&b""[..], b"x", &[0; 140]] {
-        assert!(stage.on_manifest(Bytes::copy_from_slice(bytes)).is_err());
-    }
-    assert!(take(&mut stage).manifests.is_empty());
-    let unknown = stage.verify(ValidatorIndex(0), Digest::ZERO, Digest([1; 32]), at(0));
-    assert_eq!(unknown, Verdict::Wait { until: None });
-}
-
-#[test]
-fn a_verdict_on_time_says_when_to_ask_again() {
-    let mut stage = stage(4);
-    let mut manifest = manifest_on(&stage, genesis(4).hash(), Height(1), vec![]);
-    manifest.time = TimeMs(10_000 + 500 + 40);
-    let digest = stage
-        .on_manifest(manifest.encode().into())
-        .expect("canonical");
-    let verdict = stage.verify(ValidatorIndex(0), genesis(4).hash(), digest, at(0));
-    let until = Some(Duration::from_millis(40));
-    assert_eq!(verdict, Verdict::Wait { until });
-    let verdict = stage.verify(ValidatorIndex(0), genesis(4).hash(), digest, at(40));
-    assert_eq!(verdict, Verdict::Accept);
 }
 
 /// Drives one stage through everything that is counted; each counter is named here once.
