@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quinn::congestion::CubicConfig;
 use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 /// Largest datagram that fits Ethernet: 1,500 less IPv6 and UDP headers.
@@ -64,6 +65,10 @@ impl Transport {
             .initial_mtu(self.payload_bytes())
             .enable_segmentation_offload(true);
         if self.payload_bytes() > PAYLOAD_BYTES_DEFAULT {
+            // Ten datagrams, as RFC 9002 has it for usual sizes: with less, the handshake stalls.
+            let mut congestion = CubicConfig::default();
+            congestion.initial_window(10 * u64::from(self.payload_bytes()));
+            config.congestion_controller_factory(Arc::new(congestion));
             config.mtu_discovery_config(None::<MtuDiscoveryConfig>);
         }
         Arc::new(config)

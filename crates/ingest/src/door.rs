@@ -24,6 +24,9 @@ use crate::stage::FrameSink;
 
 /// Bytes of first packets kept while a handshake waits to be accepted.
 const INCOMING_BYTES_MAX: u64 = 16 << 10;
+/// What may be sent to an address that has sent one first packet of 1,200 bytes and proved nothing
+/// (RFC 9000, section 8.1): larger datagrams would wait for it for ever.
+const UNPROVEN_PAYLOAD_BYTES_MAX: u16 = 3 * 1200;
 /// Unit of the budget for slabs that are being filled.
 const FILL_UNIT_BYTES: usize = 1 << 10;
 /// Pause before a frame is offered again.
@@ -129,7 +132,8 @@ impl Door {
             self.metrics.handshakes_refused.add(1);
             return incoming.refuse();
         }
-        let suspicious = handshakes >= self.config.handshakes_retry_above;
+        let suspicious = handshakes >= self.config.handshakes_retry_above
+            || self.config.transport.payload_bytes > UNPROVEN_PAYLOAD_BYTES_MAX;
         if suspicious && !incoming.remote_address_validated() {
             self.metrics.handshakes_retried.add(1);
             if incoming.retry().is_err() {

@@ -195,6 +195,19 @@ async fn under_pressure_an_address_proves_itself_and_then_gets_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn datagrams_as_large_as_loopback_carries_them_work_at_once() {
+    let mut config = config();
+    config.transport.payload_bytes = 32_000;
+    let node = Node::start(config).await;
+    let mut config = ClientConfig::new(member(1), vec![node.server]);
+    config.transport.payload_bytes = 32_000;
+    let client = Client::connect(config).await.unwrap();
+    let receipts = client.submit(&payments(1, 500)).await.unwrap();
+    assert_eq!(receipts.settled_count(), 500);
+    assert_eq!(client.metrics().connect_failures.value(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_drips_is_reset_after_its_time() {
     let mut config = config();
     config.frame_fill_max = Duration::from_millis(100);
