@@ -1,4 +1,4 @@
-//! Pays 103.55 from one bank to another: `pay ADDRESS NODE_KEY GENESIS_HASH SEED`, all but the first hex.
+//! Pays 103.55 to another bank: `pay ADDRESS NODE_KEY GENESIS_HASH SEED`, the last three in hex.
 
 use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
 use clearway_types::amount::Amount;

@@ -68,7 +68,8 @@ impl Client {
         Err(last)
     }
 
-    /// The member's half of a handshake ends before the node has looked at the member's key, so only
+    /// The member's half of a handshake ends before the node has looked at the member's key, so
+    /// only
     /// an answer shows that the node lets it in.
     async fn is_let_in(&self, index: usize) -> Result<(), ClientError> {
         let asking = self.ask_once(index, Op::Status, 0, &[]);

@@ -4,7 +4,8 @@
 //! QUIC connections of members, known by their key; [`clearway_types::messages::Refusals`] and
 //! executed blocks through [`ReceiptRouter`].
 //! # Out
-//! [`clearway_types::messages::FrameBatch`]es to `verify` through a [`FrameSink`]; runs of answers to
+//! [`clearway_types::messages::FrameBatch`]es to `verify` through a [`FrameSink`]; runs of
+//! answers to
 //! the streams that wait, in stream order; answers of the [`QueryService`].
 //! # Never
 //! Looks at a signature, splits a linked chain, loses an envelope that it has offered, reads from a
@@ -14,7 +15,8 @@
 //! All of [`IngestConfig`]: connections, streams, windows, bytes in slabs that are being filled,
 //! signatures a second a member, time to fill a frame and to take an answer.
 //! # Cost
-//! One copy of each byte from QUIC into a slab, one scan of the flags for chains, 4 bytes copied for
+//! One copy of each byte from QUIC into a slab, one scan of the flags for chains, 4 bytes copied
+//! for
 //! each answer; `examples/throughput.rs` measures it.
 
 mod admission;

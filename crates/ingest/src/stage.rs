@@ -81,7 +81,8 @@ impl Ingest {
     /// `Unavailable`, waits for the answers on their way up to `stop_grace`, then closes.
     pub async fn stop(self) {
         self.door.close().await;
-        // The task ends by itself once the door is closed; it panics only by a bug, seen in the log.
+        // The task ends by itself once the door is closed; it panics only by a bug, seen in the
+        // log.
         if let Err(error) = self.accepting.await {
             tracing::error!(%error, "the accept loop did not end by itself");
         }

@@ -1,4 +1,4 @@
-//! The door under real QUIC on loopback: what members send, what they get, and what they may not do.
+//! The door under real QUIC on loopback: what members send, get, and may not do.
 
 mod limits;
 mod queries;
