@@ -196,3 +196,20 @@ fn a_log_that_does_not_fit_is_refused() {
         .expect_err("another head");
     assert!(matches!(head, ExecuteError::Root { .. }), "{head}");
 }
+
+#[test]
+fn a_changed_refusal_in_the_log_is_found_by_the_root() {
+    let mut world = World::new();
+    let refused = world.transfer(A, B, 5000);
+    assert_eq!(world.one(refused.as_body()), ResultCode::InsufficientFunds);
+    let whole = bytes(&world.ledger.snapshot());
+    let (manifest, batches, mut record) = world.log().next().unwrap();
+    record.results[0] = Outcome::new(ResultCode::AmountZero);
+    let mut restore = Ledger::restore(&world.genesis, &mut &whole[..]).unwrap();
+    restore.on_block(manifest, batches, &record).unwrap();
+    let root = restore
+        .finish()
+        .err()
+        .expect("the code is part of the root");
+    assert!(matches!(root, ExecuteError::Root { .. }), "{root}");
+}
