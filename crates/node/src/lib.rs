@@ -1,5 +1,50 @@
-//! Assembly: topology, configuration, thread placement, metrics.
+//! Assembly: the topology, one node made of it, its configuration, keys and figures.
+//!
+//! # In
+//! A configuration, a genesis, keys, a data directory.
+//! # Out
+//! A running [`Node`]: the members' door, the operators' page, the log on disk.
+//! # Never
+//! Decides about a payment: it wires the stages, owns their threads and clocks, and reads their
+//! counters.
+//! # Limits
+//! The capacities in [`topology::LINKS`].
+//! # Cost
+//! Threads that wait; a checkpoint now and then; nothing an envelope.
 
 pub mod config;
 pub mod genesis_file;
 pub mod keystore;
+pub mod topology;
+
+mod admin;
+mod assembly;
+mod checkpoint;
+mod clock;
+mod door;
+mod error;
+mod gather;
+mod keeper;
+mod log_index;
+mod node;
+mod query;
+mod questions;
+mod recovery;
+mod samples;
+mod stages;
+mod threads;
+
+pub use admin::Readiness;
+pub use clock::wall_time;
+pub use error::NodeError;
+pub use gather::Figures;
+pub use keeper::KeeperMetrics;
+pub use node::{Addresses, Node};
+pub use samples::{Gather, Metric, SampleKind, render};
+
+/// Folder of the log within the data directory.
+pub const LOG_FOLDER: &str = "log";
+/// Folder of the engine's journal within the data directory.
+pub const ENGINE_FOLDER: &str = "engine";
+/// Folder of the checkpoints within the data directory.
+pub const CHECKPOINT_FOLDER: &str = "checkpoints";

@@ -56,7 +56,7 @@ impl Given {
 }
 
 /// Why a value does not fit its setting.
-pub enum Fault {
+pub(super) enum Fault {
     /// Another type.
     Type(&'static str),
     /// Out of range.

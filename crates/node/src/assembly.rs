@@ -1,0 +1,377 @@
+//! How a node is put together: one method a stage, each taking its ends of the links.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clearway_crypto::gate::Gate;
+use clearway_execute::{ExecuteConfig, ExecuteMetrics, ExecuteStage, Ledger};
+use clearway_flow::{InFlight, Latest, LinkReceiver};
+use clearway_ingest::ReceiptRouter;
+use clearway_order::{
+    EngineConfig, FinalPoint, OrderConfig, OrderHandle, Orderer, Sinks, system_clock,
+};
+use clearway_store::{BlockIo, Reader, RealIo, Store, StoreOptions, StoreStage, Writer};
+use clearway_types::directory::KeyDirectory;
+use clearway_types::domain::DomainTag;
+use clearway_types::genesis::Genesis;
+use clearway_types::messages::{ExecHead, Persisted, VerifiedBatch};
+use clearway_types::units::ValidatorIndex;
+use clearway_verify::{VerifyConfig, VerifyStage};
+use crossbeam::channel;
+use tokio::sync::watch;
+
+use crate::admin::Readiness;
+use crate::config::NodeConfig;
+use crate::door::{self, Frames};
+use crate::error::NodeError;
+use crate::gather::Figures;
+use crate::keeper::{Keeper, KeeperMetrics};
+use crate::keystore::ValidatorKeys;
+use crate::node::{Addresses, Node};
+use crate::questions::Questions;
+use crate::recovery::{Recovered, recover};
+use crate::stages;
+use crate::stages::execute::ExecuteLinks;
+use crate::stages::store::StoreLinks;
+use crate::threads::{Failure, Threads};
+use crate::topology::Links;
+use crate::{CHECKPOINT_FOLDER, ENGINE_FOLDER, LOG_FOLDER};
+
+/// A node on its way up: the store is open, the state is back, no thread runs.
+pub(crate) struct Starting<'a> {
+    config: &'a NodeConfig,
+    genesis: &'a Genesis,
+    keys: &'a ValidatorKeys,
+    me: ValidatorIndex,
+    io: Arc<dyn BlockIo>,
+    writer: Writer,
+    reader: Reader,
+    recovered: Recovered,
+}
+
+/// What several stages share.
+struct Shared {
+    directory: Arc<Latest<KeyDirectory>>,
+    in_flight: Arc<InFlight>,
+    verify: VerifyStage,
+    execute_metrics: Arc<ExecuteMetrics>,
+    keeper_metrics: Arc<KeeperMetrics>,
+}
+
+impl<'a> Starting<'a> {
+    /// Opens the store and recovers the state.
+    pub(crate) fn new(
+        config: &'a NodeConfig,
+        genesis: &'a Genesis,
+        keys: &'a ValidatorKeys,
+    ) -> Result<Self, NodeError> {
+        let me = position(genesis, keys)?;
+        let io: Arc<dyn BlockIo> = Arc::new(RealIo::new());
+        let mut options = StoreOptions::new(config.data_dir.join(LOG_FOLDER), genesis.hash().0);
+        options.segment_bytes = config.store.segment_bytes;
+        let (writer, reader, report) = Store::open(Arc::clone(&io), options)?;
+        tracing::info!(?report, "store open");
+        let checkpoints = config.data_dir.join(CHECKPOINT_FOLDER);
+        let recovered = recover(&io, &checkpoints, &reader, genesis)?;
+        tracing::info!(height = recovered.ledger.height().0, "state recovered");
+        Ok(Self {
+            config,
+            genesis,
+            keys,
+            me,
+            io,
+            writer,
+            reader,
+            recovered,
+        })
+    }
+
+    /// Starts every stage, the door first: an address in use is found before anything runs.
+    pub(crate) fn assemble(self) -> Result<Node, NodeError> {
+        let links = Links::new(verify_workers(self.config));
+        let link_stats = links.stats();
+        let shared = self.shared(links.ingest_verify.len())?;
+        let (frames, frame_receivers): (Vec<_>, Vec<_>) = links.ingest_verify.into_iter().unzip();
+        let sinks = Sinks {
+            // A link that nobody takes from belongs to a node that is stopping.
+            persist: Box::new(move |message| drop(links.order_store.0.send(message))),
+            block: Box::new(move |block| drop(links.order_execute.0.send(block))),
+        };
+        let Recovered {
+            ledger,
+            order: order_recovery,
+            ref index,
+        } = self.recovered;
+        let index = Arc::clone(index);
+        let tip = order_recovery.tip.clone();
+        let orderer = orderer(
+            self.config,
+            self.genesis,
+            self.keys,
+            self.me,
+            order_recovery,
+            sinks,
+        )?;
+        let order = orderer.handle();
+        let queries = links.query_execute.0;
+
+        let readiness = watch::Sender::new(Readiness::Starting);
+        let runtime = door::runtime()?;
+        let (listener, admin) = door::listen_admin(&runtime, self.config.admin_listen)?;
+        let frames = Frames::new(frames, *shared.verify.scheduler());
+        let questions = Questions::new(self.genesis, &self.reader, &index, queries.clone());
+        let (directory, in_flight) = (&shared.directory, &shared.in_flight);
+        let opening = door::open(
+            self.config,
+            self.keys,
+            directory,
+            frames,
+            questions,
+            in_flight,
+        );
+        let ingest = runtime.block_on(opening)?;
+
+        let failure = Failure::new(readiness.clone());
+        let mut threads = Threads::new(failure.clone(), self.config.pin_threads);
+        let verify_out = (links.verify_order.0, links.verify_ingest.0);
+        for (number, frames) in frame_receivers.into_iter().enumerate() {
+            let (stage, out) = (shared.verify.clone(), verify_out.clone());
+            threads.start("verify", number, move |worker| {
+                stages::verify::run(worker, &stage, &frames, &out.0, &out.1);
+                Ok(())
+            })?;
+        }
+        drop(verify_out);
+        let news = News {
+            persisted: links.store_order.1,
+            executed: links.execute_order.1,
+            verified: links.verify_order.1,
+        };
+        let stop_news = start_order(&mut threads, orderer, &order, news)?;
+        let (keep, kept) = channel::bounded(1);
+        let execute_links = ExecuteLinks {
+            blocks: links.order_execute.1,
+            queries: links.query_execute.1,
+            results: links.execute_store.0,
+            heads: links.execute_order.0,
+            keep,
+        };
+        start_execute(
+            &mut threads,
+            self.config,
+            &shared,
+            execute_links,
+            (ledger, tip),
+        )?;
+        let keeper = Keeper {
+            io: self.io,
+            checkpoints: self.config.data_dir.join(CHECKPOINT_FOLDER),
+            genesis: self.genesis.hash(),
+            preparer: self.writer.preparer(),
+            reader: self.reader.clone(),
+            index: Arc::clone(&index),
+            metrics: Arc::clone(&shared.keeper_metrics),
+        };
+        let store_links = StoreLinks {
+            persist: links.order_store.1,
+            executed: links.execute_store.1,
+            persisted: links.store_order.0,
+            receipts: links.store_ingest.0,
+        };
+        let (stage, places) = (StoreStage::new(self.writer), Arc::clone(&index));
+        threads.start("store", 0, move |worker| {
+            stages::store::run(worker, &store_links, stage, &places)
+        })?;
+        start_receipts(
+            &mut threads,
+            ingest.router(),
+            links.store_ingest.1,
+            links.verify_ingest.1,
+        )?;
+        threads.start("keeper", 0, move |_| {
+            keeper.run(&kept);
+            Ok(())
+        })?;
+
+        let figures = Arc::new(Figures {
+            links: link_stats,
+            workers: threads.times(),
+            ingest: ingest.metrics(),
+            verify: Arc::clone(shared.verify.metrics()),
+            backend: shared.verify.backend_name(),
+            order: Arc::clone(order.metrics()),
+            execute: shared.execute_metrics,
+            store: Arc::clone(self.reader.metrics()),
+            keeper: shared.keeper_metrics,
+            in_flight: Arc::clone(&shared.in_flight),
+            index: Arc::clone(&index),
+        });
+        let page = Arc::clone(&figures);
+        door::serve_admin(&runtime, listener, readiness.subscribe(), page);
+        let addresses = Addresses {
+            door: ingest.local_addr(),
+            admin,
+        };
+        get_ready(&readiness);
+        let in_flight = shared.in_flight;
+        Ok(Node {
+            runtime,
+            ingest,
+            order,
+            stop_news,
+            queries,
+            in_flight,
+            threads,
+            failure,
+            readiness,
+            figures,
+            index,
+            addresses,
+        })
+    }
+
+    fn shared(&self, workers: usize) -> Result<Shared, NodeError> {
+        let directory = Arc::new(Latest::new(self.recovered.ledger.directory()));
+        let in_flight = Arc::new(InFlight::default());
+        let backend = Some(self.config.backend.clone()).filter(|name| name != "auto");
+        let config = VerifyConfig {
+            backend,
+            workers,
+            ..VerifyConfig::default()
+        };
+        let tag = DomainTag::new(self.genesis.hash());
+        let gate = Arc::new(Gate::new()?);
+        let verify = VerifyStage::new(
+            &config,
+            gate,
+            tag,
+            Arc::clone(&directory),
+            Arc::clone(&in_flight),
+        )?;
+        let (execute_metrics, keeper_metrics) = (Arc::default(), Arc::default());
+        Ok(Shared {
+            directory,
+            in_flight,
+            verify,
+            execute_metrics,
+            keeper_metrics,
+        })
+    }
+}
+
+/// Threads that verify: as configured, or one a core.
+fn verify_workers(config: &NodeConfig) -> usize {
+    match config.verify_workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers as usize,
+    }
+}
+
+/// This validator's place in the genesis, by its connection key.
+fn position(genesis: &Genesis, keys: &ValidatorKeys) -> Result<ValidatorIndex, NodeError> {
+    let key = keys.connection.public_key();
+    let place = genesis
+        .validators
+        .iter()
+        .position(|row| row.public_key.0 == key);
+    let place = place.ok_or(NodeError::NotInGenesis)?;
+    Ok(ValidatorIndex(
+        u32::try_from(place).expect("a checked genesis has few validators"),
+    ))
+}
+
+fn orderer(
+    config: &NodeConfig,
+    genesis: &Genesis,
+    keys: &ValidatorKeys,
+    me: ValidatorIndex,
+    recovery: clearway_order::Recovery,
+    sinks: Sinks,
+) -> Result<Orderer, NodeError> {
+    let mut order = OrderConfig::new(genesis, me)?;
+    order.view_pace = Duration::from_millis(config.order.pace_ms.into());
+    order.heartbeat = Duration::from_millis(config.order.heartbeat_ms.into());
+    let journal = config.data_dir.join(ENGINE_FOLDER);
+    let engine = EngineConfig::new(genesis, keys.vote.to_bytes(), journal);
+    Ok(Orderer::new(
+        order,
+        engine,
+        recovery,
+        sinks,
+        system_clock(),
+    )?)
+}
+
+/// What the two feeding threads of ordering take from.
+struct News {
+    verified: LinkReceiver<VerifiedBatch>,
+    persisted: LinkReceiver<Vec<Persisted>>,
+    executed: LinkReceiver<ExecHead>,
+}
+
+/// Starts the threads of ordering; news are brought until the sender returned is dropped.
+fn start_order(
+    threads: &mut Threads,
+    orderer: Orderer,
+    order: &OrderHandle,
+    news: News,
+) -> Result<channel::Sender<()>, NodeError> {
+    let (stop, stopped) = channel::bounded(0);
+    let feed = order.clone();
+    threads.start("order", 0, move |worker| {
+        stages::order::feed(worker, &news.verified, &feed);
+        Ok(())
+    })?;
+    threads.start("order", 1, move |_| Ok(orderer.run()?))?;
+    let told = order.clone();
+    threads.start("news", 0, move |worker| {
+        stages::order::bring_news(worker, &news.persisted, &news.executed, &stopped, &told);
+        Ok(())
+    })?;
+    Ok(stop)
+}
+
+fn start_execute(
+    threads: &mut Threads,
+    config: &NodeConfig,
+    shared: &Shared,
+    links: ExecuteLinks,
+    (ledger, tip): (Ledger, FinalPoint),
+) -> Result<(), NodeError> {
+    let snapshot_interval = config.store.checkpoint_blocks.into();
+    let settings = ExecuteConfig {
+        snapshot_interval,
+        ..ExecuteConfig::default()
+    };
+    let stage = ExecuteStage::new(ledger, settings, Arc::clone(&shared.execute_metrics));
+    let directory = Arc::clone(&shared.directory);
+    threads.start("execute", 0, move |worker| {
+        stages::execute::run(worker, &links, stage, tip, |version| {
+            directory.publish(version)
+        });
+        Ok(())
+    })
+}
+
+fn start_receipts(
+    threads: &mut Threads,
+    router: ReceiptRouter,
+    results: LinkReceiver<Arc<clearway_types::messages::ExecutedBlock>>,
+    refusals: LinkReceiver<clearway_types::messages::Refusals>,
+) -> Result<(), NodeError> {
+    threads.start("receipts", 0, move |worker| {
+        stages::receipts::run(worker, &results, &refusals, &router);
+        Ok(())
+    })
+}
+
+/// Ready, unless a stage has failed meanwhile.
+fn get_ready(readiness: &watch::Sender<Readiness>) {
+    readiness.send_if_modified(|now| {
+        let starting = *now == Readiness::Starting;
+        if starting {
+            *now = Readiness::Ready;
+        }
+        starting
+    });
+}

@@ -1,0 +1,118 @@
+//! The edges of the node: the members' door on QUIC and the operators' page on loopback.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clearway_flow::{InFlight, Latest, LinkSender};
+use clearway_ingest::{FrameSink, Ingest, IngestConfig, MemberRate, QueryService};
+use clearway_types::directory::KeyDirectory;
+use clearway_types::messages::FrameBatch;
+use clearway_verify::Scheduler;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use crate::admin::{self, Readiness};
+use crate::config::NodeConfig;
+use crate::error::NodeError;
+use crate::keystore::ValidatorKeys;
+use crate::samples::Gather;
+
+/// Threads of the QUIC runtime: one moves more than verification can take from it.
+const RUNTIME_THREADS: usize = 1;
+
+/// The runtime of door and page.
+pub(crate) fn runtime() -> Result<Runtime, NodeError> {
+    Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("ingest-0")
+        .enable_all()
+        .build()
+        .map_err(NodeError::Thread)
+}
+
+/// The links to the verify workers: all frames of a source go to the same one.
+pub(crate) struct Frames {
+    workers: Vec<LinkSender<FrameBatch>>,
+    scheduler: Scheduler,
+}
+
+impl Frames {
+    pub(crate) fn new(workers: Vec<LinkSender<FrameBatch>>, scheduler: Scheduler) -> Self {
+        Self { workers, scheduler }
+    }
+}
+
+impl FrameSink for Frames {
+    fn offer(&self, frame: FrameBatch) -> Result<(), FrameBatch> {
+        self.workers[self.scheduler.worker(frame.source)].offer(frame)
+    }
+}
+
+/// Opens the members' door.
+pub(crate) async fn open(
+    config: &NodeConfig,
+    keys: &ValidatorKeys,
+    directory: &Arc<Latest<KeyDirectory>>,
+    frames: Frames,
+    questions: impl QueryService,
+    in_flight: &Arc<InFlight>,
+) -> Result<Ingest, NodeError> {
+    let ingest = Ingest::start(
+        door_config(config),
+        &keys.connection,
+        Arc::clone(directory),
+        Box::new(frames),
+        Arc::new(questions),
+        Arc::clone(in_flight),
+    );
+    Ok(ingest.await?)
+}
+
+fn door_config(config: &NodeConfig) -> IngestConfig {
+    let door = &config.door;
+    let mut ingest = IngestConfig::new(config.listen);
+    ingest.connections_max = door.connections_max as usize;
+    ingest.member_connections_max = door.connections_per_member_max as usize;
+    ingest.transport.streams_max = door.streams_per_connection_max;
+    ingest.transport.stream_window_bytes = door.stream_window_bytes;
+    ingest.transport.connection_window_bytes = door.connection_window_bytes;
+    ingest.transport.payload_bytes = door.udp_payload_bytes_max;
+    ingest.transport.idle_timeout = Duration::from_millis(door.idle_ms.into());
+    if door.member_rate_max > 0 {
+        let rate = door.member_rate_max;
+        ingest.member_rate = MemberRate {
+            signatures_per_s: rate,
+            burst: rate,
+        };
+    }
+    ingest
+}
+
+/// Listens for the operators' page.
+pub(crate) fn listen_admin(
+    runtime: &Runtime,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let listen = |source| NodeError::Listen { address, source };
+    let listener = runtime
+        .block_on(TcpListener::bind(address))
+        .map_err(listen)?;
+    let bound = listener.local_addr().map_err(listen)?;
+    Ok((listener, bound))
+}
+
+/// Serves the operators' page until the node has stopped.
+pub(crate) fn serve_admin(
+    runtime: &Runtime,
+    listener: TcpListener,
+    readiness: watch::Receiver<Readiness>,
+    figures: Arc<dyn Gather>,
+) {
+    runtime.spawn(async move {
+        if let Err(error) = admin::serve(listener, readiness, figures).await {
+            tracing::warn!(%error, "the operators' page has ended");
+        }
+    });
+}

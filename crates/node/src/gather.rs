@@ -1,0 +1,394 @@
+//! The figures of every stage under the names of the metrics page.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clearway_execute::ExecuteMetrics;
+use clearway_flow::{Counter, InFlight, LinkStats, WorkerTimes};
+use clearway_ingest::IngestMetrics;
+use clearway_order::OrderMetrics;
+use clearway_store::StoreMetrics;
+use clearway_types::drop_reason::DropReason;
+use clearway_verify::VerifyMetrics;
+
+use crate::keeper::KeeperMetrics;
+use crate::log_index::LogIndex;
+use crate::samples::SampleKind::{Counter as Total, Gauge};
+use crate::samples::{Gather, Metric, SampleKind};
+
+/// Everything that counts, where it is counted.
+pub struct Figures {
+    pub(crate) links: Vec<Arc<LinkStats>>,
+    pub(crate) workers: Vec<Arc<WorkerTimes>>,
+    /// Counters of stop 1.
+    pub ingest: Arc<IngestMetrics>,
+    /// Counters of stop 2.
+    pub verify: Arc<VerifyMetrics>,
+    /// Backend that verifies signatures.
+    pub backend: &'static str,
+    /// Counters of stop 3.
+    pub order: Arc<OrderMetrics>,
+    /// Counters of stop 4.
+    pub execute: Arc<ExecuteMetrics>,
+    /// Counters of stop 5.
+    pub store: Arc<StoreMetrics>,
+    /// Counters of the keeper.
+    pub keeper: Arc<KeeperMetrics>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) index: Arc<LogIndex>,
+}
+
+impl std::fmt::Debug for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Figures").finish_non_exhaustive()
+    }
+}
+
+impl Gather for Figures {
+    fn gather(&self) -> Vec<Metric> {
+        let mut metrics = Vec::new();
+        self.pipes(&mut metrics);
+        self.verification(&mut metrics);
+        self.ordering(&mut metrics);
+        self.ledger(&mut metrics);
+        self.storage(&mut metrics);
+        metrics.sort_by_key(|metric| metric.name);
+        metrics
+    }
+}
+
+impl Figures {
+    /// Sums of links and of workers that have the same name: verification has one a worker.
+    fn pipes(&self, out: &mut Vec<Metric>) {
+        let version = vec![
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("backend", self.backend.to_owned()),
+        ];
+        let help = "1, with the version and the signature backend as labels";
+        out.push(labelled("build_info", help, Gauge, vec![(version, 1.0)]));
+        let depth = |link: &Arc<LinkStats>| link.depth();
+        out.push(by_link(
+            "queue_depth",
+            "Messages waiting on a link",
+            Gauge,
+            &self.links,
+            depth,
+        ));
+        let sent = |link: &Arc<LinkStats>| link.sent.value();
+        out.push(by_link(
+            "link_messages",
+            "Messages sent on a link",
+            Total,
+            &self.links,
+            sent,
+        ));
+        let help = "Seconds that a stage's worker worked, waited for work, waited for room";
+        let samples = self.workers.iter().flat_map(|times| {
+            let row = |state: &'static str, ns: &Counter| {
+                let labels = vec![
+                    ("stage", times.stage.to_owned()),
+                    ("worker", times.worker.to_string()),
+                    ("state", state.to_owned()),
+                ];
+                (labels, seconds(ns.value()))
+            };
+            [
+                row("busy", &times.busy_ns),
+                row("wait", &times.wait_ns),
+                row("backpressure", &times.backpressure_ns),
+            ]
+        });
+        out.push(labelled("stage_seconds", help, Total, samples.collect()));
+        let waiting = self.in_flight.len() as u64;
+        out.push(plain(
+            "envelopes_in_flight",
+            "Envelopes taken in and not answered",
+            Gauge,
+            waiting,
+        ));
+    }
+
+    fn verification(&self, out: &mut Vec<Metric>) {
+        let verify = &self.verify;
+        let backend = vec![("backend", self.backend.to_owned())];
+        let verified = verify.signatures_verified.value();
+        let help = "Signatures whose verdict was given, valid or not";
+        let samples = vec![(backend, number(verified))];
+        out.push(labelled("signatures_verified", help, Total, samples));
+        let reasons = DropReason::ALL.iter().map(|&reason| {
+            let dropped = self.ingest.drops(reason);
+            (vec![("reason", reason.name().to_owned())], number(dropped))
+        });
+        let help = "Envelopes refused before they were ordered, by reason";
+        out.push(labelled(
+            "envelopes_dropped",
+            help,
+            Total,
+            reasons.collect(),
+        ));
+        for (name, help, counter) in [
+            (
+                "envelopes_received",
+                "Envelopes taken in by verification",
+                &verify.envelopes_in,
+            ),
+            (
+                "envelopes_joined",
+                "Envelopes that waited for the same bytes",
+                &verify.joined,
+            ),
+            (
+                "envelopes_refused_header",
+                "Envelopes refused by their header",
+                &verify.refused_header,
+            ),
+            (
+                "envelopes_refused_linked",
+                "Refused with their chain",
+                &verify.refused_linked,
+            ),
+        ] {
+            out.push(plain(name, help, Total, counter.value()));
+        }
+    }
+
+    fn ordering(&self, out: &mut Vec<Metric>) {
+        let order = &self.order;
+        for (name, help, kind, counter) in [
+            (
+                "batches_sealed",
+                "Lane batches sealed",
+                Total,
+                &order.batches_sealed,
+            ),
+            (
+                "lane_window_used",
+                "Batches sealed, not final",
+                Gauge,
+                &order.lane_window_used,
+            ),
+            ("proposals", "Manifests built here", Total, &order.proposals),
+            (
+                "proposals_empty",
+                "Manifests without a batch",
+                Total,
+                &order.proposals_empty,
+            ),
+            ("view", "View of the newest certificate", Gauge, &order.view),
+            (
+                "nullifications",
+                "Views given up",
+                Total,
+                &order.nullifications,
+            ),
+            (
+                "consensus_faults",
+                "Evidence against validators",
+                Total,
+                &order.faults,
+            ),
+        ] {
+            out.push(plain(name, help, kind, counter.value()));
+        }
+        let own = order.proposals.value().max(1);
+        let mean = seconds(order.finality_ns.value()) / number(own);
+        let help = "Mean time from manifest to finality, seconds";
+        out.push(Metric::plain("finality_seconds", help, Gauge, mean));
+    }
+
+    fn ledger(&self, out: &mut Vec<Metric>) {
+        let execute = &self.execute;
+        let height = self.index.durable_height().0;
+        out.push(plain(
+            "block_height",
+            "Last final block that is durable",
+            Gauge,
+            height,
+        ));
+        for (name, help, kind, counter) in [
+            ("blocks_executed", "Blocks executed", Total, &execute.blocks),
+            (
+                "envelopes_settled",
+                "Envelopes applied",
+                Total,
+                &execute.settled,
+            ),
+            (
+                "envelopes_duplicate",
+                "Answered with the first result",
+                Total,
+                &execute.duplicates,
+            ),
+            ("holds_open", "Holds open", Gauge, &execute.holds_open),
+            (
+                "holds_expired",
+                "Holds ended by time",
+                Total,
+                &execute.holds_expired,
+            ),
+            (
+                "live_ids",
+                "Identifiers remembered",
+                Gauge,
+                &execute.live_ids,
+            ),
+            ("accounts", "Accounts", Gauge, &execute.accounts),
+            (
+                "ledger_conserved",
+                "1 while every ledger balances",
+                Gauge,
+                &execute.conserved,
+            ),
+        ] {
+            out.push(plain(name, help, kind, counter.value()));
+        }
+        let outcomes = execute.outcomes().map(|(kind, code, count)| {
+            let kind = kind.map_or_else(|| "unknown".to_owned(), |kind| format!("{kind:?}"));
+            (
+                vec![("kind", kind), ("result", code.to_string())],
+                number(count),
+            )
+        });
+        let help = "Envelopes executed, by kind and result";
+        out.push(labelled("envelopes", help, Total, outcomes.collect()));
+    }
+
+    fn storage(&self, out: &mut Vec<Metric>) {
+        let (store, keeper) = (&self.store, &self.keeper);
+        for (name, help, kind, counter) in [
+            (
+                "store_records",
+                "Records stored",
+                Total,
+                &store.record_count,
+            ),
+            (
+                "store_written_bytes",
+                "Bytes written to the log",
+                Total,
+                &store.written_bytes,
+            ),
+            ("store_groups", "Group commits", Total, &store.group_count),
+            (
+                "store_segments_rolled",
+                "Segments begun",
+                Total,
+                &store.segment_rolled_count,
+            ),
+            (
+                "store_segments_unprepared",
+                "Begun in haste",
+                Total,
+                &store.segment_unprepared_count,
+            ),
+            (
+                "store_disk_full",
+                "Times the disk was full",
+                Total,
+                &store.disk_full_count,
+            ),
+            (
+                "store_write_failures",
+                "Failed writes and syncs",
+                Total,
+                &store.write_failed_count,
+            ),
+            (
+                "store_corrupt",
+                "Damaged records met",
+                Total,
+                &store.corrupt_count,
+            ),
+            (
+                "store_durable_sequence",
+                "Newest durable record",
+                Gauge,
+                &store.durable_sequence,
+            ),
+        ] {
+            out.push(plain(name, help, kind, relaxed(counter)));
+        }
+        let help = "Seconds spent waiting for syncs";
+        let sync = seconds(relaxed(&store.sync_ns_total));
+        out.push(Metric::plain("store_sync_seconds", help, Total, sync));
+        for (name, help, kind, counter) in [
+            (
+                "checkpoints",
+                "Checkpoints written",
+                Total,
+                &keeper.checkpoints,
+            ),
+            (
+                "checkpoint_height",
+                "Height of the newest",
+                Gauge,
+                &keeper.checkpoint_height,
+            ),
+            (
+                "keeper_failures",
+                "Failed work off the hot path",
+                Total,
+                &keeper.failures,
+            ),
+        ] {
+            out.push(plain(name, help, kind, counter.value()));
+        }
+    }
+}
+
+fn labelled(
+    name: &'static str,
+    help: &'static str,
+    kind: SampleKind,
+    samples: Vec<(Vec<(&'static str, String)>, f64)>,
+) -> Metric {
+    Metric {
+        name,
+        help,
+        kind,
+        samples,
+    }
+}
+
+fn plain(name: &'static str, help: &'static str, kind: SampleKind, value: u64) -> Metric {
+    Metric::plain(name, help, kind, number(value))
+}
+
+fn by_link(
+    name: &'static str,
+    help: &'static str,
+    kind: SampleKind,
+    links: &[Arc<LinkStats>],
+    value: impl Fn(&Arc<LinkStats>) -> u64,
+) -> Metric {
+    let mut samples: Vec<(Vec<(&'static str, String)>, f64)> = Vec::new();
+    for link in links {
+        let labels = vec![("link", link.name.to_owned())];
+        match samples.last_mut().filter(|(last, _)| *last == labels) {
+            Some((_, sum)) => *sum += number(value(link)),
+            None => samples.push((labels, number(value(link)))),
+        }
+    }
+    Metric {
+        name,
+        help,
+        kind,
+        samples,
+    }
+}
+
+fn relaxed(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "figures above 2^53 need no last digit"
+)]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn seconds(ns: u64) -> f64 {
+    number(ns) / 1e9
+}

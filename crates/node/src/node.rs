@@ -1,0 +1,150 @@
+//! One running node: what can be asked of it, and its orderly end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clearway_crypto::certificate::ValidatorSet;
+use clearway_execute::Ledger;
+use clearway_flow::{InFlight, LinkSender};
+use clearway_ingest::Ingest;
+use clearway_order::OrderHandle;
+use clearway_types::genesis::Genesis;
+use clearway_types::units::Height;
+use crossbeam::channel;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::admin::{self, Readiness};
+use crate::assembly::Starting;
+use crate::config::NodeConfig;
+use crate::error::NodeError;
+use crate::gather::Figures;
+use crate::keystore::ValidatorKeys;
+use crate::log_index::LogIndex;
+use crate::query::{LedgerQuery, ask};
+use crate::threads::{Failure, Threads};
+
+/// How long a stop waits for what is in flight to be answered.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+/// A running node.
+pub struct Node {
+    pub(crate) runtime: Runtime,
+    pub(crate) ingest: Ingest,
+    pub(crate) order: OrderHandle,
+    pub(crate) stop_news: channel::Sender<()>,
+    pub(crate) queries: LinkSender<LedgerQuery>,
+    pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) threads: Threads,
+    pub(crate) failure: Failure,
+    pub(crate) readiness: watch::Sender<Readiness>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) index: Arc<LogIndex>,
+    pub(crate) addresses: Addresses,
+}
+
+/// Where a node can be reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The members' door.
+    pub door: SocketAddr,
+    /// The operators' page.
+    pub admin: SocketAddr,
+}
+
+impl Node {
+    /// Recovers the data directory and starts every stage; ready for members when it returns.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting, with what to do; nothing is left running then.
+    pub fn start(
+        config: &NodeConfig,
+        genesis: &Genesis,
+        keys: &ValidatorKeys,
+    ) -> Result<Self, NodeError> {
+        genesis.check()?;
+        ValidatorSet::from_genesis(genesis)?;
+        if !admin::private(config.admin_listen) {
+            return Err(NodeError::AdminAddress {
+                address: config.admin_listen,
+            });
+        }
+        Starting::new(config, genesis, keys)?.assemble()
+    }
+
+    /// Where it can be reached.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Every figure of the metrics page.
+    #[must_use]
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
+    }
+
+    /// The last final block that is durable.
+    #[must_use]
+    pub fn durable_height(&self) -> Height {
+        self.index.durable_height()
+    }
+
+    /// Asks the ledger between two blocks; `None` when the node has stopped by itself.
+    pub fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Ledger) -> R + Send + 'static,
+    ) -> Option<R> {
+        ask(&self.queries, question)
+    }
+
+    /// A view of the readiness that can be waited on; `Failed` means that [`Node::stop`] will say why.
+    #[must_use]
+    pub fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.readiness.subscribe()
+    }
+
+    /// Takes no more payments, answers those in flight, keeps the state and ends every thread.
+    ///
+    /// # Errors
+    /// Why the node had stopped by itself, if it had.
+    pub fn stop(self) -> Result<(), NodeError> {
+        let Self {
+            runtime,
+            ingest,
+            order,
+            stop_news,
+            queries,
+            mut threads,
+            ..
+        } = self;
+        if *self.readiness.borrow() != Readiness::Failed {
+            self.readiness.send_replace(Readiness::Stopping);
+            drain(&self.in_flight, &self.readiness);
+        }
+        runtime.block_on(ingest.stop());
+        threads.join("verify");
+        order.stop();
+        threads.join("order");
+        drop(stop_news);
+        threads.join("news");
+        drop((order, queries));
+        for stage in ["execute", "store", "receipts", "keeper"] {
+            threads.join(stage);
+        }
+        drop(self.readiness);
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        self.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Waits until everything taken in has been answered, at most for the patience of a stop.
+fn drain(in_flight: &InFlight, readiness: &watch::Sender<Readiness>) {
+    let until = Instant::now() + DRAIN_PATIENCE;
+    while !in_flight.is_empty() && Instant::now() < until {
+        if *readiness.borrow() == Readiness::Failed {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

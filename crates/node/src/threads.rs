@@ -1,0 +1,107 @@
+//! The threads of a node: started by name, watched for failure, joined at the end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use clearway_flow::{Worker, WorkerTimes, spawn_worker};
+use tokio::sync::watch;
+
+use crate::admin::Readiness;
+use crate::error::NodeError;
+
+/// Why the node stopped by itself, once it did; shared by all threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    cause: Arc<Mutex<Option<NodeError>>>,
+    readiness: watch::Sender<Readiness>,
+}
+
+impl Failure {
+    pub(crate) fn new(readiness: watch::Sender<Readiness>) -> Self {
+        Self {
+            cause: Arc::default(),
+            readiness,
+        }
+    }
+
+    /// Notes the first failure and says so on the operators' page.
+    pub(crate) fn note(&self, error: NodeError) {
+        tracing::error!(%error, "the node stops");
+        let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        cause.get_or_insert(error);
+        drop(cause);
+        self.readiness.send_replace(Readiness::Failed);
+    }
+
+    pub(crate) fn take(&self) -> Option<NodeError> {
+        self.cause
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+/// Started threads, in the order in which the walk ends.
+pub(crate) struct Threads {
+    failure: Failure,
+    /// Core for the next thread; `None` leaves placement to the system.
+    next_core: Option<usize>,
+    times: Vec<Arc<WorkerTimes>>,
+    handles: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Threads {
+    pub(crate) fn new(failure: Failure, pin: bool) -> Self {
+        Self {
+            failure,
+            next_core: pin.then_some(0),
+            times: Vec::new(),
+            handles: Vec::new(),
+        }
+    }
+
+    /// Starts worker `number` of `stage`; a failure or panic of `body` ends the node.
+    pub(crate) fn start(
+        &mut self,
+        stage: &'static str,
+        number: usize,
+        body: impl FnOnce(Worker) -> Result<(), NodeError> + Send + 'static,
+    ) -> Result<(), NodeError> {
+        let worker = Worker::new(stage, number);
+        self.times.push(worker.times());
+        let failure = self.failure.clone();
+        let core = self.next_core;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.next_core = core.map(|core| (core + 1) % cores);
+        let handle = spawn_worker(worker, core, move |worker| {
+            match catch_unwind(AssertUnwindSafe(|| body(worker))) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failure.note(error),
+                Err(_) => failure.note(NodeError::Panic { stage }),
+            }
+        })
+        .map_err(NodeError::Thread)?;
+        self.handles.push((stage, handle));
+        Ok(())
+    }
+
+    /// Where the workers' time went.
+    pub(crate) fn times(&self) -> Vec<Arc<WorkerTimes>> {
+        self.times.clone()
+    }
+
+    /// Waits for every thread of `stage`.
+    pub(crate) fn join(&mut self, stage: &str) {
+        let (joined, rest) = std::mem::take(&mut self.handles)
+            .into_iter()
+            .partition(|(name, _)| *name == stage);
+        self.handles = rest;
+        let joined: Vec<(&'static str, JoinHandle<()>)> = joined;
+        for (stage, handle) in joined {
+            if handle.join().is_err() {
+                self.failure.note(NodeError::Panic { stage });
+            }
+        }
+    }
+}
