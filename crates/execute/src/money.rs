@@ -1,6 +1,6 @@
 //! Moving money: the checks that all money kinds share, in the order of their codes, and the moves.
 
-use clearway_types::account::AccountFlags;
+use clearway_types::account::{Account, AccountFlags};
 use clearway_types::code::ResultCode;
 use clearway_types::transfer::Transfer;
 
@@ -103,6 +103,15 @@ pub(crate) fn room(state: &State, pair: Pair, amount: u64) -> Result<(), ResultC
         true => Ok(()),
         false => Err(ResultCode::BalanceOverflow),
     }
+}
+
+/// Money in being: what an issuer account was debited more than credited.
+pub(crate) fn supply(issuer: &Account) -> u128 {
+    let supply = issuer
+        .debits_posted
+        .get()
+        .checked_sub(issuer.credits_posted.get());
+    supply.expect("REDEEM takes no more than there is")
 }
 
 /// Moves `amount` from debit to credit, for good.

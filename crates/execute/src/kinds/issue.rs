@@ -30,10 +30,7 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
 
 /// Code 132: the money in being stays below 2^64 minor units, as at genesis.
 fn supply_room(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
-    let issuer = state.accounts.get(pair.debit);
-    let (debits, credits) = (issuer.debits_posted.get(), issuer.credits_posted.get());
-    let supply = debits.checked_sub(credits);
-    let supply = supply.expect("no more is redeemed than was issued");
+    let supply = money::supply(state.accounts.get(pair.debit));
     match supply.checked_add(u128::from(amount)) {
         Some(supply) if supply <= u128::from(u64::MAX) => Ok(()),
         _ => Err(ResultCode::BalanceOverflow),

@@ -27,6 +27,10 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     }
     money::usable(state, pair)?;
     money::funded(state, pair, amount)?;
+    // With a credit line the debited account could pay in more than there is in being.
+    if u128::from(amount) > money::supply(state.accounts.get(pair.credit)) {
+        return Err(ResultCode::BalanceOverflow);
+    }
     money::room(state, pair, amount)?;
     money::settle(state, pair, amount);
     Ok(())

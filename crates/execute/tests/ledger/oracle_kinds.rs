@@ -314,6 +314,14 @@ fn supply(oracle: &mut Oracle, t: &Transfer) -> ResultCode {
         }
     } else {
         funds_codes(oracle, t, amount, &mut codes);
+        if let Some(account) = oracle
+            .accounts
+            .get(&t.credit.get())
+            .filter(|one| one.issuer)
+        {
+            let in_being = account.debits - account.credits;
+            codes.when(u128::from(amount) > in_being, BalanceOverflow);
+        }
     }
     if let Some(code) = codes.first() {
         return code;
