@@ -1,4 +1,4 @@
-//! Envelopes that have been taken in and not been answered: the same bytes again wait for the first.
+//! Envelopes taken in and not answered yet: the same bytes again wait for the first.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

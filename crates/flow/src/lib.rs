@@ -1,4 +1,5 @@
-//! The pipes between the stages: bounded links, workers, counters and the two tables that stages share.
+//! The pipes between the stages: bounded links, workers, counters and the two tables that stages
+//! share.
 //!
 //! # In
 //! Messages of [`clearway_types::messages`] from one stage.

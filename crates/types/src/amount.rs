@@ -105,7 +105,9 @@ impl fmt::Display for Decimal {
             self.minor,
             width = usize::from(self.exponent) + 1
         );
-        let (whole, decimals) = digits.split_at(digits.len() - usize::from(self.exponent));
+        let whole_digits = digits.len().checked_sub(usize::from(self.exponent));
+        let (whole, decimals) =
+            digits.split_at(whole_digits.expect("padded to one digit more than the exponent"));
         if decimals.is_empty() {
             f.write_str(whole)
         } else {

@@ -91,7 +91,7 @@ pub struct Batch {
     pub slabs: Vec<Bytes>,
     /// Hashes of each envelope, in order.
     pub digests: Vec<EnvelopeDigests>,
-    /// Streams that wait for the results, in order; empty for a batch that came from disk or a peer.
+    /// Streams that wait for the results, in order; empty for a batch from disk or a peer.
     pub origins: Vec<OriginRun>,
 }
 
@@ -114,7 +114,8 @@ impl Batch {
     pub fn decode_parts(payload: &Bytes) -> Result<(BatchHeader, Bytes), DecodeError> {
         let mut reader = Reader::new(payload);
         let header = BatchHeader::decode(&mut reader)?;
-        let len = header.count as usize * ENVELOPE_BYTES;
+        // More than an address space holds is refused as any other length that is not there.
+        let len = (header.count as usize).saturating_mul(ENVELOPE_BYTES);
         reader.bytes(len)?;
         reader.finish()?;
         Ok((header, payload.slice(BATCH_HEADER_BYTES..)))

@@ -49,7 +49,8 @@ impl FinalRecord {
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(320 + self.results.len() * 4);
+        let results_bytes = self.results.len().saturating_mul(4);
+        let mut out = Vec::with_capacity(results_bytes.saturating_add(320));
         out.extend_from_slice(&self.height.0.to_le_bytes());
         out.extend_from_slice(&self.manifest.0);
         out.extend_from_slice(&self.receipts_root.0);

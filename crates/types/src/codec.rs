@@ -110,9 +110,14 @@ impl<'a> Reader<'a> {
         let offset = self.offset;
         let count = self.u32()? as usize;
         match count.checked_mul(item_bytes) {
-            Some(len) if len <= self.bytes.len() - self.offset => Ok(count),
+            Some(len) if len <= self.left().len() => Ok(count),
             _ => Err(DecodeError::Short { offset }),
         }
+    }
+
+    /// What has not been read; the offset never passes the end.
+    fn left(&self) -> &[u8] {
+        &self.bytes[self.offset..]
     }
 
     /// Ends the record.
@@ -120,7 +125,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeError::Trailing`] when bytes are left.
     pub fn finish(self) -> Result<(), DecodeError> {
-        match self.bytes.len() - self.offset {
+        match self.left().len() {
             0 => Ok(()),
             excess => Err(DecodeError::Trailing { excess }),
         }

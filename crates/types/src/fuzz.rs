@@ -17,7 +17,7 @@ pub use crate::wire::fuzz::fuzz_frame;
 
 /// Envelopes in place: every header check and every view of a body.
 pub fn fuzz_envelope(data: &[u8]) {
-    let whole_bytes = data.len() / ENVELOPE_BYTES * ENVELOPE_BYTES;
+    let whole_bytes = (data.len() / ENVELOPE_BYTES).saturating_mul(ENVELOPE_BYTES);
     for envelope in envelopes(&data[..whole_bytes]) {
         let verdict = envelope.body.check_header();
         assert_eq!(
@@ -98,8 +98,9 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
         0 | 1 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
         2 if !bytes.is_empty() => {
             let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
-            let width = (1 << random.below(4)).min(bytes.len() - at);
-            bytes[at..at + width].copy_from_slice(&edge[..width]);
+            let tail = &mut bytes[at..];
+            let width = (1 << random.below(4)).min(tail.len());
+            tail[..width].copy_from_slice(&edge[..width]);
         }
         3 => bytes.truncate(at),
         4 => {
@@ -114,7 +115,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
                 .copied()
                 .take(random.below(64))
                 .collect::<Vec<_>>();
-            let to = random.below(bytes.len() + 1);
+            let to = random.below(bytes.len().saturating_add(1));
             bytes.splice(to..to, run);
         }
     }
@@ -178,7 +179,7 @@ mod tests {
             envelopes_root: Digest([3; 32]),
         };
         let mut bytes = header.to_bytes().to_vec();
-        bytes.resize(bytes.len() + 2 * ENVELOPE_BYTES, 7);
+        bytes.extend([7; 2 * ENVELOPE_BYTES]);
         bytes
     }
 

@@ -138,7 +138,8 @@ impl<'de, const N: usize> Deserialize<'de> for HexBytes<N> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         hex::decode_array(&text).map(Self).ok_or_else(|| {
-            serde::de::Error::custom(format!("expected {} hexadecimal digits", N * 2))
+            let digits = N.saturating_mul(2);
+            serde::de::Error::custom(format!("expected {digits} hexadecimal digits"))
         })
     }
 }

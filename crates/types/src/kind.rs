@@ -52,7 +52,10 @@ pub enum Status {
 }
 
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal $status:ident $layout:ident $who:ident;)+) => {
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident = $value:literal $status:ident $layout:ident $who:ident;
+    )+) => {
         /// Operation of an envelope, body offset 124.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u8)]

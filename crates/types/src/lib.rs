@@ -1,4 +1,5 @@
-//! The words of Clearway: records, codes and limits that every other crate speaks. No I/O, no threads.
+//! The words of Clearway: records, codes and limits that every other crate speaks. No I/O, no
+//! threads.
 //!
 //! One thing, one word:
 //! * **envelope**: 192 bytes, a signed instruction ([`envelope::Envelope`]);
@@ -22,7 +23,8 @@
 #![deny(
     clippy::float_arithmetic,
     clippy::iter_over_hash_type,
-    clippy::host_endian_bytes
+    clippy::host_endian_bytes,
+    clippy::arithmetic_side_effects
 )]
 
 pub mod account;

@@ -47,7 +47,8 @@ impl Manifest {
     /// The canonical bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(140 + self.batches.len() * BATCH_REF_BYTES);
+        let refs_bytes = self.batches.len().saturating_mul(BATCH_REF_BYTES);
+        let mut out = Vec::with_capacity(refs_bytes.saturating_add(140));
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&self.epoch.to_le_bytes());
         out.extend_from_slice(&self.height.0.to_le_bytes());

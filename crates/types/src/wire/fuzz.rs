@@ -37,7 +37,10 @@ pub fn fuzz_frame(data: &[u8]) {
 /// What follows a stream header.
 fn fuzz_request(op: Op, count: usize, rest: &[u8]) {
     match op {
-        Op::Submit => fuzz_envelope(&rest[..rest.len().min(count * ENVELOPE_BYTES)]),
+        Op::Submit => {
+            let announced_bytes = count.saturating_mul(ENVELOPE_BYTES);
+            fuzz_envelope(&rest[..rest.len().min(announced_bytes)]);
+        }
         Op::Lookup | Op::Proof => {
             if let Ok(lookup) = Lookup::decode(&mut Reader::new(rest)) {
                 let mut again = Vec::new();

@@ -62,7 +62,9 @@ impl SettlementProof {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let manifest_bytes: usize = self.manifests.iter().map(Vec::len).sum();
-        let mut out = Vec::with_capacity(1024 + manifest_bytes + self.links.len() * 65);
+        let links_bytes = self.links.len().saturating_mul(65);
+        let lists_bytes = manifest_bytes.saturating_add(links_bytes);
+        let mut out = Vec::with_capacity(lists_bytes.saturating_add(1024));
         out.push(VERSION);
         out.extend_from_slice(self.envelope.as_bytes());
         out.extend_from_slice(&self.height.0.to_le_bytes());
