@@ -23,6 +23,7 @@ struct State {
     locked: BTreeSet<PathBuf>,
     capacity_bytes: Option<u64>,
     now_ns: AtomicU64,
+    sync_ns: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -69,6 +70,11 @@ impl MemoryIo {
     /// Lets the files together grow to this many bytes and no further.
     pub fn set_capacity_bytes(&self, capacity_bytes: u64) {
         lock(&self.state).capacity_bytes = Some(capacity_bytes);
+    }
+
+    /// Lets each later sync of a file take so long on this file system's clock.
+    pub fn set_sync_ns(&self, sync_ns: u64) {
+        lock(&self.state).sync_ns = sync_ns;
     }
 
     fn used_bytes(&self) -> u64 {
@@ -159,7 +165,7 @@ impl BlockIo for MemoryIo {
         Ok(capacity_bytes.saturating_sub(self.used_bytes()))
     }
 
-    /// One microsecond later with each call.
+    /// One microsecond later with each call, and by what syncs take.
     fn monotonic_ns(&self) -> u64 {
         lock(&self.state).now_ns.fetch_add(1_000, Ordering::Relaxed)
     }
@@ -218,6 +224,8 @@ impl BlockFile for MemoryFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let state = lock(&self.io.state);
+        state.now_ns.fetch_add(state.sync_ns, Ordering::Relaxed);
         Ok(())
     }
 
