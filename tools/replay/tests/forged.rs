@@ -150,6 +150,7 @@ fn rows() -> Vec<Row> {
     rows.extend(envelope_rows());
     rows.extend(certificate_rows());
     rows.extend(result_rows());
+    rows.extend(root_rows());
     rows
 }
 
@@ -397,6 +398,11 @@ fn result_rows() -> Vec<Row> {
                 ..Forge::default()
             },
         ),
+    ]
+}
+
+fn root_rows() -> Vec<Row> {
+    vec![
         row(
             "another receipts root",
             Check::ReceiptsRoot,
