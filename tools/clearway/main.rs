@@ -1,3 +1,18 @@
 //! The one binary that people run: `clearway demo`, `bench`, `replay`, `node` and the rest.
 
-fn main() {}
+use std::process::ExitCode;
+
+mod cli;
+mod commands;
+mod failure;
+mod ui;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,131 @@
+//! The command line as a whole: every command, and how accounts are written.
+
+use clap::{Parser, Subcommand};
+use clearway_types::units::{AccountId, ParticipantId};
+
+use crate::commands::{
+    account, bench, completions, demo, doctor, generate, inspect, keys, load_worker, member, node,
+    pay, replay, verify,
+};
+use crate::failure::Failure;
+
+/// Clearing of signed payments between institutions: verified, ordered, executed, stored, proven
+#[derive(Parser, Debug)]
+#[command(
+    name = "clearway",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Start a node, clear 200,000 payments, stop it, replay its log, print a table
+    Demo(demo::Args),
+    /// Measure: a load against a node in this process, then a replay of what it stored
+    Bench(bench::Args),
+    /// Check a stored history again from its first block
+    Replay(replay::Args),
+    /// Verify Ed25519 signatures by the rule of this cluster (ZIP-215)
+    Verify(verify::Args),
+    /// Look into a stopped or running node's log
+    #[command(subcommand)]
+    Inspect(inspect::Command),
+    /// What this machine has for Clearway, what it lacks, and how to get it
+    Doctor(doctor::Args),
+    #[command(subcommand)]
+    Node(node::Command),
+    #[command(subcommand)]
+    Keys(keys::Command),
+    #[command(subcommand)]
+    Gen(generate::Command),
+    #[command(subcommand)]
+    Member(member::Command),
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Move money between two accounts
+    Pay(pay::Pay),
+    /// Reserve money until it is posted, voided or its time is over
+    Hold(pay::Hold),
+    /// Settle all or part of a hold
+    Post(pay::Post),
+    /// Free a hold
+    Void(pay::Void),
+    /// Give back all or part of a payment received
+    Return(pay::Return),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// A load process of `bench --processes`; speaks on stdin and stdout
+    #[command(hide = true)]
+    LoadWorker,
+}
+
+/// Reads the arguments and does what they say.
+pub(crate) fn run() -> Result<(), Failure> {
+    match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Inspect(command) => inspect::run(&command),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Node(command) => node::run(&command),
+        Command::Keys(command) => keys::run(&command),
+        Command::Gen(command) => generate::run(&command),
+        Command::Member(command) => member::run(&command),
+        Command::Account(command) => account::run(&command),
+        Command::Pay(args) => pay::pay(&args),
+        Command::Hold(args) => pay::hold(&args),
+        Command::Post(args) => pay::post(&args),
+        Command::Void(args) => pay::void(&args),
+        Command::Return(args) => pay::give_back(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::LoadWorker => load_worker::run(),
+    }
+}
+
+/// An account as people write it: owner's number, point, number with the owner (`7.1`), or the
+/// whole number.
+pub(crate) fn parse_account(text: &str) -> Result<AccountId, String> {
+    let wrong = || format!("`{text}` is no account; write owner.number, for example 7.1");
+    match text.split_once('.') {
+        Some((owner, number)) => {
+            let owner = owner.parse().map_err(|_| wrong())?;
+            let number = number.parse().map_err(|_| wrong())?;
+            Ok(AccountId::new(ParticipantId(owner), number))
+        }
+        None => text.parse().map(AccountId).map_err(|_| wrong()),
+    }
+}
+
+/// The inverse of [`parse_account`].
+pub(crate) fn show_account(id: AccountId) -> String {
+    format!("{}.{}", id.owner(), id.0 & u64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn accounts_are_written_by_owner_and_number() {
+        let id = AccountId::new(ParticipantId(7), 1);
+        assert_eq!(parse_account("7.1"), Ok(id));
+        assert_eq!(parse_account(&id.0.to_string()), Ok(id));
+        assert_eq!(parse_account(&show_account(id)), Ok(id));
+        for text in ["", "7.", ".1", "7.1.1", "a.b", "-1", "4294967296.1"] {
+            assert!(parse_account(text).is_err(), "{text}");
+        }
+    }
+}

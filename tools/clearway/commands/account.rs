@@ -1,0 +1,285 @@
+//! `clearway account open|show|freeze|limit|follow`: accounts of a running cluster.
+
+use clearway_client::Draft;
+use clearway_types::account::{Account, AccountFlags};
+use clearway_types::amount::Decimal;
+use clearway_types::transfer::Transfer;
+use clearway_types::units::{AccountId, Height, ParticipantId};
+use clearway_types::wire::query::FollowItem;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::{parse_account, show_account};
+use crate::commands::connect::{Connect, Session, client_failure};
+use crate::failure::{Failure, Kind};
+use crate::ui::{self, Output};
+
+/// Accounts
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Open an account (signed by the owner's sponsor or an operator)
+    Open(Open),
+    /// Show balances and settings
+    Show(Show),
+    /// Freeze, unfreeze or close an account
+    Freeze(Freeze),
+    /// Limit what an account may pay net, a day
+    Limit(LimitArgs),
+    /// Print what touches an account, from a height on, until interrupted
+    Follow(FollowArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct Target {
+    /// Account, as owner.number
+    #[arg(value_parser = parse_account)]
+    account: AccountId,
+    /// Ledger number, where the cluster has several
+    #[arg(long)]
+    ledger: Option<u32>,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Open {
+    #[command(flatten)]
+    target: Target,
+    /// How far debits may exceed credits
+    #[arg(long, default_value = "0")]
+    credit_line: String,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Freeze {
+    #[command(flatten)]
+    target: Target,
+    /// What the account may still do
+    #[arg(long, value_enum)]
+    state: Frozen,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum Frozen {
+    /// Everything
+    None,
+    /// No new debits
+    Debit,
+    /// No new credits
+    Credit,
+    /// Neither
+    Both,
+    /// Nothing any more
+    Closed,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct LimitArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Most that may be paid net in a day; without it the limit is lifted
+    #[arg(long)]
+    amount: Option<String>,
+    /// Towards this participant only
+    #[arg(long)]
+    towards: Option<u32>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct FollowArgs {
+    #[command(flatten)]
+    target: Target,
+    /// First height
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Stop when this height is reached, instead of waiting for more
+    #[arg(long)]
+    to: Option<u64>,
+}
+
+pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Open(args) => open(args),
+        Command::Show(args) => show(&args.target),
+        Command::Freeze(args) => freeze(args),
+        Command::Limit(args) => limit(args),
+        Command::Follow(args) => follow(args),
+    }
+}
+
+fn open(args: &Open) -> Result<(), Failure> {
+    let session = args.target.connect.open()?;
+    let ledger = session.ledger(args.target.ledger)?;
+    let credit_line = session.amount(&args.credit_line, ledger)?.minor;
+    let draft = Draft::account_open(args.target.account, ledger.id).credit_line(credit_line);
+    session.submit(draft, false, args.target.output)
+}
+
+fn freeze(args: &Freeze) -> Result<(), Failure> {
+    let session = args.target.connect.open()?;
+    let ledger = session.ledger(args.target.ledger)?.id;
+    let flags = match args.state {
+        Frozen::None => 0,
+        Frozen::Debit => AccountFlags::FROZEN_DEBIT,
+        Frozen::Credit => AccountFlags::FROZEN_CREDIT,
+        Frozen::Both => AccountFlags::FROZEN_DEBIT | AccountFlags::FROZEN_CREDIT,
+        Frozen::Closed => AccountFlags::CLOSED,
+    };
+    let draft = Draft::account_set(args.target.account, ledger).account_flags(flags);
+    session.submit(draft, false, args.target.output)
+}
+
+fn limit(args: &LimitArgs) -> Result<(), Failure> {
+    let session = args.target.connect.open()?;
+    let ledger = session.ledger(args.target.ledger)?;
+    let most = match &args.amount {
+        Some(text) => session.amount(text, ledger)?.minor,
+        None => u64::MAX,
+    };
+    let towards = args.towards.map(ParticipantId);
+    let draft = Draft::limit_set(args.target.account, ledger.id, towards, most);
+    session.submit(draft, false, args.target.output)
+}
+
+/// An account as people and scripts see it; amounts in JSON are text.
+#[derive(Serialize)]
+struct View {
+    id: String,
+    owner: u32,
+    ledger: u32,
+    balance: String,
+    debits_posted: String,
+    credits_posted: String,
+    debits_pending: String,
+    credits_pending: String,
+    credit_line: String,
+    flags: u16,
+    height: u64,
+}
+
+impl View {
+    fn of(session: &Session, account: &Account, height: Height) -> Self {
+        let ledgers = &session.genesis.ledgers;
+        let known = ledgers.iter().find(|ledger| ledger.id == account.ledger());
+        let exponent = known.map_or(0, |ledger| ledger.exponent);
+        let decimal = |minor: u128| Decimal { minor, exponent }.to_string();
+        let (debits, credits) = (account.debits_posted.get(), account.credits_posted.get());
+        let balance = match credits.checked_sub(debits) {
+            Some(minor) => decimal(minor),
+            None => format!("-{}", decimal(debits - credits)),
+        };
+        Self {
+            id: show_account(account.id()),
+            owner: account.owner.get(),
+            ledger: account.ledger.get(),
+            balance,
+            debits_posted: decimal(debits),
+            credits_posted: decimal(credits),
+            debits_pending: decimal(account.debits_pending.get()),
+            credits_pending: decimal(account.credits_pending.get()),
+            credit_line: decimal(account.credit_line.get().into()),
+            flags: account.flags.get(),
+            height: height.0,
+        }
+    }
+}
+
+fn show(target: &Target) -> Result<(), Failure> {
+    let session = target.connect.open()?;
+    let found = session.ask(async |client| client.account(target.account).await)?;
+    let Some(found) = found else {
+        let name = show_account(target.account);
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!("account {name} does not exist"),
+        ));
+    };
+    let view = View::of(&session, &found.account, found.height);
+    target.output.result("account", &view, || {
+        ui::rows([
+            ("account", view.id.clone()),
+            ("ledger", view.ledger.to_string()),
+            ("balance", view.balance.clone()),
+            ("held for debits", view.debits_pending.clone()),
+            ("held for credits", view.credits_pending.clone()),
+            ("credit line", view.credit_line.clone()),
+            ("flags", format!("{:#06x}", view.flags)),
+            ("height", view.height.to_string()),
+        ])
+    })
+}
+
+fn follow(args: &FollowArgs) -> Result<(), Failure> {
+    let session = args.target.connect.open()?;
+    let json = args.target.output.json;
+    session.drive(async |client| {
+        let mut feed = client.follow(args.target.account, Height(args.from));
+        loop {
+            let item = feed.next().await.map_err(client_failure)?;
+            if let FollowItem::Through { height } = item {
+                if args.to.is_some_and(|to| height.0 >= to) {
+                    return Ok(());
+                }
+                continue;
+            }
+            ui::say(&line(&item, json))?;
+        }
+    })
+}
+
+fn line(item: &FollowItem, json: bool) -> String {
+    match item {
+        FollowItem::Entry {
+            height,
+            index,
+            outcome,
+            envelope,
+        } => {
+            let body = &envelope.body;
+            let transfer = Transfer::of(body);
+            let (from, to) = (
+                show_account(transfer.debit()),
+                show_account(transfer.credit()),
+            );
+            if json {
+                return json!({
+                    "height": height, "index": index, "id": body.id.to_string(),
+                    "kind": body.kind, "from": from, "to": to,
+                    "amount_minor": transfer.amount.get().to_string(),
+                    "ledger": transfer.ledger.get(), "code": outcome.code.to_string(),
+                })
+                .to_string();
+            }
+            let amount = transfer.amount.get();
+            format!(
+                "{height}/{index} {} {from} -> {to} {amount} {}",
+                body.id, outcome.code
+            )
+        }
+        FollowItem::HoldExpired {
+            height,
+            index,
+            signer,
+            id,
+            amount,
+        } => {
+            if json {
+                return json!({
+                    "height": height, "index": index, "id": id.to_string(),
+                    "expired_hold_of": signer, "amount_minor": amount.to_string(),
+                })
+                .to_string();
+            }
+            format!("{height}/{index} {id} hold of {signer} expired, {amount} freed")
+        }
+        FollowItem::Through { height } => format!("{height} done"),
+    }
+}

@@ -1,0 +1,203 @@
+//! `clearway bench`: how fast one node clears with everything on, and whether its log holds.
+
+use std::path::PathBuf;
+
+use clearway_load::report::Report;
+
+use crate::commands::demo::{Files, finish};
+use crate::commands::generate::Shape;
+use crate::commands::trial::Trial;
+use crate::failure::{Failure, Kind};
+use crate::ui::ReportFile;
+
+/// Payments of a whole run, and of a quick one.
+const PAYMENTS: u32 = 2_000_000;
+const PAYMENTS_QUICK: u32 = 400_000;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Validators; one for now
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1))]
+    nodes: u32,
+    /// Fewer payments: ends within a minute
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    shape: Shape,
+    #[command(flatten)]
+    files: Files,
+    /// Payments a second at even distances (open loop), or `max` (closed loop)
+    #[arg(long, default_value = "max", value_parser = parse_rate)]
+    rate: Rate,
+    /// Connections of each load process
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    connections: u16,
+    /// Streams in flight on each connection
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=32))]
+    streams: u16,
+    /// Envelopes on a stream
+    #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    stream_len: u16,
+    /// Load processes beside the node's; 0 for threads of this process
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
+    processes: u16,
+    /// One stream, one after the other: the same payments give the same balances every time
+    #[arg(long, conflicts_with_all = ["processes", "rate"])]
+    ordered: bool,
+    /// A node setting, for example --set verify_workers=2
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
+    settings: Vec<(String, String)>,
+    /// Fail with exit code 4 unless this holds, for example 'tps_final>60000' or 'p99_us<100000'
+    #[arg(long = "assert", value_name = "CLAIM", value_parser = parse_claim)]
+    claims: Vec<Claim>,
+    /// Keep data, genesis and keys in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportFile,
+}
+
+/// How payments are offered.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Rate {
+    Max,
+    PerSecond(f64),
+}
+
+fn parse_rate(text: &str) -> Result<Rate, String> {
+    if text == "max" {
+        return Ok(Rate::Max);
+    }
+    let rate: f64 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is neither a number nor `max`"))?;
+    if rate.is_finite() && (1.0..=1e8).contains(&rate) {
+        Ok(Rate::PerSecond(rate))
+    } else {
+        Err("a rate lies between 1 and 100000000".to_owned())
+    }
+}
+
+/// `key=value`.
+pub(crate) fn parse_setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// A figure of the report and its bound.
+#[derive(Clone, Debug)]
+struct Claim {
+    text: String,
+    figure: fn(&Report) -> f64,
+    above: bool,
+    bound: f64,
+}
+
+type Figure = (&'static str, fn(&Report) -> f64);
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "figures of a run stay far below 2^53"
+)]
+const FIGURES: [Figure; 6] = [
+    ("tps_final", |report| report.tps_final),
+    ("p50_us", |report| report.response_us.p50 as f64),
+    ("p99_us", |report| report.response_us.p99 as f64),
+    ("p999_us", |report| report.response_us.p999 as f64),
+    ("cpu_seconds", |report| report.cpu_seconds),
+    ("settled", |report| report.settled as f64),
+];
+
+fn parse_claim(text: &str) -> Result<Claim, String> {
+    let names: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
+    let wrong = || {
+        format!(
+            "write FIGURE>NUMBER or FIGURE<NUMBER with one of {}",
+            names.join(", ")
+        )
+    };
+    let place = text.find(['<', '>']).ok_or_else(wrong)?;
+    let name = text[..place].trim();
+    let (_, figure) = FIGURES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .ok_or_else(wrong)?;
+    Ok(Claim {
+        text: text.to_owned(),
+        figure: *figure,
+        above: text.as_bytes()[place] == b'>',
+        bound: text[place + 1..].trim().parse().map_err(|_| wrong())?,
+    })
+}
+
+impl Claim {
+    fn holds(&self, report: &Report) -> bool {
+        let value = (self.figure)(report);
+        if self.above {
+            value > self.bound
+        } else {
+            value < self.bound
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let count = if args.quick { PAYMENTS_QUICK } else { PAYMENTS };
+    let generator = args.shape.generator(count)?;
+    let whole = |number: u16| usize::from(number);
+    let trial = Trial {
+        source: args.files.source(generator),
+        seed: args.shape.seed,
+        connections: if args.ordered {
+            1
+        } else {
+            whole(args.connections)
+        },
+        streams_in_flight: if args.ordered { 1 } else { whole(args.streams) },
+        stream_len: whole(args.stream_len),
+        rate: match args.rate {
+            Rate::Max => None,
+            Rate::PerSecond(rate) => Some(rate),
+        },
+        processes: whole(args.processes),
+        ordered: args.ordered,
+        settings: args.settings.clone(),
+        keep: args.keep.clone(),
+    };
+    let report = trial.run()?;
+    finish(&report, args.report.json.as_deref())?;
+    let missed: Vec<&str> = args
+        .claims
+        .iter()
+        .filter(|claim| !claim.holds(&report))
+        .map(|claim| claim.text.as_str())
+        .collect();
+    if missed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Threshold,
+        format!("missed: {}", missed.join(", ")),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_settings_and_claims_are_read_or_refused() {
+        assert_eq!(parse_rate("max"), Ok(Rate::Max));
+        assert_eq!(parse_rate("50000"), Ok(Rate::PerSecond(50_000.0)));
+        for text in ["", "fast", "0", "-5", "inf", "nan"] {
+            assert!(parse_rate(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_setting("a.b = c"), Ok(("a.b".into(), "c".into())));
+        assert!(parse_setting("a.b").is_err());
+        let claim = parse_claim("p99_us < 100000").expect("it is one");
+        assert!(!claim.above && (claim.bound - 100_000.0).abs() < 1e-9);
+        for text in ["", "tps_final", "speed>1", "tps_final>fast", "tps_final=1"] {
+            assert!(parse_claim(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! `clearway doctor`: what this machine has for Clearway, what it lacks, and how to get it.
+
+use std::path::PathBuf;
+
+use clearway_load::machine::{Disk, Machine};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::ui::{self, Output};
+
+/// Open files that a busy node wants: 2,000 connections, segments, indexes.
+const OPEN_FILES_MIN: u64 = 4096;
+/// Slowest median sync that keeps the promised latency, microseconds.
+const SYNC_US_GOOD: u64 = 2000;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Folder whose disk is measured
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct Findings {
+    machine: Machine,
+    cpu_features: Vec<&'static str>,
+    backends: Vec<&'static str>,
+    disk: Disk,
+    open_files_max: Option<u64>,
+    advice: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let disk = Disk::measure(&args.dir)?;
+    let mut findings = Findings {
+        machine: Machine::detect(),
+        cpu_features: cpu_features(),
+        backends: crate::commands::verify::backends_or_note(),
+        disk,
+        open_files_max: open_files_max(),
+        advice: Vec::new(),
+    };
+    findings.advice = advice(&findings);
+    args.output.result("doctor", &findings, || shown(&findings))
+}
+
+fn advice(findings: &Findings) -> Vec<String> {
+    let mut advice = Vec::new();
+    if !findings.disk.durable {
+        advice.push(format!(
+            "{} keeps data in memory: put data_dir on a disk before you promise durability",
+            findings.disk.file_system
+        ));
+    }
+    if findings.disk.sync_us_p50 > SYNC_US_GOOD {
+        advice.push(format!(
+            "a sync takes {} us: answers wait for it; use a disk with a protected write cache",
+            findings.disk.sync_us_p50
+        ));
+    }
+    if findings
+        .open_files_max
+        .is_some_and(|limit| limit < OPEN_FILES_MIN)
+    {
+        advice.push(format!(
+            "the limit of open files is low: run `ulimit -n {OPEN_FILES_MIN}` or set LimitNOFILE"
+        ));
+    }
+    if findings.machine.cores < 2 {
+        advice.push("one core: the stages take turns; two or more let them overlap".into());
+    }
+    advice
+}
+
+fn shown(findings: &Findings) -> String {
+    let machine = &findings.machine;
+    let mut text = ui::rows([
+        ("processor", machine.cpu.clone()),
+        ("cores", machine.cores.to_string()),
+        ("features", findings.cpu_features.join(" ")),
+        ("backends", findings.backends.join(" ")),
+        ("memory", format!("{} MiB", machine.memory_bytes >> 20)),
+        ("kernel", machine.kernel.clone()),
+        ("file system", findings.disk.durability()),
+        ("sync p50", format!("{} us", findings.disk.sync_us_p50)),
+        ("sync max", format!("{} us", findings.disk.sync_us_max)),
+        (
+            "open files",
+            findings
+                .open_files_max
+                .map_or("unknown".into(), |limit| limit.to_string()),
+        ),
+    ]);
+    if findings.advice.is_empty() {
+        text.push_str("\n\nNothing to improve.");
+    }
+    for advice in &findings.advice {
+        text.push_str("\n\n* ");
+        text.push_str(advice);
+    }
+    text
+}
+
+fn open_files_max() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu_features() -> Vec<&'static str> {
+    let all = [
+        ("sha", std::is_x86_feature_detected!("sha")),
+        ("avx2", std::is_x86_feature_detected!("avx2")),
+        ("bmi2", std::is_x86_feature_detected!("bmi2")),
+        ("adx", std::is_x86_feature_detected!("adx")),
+        ("avx512f", std::is_x86_feature_detected!("avx512f")),
+        ("avx512vl", std::is_x86_feature_detected!("avx512vl")),
+        ("avx512ifma", std::is_x86_feature_detected!("avx512ifma")),
+    ];
+    all.into_iter()
+        .filter(|(_, has)| *has)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn cpu_features() -> Vec<&'static str> {
+    let all = [
+        ("neon", std::arch::is_aarch64_feature_detected!("neon")),
+        ("sha2", std::arch::is_aarch64_feature_detected!("sha2")),
+        ("sha512", std::arch::is_aarch64_feature_detected!("sha3")),
+    ];
+    all.into_iter()
+        .filter(|(_, has)| *has)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn cpu_features() -> Vec<&'static str> {
+    Vec::new()
+}

@@ -1,0 +1,342 @@
+//! `clearway inspect block|tx|state|integrity`: a node's log, read without touching it.
+
+use clearway_store::history::{History, StoredBlock};
+use clearway_store::{RecordKind, Sequence};
+use clearway_types::envelope::{Envelope, envelopes};
+use clearway_types::kind::{Kind as EnvelopeKind, Layout};
+use clearway_types::transfer::Transfer;
+use clearway_types::units::{Height, ParticipantId, TransferId};
+use serde::Serialize;
+
+use crate::cli::show_account;
+use crate::commands::connect::parse_id;
+use crate::commands::log::{LogArgs, history_failure, store_failure};
+use crate::failure::{Failure, Kind};
+use crate::ui::{self, Output};
+
+/// The log of a stopped or running node
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// One block: manifest, certificate, roots, results
+    Block(BlockArgs),
+    /// One envelope and what became of it
+    Tx(TxArgs),
+    /// How far the log is and what lies in it
+    State(Plain),
+    /// Read every record again and check headers, chain and checksums
+    Integrity(Plain),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Plain {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct BlockArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// Height of the block
+    #[arg(long)]
+    height: u64,
+    /// Also list its envelopes with their results
+    #[arg(long)]
+    envelopes: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct TxArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    /// Participant number of the signer
+    #[arg(long)]
+    signer: u32,
+    /// Identifier, 32 hexadecimal digits
+    #[arg(long, value_parser = parse_id)]
+    id: TransferId,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Block(args) => block(args),
+        Command::Tx(args) => tx(args),
+        Command::State(args) => state(args),
+        Command::Integrity(args) => integrity(args),
+    }
+}
+
+/// An envelope as people and scripts see it; amounts in JSON are text.
+#[derive(Serialize)]
+struct EnvelopeView {
+    height: u64,
+    index: usize,
+    id: String,
+    signer: u32,
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount_minor: Option<String>,
+    code: String,
+    flags: u16,
+}
+
+impl EnvelopeView {
+    fn of(block: &StoredBlock, index: usize, envelope: &Envelope) -> Self {
+        let body = &envelope.body;
+        let kind = EnvelopeKind::from_u8(body.kind);
+        let money = kind.is_some_and(|kind| kind.row().layout == Layout::Transfer);
+        let transfer = money.then(|| Transfer::of(body));
+        let outcome = block.record.results.get(index);
+        Self {
+            height: block.record.height.0,
+            index,
+            id: body.id.to_string(),
+            signer: body.signer().0,
+            kind: kind.map_or_else(|| body.kind.to_string(), |kind| format!("{kind:?}")),
+            from: transfer.map(|transfer| show_account(transfer.debit())),
+            to: transfer.map(|transfer| show_account(transfer.credit())),
+            amount_minor: transfer.map(|transfer| transfer.amount.get().to_string()),
+            code: outcome.map_or_else(String::new, |outcome| outcome.code.to_string()),
+            flags: outcome.map_or(0, |outcome| outcome.flags.0),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        vec![
+            self.index.to_string(),
+            self.id.clone(),
+            self.kind.clone(),
+            text(&self.from),
+            text(&self.to),
+            text(&self.amount_minor),
+            self.code.clone(),
+        ]
+    }
+}
+
+const ENVELOPE_HEAD: [&str; 7] = [
+    "index#",
+    "id",
+    "kind",
+    "from",
+    "to",
+    "minor units#",
+    "result",
+];
+
+/// Every envelope of a block with its position.
+fn each_envelope(block: &StoredBlock) -> Vec<EnvelopeView> {
+    let mut views = Vec::new();
+    for batch in &block.batches {
+        for envelope in envelopes(&batch.envelopes) {
+            views.push(EnvelopeView::of(block, views.len(), envelope));
+        }
+    }
+    views
+}
+
+#[derive(Serialize)]
+struct BlockView {
+    height: u64,
+    digest: String,
+    parent: String,
+    time_ms: u64,
+    leader: u32,
+    state_height: u64,
+    batches: usize,
+    envelope_count: usize,
+    certificate_view: Option<u64>,
+    signers: Vec<usize>,
+    receipts_root: String,
+    state_root: Option<String>,
+    exec_head: String,
+    expired_holds: usize,
+    duplicates: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    envelopes: Option<Vec<EnvelopeView>>,
+}
+
+fn block(args: &BlockArgs) -> Result<(), Failure> {
+    let genesis = args.log.genesis()?;
+    let reader = args.log.open(&genesis)?;
+    let first = History::new(&reader, Sequence::FIRST, Height(args.height)).next();
+    let Some(block) = first.transpose().map_err(history_failure)? else {
+        let message = format!("block {} is not in the log", args.height);
+        return Err(Failure::new(Kind::NotFound, message));
+    };
+    let (manifest, record) = (&block.manifest.manifest, &block.record);
+    let certificate = record.certificate.as_ref();
+    let view = BlockView {
+        height: record.height.0,
+        digest: block.manifest.digest.to_string(),
+        parent: manifest.parent.to_string(),
+        time_ms: manifest.time.0,
+        leader: manifest.leader.0,
+        state_height: manifest.state_height.0,
+        batches: manifest.batches.len(),
+        envelope_count: manifest.envelope_count(),
+        certificate_view: certificate.map(|certificate| certificate.view),
+        signers: certificate.map_or_else(Vec::new, |c| c.signer_indexes().collect()),
+        receipts_root: record.receipts_root.to_string(),
+        state_root: record.state_root.map(|root| root.to_string()),
+        exec_head: record.exec_head.to_string(),
+        expired_holds: record.expired.len(),
+        duplicates: record.duplicates.len(),
+        envelopes: args.envelopes.then(|| each_envelope(&block)),
+    };
+    args.output.result("block", &view, || shown_block(&view))
+}
+
+fn shown_block(view: &BlockView) -> String {
+    let signers: Vec<String> = view.signers.iter().map(usize::to_string).collect();
+    let mut text = ui::rows([
+        ("height", view.height.to_string()),
+        ("digest", view.digest.clone()),
+        ("parent", view.parent.clone()),
+        ("time", format!("{} ms", view.time_ms)),
+        ("leader", view.leader.to_string()),
+        ("names results of", view.state_height.to_string()),
+        ("batches", view.batches.to_string()),
+        ("envelopes", view.envelope_count.to_string()),
+        ("certificate signers", signers.join(" ")),
+        ("receipts root", view.receipts_root.clone()),
+        (
+            "state root",
+            view.state_root.clone().unwrap_or_else(|| "not due".into()),
+        ),
+        ("execution head", view.exec_head.clone()),
+        ("expired holds", view.expired_holds.to_string()),
+        ("repeated", view.duplicates.to_string()),
+    ]);
+    if let Some(list) = &view.envelopes {
+        text.push_str("\n\n");
+        text.push_str(&ui::table(
+            &ENVELOPE_HEAD,
+            list.iter().map(EnvelopeView::cells),
+        ));
+    }
+    text
+}
+
+fn tx(args: &TxArgs) -> Result<(), Failure> {
+    let genesis = args.log.genesis()?;
+    let reader = args.log.open(&genesis)?;
+    let signer = ParticipantId(args.signer);
+    for block in History::new(&reader, Sequence::FIRST, Height(1)) {
+        let block = block.map_err(history_failure)?;
+        let mut index = 0;
+        for batch in &block.batches {
+            for envelope in envelopes(&batch.envelopes) {
+                if envelope.body.id == args.id && envelope.body.signer() == signer {
+                    let view = EnvelopeView::of(&block, index, envelope);
+                    return args.output.result("envelope", &view, || {
+                        let head = format!("height {}\n", view.height);
+                        head + &ui::table(&ENVELOPE_HEAD, [view.cells()])
+                    });
+                }
+                index += 1;
+            }
+        }
+    }
+    let message = format!("no envelope {} of signer {signer} is in the log", args.id);
+    Err(Failure::new(Kind::NotFound, message))
+}
+
+#[derive(Serialize, Default)]
+struct StateView {
+    records: u64,
+    batches: u64,
+    manifests: u64,
+    blocks: u64,
+    payload_bytes: u64,
+    height: u64,
+    exec_head: String,
+    last_state_root: Option<String>,
+    last_state_root_height: u64,
+}
+
+fn state(args: &Plain) -> Result<(), Failure> {
+    let genesis = args.log.genesis()?;
+    let reader = args.log.open(&genesis)?;
+    let mut view = StateView {
+        exec_head: genesis.hash().to_string(),
+        ..StateView::default()
+    };
+    for record in reader.scan(Sequence::FIRST) {
+        let record = record.map_err(store_failure)?;
+        view.records += 1;
+        view.payload_bytes += record.payload.len() as u64;
+        match record.kind {
+            RecordKind::Batch => view.batches += 1,
+            RecordKind::Manifest => view.manifests += 1,
+            RecordKind::Final => {
+                let decoded = clearway_types::block::FinalRecord::decode(&record.payload);
+                let decoded = decoded.map_err(|error| Failure::new(Kind::Mismatch, error))?;
+                view.blocks += 1;
+                view.height = decoded.height.0;
+                view.exec_head = decoded.exec_head.to_string();
+                if let Some(root) = decoded.state_root {
+                    view.last_state_root = Some(root.to_string());
+                    view.last_state_root_height = decoded.height.0;
+                }
+            }
+        }
+    }
+    args.output.result("log-state", &view, || {
+        ui::rows([
+            ("records", view.records.to_string()),
+            ("batches", view.batches.to_string()),
+            ("manifests", view.manifests.to_string()),
+            ("blocks", view.blocks.to_string()),
+            ("payload bytes", view.payload_bytes.to_string()),
+            ("height", view.height.to_string()),
+            ("execution head", view.exec_head.clone()),
+            (
+                "state root",
+                view.last_state_root
+                    .clone()
+                    .unwrap_or_else(|| "none yet".into()),
+            ),
+            (
+                "state root of height",
+                view.last_state_root_height.to_string(),
+            ),
+        ])
+    })
+}
+
+#[derive(Serialize)]
+struct IntegrityView {
+    records: u64,
+    payload_bytes: u64,
+    intact: bool,
+}
+
+fn integrity(args: &Plain) -> Result<(), Failure> {
+    let genesis = args.log.genesis()?;
+    let reader = args.log.open(&genesis)?;
+    let verified = reader.verify_all().map_err(store_failure)?;
+    let view = IntegrityView {
+        records: verified.record_count,
+        payload_bytes: verified.payload_bytes,
+        intact: true,
+    };
+    args.output.result("integrity", &view, || {
+        ui::rows([
+            ("records", view.records.to_string()),
+            ("payload bytes", view.payload_bytes.to_string()),
+            ("intact", "yes".to_owned()),
+        ])
+    })
+}

@@ -1,0 +1,266 @@
+//! `clearway keys new|list|check`: key files, protected by a passphrase.
+
+use std::io::{BufRead, IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+
+use clearway_crypto::keys::register_check;
+use clearway_node::keystore::{
+    self, KeyKind, Keys, PASSPHRASE_VARIABLE, Protection, PublicKeys, Unlock,
+};
+use clearway_types::hex;
+use serde::Serialize;
+
+use crate::failure::{Failure, Kind};
+use crate::ui::{self, Output};
+
+/// Key files
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Make a new key file and its public half
+    New(New),
+    /// List the key files of a folder
+    List(List),
+    /// Open a key file and check it
+    Check(Check),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct New {
+    /// Key file to make, for example keys/bank-7.age
+    path: PathBuf,
+    /// What the key is for
+    #[arg(long, value_enum, default_value = "member")]
+    kind: KindArg,
+    /// Do not encrypt: tests and demonstrations only; the name must end in .insecure-plaintext
+    #[arg(long)]
+    insecure_plaintext: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct List {
+    /// Folder
+    #[arg(default_value = "keys")]
+    folder: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Check {
+    /// Key file
+    path: PathBuf,
+    /// Accept a file that is not encrypted
+    #[arg(long)]
+    insecure_plaintext: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum KindArg {
+    /// Signs payments and control records
+    Member,
+    /// Votes and answers connections
+    Validator,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    path: PathBuf,
+    encrypted: bool,
+    #[serde(flatten)]
+    public: PublicKeys,
+}
+
+impl Shown {
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![
+            ("file", self.path.display().to_string()),
+            ("kind", self.public.kind.to_string()),
+            (
+                "encrypted",
+                if self.encrypted { "yes" } else { "NO" }.to_owned(),
+            ),
+            ("public key", hex::encode(&self.public.public_key.0)),
+        ];
+        if let Some(key) = &self.public.bls_public_key {
+            rows.push(("vote key", hex::encode(&key.0)));
+        }
+        if let Some(proof) = &self.public.bls_proof {
+            rows.push(("vote key proof", hex::encode(&proof.0)));
+        }
+        rows
+    }
+}
+
+pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::New(args) => new(args),
+        Command::List(args) => list(args),
+        Command::Check(args) => check(args),
+    }
+}
+
+fn new(args: &New) -> Result<(), Failure> {
+    let protection = protection(&args.path, args.insecure_plaintext)?;
+    let kind = match args.kind {
+        KindArg::Member => KeyKind::Member,
+        KindArg::Validator => KeyKind::Validator,
+    };
+    let keys = Keys::generate(kind)?;
+    keystore::save(&args.path, &keys, &protection)?;
+    let shown = Shown {
+        path: args.path.clone(),
+        encrypted: !args.insecure_plaintext,
+        public: keys.public(),
+    };
+    args.output.result("key", &shown, || ui::rows(shown.rows()))
+}
+
+fn list(args: &List) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&args.folder)? {
+        let path = entry?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if !matches!(ending, Some("age" | "insecure-plaintext")) {
+            continue;
+        }
+        found.push(Shown {
+            encrypted: keystore::check_file(&path)?,
+            public: keystore::load_public(&path)?,
+            path,
+        });
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    args.output.result("keys", &found, || {
+        let rows = found.iter().map(|shown| {
+            vec![
+                shown.path.display().to_string(),
+                shown.public.kind.to_string(),
+                if shown.encrypted { "yes" } else { "NO" }.to_owned(),
+                hex::encode(&shown.public.public_key.0),
+            ]
+        });
+        ui::table(&["file", "kind", "encrypted", "public key"], rows)
+    })
+}
+
+fn check(args: &Check) -> Result<(), Failure> {
+    let encrypted = keystore::check_file(&args.path)?;
+    let unlock = unlock(&args.path, args.insecure_plaintext)?;
+    let public = keystore::load(&args.path, &unlock)?.public();
+    register_check(&public.public_key.0)?;
+    if keystore::load_public(&args.path)? != public {
+        let name = keystore::public_path(&args.path);
+        let message = format!(
+            "{} is not the public half of {}; restore both from the same backup",
+            name.display(),
+            args.path.display()
+        );
+        return Err(Failure::new(Kind::Mismatch, message));
+    }
+    let shown = Shown {
+        path: args.path.clone(),
+        encrypted,
+        public,
+    };
+    args.output.result("key", &shown, || ui::rows(shown.rows()))
+}
+
+/// How a new file is protected; plain text must show in its name.
+pub(crate) fn protection(path: &Path, insecure_plaintext: bool) -> Result<Protection, Failure> {
+    let named = path
+        .extension()
+        .is_some_and(|ending| ending == "insecure-plaintext");
+    match (insecure_plaintext, named) {
+        (true, true) => Ok(Protection::InsecurePlaintext),
+        (true, false) => Err(Failure::usage(format!(
+            "{} would hold a secret in plain text: end its name in .insecure-plaintext",
+            path.display()
+        ))),
+        (false, true) => Err(Failure::usage(
+            "the name says plain text: give --insecure-plaintext too, or end the name in .age",
+        )),
+        (false, false) => {
+            let passphrase = match std::env::var(PASSPHRASE_VARIABLE) {
+                Ok(passphrase) => passphrase,
+                Err(_) => prompt_twice()?,
+            };
+            if passphrase.is_empty() {
+                return Err(Failure::usage("the passphrase is empty: choose a long one"));
+            }
+            Ok(Protection::passphrase(passphrase.into()))
+        }
+    }
+}
+
+/// What may open a file: the environment's passphrase, or a typed one where the file needs it.
+pub(crate) fn unlock(path: &Path, insecure_plaintext: bool) -> Result<Unlock, Failure> {
+    let mut unlock = Unlock::from_environment(insecure_plaintext);
+    if unlock.passphrase.is_none() && keystore::check_file(path)? && can_ask() {
+        let passphrase = prompt(&format!("Passphrase of {}: ", path.display()))?;
+        unlock.passphrase = Some(passphrase.into());
+    }
+    Ok(unlock)
+}
+
+fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+fn prompt_twice() -> Result<String, Failure> {
+    if !can_ask() {
+        return Err(Failure::usage(format!(
+            "no terminal to ask for a passphrase: set {PASSPHRASE_VARIABLE}"
+        )));
+    }
+    let first = prompt("New passphrase: ")?;
+    if first == prompt("Again: ")? {
+        Ok(first)
+    } else {
+        Err(Failure::usage("the two passphrases differ: try again"))
+    }
+}
+
+/// Asks on stderr and reads a line from the terminal without showing it, where the system can.
+fn prompt(question: &str) -> Result<String, Failure> {
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{question}")?;
+    stderr.flush()?;
+    let hidden = Hidden::new();
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    drop(hidden);
+    writeln!(stderr)?;
+    read?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Terminal echo is off while this lives.
+struct Hidden(Option<rustix::termios::Termios>);
+
+impl Hidden {
+    fn new() -> Self {
+        let stdin = std::io::stdin();
+        let before = rustix::termios::tcgetattr(&stdin).ok();
+        if let Some(before) = &before {
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(rustix::termios::LocalModes::ECHO);
+            // A terminal that refuses keeps its echo: the passphrase still works.
+            let now = rustix::termios::OptionalActions::Now;
+            let _ = rustix::termios::tcsetattr(&stdin, now, &quiet);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let now = rustix::termios::OptionalActions::Now;
+            let _ = rustix::termios::tcsetattr(std::io::stdin(), now, before);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `clearway node run`: a node in the foreground, until a signal asks it to stop.
+
+use clearway_node::{Node, Readiness, genesis_file, keystore};
+use tracing_subscriber::EnvFilter;
+
+use crate::commands::keys;
+use crate::commands::node::show::ConfigArgs;
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::ui;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Log as JSON lines
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let config = args.config.load()?.config;
+    start_log(&config.log, args.log_json)?;
+    let genesis = genesis_file::load(&config.genesis)?;
+    let unlock = keys::unlock(&config.keys, config.insecure_plaintext_keys)?;
+    let validator = keystore::load_validator(&config.keys, &unlock)?;
+    // Signals are caught before the first byte is taken in: a stop is graceful at any moment.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let node = Node::start(&config, &genesis, &validator).or_fail(Kind::Failed)?;
+    let addresses = node.addresses();
+    ui::say(&ui::rows([
+        ("door", addresses.door.to_string()),
+        ("admin", addresses.admin.to_string()),
+        ("genesis hash", genesis.hash().to_string()),
+        ("height", node.durable_height().to_string()),
+    ]))?;
+    let mut readiness = node.readiness();
+    runtime.block_on(async {
+        tokio::select! {
+            () = signals.next() => ui::note("stopping: answering what is in flight"),
+            _ = readiness.wait_for(|state| *state == Readiness::Failed) => {
+                ui::note("the node stopped by itself");
+            }
+        }
+    });
+    node.stop().or_fail(Kind::Failed)
+}
+
+fn start_log(filter: &str, json: bool) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::usage(format!(
+            "setting `log`: {error}; write info or clearway=debug"
+        ))
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::env::var_os("NO_COLOR").is_none());
+    let started = if json {
+        log.json().try_init()
+    } else {
+        log.try_init()
+    };
+    started.or_fail(Kind::Failed)
+}
+
+/// The signals that ask for an orderly end.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

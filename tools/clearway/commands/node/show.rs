@@ -1,0 +1,77 @@
+//! `clearway node config`: every setting, its value and where it comes from.
+
+use std::path::PathBuf;
+
+use clearway_node::config::{self, Loaded, SETTINGS};
+use serde::Serialize;
+
+use crate::commands::bench::parse_setting;
+use crate::failure::Failure;
+use crate::ui::{self, Output};
+
+/// Which configuration.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file; without it only variables, flags and what is built in
+    #[arg(long, value_name = "FILE", env = "CLEARWAY_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, for example --set verify_workers=2
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+impl ConfigArgs {
+    /// File, then variables, then flags.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        Ok(config::load(
+            self.config.as_deref(),
+            std::env::vars(),
+            &self.settings,
+        )?)
+    }
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Also say where each value comes from
+    #[arg(long)]
+    origin: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    key: &'static str,
+    value: String,
+    origin: String,
+    help: &'static str,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let loaded = args.config.load()?;
+    let shown: Vec<Shown> = SETTINGS
+        .iter()
+        .map(|setting| Shown {
+            key: setting.key,
+            value: (setting.show)(&loaded.config),
+            origin: loaded.origin(setting).to_string(),
+            help: setting.help,
+        })
+        .collect();
+    args.output.result("config", &shown, || {
+        if !args.origin {
+            return config::example(&loaded.config);
+        }
+        let rows = shown.iter().map(|setting| {
+            vec![
+                setting.key.to_owned(),
+                setting.value.clone(),
+                setting.origin.clone(),
+            ]
+        });
+        ui::table(&["setting", "value", "origin"], rows)
+    })
+}

@@ -1,0 +1,149 @@
+//! `clearway pay|hold|post|void|return`: one signed money instruction to a running node.
+
+use clearway_client::Draft;
+use clearway_types::units::{AccountId, ParticipantId, TransferId};
+
+use crate::cli::parse_account;
+use crate::commands::connect::{Connect, parse_id};
+use crate::failure::Failure;
+use crate::ui::Output;
+
+/// What all five have in common.
+#[derive(clap::Args, Debug)]
+struct Common {
+    /// Ledger number, where the cluster has several
+    #[arg(long)]
+    ledger: Option<u32>,
+    /// Also fetch and check the proof: certificate, chain of results, Merkle path
+    #[arg(long)]
+    prove: bool,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Both ends of a payment.
+#[derive(clap::Args, Clone, Copy, Debug)]
+struct Ends {
+    /// Account that pays, as owner.number
+    #[arg(value_parser = parse_account)]
+    from: AccountId,
+    /// Account that is paid
+    #[arg(value_parser = parse_account)]
+    to: AccountId,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Pay {
+    #[command(flatten)]
+    ends: Ends,
+    /// Amount with its decimals, for example 103.55
+    amount: String,
+    /// Identifier of an earlier payment that this one refers to
+    #[arg(long, value_parser = parse_id)]
+    reference: Option<TransferId>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Hold {
+    #[command(flatten)]
+    ends: Ends,
+    /// Amount to reserve
+    amount: String,
+    /// Seconds of cluster time after which the hold ends by itself
+    #[arg(long, default_value_t = 3600)]
+    hold_s: u32,
+    /// Participant who may post; the signer without it
+    #[arg(long, default_value_t = 0)]
+    post_by: u32,
+    /// Participant who may void; the signer without it
+    #[arg(long, default_value_t = 0)]
+    void_by: u32,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Post {
+    /// Identifier of the hold
+    #[arg(value_parser = parse_id)]
+    hold: TransferId,
+    #[command(flatten)]
+    ends: Ends,
+    /// Amount to settle; all that is held without it
+    amount: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Void {
+    /// Identifier of the hold
+    #[arg(value_parser = parse_id)]
+    hold: TransferId,
+    #[command(flatten)]
+    ends: Ends,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Return {
+    /// Identifier of the payment that is given back
+    #[arg(value_parser = parse_id)]
+    original: TransferId,
+    #[command(flatten)]
+    ends: Ends,
+    /// Amount to give back
+    amount: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(crate) fn pay(args: &Pay) -> Result<(), Failure> {
+    let session = args.common.connect.open()?;
+    let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
+    let mut draft = Draft::transfer(args.ends.from, args.ends.to, amount);
+    if let Some(reference) = args.reference {
+        draft = draft.reference(reference);
+    }
+    session.submit(draft, args.common.prove, args.common.output)
+}
+
+pub(crate) fn hold(args: &Hold) -> Result<(), Failure> {
+    let session = args.common.connect.open()?;
+    let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
+    let draft = Draft::hold(args.ends.from, args.ends.to, amount, args.hold_s)
+        .hold_parties(ParticipantId(args.post_by), ParticipantId(args.void_by));
+    session.submit(draft, args.common.prove, args.common.output)
+}
+
+pub(crate) fn post(args: &Post) -> Result<(), Failure> {
+    let session = args.common.connect.open()?;
+    let ledger = session.ledger(args.common.ledger)?;
+    let draft = match &args.amount {
+        Some(text) => {
+            let amount = session.amount(text, ledger)?;
+            Draft::post(args.hold, args.ends.from, args.ends.to, amount)
+        }
+        None => Draft::post_all(args.hold, args.ends.from, args.ends.to, ledger.id),
+    };
+    session.submit(draft, args.common.prove, args.common.output)
+}
+
+pub(crate) fn void(args: &Void) -> Result<(), Failure> {
+    let session = args.common.connect.open()?;
+    let ledger = session.ledger(args.common.ledger)?.id;
+    let draft = Draft::void(args.hold, args.ends.from, args.ends.to, ledger);
+    session.submit(draft, args.common.prove, args.common.output)
+}
+
+pub(crate) fn give_back(args: &Return) -> Result<(), Failure> {
+    let session = args.common.connect.open()?;
+    let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
+    let draft = Draft::give_back(args.original, args.ends.from, args.ends.to, amount);
+    session.submit(draft, args.common.prove, args.common.output)
+}

@@ -1,0 +1,101 @@
+//! `clearway replay DIR`: checks a stored history again from its first block.
+
+use std::time::Instant;
+
+use clearway_replay::{Options, ReplayError, Summary};
+use clearway_store::Reader;
+use clearway_types::genesis::Genesis;
+use clearway_types::units::Height;
+use serde::Serialize;
+
+use crate::commands::log::{self, LogArgs};
+use crate::failure::{Failure, Kind};
+use crate::ui::{self, Output};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    log: LogArgs,
+    /// Backend that verifies signatures; the fastest of this machine without it
+    #[arg(long)]
+    backend: Option<String>,
+    /// Last height to check
+    #[arg(long)]
+    to: Option<u64>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// A summary with the time it took.
+#[derive(Serialize)]
+pub(crate) struct Timed {
+    #[serde(flatten)]
+    pub(crate) summary: Summary,
+    pub(crate) seconds: f64,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let genesis = args.log.genesis()?;
+    let reader = args.log.open(&genesis)?;
+    let options = Options {
+        backend: args.backend.clone(),
+        to: args.to.map(Height),
+        ..Options::default()
+    };
+    let timed = replay(&reader, &genesis, &options)?;
+    args.output.result("replay", &timed, || shown(&timed))?;
+    match timed.summary.difference {
+        None if timed.summary.conserved => Ok(()),
+        None => Err(Failure::new(Kind::Mismatch, "money is not conserved")),
+        Some(difference) => Err(Failure::new(Kind::Mismatch, difference)),
+    }
+}
+
+/// Replays with a bar on stderr.
+pub(crate) fn replay(
+    reader: &Reader,
+    genesis: &Genesis,
+    options: &Options,
+) -> Result<Timed, Failure> {
+    let start = Instant::now();
+    let bar = ui::progress(reader.durable().0, "replay");
+    let summary = clearway_replay::replay(reader, genesis, options, &mut |progress| {
+        bar.set_position(progress.record);
+        bar.set_message(format!("replay height {}", progress.height));
+    });
+    bar.finish_and_clear();
+    let summary = summary.map_err(|error| match error {
+        ReplayError::History(error) => log::history_failure(error),
+        ReplayError::Gate(error) => Failure::new(Kind::NotFound, error),
+        other => Failure::new(Kind::Failed, other),
+    })?;
+    Ok(Timed {
+        summary,
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+fn shown(timed: &Timed) -> String {
+    let summary = &timed.summary;
+    let yes = |value: bool| if value { "yes" } else { "NO" }.to_owned();
+    ui::rows([
+        ("blocks", summary.blocks.to_string()),
+        ("height", summary.height.to_string()),
+        ("envelopes", summary.envelopes.to_string()),
+        ("settled", summary.settled.to_string()),
+        ("rejected", summary.rejected.to_string()),
+        ("signatures", summary.signatures_verified.to_string()),
+        ("certificates", summary.certificates_verified.to_string()),
+        ("state roots", summary.state_roots_compared.to_string()),
+        ("backend", summary.backend.clone()),
+        ("execution head", summary.exec_head.clone()),
+        ("balances root", summary.balances_root.clone()),
+        ("seconds", format!("{:.1}", timed.seconds)),
+        ("conserved", yes(summary.conserved)),
+        ("roots equal", yes(summary.roots_equal())),
+        (
+            "replay",
+            if summary.ok() { "ok" } else { "FAILED" }.to_owned(),
+        ),
+    ])
+}

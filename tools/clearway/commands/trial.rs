@@ -1,0 +1,334 @@
+//! What `demo` and `bench` share: a node in this process, a load against it, a replay of its log.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clearway_load::cluster::{Members, tag};
+use clearway_load::driver::{self, Plan, clock_us};
+use clearway_load::machine::{Disk, Machine, Usage};
+use clearway_load::measure::Tally;
+use clearway_load::report::{self, Checks, LoadShape, REPORT_VERSION, Report, WorkloadInfo};
+use clearway_load::sign::{Share, SignedStream, sign};
+use clearway_load::worker::{Job, Source, Workers};
+use clearway_load::workload::Workload;
+use clearway_node::Node;
+use clearway_node::config::{self, NodeConfig};
+use clearway_node::genesis_file;
+use clearway_node::keystore::{self, Keys, Protection, ValidatorKeys};
+use clearway_replay::Options;
+use clearway_types::genesis::{Genesis, HexBytes};
+use clearway_types::units::TimeMs;
+
+use crate::commands::node::init::now;
+use crate::commands::{log, replay};
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::ui;
+
+/// Time between the start signal and the first due payment of an open loop.
+const START_DELAY: Duration = Duration::from_millis(200);
+
+/// One run.
+pub(crate) struct Trial {
+    /// What is cleared.
+    pub(crate) source: Source,
+    /// Seed of the members' keys, and of the workload where it is generated.
+    pub(crate) seed: u64,
+    /// Connections of each load process.
+    pub(crate) connections: usize,
+    /// Streams in flight on a connection, closed loop.
+    pub(crate) streams_in_flight: usize,
+    /// Envelopes on a stream.
+    pub(crate) stream_len: usize,
+    /// Payments a second, or as fast as answers come.
+    pub(crate) rate: Option<f64>,
+    /// Load processes; 0 for threads of this one.
+    pub(crate) processes: usize,
+    /// One stream after the other.
+    pub(crate) ordered: bool,
+    /// Node settings, as `--set` gives them.
+    pub(crate) settings: Vec<(String, String)>,
+    /// Folder to use and keep; a temporary one without it.
+    pub(crate) keep: Option<PathBuf>,
+}
+
+/// What is needed while the node runs.
+struct Stand<'a> {
+    trial: &'a Trial,
+    workload: &'a Workload,
+    members: &'a Members,
+    genesis: &'a Genesis,
+    now: TimeMs,
+}
+
+/// What the node said of itself before it stopped.
+struct NodeFigures {
+    backend: String,
+    signatures_verified: u64,
+    height: u64,
+}
+
+impl Trial {
+    /// Clears the workload, stops the node, replays its log.
+    pub(crate) fn run(&self) -> Result<Report, Failure> {
+        let temporary = match &self.keep {
+            Some(dir) => {
+                std::fs::create_dir_all(dir)?;
+                None
+            }
+            None => Some(tempfile::Builder::new().prefix("clearway-").tempdir()?),
+        };
+        let dir = match (&self.keep, &temporary) {
+            (Some(dir), _) => dir.as_path(),
+            (None, Some(temporary)) => temporary.path(),
+            (None, None) => unreachable!("one of them was made"),
+        };
+        let disk = Disk::measure(dir)?;
+        ui::note(&format!(
+            "data     {} ({})",
+            dir.display(),
+            disk.durability()
+        ));
+        let workload = self.source.load()?;
+        ui::note(&format!(
+            "workload {}, {} accounts, {} payments",
+            workload.name,
+            workload.accounts.len(),
+            workload.payments.len()
+        ));
+        let members = Members::new(self.seed);
+        let validator = ValidatorKeys::generate()?;
+        let time = now()?;
+        let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
+        let genesis = members.genesis(&workload, vec![row], time);
+        let config = self.node_config(dir)?;
+        let stand = Stand {
+            trial: self,
+            workload: &workload,
+            members: &members,
+            genesis: &genesis,
+            now: time,
+        };
+        let (tally, usage, figures) = stand.clear(&config, &validator)?;
+        if self.keep.is_some() {
+            keep(dir, &genesis, validator)?;
+        }
+        let reader = log::open(&config.data_dir, &genesis)?;
+        let timed = replay::replay(&reader, &genesis, &Options::default())?;
+        let report = stand.report(&config, disk, &tally, usage, &figures, &timed);
+        if let Some(difference) = timed.summary.difference {
+            ui::note(&difference.to_string());
+        }
+        Ok(report)
+    }
+
+    fn node_config(&self, dir: &Path) -> Result<NodeConfig, Failure> {
+        let mut flags = vec![("preset".to_owned(), "bench".to_owned())];
+        flags.extend(self.settings.iter().cloned());
+        let mut config = config::parse("", std::env::vars(), &flags)?.config;
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.data_dir = dir.join("data");
+        config.listen = any_port;
+        config.admin_listen = any_port;
+        Ok(config)
+    }
+
+    /// Envelopes on a stream: as asked, or what is due in a few milliseconds of an open loop.
+    fn stream_len(&self) -> usize {
+        let lanes = self.connections * self.processes.max(1);
+        match self.rate {
+            Some(rate) => driver::open_loop_stream_len(rate, lanes, self.stream_len),
+            None => self.stream_len,
+        }
+    }
+}
+
+impl Stand<'_> {
+    fn clear(
+        &self,
+        config: &NodeConfig,
+        validator: &ValidatorKeys,
+    ) -> Result<(Tally, Usage, NodeFigures), Failure> {
+        let streams = match self.trial.processes {
+            0 => self.sign_here(),
+            _ => Vec::new(),
+        };
+        let node = Node::start(config, self.genesis, validator).or_fail(Kind::Failed)?;
+        let plan = Plan {
+            connections: self.trial.connections,
+            streams_in_flight: self.trial.streams_in_flight,
+            rate: self.trial.rate,
+            server: node.addresses().door,
+            server_key: HexBytes(validator.connection.public_key()),
+            udp_payload_bytes: config.door.udp_payload_bytes_max,
+        };
+        let offered = match self.trial.processes {
+            0 => self.offer_here(streams, &plan),
+            count => self.offer_apart(count, &plan),
+        };
+        let shown = node.figures();
+        let figures = NodeFigures {
+            backend: shown.backend.to_owned(),
+            signatures_verified: shown.verify.signatures_verified.value(),
+            height: node.durable_height().0,
+        };
+        drop(shown);
+        let stopped = node.stop();
+        let (tally, usage) = offered?;
+        stopped.or_fail(Kind::Failed)?;
+        Ok((tally, usage, figures))
+    }
+
+    fn sign_here(&self) -> Vec<SignedStream> {
+        let start = Instant::now();
+        let len = self.trial.stream_len();
+        let tag = tag(self.genesis);
+        let streams = sign(
+            self.workload,
+            self.members,
+            tag,
+            self.now,
+            len,
+            Share::WHOLE,
+        );
+        ui::note(&format!(
+            "signed   {} payments in {:.1} s",
+            self.workload.payments.len(),
+            start.elapsed().as_secs_f64()
+        ));
+        streams
+    }
+
+    /// Threads of this process are the clients.
+    fn offer_here(
+        &self,
+        streams: Vec<SignedStream>,
+        plan: &Plan,
+    ) -> Result<(Tally, Usage), Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("load")
+            .enable_all()
+            .build()?;
+        let clients = runtime
+            .block_on(driver::connect(plan, self.members, 0))
+            .or_fail(Kind::Failed)?;
+        let bar = ui::progress(self.workload.payments.len() as u64, "cleared");
+        let before = Usage::now();
+        let start_us = clock_us() + u64::try_from(START_DELAY.as_micros()).unwrap_or(0);
+        let progress = |count: usize| bar.inc(count as u64);
+        let offered = runtime.block_on(driver::offer(&clients, streams, plan, start_us, &progress));
+        let usage = Usage::now().since(&before);
+        bar.finish_and_clear();
+        for client in &clients {
+            runtime.block_on(client.close());
+        }
+        Ok((offered.or_fail(Kind::Failed)?, usage))
+    }
+
+    /// Processes of their own are the clients; each signs its share.
+    fn offer_apart(&self, count: usize, plan: &Plan) -> Result<(Tally, Usage), Failure> {
+        let jobs: Vec<Job> = (0..count)
+            .map(|part| Job {
+                source: self.trial.source.clone(),
+                key_seed: self.trial.seed,
+                genesis: HexBytes(self.genesis.hash().0),
+                now: self.now,
+                stream_len: self.trial.stream_len(),
+                share: Share { part, of: count },
+                plan: plan.clone(),
+            })
+            .collect();
+        let program = std::env::current_exe()?;
+        let workers = Workers::start(&program, &["load-worker"], &jobs).or_fail(Kind::Failed)?;
+        ui::note(&format!("{count} load processes have signed their shares"));
+        let before = Usage::now();
+        let start_us = clock_us() + u64::try_from(START_DELAY.as_micros()).unwrap_or(0);
+        let (tally, apart) = workers.go(start_us).or_fail(Kind::Failed)?;
+        let mut usage = Usage::now().since(&before);
+        usage.cpu_seconds += apart.cpu_seconds;
+        usage.bytes_written += apart.bytes_written;
+        Ok((tally, usage))
+    }
+
+    fn report(
+        &self,
+        config: &NodeConfig,
+        disk: Disk,
+        tally: &Tally,
+        usage: Usage,
+        figures: &NodeFigures,
+        timed: &replay::Timed,
+    ) -> Report {
+        let (trial, summary) = (self.trial, &timed.summary);
+        let payments = self.workload.payments.len() as u64;
+        // What members were told must be what the log says, and nobody may be left without answer.
+        let told =
+            tally.settled() == summary.settled && tally.settled() + tally.rejected() == payments;
+        let mut report = Report {
+            version: REPORT_VERSION,
+            tps_final: 0.0,
+            settled: 0,
+            rejected: 0,
+            codes: BTreeMap::new(),
+            response_us: report::Percentiles::default(),
+            service_us: report::Percentiles::default(),
+            seconds: 0.0,
+            cpu_seconds: usage.cpu_seconds,
+            bytes_written: usage.bytes_written,
+            memory_peak_bytes: usage.memory_peak_bytes,
+            nodes: 1,
+            backend: figures.backend.clone(),
+            durability: disk.durability(),
+            checks: Checks {
+                conserved: summary.conserved,
+                roots_equal: summary.roots_equal() && figures.height <= summary.height.0,
+                replay_ok: summary.ok() && told,
+            },
+            signatures_verified: figures.signatures_verified,
+            height: summary.height.0,
+            balances_root: summary.balances_root.clone(),
+            replay_seconds: timed.seconds,
+            seed: trial.seed,
+            load: LoadShape {
+                rate: trial
+                    .rate
+                    .map_or_else(|| "max".to_owned(), |rate| rate.to_string()),
+                connections: trial.connections * trial.processes.max(1),
+                streams_in_flight: trial.streams_in_flight,
+                stream_len: trial.stream_len(),
+                processes: trial.processes,
+                ordered: trial.ordered,
+            },
+            workload: WorkloadInfo {
+                name: self.workload.name.clone(),
+                accounts: self.workload.accounts.len(),
+                payments: self.workload.payments.len(),
+                hash: self.workload.digest().to_string(),
+            },
+            commit: report::commit(),
+            machine: Machine::detect(),
+            disk,
+            config: config::SETTINGS
+                .iter()
+                .map(|setting| (setting.key.to_owned(), (setting.show)(config)))
+                .collect(),
+        };
+        report.set_tally(tally);
+        report
+    }
+}
+
+/// Leaves what `replay` and `inspect` need beside the data.
+fn keep(dir: &Path, genesis: &Genesis, validator: ValidatorKeys) -> Result<(), Failure> {
+    genesis_file::save(&dir.join("genesis.toml"), genesis)?;
+    let path = dir.join("validator.insecure-plaintext");
+    keystore::save(
+        &path,
+        &Keys::Validator(validator),
+        &Protection::InsecurePlaintext,
+    )?;
+    ui::note(&format!("kept     {}", dir.display()));
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! `clearway verify`: verdicts on signature vectors, one a line; or the backends of this machine.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use clearway_crypto::backend::Item;
+use clearway_crypto::gate::{BackendId, Gate, GateError};
+use clearway_types::hex;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::ui::{self, Output};
+
+/// Lines that are named in the message about mismatches; the verdicts name all.
+const NAMED_MAX: usize = 10;
+
+#[derive(clap::Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["vectors", "list_backends"]))]
+pub(crate) struct Args {
+    /// JSON lines {"pk_hex","sig_hex","msg_hex"} with optional "zip215_valid"; .gz, or - for stdin
+    #[arg(long, value_name = "FILE")]
+    vectors: Option<PathBuf>,
+    /// Backend to use; the fastest of this machine without it
+    #[arg(long)]
+    backend: Option<String>,
+    /// Signatures verified together; 1 for one by one
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: u32,
+    /// Name the backends of this machine, the fastest last
+    #[arg(long)]
+    list_backends: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// One line of a vectors file.
+#[derive(Deserialize)]
+struct Vector {
+    pk_hex: String,
+    sig_hex: String,
+    msg_hex: String,
+    zip215_valid: Option<bool>,
+}
+
+/// A vector in bytes; a key or signature of another length is never valid.
+struct Question {
+    line: usize,
+    public_key: Option<[u8; 32]>,
+    signature: Option<[u8; 64]>,
+    message: Vec<u8>,
+    expected: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    line: usize,
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<bool>,
+}
+
+/// Names of the backends that pass their self-test here.
+pub(crate) fn backend_names() -> Result<Vec<&'static str>, GateError> {
+    Ok(Gate::new()?
+        .backends()
+        .map(|(_, backend)| backend.name())
+        .collect())
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let gate = Gate::new().or_fail(Kind::Failed)?;
+    if args.list_backends {
+        let names: Vec<&str> = gate.backends().map(|(_, backend)| backend.name()).collect();
+        #[derive(Serialize)]
+        struct Backends<'a> {
+            backends: &'a [&'a str],
+            preferred: &'a str,
+        }
+        let backends = Backends {
+            backends: &names,
+            preferred: gate.name(gate.preferred()),
+        };
+        return args
+            .output
+            .result("backends", &backends, || names.join("\n"));
+    }
+    let backend = match &args.backend {
+        Some(name) => gate.find(name).or_fail(Kind::NotFound)?,
+        None => gate.preferred(),
+    };
+    let path = args.vectors.as_deref().unwrap_or(Path::new("-"));
+    let mismatches = verify_file(&gate, backend, path, args)?;
+    if mismatches.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = mismatches
+        .iter()
+        .take(NAMED_MAX)
+        .map(usize::to_string)
+        .collect();
+    let more = if mismatches.len() > NAMED_MAX {
+        " and more"
+    } else {
+        ""
+    };
+    let message = format!(
+        "{} of the verdicts are not the expected ones: {} line {}{more}",
+        mismatches.len(),
+        path.display(),
+        named.join(", ")
+    );
+    Err(Failure::new(Kind::Mismatch, message))
+}
+
+/// Writes a verdict a line; gives the lines whose verdict was not the expected one.
+fn verify_file(
+    gate: &Gate,
+    backend: BackendId,
+    path: &Path,
+    args: &Args,
+) -> Result<Vec<usize>, Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut mismatches = Vec::new();
+    let mut waiting = Vec::new();
+    for (index, line) in open(path)?.lines().enumerate() {
+        let line = line?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        waiting.push(question(path, index + 1, &line)?);
+        if waiting.len() == args.batch as usize {
+            mismatches.extend(answer(gate, backend, &waiting, args.output, &mut out)?);
+            waiting.clear();
+        }
+    }
+    mismatches.extend(answer(gate, backend, &waiting, args.output, &mut out)?);
+    out.flush()?;
+    Ok(mismatches)
+}
+
+fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let file = File::open(path).map_err(|error| {
+        Failure::new(
+            Kind::NotFound,
+            format!("{}: {error}; check the path", path.display()),
+        )
+    })?;
+    let bytes: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "gz") {
+        Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)))
+    } else {
+        Box::new(file)
+    };
+    Ok(Box::new(BufReader::new(bytes)))
+}
+
+fn question(path: &Path, line: usize, text: &str) -> Result<Question, Failure> {
+    let wrong = |what: String| {
+        let message = format!("{}:{line}: {what}; write one vector a line", path.display());
+        Failure::new(Kind::Failed, message)
+    };
+    let vector: Vector = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let bytes = |name: &str, text: &str| {
+        hex::decode(text).ok_or_else(|| wrong(format!("`{name}` is not hexadecimal")))
+    };
+    Ok(Question {
+        line,
+        public_key: bytes("pk_hex", &vector.pk_hex)?.try_into().ok(),
+        signature: bytes("sig_hex", &vector.sig_hex)?.try_into().ok(),
+        message: bytes("msg_hex", &vector.msg_hex)?,
+        expected: vector.zip215_valid,
+    })
+}
+
+fn answer(
+    gate: &Gate,
+    backend: BackendId,
+    questions: &[Question],
+    output: Output,
+    out: &mut impl std::io::Write,
+) -> Result<Vec<usize>, Failure> {
+    let mut items = Vec::with_capacity(questions.len());
+    let mut places = Vec::with_capacity(questions.len());
+    for question in questions {
+        let place = match (&question.public_key, &question.signature) {
+            (Some(public_key), Some(signature)) => {
+                items.push(Item {
+                    public_key,
+                    prefix: &[],
+                    message: &question.message,
+                    signature,
+                });
+                Some(items.len() - 1)
+            }
+            _ => None,
+        };
+        places.push(place);
+    }
+    let verdicts = gate.verify(backend, &items);
+    let mut mismatches = Vec::new();
+    for (question, place) in questions.iter().zip(places) {
+        let verdict = Verdict {
+            line: question.line,
+            valid: place.is_some_and(|place| verdicts.is_valid(place)),
+            expected: question.expected,
+        };
+        let wrong = verdict
+            .expected
+            .is_some_and(|expected| expected != verdict.valid);
+        if wrong {
+            mismatches.push(verdict.line);
+        }
+        if output.json {
+            serde_json::to_writer(&mut *out, &verdict)?;
+            writeln!(out)?;
+        } else {
+            let word = if verdict.valid { "valid" } else { "invalid" };
+            let note = if wrong { "  MISMATCH" } else { "" };
+            writeln!(out, "{} {word}{note}", verdict.line)?;
+        }
+    }
+    Ok(mismatches)
+}
+
+/// The message that `doctor` shows when no backend can be trusted.
+pub(crate) fn backends_or_note() -> Vec<&'static str> {
+    backend_names().unwrap_or_else(|error| {
+        ui::note(&error.to_string());
+        Vec::new()
+    })
+}
