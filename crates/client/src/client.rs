@@ -69,8 +69,7 @@ impl Client {
     }
 
     /// The member's half of a handshake ends before the node has looked at the member's key, so
-    /// only
-    /// an answer shows that the node lets it in.
+    /// only an answer shows that the node lets it in.
     async fn is_let_in(&self, index: usize) -> Result<(), ClientError> {
         let asking = self.ask_once(index, Op::Status, 0, &[]);
         let patience = self.config().connect_timeout + self.config().silence;

@@ -42,7 +42,9 @@ pub struct IngestMetrics {
     pub answers_undelivered: Counter,
     /// Refusals that no drop reason stands for: header checks.
     pub refusals_other: Counter,
+    /// Envelopes refused before order, by reason; a reason that grows names what to look at.
     drops: [Counter; DropReason::ALL.len()],
+    /// Connections closed and streams reset, by code; a member whose codes grow needs help.
     closes: [Counter; CloseCode::ALL.len()],
 }
 

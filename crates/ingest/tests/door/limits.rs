@@ -72,6 +72,7 @@ async fn a_truncated_stream_is_answered_up_to_its_end_and_refused_beyond() {
         .await
         .unwrap();
     let sent = payments(1, 2100);
+    let mut answer_bytes = 0;
     for cut in [1, 192, 2099 * 192 - 1] {
         let header = StreamHeader::new(Op::Submit, 2100).to_bytes();
         let body = sent.as_bytes();
@@ -80,6 +81,11 @@ async fn a_truncated_stream_is_answered_up_to_its_end_and_refused_beyond() {
         let last = &answer[answer.len() - 4..];
         let code = u16::from_le_bytes([last[0], last[1]]);
         assert_eq!(code, ResultCode::Malformed.as_u16(), "cut {cut}");
+        answer_bytes += answer.len() as u64;
+        until("the answer is counted", || {
+            node.metrics.answer_bytes.value() == answer_bytes
+        })
+        .await;
     }
     assert_eq!(node.metrics.closes(CloseCode::Malformed), 3);
     serves(&node).await;
@@ -292,6 +298,21 @@ async fn ten_thousand_garbage_streams_cost_the_sender_its_connections_alone() {
         "others are served all the same"
     );
     assert!(node.metrics.closes(CloseCode::Malformed) > 1000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_a_little_above_its_rate_waits_for_what_it_has_not_earned() {
+    let mut config = config();
+    let rate = MemberRate {
+        signatures_per_s: 1000,
+        burst: 10,
+    };
+    config.member_rates.insert(ParticipantId(1), rate);
+    let node = Node::start(config).await;
+    let receipts = node.client(1).await.submit(&payments(1, 60)).await.unwrap();
+    assert_eq!(receipts.settled_count(), 60);
+    // Credit never exceeds the burst, however long the member was silent: 50 are to be earned.
+    assert_eq!(node.metrics.rate_wait_ns.value(), 50_000_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use clearway_client::{Client, ClientConfig, ClientError};
+use clearway_client::{Client, ClientConfig, ClientError, Transport};
 use clearway_types::code::ResultCode;
 use clearway_types::units::{Height, ParticipantId, TransferId};
-use clearway_types::wire::AnswerStatus;
-use clearway_types::wire::query::{FollowItem, Lookup};
+use clearway_types::wire::query::{FollowCursor, FollowItem, FollowRequest, Lookup};
+use clearway_types::wire::{ANSWER_HEADER_BYTES, AnswerHeader, AnswerStatus, Op, StreamHeader};
 
-use crate::rig::{Ledger, Node, account, config, member, payments};
+use crate::raw::connect;
+use crate::rig::{Ledger, Node, account, config, member, payments, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_executed_is_found_and_the_rest_is_not() {
@@ -29,6 +30,63 @@ async fn what_was_executed_is_found_and_the_rest_is_not() {
         .await
         .unwrap();
     assert_eq!(one, found[0]);
+    // 1,500 names take two questions.
+    assert_eq!(client.metrics().questions.value(), 3);
+    // A client that connects asks for the status, to see that it is let in.
+    assert_eq!(node.metrics.queries.value(), 4);
+}
+
+/// The status of an answer that came whole.
+fn status_of(answer: &[u8]) -> AnswerStatus {
+    let head = answer.first_chunk().expect("an answer has a head");
+    AnswerHeader::parse(*head).unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_and_feeds_above_their_limit_are_told_that_the_node_is_busy() {
+    let mut config = config();
+    config.queries_max = 1;
+    config.connection_follows_max = 1;
+    let node = Node::start(config).await;
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let ledger = Arc::clone(&node.ledger);
+    let (holding, held) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let _blocks = ledger.blocks.lock().unwrap();
+        holding.send(()).unwrap();
+        // Ends when the other side is dropped.
+        let _ = released.recv();
+    });
+    held.recv().unwrap();
+    // Nobody can read the ledger now: one of the two waits for it, the other is turned away.
+    let question = StreamHeader::new(Op::Status, 0).to_bytes();
+    let busy = || node.metrics.queries_busy.value();
+    let (first, second, ()) = tokio::join!(raw.say(&question), raw.say(&question), async {
+        until("one is turned away", || busy() == 1).await;
+        drop(release);
+    });
+    holder.join().unwrap();
+    let statuses = [&first, &second].map(|answer| status_of(answer.as_ref().unwrap()));
+    assert!(statuses.contains(&AnswerStatus::Ok) && statuses.contains(&AnswerStatus::Busy));
+    let from = FollowCursor::at(Height(0));
+    let account = account(1);
+    let header = StreamHeader::new(Op::Follow, 1).to_bytes();
+    let request = FollowRequest { account, from }.to_bytes();
+    let follow = [&header[..], &request].concat();
+    let (mut send, mut recv) = raw.connection.open_bi().await.unwrap();
+    send.write_all(&follow).await.unwrap();
+    let mut head = [0; ANSWER_HEADER_BYTES];
+    recv.read_exact(&mut head).await.unwrap();
+    assert_eq!(status_of(&head), AnswerStatus::Ok);
+    assert_eq!(
+        status_of(&raw.say(&follow).await.unwrap()),
+        AnswerStatus::Busy
+    );
+    assert_eq!(busy(), 2);
+    assert_eq!(node.metrics.queries.value(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,6 +158,7 @@ async fn a_feed_gives_each_item_once_across_pages_live_blocks_and_a_lost_server(
     let live = amounts_through(&mut feed, 2).await;
     assert_eq!(live, (1..=7).collect::<Vec<_>>(), "as it happens");
     let cursor = feed.cursor();
+    assert_eq!(client.metrics().follow_resumes.value(), 0);
     first.ingest.stop().await;
     second
         .client(1)
@@ -113,6 +172,7 @@ async fn a_feed_gives_each_item_once_across_pages_live_blocks_and_a_lost_server(
         (1..=5).collect::<Vec<_>>(),
         "from the other server"
     );
+    assert!(client.metrics().follow_resumes.value() >= 1);
     let mut again = client.follow_from(account(1), cursor);
     assert_eq!(
         amounts_through(&mut again, 3).await,

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use clearway_client::{Client, ClientConfig, Draft, IdMaker, Identity, Server, Signer};
 use clearway_crypto::hash::envelope_digests_all;
 use clearway_crypto::keys::SigningKey;
-use clearway_flow::{InFlight, Joined, Latest, LinkReceiver, LinkStats, link};
+use clearway_flow::{Counter, InFlight, Joined, Latest, LinkReceiver, LinkSender, LinkStats, link};
 use clearway_ingest::{
-    FollowPage, Ingest, IngestConfig, IngestMetrics, QueryError, QueryService, ReceiptRouter,
+    FollowPage, FrameSink, Ingest, IngestConfig, IngestMetrics, QueryError, QueryService,
+    ReceiptRouter,
 };
 use clearway_types::account::{Account, KeyEntry};
 use clearway_types::amount::Amount;
@@ -67,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) server: Server,
     pub(crate) metrics: Arc<IngestMetrics>,
     pub(crate) link: Arc<LinkStats>,
+    /// Offers of frames for which the link had no room.
+    pub(crate) refused: Arc<Counter>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) frames: Arc<Mutex<Vec<FrameBatch>>>,
     pub(crate) mode: SharedMode,
@@ -149,12 +152,17 @@ impl Node {
         };
         let (frames_in, frames_out) = link::<FrameBatch>("ingest_verify", LINK_FRAMES);
         let link_stats = Arc::clone(frames_in.stats());
+        let refused = Arc::new(Counter::default());
+        let sink = CountingSink {
+            link: frames_in,
+            refused: Arc::clone(&refused),
+        };
         let in_flight = Arc::new(InFlight::default());
         let ingest = Ingest::start(
             config,
             &key,
             Arc::new(Latest::new(Arc::new(directory))),
-            Box::new(frames_in),
+            Box::new(sink),
             Arc::new(Service(Arc::clone(&ledger))),
             Arc::clone(&in_flight),
         );
@@ -178,6 +186,7 @@ impl Node {
             metrics: ingest.metrics(),
             ingest,
             link: link_stats,
+            refused,
             ledger,
             frames,
             mode,
@@ -210,6 +219,19 @@ pub(crate) async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     while !is_true() {
         assert!(from.elapsed() < PATIENCE, "waited in vain: {what}");
         tokio::task::yield_now().await;
+    }
+}
+
+/// The link, with a count of the offers that it refused.
+struct CountingSink {
+    link: LinkSender<FrameBatch>,
+    refused: Arc<Counter>,
+}
+
+impl FrameSink for CountingSink {
+    fn offer(&self, frame: FrameBatch) -> Result<(), FrameBatch> {
+        let offered = self.link.offer(frame);
+        offered.inspect_err(|_| self.refused.add(1))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clearway_client::{Client, ClientConfig, ClientError, Receipt, Transport};
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;
-use clearway_types::envelope::{Envelope, envelopes};
+use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
 use clearway_types::flags::Flags;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::Height;
@@ -66,6 +66,11 @@ async fn a_full_stream_arrives_whole_and_in_order_in_several_frames() {
         MANY - 2,
         "two amounts have a meaning here"
     );
+    let envelope_bytes = (MANY * ENVELOPE_BYTES) as u64;
+    until("every byte is counted", || {
+        node.metrics.envelope_bytes.value() == envelope_bytes
+    })
+    .await;
     let frames = node.frames.lock().unwrap();
     assert!(
         frames.len() >= 4,
@@ -161,6 +166,7 @@ async fn a_blocked_pipeline_stops_the_reading_and_nothing_is_lost() {
     let taken = node.metrics.envelopes.value();
     assert!(taken <= 2048 * (LINK_FRAMES as u64 + 1), "{taken} taken in");
     assert_eq!(node.metrics.answers.value(), 0);
+    until("a frame is refused twice", || node.refused.value() >= 2).await;
     node.set(Mode::Run);
     for submission in submissions {
         let receipts = submission.await.unwrap().unwrap();
@@ -173,6 +179,39 @@ async fn a_blocked_pipeline_stops_the_reading_and_nothing_is_lost() {
         12 * MANY,
         "each envelope reached verification once"
     );
+    // A refused frame is offered again a millisecond later.
+    let waited_ns_min = node.refused.value() * 1_000_000;
+    assert!(node.metrics.sink_wait_ns.value() >= waited_ns_min);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_for_a_stream_that_went_away_are_counted_and_lost() {
+    let mut config = config();
+    config.transport.streams_max = 1;
+    let node = Node::start(config).await;
+    node.set(Mode::Blocked);
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let (mut send, mut recv) = raw.connection.open_bi().await.unwrap();
+    let header = StreamHeader::new(Op::Submit, 10).to_bytes();
+    send.write_all(&header).await.unwrap();
+    send.write_all(payments(1, 10).as_bytes()).await.unwrap();
+    send.finish().unwrap();
+    until("the stream is taken in", || {
+        node.metrics.frames.value() == 1
+    })
+    .await;
+    recv.stop(0u32.into()).unwrap();
+    // One stream at a time: the door takes another once it has forgotten the first.
+    let status = StreamHeader::new(Op::Status, 0).to_bytes();
+    assert!(raw.say(&status).await.is_ok());
+    node.set(Mode::Run);
+    until("the answers find nobody", || {
+        node.metrics.answers_undelivered.value() == 10
+    })
+    .await;
+    assert_eq!(node.metrics.answers.value(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,7 +225,10 @@ async fn a_silent_server_is_left_and_the_same_bytes_go_to_the_next() {
     let sent = payments(1, 3000);
     let receipts = client.submit(&sent).await.unwrap();
     assert_eq!(receipts.settled_count(), 2998);
-    assert_eq!(client.metrics().resends.value(), 1);
+    let metrics = client.metrics();
+    assert_eq!(metrics.resends.value(), 1);
+    assert_eq!(metrics.envelopes_sent.value(), 6000, "to either server");
+    assert_eq!(metrics.envelopes_answered.value(), 3000);
     let frames = second.frames.lock().unwrap();
     let seen: Vec<Envelope> = frames
         .iter()
@@ -284,6 +326,7 @@ async fn a_graceful_stop_answers_what_was_taken_and_refuses_the_rest() {
             .all(|outcome| outcome.code == ResultCode::Unavailable)
     );
     stopping.await.unwrap();
+    assert_eq!(node.metrics.drops(DropReason::Stopping), 200);
     let mut config = ClientConfig::new(member(1), vec![server]);
     config.connect_timeout = Duration::from_millis(500);
     assert!(
