@@ -1,0 +1,236 @@
+//! A node in a process of its own, and the commands that talk to it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use tempfile::{TempDir, tempdir};
+
+use crate::program::{Run, program, run};
+
+/// A running node; stopped by a signal when the test ends it, killed when the test fails.
+struct Served {
+    dir: TempDir,
+    child: Child,
+    door: String,
+}
+
+impl Served {
+    fn start() -> Self {
+        let dir = tempdir().expect("a temporary folder");
+        let init = ["node", "init", ".", "--insecure-plaintext", "--json"];
+        let made = run(dir.path(), &init).expect(0).json("node-init");
+        assert_eq!(made["accounts"][0], "2.1");
+        run(dir.path(), &init).expect(1);
+        let (child, door) = serve(dir.path());
+        Self { dir, child, door }
+    }
+
+    /// Runs a command as a member.
+    fn as_member(&self, number: u32, arguments: &[&str]) -> Run {
+        let key = match number {
+            1 => "keys/operator.insecure-plaintext".to_owned(),
+            _ => format!("keys/member-{number}.insecure-plaintext"),
+        };
+        let mut all = arguments.to_vec();
+        all.extend([
+            "--key",
+            &key,
+            "--insecure-plaintext",
+            "--server",
+            &self.door,
+            "--json",
+        ]);
+        run(self.dir.path(), &all)
+    }
+
+    /// Asks the node to stop and waits for its orderly end.
+    fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        let sent = std::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status();
+        assert!(sent.expect("kill exists").success());
+        let status = self.child.wait().expect("it ends");
+        let mut said = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut said).expect("text");
+        }
+        assert!(status.success(), "{status}: {said}");
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // A node that has stopped cannot be killed, and need not be.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(dir: &Path) -> (Child, String) {
+    let mut child = program(dir)
+        .args(["node", "run", "--config", "node.toml"])
+        .args([
+            "--set",
+            "listen=127.0.0.1:0",
+            "--set",
+            "admin_listen=127.0.0.1:0",
+        ])
+        .args(["--set", "log=error"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let stdout = child.stdout.take().expect("it was asked for");
+    let mut lines = BufReader::new(stdout).lines();
+    let line = lines.next().and_then(Result::ok).unwrap_or_default();
+    let door = line.split_whitespace().nth(1);
+    let Some(door) = door.filter(|_| line.trim_start().starts_with("door")) else {
+        let mut said = String::new();
+        let _ = child.kill();
+        child
+            .stderr
+            .take()
+            .expect("asked for")
+            .read_to_string(&mut said)
+            .expect("text");
+        panic!("the node says `{line}`: {said}");
+    };
+    (child, door.to_owned())
+}
+
+#[test]
+fn members_pay_hold_post_void_and_return_and_the_node_comes_back_with_their_money() {
+    let mut node = Served::start();
+    let pay = node
+        .as_member(2, &["pay", "2.1", "3.1", "103.55", "--prove"])
+        .expect(0);
+    let paid = pay.json("answer");
+    assert_eq!(
+        (&paid["code"], &paid["final"]),
+        (&"Settled".into(), &true.into())
+    );
+    assert_eq!(paid["proven"], true, "{paid}");
+    let id = paid["id"].as_str().expect("text");
+
+    let back = node
+        .as_member(3, &["return", id, "3.1", "2.1", "3.55"])
+        .expect(0);
+    assert_eq!(back.json("answer")["code"], "Settled");
+    let too_much = node
+        .as_member(3, &["return", id, "3.1", "2.1", "100.01"])
+        .expect(1);
+    assert!(
+        too_much.said().contains("ReturnExceeded"),
+        "{}",
+        too_much.said()
+    );
+
+    let hold = node
+        .as_member(2, &["hold", "2.1", "3.1", "50.00"])
+        .expect(0)
+        .json("answer");
+    let hold = hold["id"].as_str().expect("text");
+    node.as_member(2, &["post", hold, "2.1", "3.1", "20.00"])
+        .expect(0);
+    let late = node.as_member(2, &["void", hold, "2.1", "3.1"]).expect(1);
+    assert!(late.said().contains("HoldPosted"), "{}", late.said());
+
+    let stranger = node.as_member(3, &["pay", "2.1", "3.1", "1.00"]).expect(1);
+    assert!(
+        stranger.said().contains("NotAuthorised"),
+        "{}",
+        stranger.said()
+    );
+    let poor = node
+        .as_member(3, &["pay", "3.1", "2.1", "99999999.00"])
+        .expect(1);
+    assert!(poor.said().contains("InsufficientFunds"), "{}", poor.said());
+
+    let balance = |node: &Served, account: &str| {
+        let owner = account[..1].parse().expect("a digit");
+        let shown = node
+            .as_member(owner, &["account", "show", account])
+            .expect(0)
+            .json("account");
+        shown["balance"].as_str().expect("text").to_owned()
+    };
+    assert_eq!(balance(&node, "2.1"), "999880.00");
+    assert_eq!(balance(&node, "3.1"), "1000120.00");
+    let others = node.as_member(2, &["account", "show", "3.1"]).expect(1);
+    assert!(others.said().contains("NotAllowed"), "{}", others.said());
+    node.as_member(1, &["account", "show", "9.9"]).expect(5);
+    node.stop();
+
+    let (child, door) = serve(node.dir.path());
+    (node.child, node.door) = (child, door);
+    assert_eq!(balance(&node, "2.1"), "999880.00");
+    assert_eq!(balance(&node, "3.1"), "1000120.00");
+    node.stop();
+    let replayed = run(node.dir.path(), &["replay", "data", "--json"])
+        .expect(0)
+        .json("replay");
+    assert_eq!(replayed["conserved"], true);
+}
+
+#[test]
+fn an_operator_registers_a_member_and_opens_its_account() {
+    let mut node = Served::start();
+    let key = "keys/member-7.insecure-plaintext";
+    run(
+        node.dir.path(),
+        &["keys", "new", key, "--insecure-plaintext"],
+    )
+    .expect(0);
+    let by_member = node
+        .as_member(2, &["member", "add", "7", "--member-key", key])
+        .expect(1);
+    assert!(
+        by_member.said().contains("NotAuthorised"),
+        "{}",
+        by_member.said()
+    );
+    node.as_member(1, &["member", "add", "7", "--member-key", key])
+        .expect(0);
+    node.as_member(1, &["account", "open", "7.1", "--credit-line", "5.00"])
+        .expect(0);
+    node.as_member(2, &["pay", "2.1", "7.1", "10.00"]).expect(0);
+    node.as_member(7, &["pay", "7.1", "2.1", "15.00", "--as", "7"])
+        .expect(0);
+    let broke = node
+        .as_member(7, &["pay", "7.1", "2.1", "0.01", "--as", "7"])
+        .expect(1);
+    assert!(
+        broke.said().contains("InsufficientFunds"),
+        "{}",
+        broke.said()
+    );
+    node.as_member(1, &["account", "freeze", "7.1", "--state", "credit"])
+        .expect(0);
+    let frozen = node.as_member(2, &["pay", "2.1", "7.1", "1.00"]).expect(1);
+    assert!(frozen.said().contains("CreditFrozen"), "{}", frozen.said());
+    node.stop();
+}
+
+#[test]
+fn a_node_that_is_not_there_is_unavailable() {
+    let dir = tempdir().expect("a temporary folder");
+    run(dir.path(), &["node", "init", ".", "--insecure-plaintext"]).expect(0);
+    let run = run(
+        dir.path(),
+        &[
+            "node",
+            "status",
+            "--key",
+            "keys/member-2.insecure-plaintext",
+            "--insecure-plaintext",
+            "--server",
+            "127.0.0.1:9",
+            "--timeout-s",
+            "1",
+        ],
+    );
+    assert!(matches!(run.code, 1 | 6), "{}: {}", run.code, run.said());
+    assert!(run.said().contains("127.0.0.1:9"), "{}", run.said());
+}

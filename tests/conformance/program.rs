@@ -1,0 +1,82 @@
+//! Runs the program in a folder of its own and looks at what it says.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// What a run of the program gave.
+pub(crate) struct Run {
+    /// How it was called, for messages of failed tests.
+    pub(crate) call: String,
+    /// Exit code.
+    pub(crate) code: i32,
+    /// The result.
+    pub(crate) stdout: String,
+    /// Progress and errors.
+    pub(crate) stderr: String,
+}
+
+/// The program in `dir`, with none of the caller's settings.
+pub(crate) fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clearway"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("CLEARWAY_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .current_dir(dir)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs the program with `arguments` in `dir`.
+pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Run {
+    let output = program(dir).args(arguments).output();
+    finished(arguments, output.expect("the program starts"))
+}
+
+fn finished(arguments: &[&str], output: Output) -> Run {
+    Run {
+        call: arguments.join(" "),
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Run {
+    /// Fails the test unless the exit code is this one.
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "clearway {}\nstdout: {}\nstderr: {}",
+            self.call, self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// Standard output as one JSON object with the schema that is expected.
+    pub(crate) fn json(&self, schema: &str) -> Value {
+        let value: Value = serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("clearway {}: {error}: {}", self.call, self.stdout));
+        assert_eq!(
+            value["schema"],
+            format!("clearway/{schema}/1"),
+            "clearway {}",
+            self.call
+        );
+        value
+    }
+
+    /// Standard error on one line: terminals wrap messages, tests should not mind.
+    pub(crate) fn said(&self) -> String {
+        let words = self
+            .stderr
+            .split_whitespace()
+            .filter(|word| !matches!(*word, "│" | "×"));
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
