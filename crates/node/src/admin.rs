@@ -46,7 +46,7 @@ struct Page {
 ///
 /// # Errors
 /// The listener's, when it breaks.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     readiness: watch::Receiver<Readiness>,
     figures: Arc<dyn Gather>,
@@ -66,7 +66,7 @@ pub async fn serve(
 
 /// Whether an address is one that only this machine reaches.
 #[must_use]
-pub fn private(address: SocketAddr) -> bool {
+pub(crate) fn private(address: SocketAddr) -> bool {
     address.ip().is_loopback()
 }
 

@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use clearway_crypto::gate::Gate;
 use clearway_execute::{ExecuteConfig, ExecuteMetrics, ExecuteStage, Ledger};
-use clearway_flow::{InFlight, Latest, LinkReceiver};
-use clearway_ingest::ReceiptRouter;
+use clearway_flow::{InFlight, Latest, LinkReceiver, LinkSender, LinkStats, WorkerTimes};
+use clearway_ingest::{IngestMetrics, ReceiptRouter};
 use clearway_order::{
-    EngineConfig, FinalPoint, OrderConfig, OrderHandle, Orderer, Sinks, system_clock,
+    EngineConfig, FinalPoint, OrderConfig, OrderHandle, OrderMetrics, Orderer, Sinks, system_clock,
 };
-use clearway_store::{BlockIo, Reader, RealIo, Store, StoreOptions, StoreStage, Writer};
+use clearway_store::{
+    BlockIo, Reader, RealIo, Store, StoreMetrics, StoreOptions, StoreStage, Writer,
+};
 use clearway_types::directory::KeyDirectory;
 use clearway_types::domain::DomainTag;
 use clearway_types::genesis::Genesis;
-use clearway_types::messages::{ExecHead, Persisted, VerifiedBatch};
+use clearway_types::messages::{
+    ExecHead, ExecutedBlock, FrameBatch, Persisted, Refusals, VerifiedBatch,
+};
 use clearway_types::units::ValidatorIndex;
 use clearway_verify::{VerifyConfig, VerifyStage};
 use crossbeam::channel;
@@ -27,6 +31,7 @@ use crate::error::NodeError;
 use crate::gather::Figures;
 use crate::keeper::{Keeper, KeeperMetrics};
 use crate::keystore::ValidatorKeys;
+use crate::log_index::LogIndex;
 use crate::node::{Addresses, Node};
 use crate::questions::Questions;
 use crate::recovery::{Recovered, recover};
@@ -91,57 +96,46 @@ impl<'a> Starting<'a> {
         let links = Links::new(verify_workers(self.config));
         let link_stats = links.stats();
         let shared = self.shared(links.ingest_verify.len())?;
-        let (frames, frame_receivers): (Vec<_>, Vec<_>) = links.ingest_verify.into_iter().unzip();
+        let (frame_links, frame_receivers): (Vec<_>, Vec<_>) =
+            links.ingest_verify.into_iter().unzip();
         let sinks = Sinks {
             // A link that nobody takes from belongs to a node that is stopping.
             persist: Box::new(move |message| drop(links.order_store.0.send(message))),
             block: Box::new(move |block| drop(links.order_execute.0.send(block))),
         };
+        let Self {
+            config,
+            genesis,
+            keys,
+            me,
+            io,
+            writer,
+            reader,
+            recovered,
+        } = self;
         let Recovered {
             ledger,
             order: order_recovery,
-            ref index,
-        } = self.recovered;
-        let index = Arc::clone(index);
+            index,
+        } = recovered;
         let tip = order_recovery.tip.clone();
-        let orderer = orderer(
-            self.config,
-            self.genesis,
-            self.keys,
-            self.me,
-            order_recovery,
-            sinks,
-        )?;
+        let orderer = orderer(config, genesis, keys, me, order_recovery, sinks)?;
         let order = orderer.handle();
         let queries = links.query_execute.0;
 
         let readiness = watch::Sender::new(Readiness::Starting);
         let runtime = door::runtime()?;
-        let (listener, admin) = door::listen_admin(&runtime, self.config.admin_listen)?;
-        let frames = Frames::new(frames, *shared.verify.scheduler());
-        let questions = Questions::new(self.genesis, &self.reader, &index, queries.clone());
-        let (directory, in_flight) = (&shared.directory, &shared.in_flight);
-        let opening = door::open(
-            self.config,
-            self.keys,
-            directory,
-            frames,
-            questions,
-            in_flight,
-        );
+        let (listener, admin) = door::listen_admin(&runtime, config.admin_listen)?;
+        let frames = Frames::new(frame_links, *shared.verify.scheduler());
+        let questions = Questions::new(genesis, &reader, &index, queries.clone());
+        let (directory, in_flight) = (&shared.directory, Arc::clone(&shared.in_flight));
+        let opening = door::open(config, keys, directory, frames, questions, &in_flight);
         let ingest = runtime.block_on(opening)?;
 
         let failure = Failure::new(readiness.clone());
-        let mut threads = Threads::new(failure.clone(), self.config.pin_threads);
+        let mut threads = Threads::new(failure.clone(), config.pin_threads);
         let verify_out = (links.verify_order.0, links.verify_ingest.0);
-        for (number, frames) in frame_receivers.into_iter().enumerate() {
-            let (stage, out) = (shared.verify.clone(), verify_out.clone());
-            threads.start("verify", number, move |worker| {
-                stages::verify::run(worker, &stage, &frames, &out.0, &out.1);
-                Ok(())
-            })?;
-        }
-        drop(verify_out);
+        start_verify(&mut threads, &shared.verify, frame_receivers, verify_out)?;
         let news = News {
             persisted: links.store_order.1,
             executed: links.execute_order.1,
@@ -156,19 +150,13 @@ impl<'a> Starting<'a> {
             heads: links.execute_order.0,
             keep,
         };
-        start_execute(
-            &mut threads,
-            self.config,
-            &shared,
-            execute_links,
-            (ledger, tip),
-        )?;
+        start_execute(&mut threads, config, &shared, execute_links, (ledger, tip))?;
         let keeper = Keeper {
-            io: self.io,
-            checkpoints: self.config.data_dir.join(CHECKPOINT_FOLDER),
-            genesis: self.genesis.hash(),
-            preparer: self.writer.preparer(),
-            reader: self.reader.clone(),
+            io,
+            checkpoints: config.data_dir.join(CHECKPOINT_FOLDER),
+            genesis: genesis.hash(),
+            preparer: writer.preparer(),
+            reader: reader.clone(),
             index: Arc::clone(&index),
             metrics: Arc::clone(&shared.keeper_metrics),
         };
@@ -178,42 +166,27 @@ impl<'a> Starting<'a> {
             persisted: links.store_order.0,
             receipts: links.store_ingest.0,
         };
-        let (stage, places) = (StoreStage::new(self.writer), Arc::clone(&index));
-        threads.start("store", 0, move |worker| {
-            stages::store::run(worker, &store_links, stage, &places)
-        })?;
-        start_receipts(
-            &mut threads,
-            ingest.router(),
-            links.store_ingest.1,
-            links.verify_ingest.1,
-        )?;
+        start_store(&mut threads, writer, store_links, Arc::clone(&index))?;
+        let (results, refusals) = (links.store_ingest.1, links.verify_ingest.1);
+        start_receipts(&mut threads, ingest.router(), results, refusals)?;
         threads.start("keeper", 0, move |_| {
             keeper.run(&kept);
             Ok(())
         })?;
 
-        let figures = Arc::new(Figures {
-            links: link_stats,
-            workers: threads.times(),
-            ingest: ingest.metrics(),
-            verify: Arc::clone(shared.verify.metrics()),
-            backend: shared.verify.backend_name(),
-            order: Arc::clone(order.metrics()),
-            execute: shared.execute_metrics,
-            store: Arc::clone(self.reader.metrics()),
-            keeper: shared.keeper_metrics,
-            in_flight: Arc::clone(&shared.in_flight),
-            index: Arc::clone(&index),
-        });
-        let page = Arc::clone(&figures);
-        door::serve_admin(&runtime, listener, readiness.subscribe(), page);
         let addresses = Addresses {
             door: ingest.local_addr(),
             admin,
         };
+        let metrics = (
+            ingest.metrics(),
+            Arc::clone(order.metrics()),
+            Arc::clone(reader.metrics()),
+        );
+        let figures = shared.figures(link_stats, threads.times(), &index, metrics);
+        let page = Arc::clone(&figures);
+        door::serve_admin(&runtime, listener, readiness.subscribe(), page);
         get_ready(&readiness);
-        let in_flight = shared.in_flight;
         Ok(Node {
             runtime,
             ingest,
@@ -259,6 +232,30 @@ impl<'a> Starting<'a> {
     }
 }
 
+impl Shared {
+    fn figures(
+        self,
+        links: Vec<Arc<LinkStats>>,
+        workers: Vec<Arc<WorkerTimes>>,
+        index: &Arc<LogIndex>,
+        (ingest, order, store): (Arc<IngestMetrics>, Arc<OrderMetrics>, Arc<StoreMetrics>),
+    ) -> Arc<Figures> {
+        Arc::new(Figures {
+            links,
+            workers,
+            ingest,
+            verify: Arc::clone(self.verify.metrics()),
+            backend: self.verify.backend_name(),
+            order,
+            execute: self.execute_metrics,
+            store,
+            keeper: self.keeper_metrics,
+            in_flight: self.in_flight,
+            index: Arc::clone(index),
+        })
+    }
+}
+
 /// Threads that verify: as configured, or one a core.
 fn verify_workers(config: &NodeConfig) -> usize {
     match config.verify_workers {
@@ -300,6 +297,23 @@ fn orderer(
         sinks,
         system_clock(),
     )?)
+}
+
+/// Starts a thread for each link of frames.
+fn start_verify(
+    threads: &mut Threads,
+    stage: &VerifyStage,
+    frames: Vec<LinkReceiver<FrameBatch>>,
+    out: (LinkSender<VerifiedBatch>, LinkSender<Refusals>),
+) -> Result<(), NodeError> {
+    for (number, frames) in frames.into_iter().enumerate() {
+        let (stage, out) = (stage.clone(), out.clone());
+        threads.start("verify", number, move |worker| {
+            stages::verify::run(worker, &stage, &frames, &out.0, &out.1);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// What the two feeding threads of ordering take from.
@@ -353,11 +367,23 @@ fn start_execute(
     })
 }
 
+fn start_store(
+    threads: &mut Threads,
+    writer: Writer,
+    links: StoreLinks,
+    index: Arc<LogIndex>,
+) -> Result<(), NodeError> {
+    let stage = StoreStage::new(writer);
+    threads.start("store", 0, move |worker| {
+        stages::store::run(worker, &links, stage, &index)
+    })
+}
+
 fn start_receipts(
     threads: &mut Threads,
     router: ReceiptRouter,
-    results: LinkReceiver<Arc<clearway_types::messages::ExecutedBlock>>,
-    refusals: LinkReceiver<clearway_types::messages::Refusals>,
+    results: LinkReceiver<Arc<ExecutedBlock>>,
+    refusals: LinkReceiver<Refusals>,
 ) -> Result<(), NodeError> {
     threads.start("receipts", 0, move |worker| {
         stages::receipts::run(worker, &results, &refusals, &router);

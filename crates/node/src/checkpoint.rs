@@ -18,11 +18,11 @@ const TIP_BYTES: usize = 8 + 32;
 
 /// Where a restart begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CheckpointHead {
+pub(crate) struct CheckpointHead {
     /// Record from which on the log is read.
-    pub log_from: Sequence,
+    pub(crate) log_from: Sequence,
     /// The final block whose state follows.
-    pub point: FinalPoint,
+    pub(crate) point: FinalPoint,
 }
 
 impl CheckpointHead {
@@ -30,7 +30,7 @@ impl CheckpointHead {
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn write(&self, snapshot: &Snapshot, to: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, snapshot: &Snapshot, to: &mut dyn Write) -> io::Result<()> {
         let point = &self.point;
         let mut out = Vec::with_capacity(HEAD_BYTES + point.lanes.len() * TIP_BYTES);
         out.extend_from_slice(&MAGIC);
@@ -56,7 +56,7 @@ impl CheckpointHead {
     ///
     /// # Errors
     /// Bytes that are no checkpoint of this version.
-    pub fn read(from: &mut &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn read(from: &mut &[u8]) -> Result<Self, DecodeError> {
         let mut head = [0; HEAD_BYTES];
         from.read_exact(&mut head)
             .map_err(|_| DecodeError::Short { offset: 0 })?;

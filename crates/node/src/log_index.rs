@@ -1,14 +1,13 @@
 //! Where the final blocks lie in the log, kept in memory so that any height is found in one hop.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use clearway_store::Sequence;
 use clearway_store::history::StoredBlock;
 use clearway_types::manifest::Manifest;
 use clearway_types::units::{Digest, Height, TimeMs};
-use tokio::sync::watch;
 
 /// Blocks whose places are all kept: an hour at 20 blocks a second.
 const RECENT_COUNT: usize = 65_536;
@@ -17,22 +16,24 @@ const SPARSE_STEP: u64 = 64;
 
 /// Where a final block lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BlockPlace {
+pub(crate) struct BlockPlace {
     /// The block.
-    pub height: Height,
+    pub(crate) height: Height,
     /// Its time.
-    pub time: TimeMs,
+    pub(crate) time: TimeMs,
     /// No record below this one is needed to read this block or a later one.
-    pub low: Sequence,
+    pub(crate) low: Sequence,
     /// The record of its certificate and results.
-    pub sequence: Sequence,
+    pub(crate) sequence: Sequence,
 }
 
 /// Places of final blocks; filled by recovery and the store's thread, read by everybody.
-#[derive(Debug)]
-pub struct LogIndex {
+#[derive(Debug, Default)]
+pub(crate) struct LogIndex {
     places: Mutex<Places>,
-    durable: watch::Sender<Height>,
+    durable: Mutex<Height>,
+    /// Signalled when `durable` rises.
+    news: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -44,18 +45,9 @@ struct Places {
     sequences: HashMap<Digest, Sequence>,
 }
 
-impl Default for LogIndex {
-    fn default() -> Self {
-        Self {
-            places: Mutex::default(),
-            durable: watch::Sender::new(Height(0)),
-        }
-    }
-}
-
 impl LogIndex {
     /// A batch or manifest is durable.
-    pub fn on_durable(&self, digest: Digest, sequence: Sequence) {
+    pub(crate) fn on_durable(&self, digest: Digest, sequence: Sequence) {
         let mut places = self.lock();
         // Stored twice after a restart in the middle of a proposal: the later place serves.
         if let Some(earlier) = places.sequences.insert(digest, sequence) {
@@ -65,7 +57,7 @@ impl LogIndex {
     }
 
     /// A block's certificate and results are durable.
-    pub fn on_final(&self, manifest: &Manifest, digest: Digest, sequence: Sequence) {
+    pub(crate) fn on_final(&self, manifest: &Manifest, digest: Digest, sequence: Sequence) {
         let mut places = self.lock();
         let low = places.pending.keys().next().copied().unwrap_or(sequence);
         let named = manifest.batches.iter().map(|batch| batch.digest);
@@ -81,11 +73,11 @@ impl LogIndex {
             sequence,
         });
         drop(places);
-        self.durable.send_replace(manifest.height);
+        self.set_durable(manifest.height);
     }
 
     /// A block that recovery has read.
-    pub fn on_recovered(&self, block: &StoredBlock) {
+    pub(crate) fn on_recovered(&self, block: &StoredBlock) {
         let manifest = &block.manifest.manifest;
         let (height, time) = (manifest.height, manifest.time);
         self.lock().push(BlockPlace {
@@ -94,24 +86,18 @@ impl LogIndex {
             low: block.low,
             sequence: block.sequence,
         });
-        self.durable.send_replace(height);
+        self.set_durable(height);
     }
 
     /// The last final block that is durable.
     #[must_use]
-    pub fn durable_height(&self) -> Height {
-        *self.durable.borrow()
-    }
-
-    /// A view of the durable height that can be waited on.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Height> {
-        self.durable.subscribe()
+    pub(crate) fn durable_height(&self) -> Height {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A record from which on the block at `height` and all later ones can be read.
     #[must_use]
-    pub fn scan_start(&self, height: Height) -> Sequence {
+    pub(crate) fn scan_start(&self, height: Height) -> Sequence {
         let places = self.lock();
         let at = |list: &dyn Fn(usize) -> BlockPlace, len: usize| {
             let above = partition_point(len, |index| list(index).height <= height);
@@ -122,10 +108,10 @@ impl LogIndex {
             .unwrap_or(Sequence::FIRST)
     }
 
-    /// The first known block whose results were stored after this record: it, or one after it, names
-    /// the batch in the record.
+    /// The first known block whose results were stored after this record: it, or one after it,
+    /// names the batch in the record.
     #[must_use]
-    pub fn first_after(&self, record: Sequence) -> Option<Height> {
+    pub(crate) fn first_after(&self, record: Sequence) -> Option<Height> {
         let places = self.lock();
         let recent = &places.recent;
         let at = partition_point(recent.len(), |index| recent[index].sequence <= record);
@@ -143,17 +129,22 @@ impl LogIndex {
 
     /// Waits until the block at `height` is durable; false when that did not happen in time.
     #[must_use]
-    pub fn wait_durable(&self, height: Height, patience: Duration) -> bool {
-        let step = Duration::from_millis(5);
-        let mut waited = Duration::ZERO;
-        while self.durable_height() < height {
-            if waited >= patience {
+    pub(crate) fn wait_durable(&self, height: Height, patience: Duration) -> bool {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = Instant::now() + patience;
+        while *durable < height {
+            let Some(left) = until.checked_duration_since(Instant::now()) else {
                 return false;
-            }
-            std::thread::sleep(step);
-            waited += step;
+            };
+            let waited = self.news.wait_timeout(durable, left);
+            durable = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+
+    fn set_durable(&self, height: Height) {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = height;
+        self.news.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {

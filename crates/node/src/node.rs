@@ -98,7 +98,7 @@ impl Node {
         ask(&self.queries, question)
     }
 
-    /// A view of the readiness that can be waited on; `Failed` means that [`Node::stop`] will say why.
+    /// The readiness, to be waited on; after `Failed`, [`Node::stop`] says why.
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.readiness.subscribe()

@@ -88,8 +88,8 @@ macro_rules! links {
 
 links! {
     verify_order: VerifiedBatch, 64, "the lane window bounds what is behind it";
-    order_store: Persist, PERSIST_IN_FLIGHT_MAX, "all that the lane window allows: the engine must not wait";
-    order_execute: OrderedBlock, BLOCKS_IN_FLIGHT_MAX, "all that EXEC_LAG_MAX allows: the engine must not wait";
+    order_store: Persist, PERSIST_IN_FLIGHT_MAX, "the lane window: the engine never waits";
+    order_execute: OrderedBlock, BLOCKS_IN_FLIGHT_MAX, "EXEC_LAG_MAX: the engine never waits";
     execute_store: Arc<ExecutedBlock>, 16, "results wait for one group commit";
     store_ingest: Arc<ExecutedBlock>, 64, "answers are small and never wait long";
     verify_ingest: Refusals, 1024, "one message a frame with refusals";
@@ -110,7 +110,7 @@ pub const STAGES: &[StageRow] = &[
         name: "verify",
         takes: &["ingest_verify"],
         fills: &["verify_order", "verify_ingest"],
-        threads: "one a core by default, each with a link of its own: signatures are most of the work",
+        threads: "one a core by default, a link each: signatures are most of the work",
     },
     StageRow {
         name: "order",
