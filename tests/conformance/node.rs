@@ -1,18 +1,16 @@
 //! A node in a process of its own, and the commands that talk to it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, Stdio};
 
+use clearway_harness::NodeProcess;
 use tempfile::{TempDir, tempdir};
 
 use crate::program::{Run, program, run};
 
-/// A running node; stopped by a signal when the test ends it, killed when the test fails.
+/// A running node in its folder; stopped when the test ends it, killed when the test fails.
 struct Served {
     dir: TempDir,
-    child: Child,
-    door: String,
+    node: NodeProcess,
 }
 
 impl Served {
@@ -22,8 +20,8 @@ impl Served {
         let made = run(dir.path(), &init).expect(0).json("node-init");
         assert_eq!(made["accounts"][0], "2.1");
         run(dir.path(), &init).expect(1);
-        let (child, door) = serve(dir.path());
-        Self { dir, child, door }
+        let node = serve(dir.path());
+        Self { dir, node }
     }
 
     /// Runs a command as a member.
@@ -38,66 +36,15 @@ impl Served {
             &key,
             "--insecure-plaintext",
             "--server",
-            &self.door,
+            self.node.door(),
             "--json",
         ]);
         run(self.dir.path(), &all)
     }
-
-    /// Asks the node to stop and waits for its orderly end.
-    fn stop(&mut self) {
-        let pid = self.child.id().to_string();
-        let sent = std::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status();
-        assert!(sent.expect("kill exists").success());
-        let status = self.child.wait().expect("it ends");
-        let mut said = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            stderr.read_to_string(&mut said).expect("text");
-        }
-        assert!(status.success(), "{status}: {said}");
-    }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        // A node that has stopped cannot be killed, and need not be.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn serve(dir: &Path) -> (Child, String) {
-    let mut child = program(dir)
-        .args(["node", "run", "--config", "node.toml"])
-        .args([
-            "--set",
-            "listen=127.0.0.1:0",
-            "--set",
-            "admin_listen=127.0.0.1:0",
-        ])
-        .args(["--set", "log=error"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let stdout = child.stdout.take().expect("it was asked for");
-    let mut lines = BufReader::new(stdout).lines();
-    let line = lines.next().and_then(Result::ok).unwrap_or_default();
-    let door = line.split_whitespace().nth(1);
-    let Some(door) = door.filter(|_| line.trim_start().starts_with("door")) else {
-        let mut said = String::new();
-        let _ = child.kill();
-        child
-            .stderr
-            .take()
-            .expect("asked for")
-            .read_to_string(&mut said)
-            .expect("text");
-        panic!("the node says `{line}`: {said}");
-    };
-    (child, door.to_owned())
+fn serve(dir: &Path) -> NodeProcess {
+    NodeProcess::start(program(dir), Path::new("node.toml"), "127.0.0.1:0")
 }
 
 #[test]
@@ -161,13 +108,12 @@ fn members_pay_hold_post_void_and_return_and_the_node_comes_back_with_their_mone
     let others = node.as_member(2, &["account", "show", "3.1"]).expect(1);
     assert!(others.said().contains("NotAllowed"), "{}", others.said());
     node.as_member(1, &["account", "show", "9.9"]).expect(5);
-    node.stop();
+    node.node.stop();
 
-    let (child, door) = serve(node.dir.path());
-    (node.child, node.door) = (child, door);
+    node.node = serve(node.dir.path());
     assert_eq!(balance(&node, "2.1"), "999880.00");
     assert_eq!(balance(&node, "3.1"), "1000120.00");
-    node.stop();
+    node.node.stop();
     let replayed = run(node.dir.path(), &["replay", "data", "--json"])
         .expect(0)
         .json("replay");
@@ -210,7 +156,7 @@ fn an_operator_registers_a_member_and_opens_its_account() {
         .expect(0);
     let frozen = node.as_member(2, &["pay", "2.1", "7.1", "1.00"]).expect(1);
     assert!(frozen.said().contains("CreditFrozen"), "{}", frozen.said());
-    node.stop();
+    node.node.stop();
 }
 
 #[test]

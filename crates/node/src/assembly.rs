@@ -17,7 +17,7 @@ use clearway_types::directory::KeyDirectory;
 use clearway_types::domain::DomainTag;
 use clearway_types::genesis::Genesis;
 use clearway_types::messages::{
-    ExecHead, ExecutedBlock, FrameBatch, Persisted, Refusals, VerifiedBatch,
+    ExecHead, ExecutedBlock, FrameBatch, OrderedBlock, Persist, Persisted, Refusals, VerifiedBatch,
 };
 use clearway_types::units::ValidatorIndex;
 use clearway_verify::{VerifyConfig, VerifyStage};
@@ -29,7 +29,7 @@ use crate::config::NodeConfig;
 use crate::door::{self, Frames};
 use crate::error::NodeError;
 use crate::gather::Figures;
-use crate::keeper::{Keeper, KeeperMetrics};
+use crate::keeper::{Keep, Keeper, KeeperMetrics};
 use crate::keystore::ValidatorKeys;
 use crate::log_index::LogIndex;
 use crate::node::{Addresses, Node};
@@ -98,28 +98,16 @@ impl<'a> Starting<'a> {
         let shared = self.shared(links.ingest_verify.len())?;
         let (frame_links, frame_receivers): (Vec<_>, Vec<_>) =
             links.ingest_verify.into_iter().unzip();
-        let sinks = Sinks {
-            // A link that nobody takes from belongs to a node that is stopping.
-            persist: Box::new(move |message| drop(links.order_store.0.send(message))),
-            block: Box::new(move |block| drop(links.order_execute.0.send(block))),
-        };
-        let Self {
-            config,
-            genesis,
-            keys,
-            me,
-            io,
-            writer,
-            reader,
-            recovered,
-        } = self;
+        let sinks = sinks(links.order_store.0, links.order_execute.0);
+        let (config, genesis, keys) = (self.config, self.genesis, self.keys);
+        let (writer, reader) = (self.writer, self.reader);
         let Recovered {
             ledger,
-            order: order_recovery,
+            order,
             index,
-        } = recovered;
-        let tip = order_recovery.tip.clone();
-        let orderer = orderer(config, genesis, keys, me, order_recovery, sinks)?;
+        } = self.recovered;
+        let tip = order.tip.clone();
+        let orderer = orderer(config, genesis, keys, self.me, order, sinks)?;
         let order = orderer.handle();
         let queries = links.query_execute.0;
 
@@ -136,11 +124,11 @@ impl<'a> Starting<'a> {
         let mut threads = Threads::new(failure.clone(), config.pin_threads);
         let verify_out = (links.verify_order.0, links.verify_ingest.0);
         start_verify(&mut threads, &shared.verify, frame_receivers, verify_out)?;
-        let news = News {
-            persisted: links.store_order.1,
-            executed: links.execute_order.1,
-            verified: links.verify_order.1,
-        };
+        let news = (
+            links.verify_order.1,
+            links.store_order.1,
+            links.execute_order.1,
+        );
         let stop_news = start_order(&mut threads, orderer, &order, news)?;
         let (keep, kept) = channel::bounded(1);
         let execute_links = ExecuteLinks {
@@ -152,7 +140,7 @@ impl<'a> Starting<'a> {
         };
         start_execute(&mut threads, config, &shared, execute_links, (ledger, tip))?;
         let keeper = Keeper {
-            io,
+            io: self.io,
             checkpoints: config.data_dir.join(CHECKPOINT_FOLDER),
             genesis: genesis.hash(),
             preparer: writer.preparer(),
@@ -169,10 +157,7 @@ impl<'a> Starting<'a> {
         start_store(&mut threads, writer, store_links, Arc::clone(&index))?;
         let (results, refusals) = (links.store_ingest.1, links.verify_ingest.1);
         start_receipts(&mut threads, ingest.router(), results, refusals)?;
-        threads.start("keeper", 0, move |_| {
-            keeper.run(&kept);
-            Ok(())
-        })?;
+        start_keeper(&mut threads, keeper, kept)?;
 
         let addresses = Addresses {
             door: ingest.local_addr(),
@@ -277,6 +262,14 @@ fn position(genesis: &Genesis, keys: &ValidatorKeys) -> Result<ValidatorIndex, N
     ))
 }
 
+/// Where ordering puts what leaves it; a link that nobody takes from belongs to a stopping node.
+fn sinks(persist: LinkSender<Persist>, blocks: LinkSender<OrderedBlock>) -> Sinks {
+    Sinks {
+        persist: Box::new(move |message| drop(persist.send(message))),
+        block: Box::new(move |block| drop(blocks.send(block))),
+    }
+}
+
 fn orderer(
     config: &NodeConfig,
     genesis: &Genesis,
@@ -316,30 +309,27 @@ fn start_verify(
     Ok(())
 }
 
-/// What the two feeding threads of ordering take from.
-struct News {
-    verified: LinkReceiver<VerifiedBatch>,
-    persisted: LinkReceiver<Vec<Persisted>>,
-    executed: LinkReceiver<ExecHead>,
-}
-
 /// Starts the threads of ordering; news are brought until the sender returned is dropped.
 fn start_order(
     threads: &mut Threads,
     orderer: Orderer,
     order: &OrderHandle,
-    news: News,
+    (verified, persisted, executed): (
+        LinkReceiver<VerifiedBatch>,
+        LinkReceiver<Vec<Persisted>>,
+        LinkReceiver<ExecHead>,
+    ),
 ) -> Result<channel::Sender<()>, NodeError> {
     let (stop, stopped) = channel::bounded(0);
     let feed = order.clone();
     threads.start("order", 0, move |worker| {
-        stages::order::feed(worker, &news.verified, &feed);
+        stages::order::feed(worker, &verified, &feed);
         Ok(())
     })?;
     threads.start("order", 1, move |_| Ok(orderer.run()?))?;
     let told = order.clone();
     threads.start("news", 0, move |worker| {
-        stages::order::bring_news(worker, &news.persisted, &news.executed, &stopped, &told);
+        stages::order::bring_news(worker, &persisted, &executed, &stopped, &told);
         Ok(())
     })?;
     Ok(stop)
@@ -363,6 +353,17 @@ fn start_execute(
         stages::execute::run(worker, &links, stage, tip, |version| {
             directory.publish(version)
         });
+        Ok(())
+    })
+}
+
+fn start_keeper(
+    threads: &mut Threads,
+    keeper: Keeper,
+    kept: channel::Receiver<Keep>,
+) -> Result<(), NodeError> {
+    threads.start("keeper", 0, move |_| {
+        keeper.run(&kept);
         Ok(())
     })
 }

@@ -1,1 +1,110 @@
-//! What the integration tests share: temporary nodes, keys, clients, seeds.
+//! What the integration tests share: a node in a process of its own, stopped or killed on request.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running `clearway node run`; killed when it is dropped.
+#[derive(Debug)]
+pub struct NodeProcess {
+    child: Child,
+    door: String,
+}
+
+impl NodeProcess {
+    /// Starts `command`, the program in its folder, on `door`; returns once the door is open.
+    ///
+    /// # Panics
+    /// When the node does not say where its door is; its words are in the message.
+    #[must_use]
+    pub fn start(mut command: Command, config: &Path, door: &str) -> Self {
+        let mut child = command
+            .args(["node", "run", "--config"])
+            .arg(config)
+            .args(["--set", &format!("listen={door}")])
+            .args(["--set", "admin_listen=127.0.0.1:0", "--set", "log=error"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = child.stdout.take().expect("it was asked for");
+        let line = BufReader::new(stdout)
+            .lines()
+            .next()
+            .and_then(Result::ok)
+            .unwrap_or_default();
+        let address = line.split_whitespace().nth(1).map(str::to_owned);
+        match address.filter(|_| line.trim_start().starts_with("door")) {
+            Some(door) => Self { child, door },
+            None => {
+                // Only its words matter now.
+                let _ = child.kill();
+                panic!("the node says `{line}`: {}", words(&mut child));
+            }
+        }
+    }
+
+    /// Address of the members' door.
+    #[must_use]
+    pub fn door(&self) -> &str {
+        &self.door
+    }
+
+    /// Asks it to stop and waits for its orderly end.
+    ///
+    /// # Panics
+    /// When it ends otherwise; its words are in the message.
+    pub fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(
+            sent.expect("kill exists").success(),
+            "the node is not there any more"
+        );
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}: {}", words(&mut self.child));
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed.
+    ///
+    /// # Panics
+    /// When it had ended by itself before; its words are in the message.
+    pub fn kill(&mut self) {
+        let ended = self.child.try_wait().expect("its state can be asked");
+        assert!(
+            ended.is_none(),
+            "it ended by itself, {ended:?}: {}",
+            words(&mut self.child)
+        );
+        self.child.kill().expect("it is running");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        // A node that has stopped cannot be killed, and need not be.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A UDP address on loopback that is free now, for a door that must come back at the same place.
+///
+/// # Panics
+/// When loopback has no free port.
+#[must_use]
+pub fn free_door() -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    socket.local_addr().expect("it is bound").to_string()
+}
+
+fn words(child: &mut Child) -> String {
+    let mut said = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        // What cannot be read is not missed in a message.
+        let _ = stderr.read_to_string(&mut said);
+    }
+    said
+}

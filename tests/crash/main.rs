@@ -1,0 +1,91 @@
+//! SIGKILL under load: whatever a member was told is FINAL is there afterwards, once.
+//!
+//! `CLEARWAY_KILLS` sets how often the node is killed (200 before a release), `CLEARWAY_SEED` when.
+
+mod bank;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use clearway_harness::{NodeProcess, free_door};
+use tempfile::tempdir;
+
+use crate::bank::Bank;
+
+/// Kills of a usual test run; each costs about a second.
+const KILLS_DEFAULT: u64 = 12;
+/// Longest time between the node's return and the next kill.
+const ALIVE_MS_MAX: u64 = 600;
+
+fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clearway"));
+    command
+        .current_dir(dir)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Path, arguments: &[&str]) {
+    let output = program(dir)
+        .args(arguments)
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "clearway {}: {said}",
+        arguments.join(" ")
+    );
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// The next number of a seeded sequence (SplitMix64).
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[test]
+fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
+    let (kills, seed) = (
+        setting("CLEARWAY_KILLS", KILLS_DEFAULT),
+        setting("CLEARWAY_SEED", 1),
+    );
+    println!("seed {seed}, {kills} kills");
+    let dir = tempdir().expect("a temporary folder");
+    run(
+        dir.path(),
+        &["node", "init", ".", "--insecure-plaintext", "--json"],
+    );
+    let door = free_door();
+    let start = || NodeProcess::start(program(dir.path()), Path::new("node.toml"), &door);
+    let mut node = start();
+    let bank = Bank::open(dir.path(), &door);
+    let mut random = seed;
+    for kill in 0..kills {
+        let alive = Duration::from_millis(next(&mut random) % ALIVE_MS_MAX);
+        bank.work_for(alive);
+        node.kill();
+        node = start();
+        assert!(
+            !bank.failed(),
+            "seed {seed}, kill {kill}: the bank's client gave up"
+        );
+    }
+    let record = bank.finish();
+    assert!(
+        record.settled() > 0,
+        "seed {seed}: nothing was settled in between"
+    );
+    record.check(&door, seed);
+    node.stop();
+    run(dir.path(), &["replay", "data", "--genesis", "genesis.toml"]);
+}
