@@ -132,7 +132,7 @@ impl Question {
     }
 }
 
-/// The bytes of an answer, header first. A feed has no end: [`follow`] writes it.
+/// The bytes of an answer, header first. A feed has no end: [`Feed`] writes it.
 pub(crate) fn answer(
     service: &dyn QueryService,
     asker: ParticipantId,
