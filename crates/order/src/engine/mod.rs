@@ -1,6 +1,6 @@
 //! The BFT engine's adapter: the only module in Clearway that names an engine type.
 //!
-//! [`run_engine`] is the one place where the engine is instantiated: it is large, and every further
+//! [`Orderer::run`] is the one place where the engine is instantiated: it is large, and every further
 //! instance costs a minute of compiling.
 mod adapter;
 mod certificate;
