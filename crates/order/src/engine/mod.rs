@@ -1,7 +1,7 @@
 //! The BFT engine's adapter: the only module in Clearway that names an engine type.
 //!
-//! [`Orderer::run`] is the one place where the engine is instantiated: it is large, and every further
-//! instance costs a minute of compiling.
+//! [`Orderer::run`] is the one place where the engine is instantiated: it is large, and every
+//! further instance costs a minute of compiling.
 mod adapter;
 mod certificate;
 mod scheme;
