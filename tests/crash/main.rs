@@ -20,7 +20,10 @@ const ALIVE_MS_MAX: u64 = 600;
 
 fn program(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clearway"));
+    // The node takes every CLEARWAY_* variable for a setting; these two are the test's own.
     command
+        .env_remove("CLEARWAY_KILLS")
+        .env_remove("CLEARWAY_SEED")
         .current_dir(dir)
         .env("NO_COLOR", "1")
         .stdin(Stdio::null());
