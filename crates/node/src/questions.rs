@@ -1,5 +1,7 @@
 //! Answers to members' questions, from the log and the ledger.
 
+use std::sync::Arc;
+
 use clearway_crypto::{hash, merkle};
 use clearway_flow::LinkSender;
 use clearway_ingest::{FollowPage, QueryError, QueryService};
@@ -17,7 +19,6 @@ use clearway_types::wire::proof::{ExecLink, SettlementProof};
 use clearway_types::wire::query::{
     AccountView, FollowCursor, FollowItem, FollowRequest, Found, Lookup, StatusView,
 };
-use std::sync::Arc;
 
 use crate::keeper::EnvelopeIds;
 use crate::log_index::LogIndex;
@@ -160,6 +161,32 @@ impl Questions {
             }
         }
         Err(QueryError::NotReady)
+    }
+
+    /// Holds on an account that ended by time in a block; the HOLD in the log names its accounts.
+    fn ended_holds(
+        &self,
+        block: &StoredBlock,
+        account: AccountId,
+    ) -> Result<Vec<FollowItem>, QueryError> {
+        let (height, mut items) = (block.record.height, Vec::new());
+        let first = u32::try_from(block.record.results.len()).expect("a block is bounded");
+        for (index, hold) in (first..).zip(&block.record.expired) {
+            let (signer, id, amount) = (hold.signer, hold.id, hold.amount);
+            let place = self
+                .place(Lookup { signer, id })?
+                .ok_or(QueryError::Failed)?;
+            if accounts(&place.envelope()).contains(&Some(account)) {
+                items.push(FollowItem::HoldExpired {
+                    height,
+                    index,
+                    signer,
+                    id,
+                    amount,
+                });
+            }
+        }
+        Ok(items)
     }
 
     fn head_before(&self, height: Height) -> Result<Digest, QueryError> {
@@ -312,7 +339,7 @@ impl QueryService for Questions {
         }
         for block in self.blocks(from.height).take(FOLLOW_BLOCKS_MAX) {
             let block = block?;
-            for item in items(&block, account) {
+            for item in items(&block, account).chain(self.ended_holds(&block, account)?) {
                 if item.next_cursor() <= from {
                     continue;
                 }
