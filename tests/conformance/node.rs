@@ -180,3 +180,29 @@ fn a_node_that_is_not_there_is_unavailable() {
     assert!(matches!(run.code, 1 | 6), "{}: {}", run.code, run.said());
     assert!(run.said().contains("127.0.0.1:9"), "{}", run.said());
 }
+
+#[test]
+fn a_feed_tells_both_sides_of_a_hold_that_ended_by_time() {
+    let mut node = Served::start();
+    let hold = ["hold", "2.1", "3.1", "50.00", "--hold-s", "1"];
+    let held = node.as_member(2, &hold).expect(0).json("answer");
+    for (member, account) in [(2, "2.1"), (3, "3.1")] {
+        // Idle blocks come four times a second: by height 16 the second is over.
+        let feed = ["account", "follow", account, "--to", "16"];
+        let items = node.as_member(member, &feed).expect(0).stdout;
+        let item = |line: &str| -> serde_json::Value {
+            serde_json::from_str(line).expect("a JSON object a line")
+        };
+        let ended: Vec<serde_json::Value> = items
+            .lines()
+            .map(item)
+            .filter(|item| !item["expired_hold_of"].is_null())
+            .collect();
+        assert_eq!(ended.len(), 1, "{items}");
+        assert_eq!(
+            (&ended[0]["id"], &ended[0]["amount_minor"]),
+            (&held["id"], &"5000".into())
+        );
+    }
+    node.node.stop();
+}
