@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// Pays from one thread for as long as it is asked to.
 pub(crate) struct Bank {
     stop: Arc<AtomicBool>,
-    /// One message a submission that was answered.
+    /// One message a submission that was answered, and one before them all: it is connected.
     answered: mpsc::Receiver<()>,
     worker: JoinHandle<Record>,
 }
@@ -37,7 +37,8 @@ pub(crate) struct Record {
 }
 
 impl Bank {
-    /// Reads genesis and keys of the folder and starts paying from member 2 to member 3.
+    /// Reads genesis and keys of the folder and starts paying from member 2 to member 3. Comes
+    /// back once it is connected: a client promises to outlast a node's death only from then on.
     pub(crate) fn open(dir: &Path, door: &str) -> Self {
         let genesis =
             clearway_node::genesis_file::load(&dir.join("genesis.toml")).expect("a genesis");
@@ -51,6 +52,8 @@ impl Bank {
         let (told, answered) = mpsc::channel();
         let stopped = Arc::clone(&stop);
         let worker = std::thread::spawn(move || pay(config, &signer, &genesis, &stopped, &told));
+        // A worker that could not connect says why in its own panic.
+        answered.recv().expect("the bank's client is connected");
         Self {
             stop,
             answered,
@@ -110,6 +113,7 @@ fn pay(
         let client = Client::connect(config.clone())
             .await
             .expect("the node is up");
+        let _ = told.send(());
         while !stop.load(Ordering::Relaxed) {
             let draft = || Draft::transfer(from, to, Amount::new(1, ledger));
             let payments: Vec<Envelope> =
