@@ -209,7 +209,7 @@ impl Place {
     fn envelope(&self) -> Envelope {
         let mut index = self.index as usize;
         for batch in &self.block.batches {
-            let all = envelopes(&batch.envelopes);
+            let all = envelopes(batch.envelopes());
             match all.get(index) {
                 Some(envelope) => return *envelope,
                 None => index -= all.len(),
@@ -257,7 +257,7 @@ fn receipt_leaves(block: &StoredBlock) -> Vec<Digest> {
     let digests = block
         .batches
         .iter()
-        .flat_map(|b| hash::envelope_digests_all(&b.envelopes));
+        .flat_map(|b| hash::envelope_digests_all(b.envelopes()));
     let mut leaves: Vec<Digest> = (0u32..)
         .zip(digests.zip(&record.results))
         .map(|(index, (digests, outcome))| {
@@ -373,7 +373,7 @@ fn items(block: &StoredBlock, account: AccountId) -> impl Iterator<Item = Follow
     let all = block
         .batches
         .iter()
-        .flat_map(|batch| envelopes(&batch.envelopes));
+        .flat_map(|batch| envelopes(batch.envelopes()));
     (0u32..)
         .zip(all.zip(&record.results))
         .filter_map(move |(index, (envelope, outcome))| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader};
 use clearway_types::block::FinalRecord;
 use clearway_types::codec::DecodeError;
 use clearway_types::manifest::Manifest;
@@ -25,8 +25,14 @@ pub struct StoredBatch {
     pub header: BatchHeader,
     /// The whole record: header, then `header.count` envelopes.
     pub payload: Bytes,
-    /// The envelopes in it.
-    pub envelopes: Bytes,
+}
+
+impl StoredBatch {
+    /// The envelopes in it: `header.count` times 192 bytes.
+    #[must_use]
+    pub fn envelopes(&self) -> &[u8] {
+        &self.payload[BATCH_HEADER_BYTES..]
+    }
 }
 
 /// A manifest as it lies in the log.
@@ -173,7 +179,7 @@ impl Assembler {
         match record.kind {
             RecordKind::Batch => {
                 let payload = record.payload.clone();
-                let (header, envelopes) = Batch::decode_parts(&payload).map_err(decode)?;
+                let (header, _) = Batch::decode_parts(&payload).map_err(decode)?;
                 self.by_sequence.insert(sequence, digest);
                 self.batches.insert(
                     digest,
@@ -182,7 +188,6 @@ impl Assembler {
                         digest,
                         header,
                         payload,
-                        envelopes,
                     },
                 );
                 Ok(None)

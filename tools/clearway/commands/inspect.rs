@@ -139,7 +139,7 @@ const ENVELOPE_HEAD: [&str; 7] = [
 fn each_envelope(block: &StoredBlock) -> Vec<EnvelopeView> {
     let mut views = Vec::new();
     for batch in &block.batches {
-        for envelope in envelopes(&batch.envelopes) {
+        for envelope in envelopes(batch.envelopes()) {
             views.push(EnvelopeView::of(block, views.len(), envelope));
         }
     }
@@ -237,7 +237,7 @@ fn tx(args: &TxArgs) -> Result<(), Failure> {
         let block = block.map_err(history_failure)?;
         let mut index = 0;
         for batch in &block.batches {
-            for envelope in envelopes(&batch.envelopes) {
+            for envelope in envelopes(batch.envelopes()) {
                 if envelope.body.id == args.id && envelope.body.signer() == signer {
                     let view = EnvelopeView::of(&block, index, envelope);
                     return args.output.result("envelope", &view, || {

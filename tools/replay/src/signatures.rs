@@ -65,7 +65,7 @@ impl Verifier<'_> {
         }
         let digests: Vec<Vec<EnvelopeDigests>> = places
             .par_iter()
-            .map(|place| hash::envelope_digests_all(&place.stored.envelopes))
+            .map(|place| hash::envelope_digests_all(place.stored.envelopes()))
             .collect();
         if self.checks.has(Check::EnvelopesRoot) {
             for (place, digests) in places.iter().zip(&digests) {
@@ -88,7 +88,7 @@ impl Verifier<'_> {
         from: usize,
         directories: &Directories,
     ) -> Result<(), Difference> {
-        let all = envelopes(&place.stored.envelopes);
+        let all = envelopes(place.stored.envelopes());
         let part = &all[from..all.len().min(from + TASK_ENVELOPES)];
         let fail = |offset: usize, reason: &str| {
             Difference::at(Check::Signature, place.height, reason.to_owned())
@@ -145,7 +145,7 @@ fn batch(stored: &StoredBatch, digests: Vec<EnvelopeDigests>) -> Batch {
     Batch {
         header: stored.header,
         digest: stored.digest,
-        slabs: vec![stored.envelopes.clone()],
+        slabs: vec![stored.payload.slice_ref(stored.envelopes())],
         digests,
         origins: Vec::new(),
     }
