@@ -1,6 +1,7 @@
 //! The command line as a whole: every command, and how accounts are written.
 
 use clap::{Parser, Subcommand};
+use clearway_load::report::VERSION;
 use clearway_types::units::{AccountId, ParticipantId};
 
 use crate::commands::{
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 #[derive(Parser, Debug)]
 #[command(
     name = "clearway",
-    version,
+    version = VERSION,
     propagate_version = true,
     max_term_width = 100
 )]

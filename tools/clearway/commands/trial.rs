@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use clearway_load::cluster::{Members, tag};
 use clearway_load::driver::{self, Plan, clock_us};
-use clearway_load::machine::{Disk, Machine, Usage};
+use clearway_load::machine::{Disk, Machine};
 use clearway_load::measure::Tally;
 use clearway_load::report::{self, Checks, LoadShape, REPORT_VERSION, Report, WorkloadInfo};
 use clearway_load::sign::{Share, SignedStream, sign};
+use clearway_load::stage_cpu::{Meter, Spent};
 use clearway_load::worker::{Job, Source, Workers};
 use clearway_load::workload::Workload;
 use clearway_node::Node;
@@ -110,13 +111,13 @@ impl Trial {
             genesis: &genesis,
             now: time,
         };
-        let (tally, usage, figures) = stand.clear(&config, &validator)?;
+        let (tally, spent, figures) = stand.clear(&config, &validator)?;
         if self.keep.is_some() {
             keep(dir, &genesis, validator)?;
         }
         let reader = log::open(&config.data_dir, &genesis)?;
         let timed = replay::replay(&reader, &genesis, &Options::default())?;
-        let report = stand.report(&config, disk, &tally, usage, &figures, &timed);
+        let report = stand.report(&config, disk, &tally, spent, &figures, &timed);
         if let Some(difference) = timed.summary.difference {
             ui::note(&difference.to_string());
         }
@@ -149,7 +150,7 @@ impl Stand<'_> {
         &self,
         config: &NodeConfig,
         validator: &ValidatorKeys,
-    ) -> Result<(Tally, Usage, NodeFigures), Failure> {
+    ) -> Result<(Tally, Spent, NodeFigures), Failure> {
         let streams = match self.trial.processes {
             0 => self.sign_here(),
             _ => Vec::new(),
@@ -175,9 +176,9 @@ impl Stand<'_> {
         };
         drop(shown);
         let stopped = node.stop();
-        let (tally, usage) = offered?;
+        let (tally, spent) = offered?;
         stopped.or_fail(Kind::Failed)?;
-        Ok((tally, usage, figures))
+        Ok((tally, spent, figures))
     }
 
     fn sign_here(&self) -> Vec<SignedStream> {
@@ -205,7 +206,7 @@ impl Stand<'_> {
         &self,
         streams: Vec<SignedStream>,
         plan: &Plan,
-    ) -> Result<(Tally, Usage), Failure> {
+    ) -> Result<(Tally, Spent), Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("load")
@@ -215,20 +216,20 @@ impl Stand<'_> {
             .block_on(driver::connect(plan, self.members, 0))
             .or_fail(Kind::Failed)?;
         let bar = ui::progress(self.workload.payments.len() as u64, "cleared");
-        let before = Usage::now();
+        let meter = Meter::start();
         let start_us = clock_us() + u64::try_from(START_DELAY.as_micros()).unwrap_or(0);
         let progress = |count: usize| bar.inc(count as u64);
         let offered = runtime.block_on(driver::offer(&clients, streams, plan, start_us, &progress));
-        let usage = Usage::now().since(&before);
+        let spent = meter.stop();
         bar.finish_and_clear();
         for client in &clients {
             runtime.block_on(client.close());
         }
-        Ok((offered.or_fail(Kind::Failed)?, usage))
+        Ok((offered.or_fail(Kind::Failed)?, spent))
     }
 
     /// Processes of their own are the clients; each signs its share.
-    fn offer_apart(&self, count: usize, plan: &Plan) -> Result<(Tally, Usage), Failure> {
+    fn offer_apart(&self, count: usize, plan: &Plan) -> Result<(Tally, Spent), Failure> {
         let jobs: Vec<Job> = (0..count)
             .map(|part| Job {
                 source: self.trial.source.clone(),
@@ -243,13 +244,14 @@ impl Stand<'_> {
         let program = std::env::current_exe()?;
         let workers = Workers::start(&program, &["load-worker"], &jobs).or_fail(Kind::Failed)?;
         ui::note(&format!("{count} load processes have signed their shares"));
-        let before = Usage::now();
+        let meter = Meter::start();
         let start_us = clock_us() + u64::try_from(START_DELAY.as_micros()).unwrap_or(0);
         let (tally, apart) = workers.go(start_us).or_fail(Kind::Failed)?;
-        let mut usage = Usage::now().since(&before);
-        usage.cpu_seconds += apart.cpu_seconds;
-        usage.bytes_written += apart.bytes_written;
-        Ok((tally, usage))
+        let mut spent = meter.stop();
+        spent.usage.cpu_seconds += apart.cpu_seconds;
+        spent.usage.bytes_written += apart.bytes_written;
+        spent.stages.insert("load".to_owned(), apart.cpu_seconds);
+        Ok((tally, spent))
     }
 
     fn report(
@@ -257,7 +259,7 @@ impl Stand<'_> {
         config: &NodeConfig,
         disk: Disk,
         tally: &Tally,
-        usage: Usage,
+        spent: Spent,
         figures: &NodeFigures,
         timed: &replay::Timed,
     ) -> Report {
@@ -275,9 +277,10 @@ impl Stand<'_> {
             response_us: report::Percentiles::default(),
             service_us: report::Percentiles::default(),
             seconds: 0.0,
-            cpu_seconds: usage.cpu_seconds,
-            bytes_written: usage.bytes_written,
-            memory_peak_bytes: usage.memory_peak_bytes,
+            cpu_seconds: spent.usage.cpu_seconds,
+            stage_cpu_seconds: spent.stages,
+            bytes_written: spent.usage.bytes_written,
+            memory_peak_bytes: spent.usage.memory_peak_bytes,
             nodes: 1,
             backend: figures.backend.clone(),
             durability: disk.durability(),
@@ -307,7 +310,7 @@ impl Stand<'_> {
                 payments: self.workload.payments.len(),
                 hash: self.workload.digest().to_string(),
             },
-            commit: report::commit(),
+            commit: report::COMMIT.to_owned(),
             machine: Machine::detect(),
             disk,
             config: config::SETTINGS

@@ -20,5 +20,6 @@ pub mod measure;
 pub mod random;
 pub mod report;
 pub mod sign;
+pub mod stage_cpu;
 pub mod worker;
 pub mod workload;

@@ -96,6 +96,9 @@ pub struct Report {
     pub seconds: f64,
     /// Processor seconds of node and load together during the run.
     pub cpu_seconds: f64,
+    /// The same by stage, and `load` and `other`; empty where the system does not tell.
+    #[serde(default)]
+    pub stage_cpu_seconds: BTreeMap<String, f64>,
     /// Bytes written to disk during the run.
     pub bytes_written: u64,
     /// Most memory that the node's process held, bytes.
@@ -122,7 +125,7 @@ pub struct Report {
     pub load: LoadShape,
     /// What was cleared.
     pub workload: WorkloadInfo,
-    /// Commit of the program.
+    /// [`COMMIT`].
     pub commit: String,
     /// The machine.
     pub machine: Machine,
@@ -173,6 +176,7 @@ impl Report {
             ("response p99", milliseconds(response.p99)),
             ("response p99.9", milliseconds(response.p999)),
             ("CPU seconds", format!("{:.1}", self.cpu_seconds)),
+            ("by stage", self.stage_shares()),
             ("bytes written", self.bytes_written.to_string()),
             ("durability", self.durability.clone()),
             ("sync p50", milliseconds(self.disk.sync_us_p50)),
@@ -197,29 +201,35 @@ impl Report {
     }
 }
 
+impl Report {
+    /// The stages' shares of the processor time, the largest first.
+    fn stage_shares(&self) -> String {
+        let mut stages: Vec<(&String, &f64)> = self.stage_cpu_seconds.iter().collect();
+        stages.sort_by(|a, b| b.1.total_cmp(a.1));
+        let share = |seconds: f64| 100.0 * seconds / self.cpu_seconds;
+        let shown = stages
+            .iter()
+            .map(|(stage, seconds)| format!("{stage} {:.0} %", share(**seconds)));
+        shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
 fn milliseconds(us: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]
     let ms = us as f64 / 1000.0;
     format!("{ms:.2} ms")
 }
 
-/// The commit that this program was built from, as far as it can be known.
-#[must_use]
-pub fn commit() -> String {
-    let describe = || {
-        let output = std::process::Command::new("git")
-            .args(["-C", env!("CARGO_MANIFEST_DIR")])
-            .args(["describe", "--always", "--dirty", "--abbrev=12"])
-            .output()
-            .ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| text.trim().to_owned())
-    };
-    option_env!("CLEARWAY_COMMIT")
-        .map(str::to_owned)
-        .or_else(describe)
-        .unwrap_or_else(|| "unknown".to_owned())
-}
+/// The commit that this program was built from, `-dirty` behind it where the checkout had changes;
+/// `unknown` for a build outside a repository.
+pub const COMMIT: &str = env!("CLEARWAY_COMMIT");
+/// What `--version` says: version and commit.
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("CLEARWAY_COMMIT"),
+    ")"
+);
 
 #[cfg(test)]
 mod tests {
@@ -237,6 +247,7 @@ mod tests {
             service_us: Percentiles::default(),
             seconds: 2.0,
             cpu_seconds: 3.0,
+            stage_cpu_seconds: BTreeMap::from([("verify".into(), 2.0), ("load".into(), 0.5)]),
             bytes_written: 4,
             memory_peak_bytes: 5,
             nodes: 1,
@@ -266,7 +277,7 @@ mod tests {
                 payments: 3,
                 hash: "00".into(),
             },
-            commit: commit(),
+            commit: COMMIT.to_owned(),
             machine: Machine::detect(),
             disk: Disk {
                 file_system: "ext4".into(),
@@ -286,6 +297,8 @@ mod tests {
             rows.iter()
                 .any(|(_, value)| value == "1 (1 InsufficientFunds)")
         );
+        let shares = "verify 67 %, load 17 %".to_owned();
+        assert!(rows.contains(&("by stage", shares)));
         let json = serde_json::to_value(&report).expect("it can be written");
         let fields = [
             "tps_final",
