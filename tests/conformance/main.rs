@@ -4,3 +4,4 @@ mod cleared;
 mod command_line;
 mod node;
 mod program;
+mod reports;

@@ -28,7 +28,7 @@ enum Command {
     /// Start a node, clear 200,000 payments, stop it, replay its log, print a table
     Demo(demo::Args),
     /// Measure: a load against a node in this process, then a replay of what it stored
-    Bench(bench::Args),
+    Bench(bench::Bench),
     /// Check a stored history again from its first block
     Replay(replay::Args),
     /// Verify Ed25519 signatures by the rule of this cluster (ZIP-215)

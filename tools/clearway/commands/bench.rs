@@ -1,5 +1,8 @@
 //! `clearway bench`: how fast one node clears with everything on, and whether its log holds.
 
+mod compare;
+mod reproduce;
+
 use std::path::PathBuf;
 
 use clearway_load::report::Report;
@@ -13,6 +16,24 @@ use crate::ui::ReportFile;
 /// Payments of a whole run, and of a quick one.
 const PAYMENTS: u32 = 2_000_000;
 const PAYMENTS_QUICK: u32 = 400_000;
+
+#[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    after: Option<After>,
+    #[command(flatten)]
+    args: Args,
+}
+
+/// What is done with the reports of earlier runs.
+#[derive(clap::Subcommand, Debug)]
+enum After {
+    /// Two reports side by side
+    Compare(compare::Args),
+    /// The recorded run once more: exit code 4 when it is slower than the tolerance allows
+    Reproduce(reproduce::Args),
+}
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -99,12 +120,19 @@ type Figure = (&'static str, fn(&Report) -> f64);
     clippy::cast_precision_loss,
     reason = "figures of a run stay far below 2^53"
 )]
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 9] = [
     ("tps_final", |report| report.tps_final),
     ("p50_us", |report| report.response_us.p50 as f64),
     ("p99_us", |report| report.response_us.p99 as f64),
     ("p999_us", |report| report.response_us.p999 as f64),
     ("cpu_seconds", |report| report.cpu_seconds),
+    ("cpu_us_per_payment", |report| {
+        1e6 * report.cpu_seconds / (report.settled + report.rejected).max(1) as f64
+    }),
+    ("memory_peak_bytes", |report| {
+        report.memory_peak_bytes as f64
+    }),
+    ("bytes_written", |report| report.bytes_written as f64),
     ("settled", |report| report.settled as f64),
 ];
 
@@ -141,30 +169,42 @@ impl Claim {
     }
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let count = if args.quick { PAYMENTS_QUICK } else { PAYMENTS };
-    let generator = args.shape.generator(count)?;
-    let whole = |number: u16| usize::from(number);
-    let trial = Trial {
-        source: args.files.source(generator),
-        seed: args.shape.seed,
-        connections: if args.ordered {
-            1
-        } else {
-            whole(args.connections)
-        },
-        streams_in_flight: if args.ordered { 1 } else { whole(args.streams) },
-        stream_len: whole(args.stream_len),
-        rate: match args.rate {
-            Rate::Max => None,
-            Rate::PerSecond(rate) => Some(rate),
-        },
-        processes: whole(args.processes),
-        ordered: args.ordered,
-        settings: args.settings.clone(),
-        keep: args.keep.clone(),
-    };
-    let report = trial.run()?;
+impl Args {
+    /// The run that these arguments ask for.
+    fn trial(&self) -> Result<Trial, Failure> {
+        let count = if self.quick { PAYMENTS_QUICK } else { PAYMENTS };
+        let generator = self.shape.generator(count)?;
+        let whole = |number: u16| usize::from(number);
+        // One stream after the other needs one connection.
+        let alone = |number: u16| if self.ordered { 1 } else { whole(number) };
+        Ok(Trial {
+            source: self.files.source(generator),
+            seed: self.shape.seed,
+            connections: alone(self.connections),
+            streams_in_flight: alone(self.streams),
+            stream_len: whole(self.stream_len),
+            rate: match self.rate {
+                Rate::Max => None,
+                Rate::PerSecond(rate) => Some(rate),
+            },
+            processes: whole(self.processes),
+            ordered: self.ordered,
+            settings: self.settings.clone(),
+            keep: self.keep.clone(),
+        })
+    }
+}
+
+pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
+    match &bench.after {
+        None => measure(&bench.args),
+        Some(After::Compare(args)) => compare::run(args),
+        Some(After::Reproduce(args)) => reproduce::run(args),
+    }
+}
+
+fn measure(args: &Args) -> Result<(), Failure> {
+    let report = args.trial()?.run()?;
     finish(&report, args.report.json.as_deref())?;
     let missed: Vec<&str> = args
         .claims

@@ -1,4 +1,6 @@
-//! `clearway inspect block|tx|state|integrity`: a node's log, read without touching it.
+//! `clearway inspect`: a node's log, read without touching it, and the metrics page's own list.
+
+mod metrics;
 
 use clearway_store::history::{History, StoredBlock};
 use clearway_store::{RecordKind, Sequence};
@@ -14,7 +16,7 @@ use crate::commands::log::{LogArgs, history_failure, store_failure};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
-/// The log of a stopped or running node
+/// The log of a stopped or running node, and the figures it shows
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     /// One block: manifest, certificate, roots, results
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     State(Plain),
     /// Read every record again and check headers, chain and checksums
     Integrity(Plain),
+    /// Every figure of the metrics page: name, kind, labels, series, meaning
+    Metrics(metrics::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -69,6 +73,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         Command::Tx(args) => tx(args),
         Command::State(args) => state(args),
         Command::Integrity(args) => integrity(args),
+        Command::Metrics(args) => metrics::run(args),
     }
 }
 

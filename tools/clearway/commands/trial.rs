@@ -103,7 +103,7 @@ impl Trial {
         let time = now()?;
         let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
         let genesis = members.genesis(&workload, vec![row], time);
-        let config = self.node_config(dir)?;
+        let config = node_config(dir, &self.settings)?;
         let stand = Stand {
             trial: self,
             workload: &workload,
@@ -122,17 +122,6 @@ impl Trial {
             ui::note(&difference.to_string());
         }
         Ok(report)
-    }
-
-    fn node_config(&self, dir: &Path) -> Result<NodeConfig, Failure> {
-        let mut flags = vec![("preset".to_owned(), "bench".to_owned())];
-        flags.extend(self.settings.iter().cloned());
-        let mut config = config::parse("", std::env::vars(), &flags)?.config;
-        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        config.data_dir = dir.join("data");
-        config.listen = any_port;
-        config.admin_listen = any_port;
-        Ok(config)
     }
 
     /// Envelopes on a stream: as asked, or what is due in a few milliseconds of an open loop.
@@ -294,6 +283,7 @@ impl Stand<'_> {
             balances_root: summary.balances_root.clone(),
             replay_seconds: timed.seconds,
             seed: trial.seed,
+            arguments: std::env::args().skip(1).collect(),
             load: LoadShape {
                 rate: trial
                     .rate
@@ -321,6 +311,21 @@ impl Stand<'_> {
         report.set_tally(tally);
         report
     }
+}
+
+/// The settings of a node on any free port with its data in `dir`.
+pub(crate) fn node_config(
+    dir: &Path,
+    settings: &[(String, String)],
+) -> Result<NodeConfig, Failure> {
+    let mut flags = vec![("preset".to_owned(), "bench".to_owned())];
+    flags.extend(settings.iter().cloned());
+    let mut config = config::parse("", std::env::vars(), &flags)?.config;
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.data_dir = dir.join("data");
+    config.listen = any_port;
+    config.admin_listen = any_port;
+    Ok(config)
 }
 
 /// Leaves what `replay` and `inspect` need beside the data.

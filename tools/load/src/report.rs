@@ -121,6 +121,9 @@ pub struct Report {
     pub replay_seconds: f64,
     /// Seed of the workload.
     pub seed: u64,
+    /// The command line behind the program's name: what runs it again.
+    #[serde(default)]
+    pub arguments: Vec<String>,
     /// How the load was offered.
     pub load: LoadShape,
     /// What was cleared.
@@ -263,6 +266,7 @@ mod tests {
             balances_root: "00".into(),
             replay_seconds: 0.5,
             seed: 42,
+            arguments: vec!["bench".into(), "--quick".into()],
             load: LoadShape {
                 rate: "max".into(),
                 connections: 1,
