@@ -1,4 +1,4 @@
-//! `cargo dev record`: the report of a `clearway bench` run becomes rows of `benches/results`.
+//! `cargo dev record`: reports of `clearway bench` runs become rows of `benches/results`.
 
 use crate::error::DevError;
 use serde_json::{Map, Value, json};
@@ -19,8 +19,10 @@ pub(crate) struct Recording {
     /// A further condition of the run, as in `load=closed-loop`.
     #[arg(long = "condition", value_name = "NAME=VALUE", value_parser = condition)]
     conditions: Vec<(String, String)>,
-    /// The report that `clearway bench --json FILE` wrote.
-    report: PathBuf,
+    /// Reports that `clearway bench --json FILE` wrote, one a run of the command; the median of
+    /// each figure is recorded.
+    #[arg(required = true)]
+    reports: Vec<PathBuf>,
 }
 
 /// What a figure depends on, and where the report says it; what it does not say is left out.
@@ -50,21 +52,30 @@ const FIGURES: &[(&str, &str, &str, bool)] = &[
     ("written_bytes_per_payment", "bytes", "/bytes_written", true),
 ];
 
-/// Appends the rows of a report to the file of its machine, day and commit.
+/// Appends the rows of the reports to the file of their machine, day and commit.
 pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
-    let report_error = |fault| DevError::Report {
-        path: recording.report.clone(),
-        fault,
-    };
-    let text = fs::read_to_string(&recording.report).map_err(|source| DevError::File {
-        path: recording.report.clone(),
-        source,
-    })?;
-    let report: Value =
-        serde_json::from_str(&text).map_err(|error| report_error(error.to_string()))?;
     let day = day(seconds_since_1970());
-    let rows = rows(&report, recording, &day).map_err(report_error)?;
-    let commit = report["commit"].as_str().unwrap_or_default();
+    let mut runs = Vec::new();
+    let mut commit = None;
+    for path in &recording.reports {
+        let fault = |fault| DevError::Report {
+            path: path.clone(),
+            fault,
+        };
+        let text = fs::read_to_string(path).map_err(|source| DevError::File {
+            path: path.clone(),
+            source,
+        })?;
+        let report: Value =
+            serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
+        runs.push(rows(&report, recording, &day).map_err(fault)?);
+        commit = report["commit"].as_str().map(str::to_owned);
+    }
+    let rows = medians(&runs).map_err(|fault| DevError::Report {
+        path: recording.reports[0].clone(),
+        fault,
+    })?;
+    let commit = commit.expect("a report without a commit gives no rows");
     let folder = root.join("benches/results").join(&recording.machine);
     if !folder.join("machine.md").is_file() {
         return Err(DevError::MachineUnknown {
@@ -123,6 +134,11 @@ fn rows(report: &Value, recording: &Recording, day: &str) -> Result<Vec<Value>, 
         4.0 => "four_nodes".to_owned(),
         count => format!("{count}_nodes"),
     };
+    // Without a rate the load follows the answers; latency has a meaning only with one.
+    let prefix = match report.pointer("/load/rate") {
+        Some(Value::String(rate)) if rate != "max" => format!("{prefix}_open_loop"),
+        _ => prefix,
+    };
     let row = |(name, unit, pointer, per_payment): &(&str, &str, &str, bool)| {
         let value = number(report, pointer)?;
         // The only per-payment second is CPU time, told in microseconds.
@@ -139,6 +155,12 @@ fn rows(report: &Value, recording: &Recording, day: &str) -> Result<Vec<Value>, 
         }))
     };
     let mut rows: Vec<Value> = FIGURES.iter().map(row).collect::<Result<_, String>>()?;
+    let replayed = settled + number(report, "/rejected")?;
+    let seconds = number(report, "/replay_seconds")?;
+    let mut replay = row(&("replay_tps", "payments/s", "/replay_seconds", false))?;
+    replay["name"] = json!("replay_tps");
+    replay["value"] = json!(replayed / seconds);
+    rows.push(replay);
     // A report may tell the CPU time of each stage; each becomes a row of its own.
     for stage in report["stage_cpu_seconds"]
         .as_object()
@@ -152,6 +174,36 @@ fn rows(report: &Value, recording: &Recording, day: &str) -> Result<Vec<Value>, 
             &format!("/stage_cpu_seconds/{stage}"),
             true,
         ))?);
+    }
+    Ok(rows)
+}
+
+/// One row a figure: the median of its values and their range. Runs that differ in anything but
+/// values are not runs of the same thing.
+fn medians(runs: &[Vec<Value>]) -> Result<Vec<Value>, String> {
+    let mut rows = runs[0].clone();
+    for (index, row) in rows.iter_mut().enumerate() {
+        let same: Vec<&Value> = runs.iter().filter_map(|run| run.get(index)).collect();
+        let fixed = ["name", "conditions", "commit", "date"];
+        let differs = |field: &&str| same.iter().any(|other| other[*field] != row[*field]);
+        if let Some(field) = fixed.iter().find(|field| differs(field)) {
+            return Err(format!("the reports differ in {field}: record them apart"));
+        }
+        let mut values: Vec<f64> = same
+            .iter()
+            .filter_map(|row| row["value"].as_f64())
+            .collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = match values.len() % 2 {
+            1 => values[middle],
+            _ => f64::midpoint(values[middle - 1], values[middle]),
+        };
+        row["value"] = json!(median);
+        row["conditions"]["runs"] = json!(values.len());
+        if let [low, .., high] = values[..] {
+            row["range"] = json!([low, high]);
+        }
     }
     Ok(rows)
 }
@@ -203,7 +255,7 @@ mod tests {
             machine: "two-cores".into(),
             command: "clearway bench".into(),
             conditions: vec![("load".into(), "closed-loop".into())],
-            report: PathBuf::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -211,7 +263,8 @@ mod tests {
         json!({
             "tps_final": 61_000.5, "settled": 2_000_000, "rejected": 3, "cpu_seconds": 40.0,
             "response_us": {"p50": 900, "p99": 4000, "p999": 9000}, "bytes_written": 500_000_000,
-            "memory_peak_bytes": 1, "workload": {"name": "zipf", "accounts": 9},
+            "memory_peak_bytes": 1, "replay_seconds": 20.0,
+            "workload": {"name": "zipf", "accounts": 9},
             "nodes": 1, "backend": "portable", "durability": "fdatasync", "seed": 7,
             "checks": {"conserved": true, "roots_equal": true, "replay_ok": true},
             "stage_cpu_seconds": {"verify": 20.0, "execute": 4.0}, "commit": "0123abcdef",
@@ -223,8 +276,8 @@ mod tests {
         let rows = rows(&report(), &recording(), "2026-01-31").expect("the report is right");
         assert_eq!(
             rows.len(),
-            FIGURES.len() + 2,
-            "two stages beside the figures"
+            FIGURES.len() + 3,
+            "the replay and two stages beside the figures"
         );
         for row in &rows {
             crate::perf::check_row(&row.to_string()).expect("a right row");
@@ -243,6 +296,37 @@ mod tests {
             value("one_node_written_bytes_per_payment"),
             Some(json!(250.0))
         );
+        assert_eq!(value("replay_tps"), Some(json!(100_000.15)));
+    }
+
+    #[test]
+    fn several_runs_become_medians_and_other_conditions_are_refused() {
+        let run = |tps: f64, seed: u32| {
+            let mut report = report();
+            report["tps_final"] = json!(tps);
+            report["seed"] = json!(seed);
+            rows(&report, &recording(), "2026-01-31").expect("the report is right")
+        };
+        let of = |runs: &[Vec<Value>]| medians(runs).map(|rows| rows[0].clone());
+        let row = of(&[run(3.0, 7), run(1.0, 7), run(2.0, 7)]).expect("runs of one thing");
+        assert_eq!(
+            (&row["value"], &row["range"]),
+            (&json!(2.0), &json!([1.0, 3.0]))
+        );
+        assert_eq!(row["conditions"]["runs"], 3);
+        crate::perf::check_row(&row.to_string()).expect("a right row");
+        let even = of(&[run(3.0, 7), run(1.0, 7)]).expect("runs of one thing");
+        assert_eq!(even["value"], 2.0);
+        assert_eq!(of(&[run(3.0, 7)]).expect("one run")["range"], Value::Null);
+        assert!(of(&[run(3.0, 7), run(3.0, 8)]).is_err(), "another seed");
+    }
+
+    #[test]
+    fn an_open_loop_has_figures_of_its_own() {
+        let mut report = report();
+        report["load"] = json!({"rate": "20000"});
+        let rows = rows(&report, &recording(), "2026-01-31").expect("the report is right");
+        assert_eq!(rows[1]["name"], "one_node_open_loop_response_us_p50");
     }
 
     #[test]

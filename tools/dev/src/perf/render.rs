@@ -62,39 +62,41 @@ fn write_machine(out: &mut String, machine: &Machine, targets: &[Target]) {
         if rows.is_empty() {
             continue;
         }
-        put(out, format_args!("\n### {heading}\n\n"));
-        out.push_str("| figure | value | goal | conditions | measured |\n|---|--:|---|---|---|\n");
-        for row in &rows {
-            let goal = targets
-                .iter()
-                .find(|t| covers(t, row))
-                .map_or("", |t| t.goal);
-            put(
-                out,
-                format_args!(
-                    "| {} | {} {} | {goal} | {} | {}, {} |\n",
-                    cell(&row.name),
-                    grouped(row.value),
-                    cell(&row.unit),
-                    cell(&conditions(row)),
-                    row.day(),
-                    &row.commit[..7],
-                ),
-            );
+        put(out, format_args!("\n### {heading}\n"));
+        for group in rows.chunk_by(|a, b| setting(a) == setting(b)) {
+            write_group(out, group, targets);
         }
-        write_commands(out, &rows);
     }
 }
 
-fn write_commands(out: &mut String, rows: &[&Row]) {
-    let mut commands: Vec<&str> = rows.iter().map(|row| row.command.as_str()).collect();
-    commands.sort_unstable();
-    commands.dedup();
-    out.push_str("\nCommands:\n\n```sh\n");
-    for command in commands {
-        put(out, format_args!("{command}\n"));
+/// The figures of one command under the same conditions.
+fn write_group(out: &mut String, rows: &[&Row], targets: &[Target]) {
+    put(
+        out,
+        format_args!(
+            "\n`{}`: {}.\n\n",
+            rows[0].command.replace('`', "'"),
+            conditions(rows[0])
+        ),
+    );
+    out.push_str("| figure | value | range | goal | measured |\n|---|--:|--:|---|---|\n");
+    for row in rows {
+        let goal = targets.iter().find(|target| covers(target, row));
+        let range = |[low, high]: [f64; 2]| format!("{} to {}", grouped(low), grouped(high));
+        put(
+            out,
+            format_args!(
+                "| {} | {} {} | {} | {} | {}, {} |\n",
+                cell(&row.name),
+                grouped(row.value),
+                cell(&row.unit),
+                row.range.map(range).unwrap_or_default(),
+                goal.map_or("", |target| target.goal),
+                row.day(),
+                &row.commit[..7],
+            ),
+        );
     }
-    out.push_str("```\n");
 }
 
 fn write_missing(out: &mut String, machines: &[Machine], targets: &[Target]) {
@@ -128,8 +130,13 @@ fn newest<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<&'a Row> {
         kept.retain(|older| key(older) != key(row));
         kept.push(row);
     }
-    kept.sort_by(|a, b| (&a.name, conditions(a)).cmp(&(&b.name, conditions(b))));
+    kept.sort_by(|a, b| (setting(a), &a.name).cmp(&(setting(b), &b.name)));
     kept
+}
+
+/// What the rows of one table share.
+fn setting(row: &Row) -> (String, &str) {
+    (conditions(row), &row.command)
 }
 
 fn covers(target: &Target, row: &Row) -> bool {
@@ -138,7 +145,9 @@ fn covers(target: &Target, row: &Row) -> bool {
 }
 
 fn conditions(row: &Row) -> String {
-    let parts = row.conditions.iter().map(|(name, value)| match value {
+    // How often it was measured does not make it another figure.
+    let conditions = row.conditions.iter().filter(|(name, _)| *name != "runs");
+    let parts = conditions.map(|(name, value)| match value {
         Value::String(text) => format!("{name} {text}"),
         other => format!("{name} {other}"),
     });
@@ -221,9 +230,9 @@ mod tests {
     #[test]
     fn a_measured_figure_stands_beside_its_goal_and_the_rest_is_listed_as_missing() {
         let page = page(&[machine(vec![row(&[])])], GOALS);
-        let line = "| one node, closed loop | 61,234 transfers/s | fast | nodes 1, signatures on \
-                    | 2026-01-31, 0123abc |";
+        let line = "| one node, closed loop | 61,234 transfers/s |  | fast | 2026-01-31, 0123abc |";
         assert!(page.contains(line), "{page}");
+        assert!(page.contains(": nodes 1, signatures on.\n"), "{page}");
         assert!(page.contains("| kernels | verify | faster |"), "{page}");
         assert!(
             !page.contains("| pipeline | one node, closed loop | fast |"),
@@ -258,6 +267,20 @@ mod tests {
         for (text, is_shown) in shown {
             assert_eq!(page.contains(text), is_shown, "{text} in {page}");
         }
+    }
+
+    #[test]
+    fn a_median_shows_its_range_and_replaces_whatever_was_measured_less_often() {
+        let runs = |count| json!({"nodes": 1, "runs": count});
+        let once = row(&[("value", json!(1.0)), ("conditions", runs(1))]);
+        let median = row(&[
+            ("value", json!(2.0)),
+            ("range", json!([1.5, 2.5])),
+            ("conditions", runs(3)),
+        ]);
+        let page = page(&[machine(vec![once, median])], GOALS);
+        assert!(page.contains("| 2 transfers/s | 1.50 to 2.50 |"), "{page}");
+        assert!(!page.contains("| 1 transfers/s |"), "{page}");
     }
 
     #[test]

@@ -12,7 +12,11 @@ pub(crate) struct Row {
     pub(crate) suite: String,
     /// What was measured, parameters after a slash: `crypto::verify_batch/backend=portable n=1024`.
     pub(crate) name: String,
+    /// The median where it was measured more than once.
     pub(crate) value: f64,
+    /// Lowest and highest of the measurements behind the median.
+    #[serde(default)]
+    pub(crate) range: Option<[f64; 2]>,
     pub(crate) unit: String,
     /// What the figure depends on: nodes, signatures, durability, keys, batch size, load.
     pub(crate) conditions: BTreeMap<String, Value>,

@@ -22,12 +22,12 @@ pub(crate) const TARGETS: &[Target] = &[
     ),
     target(
         "pipeline",
-        "one_node_finality_p50",
+        "one_node_open_loop_response_us_p50",
         "below 5 ms at a tenth of the load",
     ),
     target(
         "pipeline",
-        "one_node_cpu_by_stage",
+        "one_node_stage_cpu_us_per_payment",
         "stated beside the throughput",
     ),
     target(
@@ -37,7 +37,7 @@ pub(crate) const TARGETS: &[Target] = &[
     ),
     target(
         "pipeline",
-        "four_nodes_finality_p50",
+        "four_nodes_open_loop_response_us_p50",
         "below 25 ms at a tenth of the load",
     ),
     target(
