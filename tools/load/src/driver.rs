@@ -237,10 +237,12 @@ async fn open_loop(lane: Lane, pace: Pace) -> Result<Tally, DriverError> {
         tokio::time::sleep(Duration::from_micros(wait)).await;
         let (lane, sum) = (lane.clone(), Arc::clone(&sum));
         tasks.spawn(async move {
+            // One tally a connection: adding up histograms costs more than a stream's payments.
+            let tally = || sum.lock().expect("no holder panics");
             let sent_us = clock_us();
-            let mut tally = Tally::default();
-            tally.sent_at(sent_us);
+            tally().sent_at(sent_us);
             lane.send(place, |run, now_us| {
+                let mut tally = tally();
                 record_codes(&mut tally, run, now_us);
                 tally
                     .service
@@ -251,7 +253,6 @@ async fn open_loop(lane: Lane, pace: Pace) -> Result<Tally, DriverError> {
                 }
             })
             .await?;
-            sum.lock().expect("no holder panics").add(&tally);
             Ok::<(), DriverError>(())
         });
         while let Some(done) = tasks.try_join_next() {
