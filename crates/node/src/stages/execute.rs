@@ -50,14 +50,15 @@ pub(crate) fn run(
             None => break,
             Some(Work::Query(query)) => {
                 links.queries.note_taken();
-                query.answer(stage.ledger_mut());
+                tracing::trace_span!("query_execute").in_scope(|| query.answer(stage.ledger_mut()));
                 continue;
             }
             Some(Work::Block(block)) => block,
         };
         links.blocks.note_taken();
         point.advance(block.digest, &block.manifest, block.certificate.as_ref());
-        let executed = stage.on_block(block);
+        let executed = tracing::trace_span!("order_execute", height = block.manifest.height.0)
+            .in_scope(|| stage.on_block(block));
         if let Some(directory) = executed.directory {
             publish(directory);
         }

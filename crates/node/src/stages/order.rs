@@ -12,7 +12,8 @@ pub(crate) fn feed(
     order: &OrderHandle,
 ) {
     while let Some(batch) = worker.receive(verified) {
-        if order.on_verified(batch).is_err() {
+        let span = tracing::trace_span!("verify_order", envelopes = batch.digests.len());
+        if span.in_scope(|| order.on_verified(batch)).is_err() {
             return;
         }
     }
@@ -42,11 +43,13 @@ pub(crate) fn bring_news(
             None => return,
             Some(News::Persisted(all)) => {
                 persisted.note_taken();
-                all.into_iter().for_each(|one| order.on_persisted(one));
+                tracing::trace_span!("store_order", records = all.len())
+                    .in_scope(|| all.into_iter().for_each(|one| order.on_persisted(one)));
             }
             Some(News::Executed(head)) => {
                 executed.note_taken();
-                order.on_executed(head);
+                tracing::trace_span!("execute_order", height = head.height.0)
+                    .in_scope(|| order.on_executed(head));
             }
         }
     }

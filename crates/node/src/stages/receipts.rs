@@ -41,8 +41,13 @@ pub(crate) fn run(
         });
         match answer {
             None => return,
-            Some(Answer::Block(block)) => router.on_block(&block),
-            Some(Answer::Refused(refused)) => router.on_refusals(&refused),
+            Some(Answer::Block(block)) => {
+                tracing::trace_span!("store_ingest", height = block.block.manifest.height.0)
+                    .in_scope(|| router.on_block(&block));
+            }
+            Some(Answer::Refused(refused)) => {
+                tracing::trace_span!("verify_ingest").in_scope(|| router.on_refusals(&refused));
+            }
         }
     }
 }

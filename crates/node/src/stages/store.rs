@@ -46,7 +46,9 @@ pub(crate) fn run(
     let started = Instant::now();
     let mut inbox = Vec::new();
     while fill(&mut worker, links, &mut inbox) {
+        let spans = spans(&inbox);
         let durable = commit(&mut worker, &mut stage, &mut inbox, started)?;
+        drop(spans);
         announce(&mut worker, links, index, durable);
     }
     Ok(())
@@ -92,6 +94,22 @@ fn first_of(links: &StoreLinks) -> Option<Append<Ticket>> {
             Err(_) => from_persist(),
         },
     }
+}
+
+/// A group commit serves both links: a span for each that has something in it.
+fn spans(inbox: &[Append<Ticket>]) -> [tracing::span::EnteredSpan; 2] {
+    let is_block = |append: &&Append<Ticket>| matches!(append.ticket, Ticket::Final(_));
+    let blocks = inbox.iter().filter(is_block).count();
+    let records = inbox.len() - blocks;
+    let order_store = match records {
+        0 => tracing::Span::none(),
+        _ => tracing::trace_span!("order_store", records),
+    };
+    let execute_store = match blocks {
+        0 => tracing::Span::none(),
+        _ => tracing::trace_span!("execute_store", blocks),
+    };
+    [order_store.entered(), execute_store.entered()]
 }
 
 fn push(inbox: &mut Vec<Append<Ticket>>, append: Append<Ticket>, bytes: &mut usize) {

@@ -23,7 +23,9 @@ pub(crate) fn run(
         {
             taken.push(frame);
         }
-        for verdict in stage.on_batches(taken, wall_time()) {
+        let verdicts = tracing::trace_span!("ingest_verify", frames = taken.len())
+            .in_scope(|| stage.on_batches(taken, wall_time()));
+        for verdict in verdicts {
             if let Some(batch) = verdict.verified
                 && worker.send(verified, batch).is_err()
             {

@@ -2,6 +2,7 @@
 
 use clearway_node::{Node, Readiness, genesis_file, keystore};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::commands::keys;
 use crate::commands::node::show::ConfigArgs;
@@ -57,6 +58,8 @@ fn start_log(filter: &str, json: bool) -> Result<(), Failure> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // At level `trace` every link tells how long each of its messages took.
+        .with_span_events(FmtSpan::CLOSE)
         .with_ansi(std::env::var_os("NO_COLOR").is_none());
     let started = if json {
         log.json().try_init()
