@@ -70,7 +70,7 @@ pub enum ClientError {
     #[error("the answer does not decode ({0}): do not trust this node")]
     Decode(#[from] DecodeError),
     /// The question was answered with a refusal.
-    #[error("the node answers {0:?}: see `AnswerStatus`")]
+    #[error("the node answers {0:?}. {help}", help = .0.help())]
     Status(AnswerStatus),
     /// No server answered in time; the envelopes may be cleared all the same.
     #[error(

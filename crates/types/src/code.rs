@@ -48,7 +48,7 @@ macro_rules! codes {
 codes! {
     /// Applied to the ledger.
     Settled = 0;
-    /// An operator's approval was recorded; the record applies once enough operators approve.
+    /// An operator's approval was recorded: the record applies once enough operators sign it.
     AwaitingApproval = 1;
 
     /// The frame or its envelope does not have the documented shape: send 192-byte envelopes.
@@ -64,9 +64,9 @@ codes! {
     VersionUnknown = 20;
     /// `kind` has no meaning: see the table of kinds.
     KindUnknown = 21;
-    /// `kind` is defined but not active on this cluster yet.
+    /// `kind` is defined but not active on this cluster yet: use a live kind.
     KindNotActive = 22;
-    /// `kind` is produced by execution itself and may not be submitted.
+    /// `kind` is produced by execution itself: leave it to the cluster.
     KindNotSubmittable = 23;
     /// A reserved flag bit is set: clear bits 12 to 15.
     ReservedFlagSet = 30;
@@ -90,62 +90,65 @@ codes! {
     TimeoutNotAllowed = 40;
     /// `ref` has no meaning for this kind: set it to zero.
     RefNotAllowed = 41;
-    /// A reserved field of the record is not zero.
+    /// A reserved field of the record is not zero: clear it.
     ReservedFieldSet = 42;
-    /// `linked` is allowed for money kinds only.
+    /// `linked` is allowed for money kinds only: clear it, send the record by itself.
     LinkNotAllowed = 43;
     /// The identifier is all zeros or all ones: make a unique, time-ordered one.
     IdReserved = 44;
 
-    /// The signer is not a registered participant.
+    /// The signer is not a registered participant: have an operator register it.
     SignerUnknown = 50;
-    /// The key slot named by the flags holds no key.
+    /// The key slot named by the flags holds no key: name the slot of the key that signs.
     KeySlotEmpty = 51;
-    /// The signature does not verify under the signer's key and this cluster's domain tag.
+    /// The signature does not verify under the signer's key and this cluster's domain tag: sign the
+    /// body as sent, with the key of its slot and this cluster's genesis hash.
     BadSignature = 52;
     /// The key was not valid at the height of execution: sign with a live key.
     KeyNotValid = 53;
-    /// The participant is suspended.
+    /// The participant is suspended: ask an operator why.
     SignerSuspended = 54;
 
     /// Cluster time has passed `expires_at`: sign a new envelope.
     Expired = 60;
-    /// `expires_at` is further away than the cluster's MAX_TTL.
+    /// `expires_at` is further away than the cluster's MAX_TTL: sign with an earlier one.
     TtlTooLong = 61;
-    /// The chain starts in the middle, has a gap, mixes signers, is too long or ends open.
+    /// The chain starts in the middle, has a gap, mixes signers, is too long or ends open: send it
+    /// whole on one stream, with consecutive identifiers and its last member not linked.
     ChainBroken = 62;
-    /// The same signer used this identifier for another body.
+    /// The same signer used this identifier for another body: make a fresh identifier.
     IdConflict = 63;
     /// The member has too many live identifiers: wait until some expire.
     IdTableFull = 64, transient;
-    /// Another member of the linked chain failed, so none of it applies.
+    /// Another member of the linked chain failed, so none of it applies: see the other codes.
     LinkedFailed = 65;
 
-    /// The ledger is not defined.
+    /// The ledger is not defined: check its number.
     LedgerUnknown = 70;
-    /// The ledger number is in use already.
+    /// The ledger number is in use already: choose another.
     LedgerExists = 71;
-    /// The ledger's code or exponent is not acceptable.
+    /// The ledger's code or exponent is not acceptable: give 1 to 8 capitals or digits, and
+    /// at most 18 places.
     LedgerInvalid = 72;
-    /// The participant is not registered.
+    /// The participant is not registered: check its number, or register it first.
     ParticipantUnknown = 73;
-    /// Role, status, sponsor, LEI or BIC of the participant is not acceptable.
+    /// Role, status, sponsor, LEI or BIC of the participant is not acceptable: correct the record.
     ParticipantInvalid = 74;
-    /// The public key is small-order, non-canonical or not on the curve.
+    /// The public key is small-order, non-canonical or not on the curve: make a new key pair.
     KeyInvalid = 75;
-    /// The new key did not prove that its holder has the secret.
+    /// The new key did not prove that its holder has the secret: sign the proof for this slot.
     KeyProofInvalid = 76;
     /// The key slot may not be reused yet: wait until its old key has ended.
     KeySlotInUse = 77;
-    /// The debited account does not exist.
+    /// The debited account does not exist: check its number.
     DebitAccountUnknown = 80;
-    /// The credited account does not exist.
+    /// The credited account does not exist: check its number.
     CreditAccountUnknown = 81;
-    /// The account named by the control record does not exist.
+    /// The account named by the control record does not exist: check its number, or open it first.
     AccountUnknown = 82;
-    /// The account number is in use already.
+    /// The account number is in use already: choose another.
     AccountExists = 83;
-    /// The account number, code or owner is not acceptable.
+    /// The account number, code or owner is not acceptable: see the rules of the record.
     AccountInvalid = 84;
     /// The account setting `dual_control` is not honoured yet: clear it.
     DualControlNotActive = 85;
@@ -155,57 +158,59 @@ codes! {
     MemberSettlementNotActive = 87;
     /// The account setting `device` is not honoured yet: clear it.
     DeviceNotActive = 88;
-    /// The field mask of an ACCOUNT_SET names nothing or something unknown.
+    /// The field mask of an ACCOUNT_SET names nothing or something unknown: name what changes.
     FieldMaskInvalid = 89;
-    /// Debit and credit are the same account.
+    /// Debit and credit are the same account: name two.
     SameAccount = 90;
-    /// An account is kept in another currency than the envelope's ledger.
+    /// An account is kept in another currency than the envelope's ledger: use accounts of that one.
     WrongCurrency = 91;
-    /// The amount is zero.
+    /// The amount is zero: give at least one minor unit.
     AmountZero = 92;
     /// The signer may not do this: see the authority table.
     NotAuthorised = 93;
-    /// ISSUE debits and REDEEM credits the ledger's issuer account, other kinds never do.
+    /// ISSUE debits and REDEEM credits the ledger's issuer account, other kinds never do: use an
+    /// account that fits the kind.
     IssuerMismatch = 94;
 
-    /// The hold does not exist or ended too long ago to be known.
+    /// The hold does not exist or ended too long ago to be known: check its identifier.
     HoldUnknown = 100;
-    /// Accounts or ledger differ from the hold's.
+    /// Accounts or ledger differ from the hold's: name the hold's own.
     HoldMismatch = 101;
-    /// The hold was posted already.
+    /// The hold was posted already: make a new payment, or RETURN what was posted.
     HoldPosted = 102;
-    /// The hold was voided already.
+    /// The hold was voided already: make a new one.
     HoldVoided = 103;
-    /// The hold's time is over.
+    /// The hold's time is over: make a new one.
     HoldExpired = 104;
-    /// More than was held.
+    /// More than was held: post at most the amount of the hold.
     HoldExceeded = 105;
-    /// `timeout_s` is zero or beyond HOLD_TIMEOUT_S_MAX.
+    /// `timeout_s` is zero or beyond HOLD_TIMEOUT_S_MAX: give 1 to 2,592,000 seconds.
     HoldTimeoutInvalid = 106;
     /// The member has too many open holds: post or void some.
     HoldTableFull = 107, transient;
     /// No such payment within the return window: give back with a TRANSFER that names it in `ref`.
     OriginalNotLive = 108;
-    /// Accounts or ledger are not the original's, exchanged.
+    /// Accounts or ledger are not the original's, exchanged: pay back the way it came.
     ReturnMismatch = 109;
-    /// More than what is left of the original.
+    /// More than what is left of the original: return at most that.
     ReturnExceeded = 110;
 
-    /// The account is closed.
+    /// The account is closed: use another.
     AccountClosed = 120;
-    /// The debited account is frozen for debits.
+    /// The debited account is frozen for debits: ask its sponsor or an operator.
     DebitFrozen = 121;
-    /// The credited account is frozen for credits.
+    /// The credited account is frozen for credits: ask its sponsor or an operator.
     CreditFrozen = 122;
-    /// The account still has a balance or holds and cannot be closed.
+    /// The account still has a balance or holds and cannot be closed: empty it first.
     AccountNotEmpty = 123;
-    /// The new credit line is below what is already used.
+    /// The new credit line is below what is already used: fund the account first.
     CreditLineInUse = 124;
     /// Debits would exceed credits plus the credit line: fund the account.
     InsufficientFunds = 130;
-    /// The net debit limit towards this counterparty would be exceeded.
+    /// The net debit limit towards this counterparty would be exceeded: pay less, wait for the next
+    /// day, or have the limit raised.
     LimitExceeded = 131;
-    /// A balance would leave its range.
+    /// A balance would leave its range: move less.
     BalanceOverflow = 132;
 }
 
@@ -295,6 +300,14 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_but_success_says_what_to_do() {
+        for &code in &ResultCode::ALL[1..] {
+            let (_, remedy) = code.help().split_once(": ").unwrap_or_default();
+            assert!(!remedy.is_empty(), "{code}: {}", code.help());
+        }
+    }
 
     #[test]
     fn numbers_rise_in_precedence_order_and_decode_to_themselves() {

@@ -23,6 +23,16 @@ macro_rules! reasons {
                 }
             }
 
+            /// The reason that stands for a refusal with this code, if one does.
+            #[must_use]
+            pub fn of(code: ResultCode) -> Option<Self> {
+                match code {
+                    // A key that is not there is as unknown as a signer who is not.
+                    ResultCode::KeySlotEmpty => Some(Self::UnknownSigner),
+                    _ => Self::ALL.iter().copied().find(|reason| reason.code() == code),
+                }
+            }
+
             /// Name of the reason in metrics.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -51,4 +61,19 @@ reasons! {
     ChainBroken => ChainBroken;
     /// The node is stopping.
     Stopping => Unavailable;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_leads_back_to_its_reason_and_an_empty_slot_to_the_unknown_signer() {
+        for &reason in DropReason::ALL {
+            assert_eq!(DropReason::of(reason.code()), Some(reason));
+        }
+        let empty = DropReason::of(ResultCode::KeySlotEmpty);
+        assert_eq!(empty, Some(DropReason::UnknownSigner));
+        assert_eq!(DropReason::of(ResultCode::VersionUnknown), None);
+    }
 }

@@ -312,34 +312,51 @@ pub fn parse_outcomes(bytes: &[u8]) -> Result<Vec<Outcome>, FrameError> {
         .collect()
 }
 
-/// How a question was answered.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(u16)]
-pub enum AnswerStatus {
-    /// The answer follows.
-    Ok = 0,
-    /// There is no such thing; nothing follows.
-    NotFound = 1,
-    /// It exists and cannot be answered yet: ask again in a moment.
-    NotReady = 2,
-    /// The asker may not see it.
-    NotAllowed = 3,
-    /// Too many questions at once: ask again later, or another validator.
-    Busy = 4,
-    /// The node could not read its own data: ask another validator.
-    Failed = 5,
+macro_rules! answer_statuses {
+    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal;)+) => {
+        /// How a question was answered.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[repr(u16)]
+        pub enum AnswerStatus {
+            $($(#[doc = $doc])+ $name = $value,)+
+        }
+
+        impl AnswerStatus {
+            /// Every status, by its number.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Name of the status in metrics.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// What the status means and what to do about it.
+            #[must_use]
+            pub fn help(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
 }
 
-impl AnswerStatus {
-    /// Every status.
-    pub const ALL: [Self; 6] = [
-        Self::Ok,
-        Self::NotFound,
-        Self::NotReady,
-        Self::NotAllowed,
-        Self::Busy,
-        Self::Failed,
-    ];
+answer_statuses! {
+    /// The answer follows.
+    Ok = 0;
+    /// There is no such thing: check its number; nothing follows.
+    NotFound = 1;
+    /// It exists and cannot be answered yet: ask again in a moment.
+    NotReady = 2;
+    /// The asker may not see it: ask as its owner, or as an operator.
+    NotAllowed = 3;
+    /// Too many questions at once: ask again later, or another validator.
+    Busy = 4;
+    /// The node could not read its own data: ask another validator.
+    Failed = 5;
 }
 
 /// Head of the answer to anything but a submit.
@@ -386,7 +403,7 @@ impl AnswerHeader {
     pub fn parse(bytes: [u8; ANSWER_HEADER_BYTES]) -> Result<(AnswerStatus, usize), FrameError> {
         let header: Self = zerocopy::transmute!(bytes);
         let found = header.status.get();
-        let status = AnswerStatus::ALL.into_iter().find(|s| *s as u16 == found);
+        let status = AnswerStatus::ALL.get(usize::from(found)).copied();
         let status = status.ok_or(FrameError::Status { found })?;
         if header.reserved != U16::ZERO {
             return Err(FrameError::Reserved);
@@ -558,7 +575,10 @@ mod tests {
 
     #[test]
     fn answer_headers_parse_or_name_their_fault() {
-        for status in AnswerStatus::ALL {
+        for (number, &status) in AnswerStatus::ALL.iter().enumerate() {
+            assert_eq!(status as usize, number, "{}", status.name());
+            let help = status.help();
+            assert!(status == AnswerStatus::Ok || help.contains(": "), "{help}");
             let bytes = AnswerHeader::new(status, 9).to_bytes();
             assert_eq!(AnswerHeader::parse(bytes), Ok((status, 9)));
         }
