@@ -3,7 +3,7 @@
 use clearway_flow::Counter;
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;
-use clearway_types::wire::CloseCode;
+use clearway_types::wire::{AnswerStatus, CloseCode};
 
 /// Counters of the door; `node` exports them.
 #[derive(Debug, Default)]
@@ -42,6 +42,9 @@ pub struct IngestMetrics {
     pub answers_undelivered: Counter,
     /// Refusals that no drop reason stands for: header checks.
     pub refusals_other: Counter,
+    /// Questions answered without what was asked for, by status; a member that asks for what is
+    /// not its own grows `NotAllowed`.
+    queries_refused: [Counter; AnswerStatus::ALL.len()],
     /// Envelopes refused before order, by reason; a reason that grows names what to look at.
     drops: [Counter; DropReason::ALL.len()],
     /// Connections closed and streams reset, by code; a member whose codes grow needs help.
@@ -61,15 +64,24 @@ impl IngestMetrics {
         self.closes[code as usize].value()
     }
 
+    /// Questions answered with this status instead of what was asked for.
+    #[must_use]
+    pub fn queries_refused(&self, status: AnswerStatus) -> u64 {
+        self.queries_refused[status as usize].value()
+    }
+
+    pub(crate) fn count_query_refused(&self, status: AnswerStatus) {
+        self.queries_refused[status as usize].add(1);
+    }
+
     pub(crate) fn count_close(&self, code: CloseCode) {
         self.closes[code as usize].add(1);
     }
 
     /// Counts refused envelopes under the reason that answers with this code.
     pub(crate) fn count_refusals(&self, code: ResultCode, count: usize) {
-        let reason = DropReason::ALL.iter().find(|reason| reason.code() == code);
-        match reason {
-            Some(&reason) => self.drops[reason as usize].add_count(count),
+        match DropReason::of(code) {
+            Some(reason) => self.drops[reason as usize].add_count(count),
             None => self.refusals_other.add_count(count),
         }
     }
@@ -90,6 +102,12 @@ mod tests {
             metrics.count_close(code);
             assert_eq!(metrics.closes(code), 1, "{code:?}");
         }
+        for &status in AnswerStatus::ALL {
+            metrics.count_query_refused(status);
+            assert_eq!(metrics.queries_refused(status), 1, "{status:?}");
+        }
+        metrics.count_refusals(ResultCode::KeySlotEmpty, 4);
+        assert_eq!(metrics.drops(DropReason::UnknownSigner), 7);
         metrics.count_refusals(ResultCode::VersionUnknown, 2);
         assert_eq!(metrics.refusals_other.value(), 2);
     }

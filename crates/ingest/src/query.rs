@@ -132,12 +132,13 @@ impl Question {
     }
 }
 
-/// The bytes of an answer, header first. A feed has no end: [`Feed`] writes it.
+/// The bytes of an answer, header first, or why there are none. A feed has no end: [`Feed`] writes
+/// it.
 pub(crate) fn answer(
     service: &dyn QueryService,
     asker: ParticipantId,
     question: Question,
-) -> Vec<u8> {
+) -> Result<Vec<u8>, AnswerStatus> {
     let body = match question {
         Question::Lookup(names) => lookup_all(service, asker, &names),
         Question::Proof(name) => service.proof(asker, name).map(|proof| proof.encode()),
@@ -145,16 +146,9 @@ pub(crate) fn answer(
         Question::Status => service.status().map(|view| view.to_bytes()),
         Question::Follow(_) => unreachable!("feeds are written page by page"),
     };
-    match body {
-        Ok(body) => {
-            let mut bytes = AnswerHeader::new(AnswerStatus::Ok, body.len())
-                .to_bytes()
-                .to_vec();
-            bytes.extend_from_slice(&body);
-            bytes
-        }
-        Err(error) => refusal(error.status()),
-    }
+    let body = body.map_err(QueryError::status)?;
+    let head = AnswerHeader::new(AnswerStatus::Ok, body.len()).to_bytes();
+    Ok([&head[..], &body].concat())
 }
 
 /// An answer without a body.

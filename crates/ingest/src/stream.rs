@@ -162,28 +162,31 @@ impl Visit {
         }
         let Ok(_turn) = self.door.queries.try_acquire() else {
             self.door.metrics.queries_busy.add(1);
-            return self.write_last(send, refusal(AnswerStatus::Busy)).await;
+            return self.refuse(send, AnswerStatus::Busy).await;
         };
         let (service, asker) = (Arc::clone(&self.door.service), self.member.id);
         let answering = tokio::task::spawn_blocking(move || answer(&*service, asker, question));
-        let bytes = answering.await.unwrap_or_else(|error| {
+        let answer = answering.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a question was not answered");
-            refusal(AnswerStatus::Failed)
+            Err(AnswerStatus::Failed)
         });
-        self.write_last(send, bytes).await
+        match answer {
+            Ok(bytes) => self.write_last(send, bytes).await,
+            Err(status) => self.refuse(send, status).await,
+        }
     }
 
     /// Writes an account's feed until the member or the door ends it.
     async fn follow(&self, mut feed: Feed, send: &mut SendStream) -> Result<(), Break> {
         let Ok(_follow) = self.follows.try_acquire() else {
             self.door.metrics.queries_busy.add(1);
-            return self.write_last(send, refusal(AnswerStatus::Busy)).await;
+            return self.refuse(send, AnswerStatus::Busy).await;
         };
         let gone = send.stopped();
         tokio::pin!(gone);
         let mut page = match feed.read_page(&self.door.queries).await {
             Ok(page) => page.unwrap_or_default(),
-            Err(status) => return self.write_last(send, refusal(status)).await,
+            Err(status) => return self.refuse(send, status).await,
         };
         let head = AnswerHeader::new(AnswerStatus::Ok, 0);
         self.write(send, head.to_bytes().to_vec()).await?;
@@ -214,6 +217,12 @@ impl Visit {
             Ok(Err(_)) => Err(Break::Gone),
             Err(_) => Err(Break::Fault(CloseCode::AnswersUnread)),
         }
+    }
+
+    /// Answers a question with a status instead of what was asked for.
+    async fn refuse(&self, send: &mut SendStream, status: AnswerStatus) -> Result<(), Break> {
+        self.door.metrics.count_query_refused(status);
+        self.write_last(send, refusal(status)).await
     }
 
     async fn write_last(&self, send: &mut SendStream, bytes: Vec<u8>) -> Result<(), Break> {
