@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use clearway_flow::Counter;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -36,10 +37,18 @@ impl Readiness {
     }
 }
 
+/// Counters of the page itself.
+#[derive(Debug, Default)]
+pub struct AdminMetrics {
+    /// Requests for a path or by a method that the page does not have.
+    pub refused: Counter,
+}
+
 #[derive(Clone)]
 struct Page {
     readiness: watch::Receiver<Readiness>,
     figures: Arc<dyn Gather>,
+    counters: Arc<AdminMetrics>,
 }
 
 /// Serves the page until `readiness` has no sender any more.
@@ -50,14 +59,21 @@ pub(crate) async fn serve(
     listener: TcpListener,
     readiness: watch::Receiver<Readiness>,
     figures: Arc<dyn Gather>,
+    counters: Arc<AdminMetrics>,
 ) -> std::io::Result<()> {
     let mut ended = readiness.clone();
-    let page = Page { readiness, figures };
+    let page = Page {
+        readiness,
+        figures,
+        counters,
+    };
     let router = Router::new()
         .route("/livez", get(|| async { "alive" }))
         .route("/readyz", get(readyz))
         .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
         .route("/metrics", get(metrics))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(page);
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { while ended.changed().await.is_ok() {} })
@@ -77,6 +93,20 @@ async fn readyz(State(page): State<Page>) -> (StatusCode, &'static str) {
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     (code, readiness.text())
+}
+
+async fn no_such_path(State(page): State<Page>) -> (StatusCode, &'static str) {
+    page.counters.refused.add(1);
+    let help = "no such page: ask for /livez, /readyz, /version or /metrics";
+    (StatusCode::NOT_FOUND, help)
+}
+
+async fn no_such_method(State(page): State<Page>) -> (StatusCode, &'static str) {
+    page.counters.refused.add(1);
+    (
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this page is read only: use GET",
+    )
 }
 
 async fn metrics(State(page): State<Page>) -> Result<String, StatusCode> {

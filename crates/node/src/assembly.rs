@@ -169,8 +169,7 @@ impl<'a> Starting<'a> {
             Arc::clone(reader.metrics()),
         );
         let figures = shared.figures(link_stats, threads.times(), &index, metrics);
-        let page = Arc::clone(&figures);
-        door::serve_admin(&runtime, listener, readiness.subscribe(), page);
+        door::serve_admin(&runtime, listener, readiness.subscribe(), &figures);
         get_ready(&readiness);
         Ok(Node {
             runtime,
@@ -228,6 +227,7 @@ impl Shared {
         Arc::new(Figures {
             links,
             workers,
+            admin: Arc::default(),
             ingest,
             verify: Arc::clone(self.verify.metrics()),
             backend: self.verify.backend_name(),

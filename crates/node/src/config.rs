@@ -72,6 +72,8 @@ pub struct DoorConfig {
     pub udp_payload_bytes_max: u16,
     /// A silent connection is closed after this, milliseconds.
     pub idle_ms: u32,
+    /// Bytes of a frame that take longer are not waited for, milliseconds.
+    pub frame_fill_ms: u32,
     /// Signatures a second that one member may send; 0 for no bound.
     pub member_rate_max: u32,
 }
@@ -116,6 +118,7 @@ impl Default for NodeConfig {
                 connection_window_bytes: 1 << 20,
                 udp_payload_bytes_max: 1452,
                 idle_ms: 10_000,
+                frame_fill_ms: 10_000,
                 member_rate_max: 0,
             },
             order: OrderPace {

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use crate::admin::{self, Readiness};
 use crate::config::NodeConfig;
 use crate::error::NodeError;
+use crate::gather::Figures;
 use crate::keystore::ValidatorKeys;
-use crate::samples::Gather;
 
 /// Threads of the QUIC runtime: one moves more than verification can take from it.
 const RUNTIME_THREADS: usize = 1;
@@ -80,6 +80,7 @@ fn door_config(config: &NodeConfig) -> IngestConfig {
     ingest.transport.connection_window_bytes = door.connection_window_bytes;
     ingest.transport.payload_bytes = door.udp_payload_bytes_max;
     ingest.transport.idle_timeout = Duration::from_millis(door.idle_ms.into());
+    ingest.frame_fill_max = Duration::from_millis(door.frame_fill_ms.into());
     if door.member_rate_max > 0 {
         let rate = door.member_rate_max;
         ingest.member_rate = MemberRate {
@@ -108,10 +109,11 @@ pub(crate) fn serve_admin(
     runtime: &Runtime,
     listener: TcpListener,
     readiness: watch::Receiver<Readiness>,
-    figures: Arc<dyn Gather>,
+    figures: &Arc<Figures>,
 ) {
+    let (counters, figures) = (Arc::clone(&figures.admin), Arc::clone(figures));
     runtime.spawn(async move {
-        if let Err(error) = admin::serve(listener, readiness, figures).await {
+        if let Err(error) = admin::serve(listener, readiness, figures, counters).await {
             tracing::warn!(%error, "the operators' page has ended");
         }
     });

@@ -9,8 +9,10 @@ use clearway_ingest::IngestMetrics;
 use clearway_order::OrderMetrics;
 use clearway_store::StoreMetrics;
 use clearway_types::drop_reason::DropReason;
+use clearway_types::wire::{AnswerStatus, CloseCode};
 use clearway_verify::VerifyMetrics;
 
+use crate::admin::AdminMetrics;
 use crate::keeper::KeeperMetrics;
 use crate::log_index::LogIndex;
 use crate::samples::SampleKind::{Counter as Total, Gauge};
@@ -20,6 +22,8 @@ use crate::samples::{Gather, Metric, SampleKind};
 pub struct Figures {
     pub(crate) links: Vec<Arc<LinkStats>>,
     pub(crate) workers: Vec<Arc<WorkerTimes>>,
+    /// Counters of the operators' page.
+    pub admin: Arc<AdminMetrics>,
     /// Counters of stop 1.
     pub ingest: Arc<IngestMetrics>,
     /// Counters of stop 2.
@@ -48,6 +52,7 @@ impl Gather for Figures {
     fn gather(&self) -> Vec<Metric> {
         let mut metrics = Vec::new();
         self.pipes(&mut metrics);
+        self.door(&mut metrics);
         self.verification(&mut metrics);
         self.ordering(&mut metrics);
         self.ledger(&mut metrics);
@@ -106,6 +111,63 @@ impl Figures {
             Gauge,
             waiting,
         ));
+    }
+
+    fn door(&self, out: &mut Vec<Metric>) {
+        let ingest = &self.ingest;
+        for (name, help, kind, counter) in [
+            (
+                "connections",
+                "Connections of members let in",
+                Total,
+                &ingest.connections,
+            ),
+            (
+                "connections_open",
+                "Connections open now",
+                Gauge,
+                &ingest.connections_open,
+            ),
+            (
+                "handshakes_failed",
+                "Unknown key, wrong protocol or no answer",
+                Total,
+                &ingest.handshake_failures,
+            ),
+            (
+                "handshakes_retried",
+                "Handshakes sent back to prove their address",
+                Total,
+                &ingest.handshakes_retried,
+            ),
+            (
+                "handshakes_refused",
+                "Refused because of too many",
+                Total,
+                &ingest.handshakes_refused,
+            ),
+            ("queries", "Questions asked", Total, &ingest.queries),
+            (
+                "admin_refused",
+                "Requests to this page that ask for nothing it has",
+                Total,
+                &self.admin.refused,
+            ),
+        ] {
+            out.push(plain(name, help, kind, counter.value()));
+        }
+        let refused = AnswerStatus::ALL.iter().skip(1).map(|&status| {
+            let labels = vec![("status", status.name().to_owned())];
+            (labels, number(ingest.queries_refused(status)))
+        });
+        let help = "Questions answered without what was asked for, by status";
+        out.push(labelled("queries_refused", help, Total, refused.collect()));
+        let closes = CloseCode::ALL.iter().map(|&code| {
+            let labels = vec![("code", code.name().to_owned())];
+            (labels, number(ingest.closes(code)))
+        });
+        let help = "Streams reset and connections closed by the door, by code";
+        out.push(labelled("door_closes", help, Total, closes.collect()));
     }
 
     fn verification(&self, out: &mut Vec<Metric>) {

@@ -34,7 +34,7 @@ mod samples;
 mod stages;
 mod threads;
 
-pub use admin::Readiness;
+pub use admin::{AdminMetrics, Readiness};
 pub use clock::wall_time;
 pub use error::NodeError;
 pub use gather::Figures;

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 pub struct NodeProcess {
     child: Child,
     door: String,
+    admin: String,
 }
 
 impl NodeProcess {
@@ -29,20 +30,30 @@ impl NodeProcess {
             .spawn()
             .expect("the program starts");
         let stdout = child.stdout.take().expect("it was asked for");
-        let line = BufReader::new(stdout)
+        let lines: Vec<String> = BufReader::new(stdout)
             .lines()
-            .next()
-            .and_then(Result::ok)
-            .unwrap_or_default();
-        let address = line.split_whitespace().nth(1).map(str::to_owned);
-        match address.filter(|_| line.trim_start().starts_with("door")) {
-            Some(door) => Self { child, door },
-            None => {
+            .map_while(Result::ok)
+            .take(2)
+            .collect();
+        let address = |number: usize, name: &str| {
+            let mut words = lines.get(number)?.split_whitespace();
+            words.next().filter(|word| *word == name)?;
+            words.next().map(str::to_owned)
+        };
+        match (address(0, "door"), address(1, "admin")) {
+            (Some(door), Some(admin)) => Self { child, door, admin },
+            _ => {
                 // Only its words matter now.
                 let _ = child.kill();
-                panic!("the node says `{line}`: {}", words(&mut child));
+                panic!("the node says {lines:?}: {}", words(&mut child));
             }
         }
+    }
+
+    /// Address of the operators' page.
+    #[must_use]
+    pub fn admin(&self) -> &str {
+        &self.admin
     }
 
     /// Address of the members' door.

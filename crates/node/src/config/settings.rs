@@ -299,6 +299,14 @@ pub const SETTINGS: &[Setting] = &[
         "A silent connection is closed after this, milliseconds"
     ),
     number!(
+        "door.frame_fill_ms",
+        door.frame_fill_ms,
+        u32,
+        100,
+        600_000,
+        "A stream whose frame is not complete after this is reset, milliseconds"
+    ),
+    number!(
         "door.member_rate_max",
         door.member_rate_max,
         u32,
