@@ -20,7 +20,7 @@ use clearway_types::messages::{
     ExecHead, ExecutedBlock, FrameBatch, OrderedBlock, Persist, Persisted, Refusals, VerifiedBatch,
 };
 use clearway_types::units::ValidatorIndex;
-use clearway_verify::{VerifyConfig, VerifyStage};
+use clearway_verify::{VerifyConfig, VerifyError, VerifyStage};
 use crossbeam::channel;
 use tokio::sync::watch;
 
@@ -48,6 +48,7 @@ pub(crate) struct Starting<'a> {
     genesis: &'a Genesis,
     keys: &'a ValidatorKeys,
     me: ValidatorIndex,
+    gate: Arc<Gate>,
     io: Arc<dyn BlockIo>,
     writer: Writer,
     reader: Reader,
@@ -71,6 +72,7 @@ impl<'a> Starting<'a> {
         keys: &'a ValidatorKeys,
     ) -> Result<Self, NodeError> {
         let me = position(genesis, keys)?;
+        let gate = gate(config)?;
         let io: Arc<dyn BlockIo> = Arc::new(RealIo::new());
         let mut options = StoreOptions::new(config.data_dir.join(LOG_FOLDER), genesis.hash().0);
         options.segment_bytes = config.store.segment_bytes;
@@ -84,6 +86,7 @@ impl<'a> Starting<'a> {
             genesis,
             keys,
             me,
+            gate,
             io,
             writer,
             reader,
@@ -190,17 +193,15 @@ impl<'a> Starting<'a> {
     fn shared(&self, workers: usize) -> Result<Shared, NodeError> {
         let directory = Arc::new(Latest::new(self.recovered.ledger.directory()));
         let in_flight = Arc::new(InFlight::default());
-        let backend = Some(self.config.backend.clone()).filter(|name| name != "auto");
         let config = VerifyConfig {
-            backend,
+            backend: backend(self.config).map(str::to_owned),
             workers,
             ..VerifyConfig::default()
         };
         let tag = DomainTag::new(self.genesis.hash());
-        let gate = Arc::new(Gate::new()?);
         let verify = VerifyStage::new(
             &config,
-            gate,
+            Arc::clone(&self.gate),
             tag,
             Arc::clone(&directory),
             Arc::clone(&in_flight),
@@ -250,6 +251,21 @@ fn verify_workers(config: &NodeConfig) -> usize {
 }
 
 /// This validator's place in the genesis, by its connection key.
+/// The backend that is asked for; `None` for the fastest.
+fn backend(config: &NodeConfig) -> Option<&str> {
+    Some(config.backend.as_str()).filter(|name| *name != "auto")
+}
+
+/// The backends of this machine, the one that is asked for among them: a node that cannot verify
+/// leaves the data directory as it is.
+fn gate(config: &NodeConfig) -> Result<Arc<Gate>, NodeError> {
+    let gate = Gate::new()?;
+    if let Some(name) = backend(config) {
+        gate.find(name).map_err(VerifyError::from)?;
+    }
+    Ok(Arc::new(gate))
+}
+
 fn position(genesis: &Genesis, keys: &ValidatorKeys) -> Result<ValidatorIndex, NodeError> {
     let key = keys.connection.public_key();
     let place = genesis

@@ -6,7 +6,7 @@ use clearway_crypto::gate::GateError;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The configured backend is not to be had.
-    #[error("setting verify.backend: {0}")]
+    #[error("setting backend: {0}")]
     Backend(#[from] GateError),
     /// A number is out of its range.
     #[error("setting {setting} is {found}; set it to 1..={max}")]
