@@ -177,7 +177,10 @@ fn block(args: &BlockArgs) -> Result<(), Failure> {
     let reader = args.log.open(&genesis)?;
     let first = History::new(&reader, Sequence::FIRST, Height(args.height)).next();
     let Some(block) = first.transpose().map_err(history_failure)? else {
-        let message = format!("block {} is not in the log", args.height);
+        let message = format!(
+            "block {} is not in the log: `clearway inspect state` says how far it is",
+            args.height
+        );
         return Err(Failure::new(Kind::NotFound, message));
     };
     let (manifest, record) = (&block.manifest.manifest, &block.record);
