@@ -1,5 +1,6 @@
 //! What the program promises to people and scripts: exit codes, words on stdout, JSON, what to do.
 
+mod bad_input;
 mod cleared;
 mod command_line;
 mod node;

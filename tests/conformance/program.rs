@@ -2,8 +2,12 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
+
+/// Longest time that a command may take which has nothing to do but refuse.
+const BRIEFLY: Duration = Duration::from_secs(20);
 
 /// What a run of the program gave.
 pub(crate) struct Run {
@@ -36,6 +40,28 @@ pub(crate) fn program(dir: &Path) -> Command {
 pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Run {
     let output = program(dir).args(arguments).output();
     finished(arguments, output.expect("the program starts"))
+}
+
+/// As [`run`] with these environment variables, for what must end soon: a node that starts where
+/// it should refuse would run for ever.
+pub(crate) fn run_briefly(dir: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Run {
+    let child = program(dir)
+        .envs(variables.iter().copied())
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let pid = child.id().to_string();
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    let output = end.recv_timeout(BRIEFLY).unwrap_or_else(|_| {
+        // Killed, it has no exit code, which no row expects.
+        let killed = Command::new("kill").args(["-KILL", &pid]).status();
+        assert!(killed.expect("kill exists").success(), "it is running");
+        end.recv().expect("its end is told")
+    });
+    finished(arguments, output.expect("its output is read"))
 }
 
 fn finished(arguments: &[&str], output: Output) -> Run {

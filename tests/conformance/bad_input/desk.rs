@@ -1,0 +1,523 @@
+//! One running node, and everything that is compared around each bad input: counters and books.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clearway_client::{Client, ClientConfig, Draft, Identity, Receipt, Server, Signer};
+use clearway_harness::NodeProcess;
+use clearway_node::genesis_file;
+use clearway_node::keystore::{self, Unlock};
+use clearway_types::account::{AccountFlags, Role};
+use clearway_types::amount::Amount;
+use clearway_types::code::{OutcomeFlags, ResultCode};
+use clearway_types::envelope::{Body, Envelope};
+use clearway_types::genesis::Genesis;
+use clearway_types::kind::Kind;
+use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs, TransferId};
+use clearway_types::wire::ALPN;
+use tempfile::{TempDir, tempdir};
+use tokio::runtime::Runtime;
+
+use crate::bad_input::{Answer, Bad, Counter, Row, Told, raw};
+use crate::program::{Run, program, run, run_briefly};
+
+/// The currency of the genesis.
+pub(crate) const EUR: LedgerId = LedgerId(978);
+/// A currency that the desk adds.
+pub(crate) const USD: LedgerId = LedgerId(840);
+/// Streams of a connection, by default.
+pub(crate) const STREAMS: usize = 32;
+/// Signatures a second that a member may send here.
+pub(crate) const RATE: u32 = 500;
+/// Opening balance of each member, minor units.
+pub(crate) const BALANCE: u64 = 100_000_000;
+
+/// Members besides the operator, who is number 1.
+const MEMBERS: u32 = 8;
+/// Who sends what is wrong.
+const SENDER: u32 = 2;
+/// Who pays all the while, and to whom; no row touches them.
+const HONEST: (u32, u32) = (4, 5);
+/// Seconds in which a payment can be returned here.
+const RETURN_WINDOW_S: u32 = 5;
+/// Counters that move with ordinary work; any other one means that something was wrong.
+const ORDINARY: [&str; 20] = [
+    "batches_sealed",
+    "blocks_executed",
+    "checkpoints",
+    "connections",
+    "envelopes_received",
+    "envelopes_settled",
+    "holds_expired",
+    "link_messages",
+    "nullifications",
+    "proposals",
+    "proposals_empty",
+    "queries",
+    "signatures_verified",
+    "stage_seconds",
+    "store_groups",
+    "store_records",
+    "store_segments_rolled",
+    "store_segments_unprepared",
+    "store_sync_seconds",
+    "store_written_bytes",
+];
+/// Nothing here takes so long unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running node, its members and what stands in its books.
+pub(crate) struct Desk {
+    runtime: Runtime,
+    dir: TempDir,
+    node: NodeProcess,
+    genesis: Genesis,
+    pub(crate) server: Server,
+    clients: BTreeMap<u32, Client>,
+    /// Accounts that the books cover.
+    accounts: RefCell<BTreeSet<AccountId>>,
+    /// A payment from 6 to 7 made when the desk was opened, and until when it can be returned.
+    early: Option<(Envelope, TimeMs)>,
+}
+
+/// Debits and credits, posted and pending, of every account.
+type Books = BTreeMap<AccountId, [u128; 4]>;
+
+/// Account `number` of `owner`.
+pub(crate) fn account(owner: u32, number: u32) -> AccountId {
+    AccountId::new(ParticipantId(owner), number)
+}
+
+/// A payment in euro between the first accounts of two members.
+pub(crate) fn pay(from: u32, to: u32, minor: u64) -> Draft {
+    Draft::transfer(account(from, 1), account(to, 1), Amount::new(minor, EUR))
+}
+
+impl Desk {
+    /// Starts a node and brings its books into the state that the rows ask for.
+    pub(crate) fn open() -> Self {
+        let dir = tempdir().expect("a temporary folder");
+        let members = MEMBERS.to_string();
+        let init = [
+            "node",
+            "init",
+            ".",
+            "--insecure-plaintext",
+            "--members",
+            &members,
+        ];
+        run(dir.path(), &init).expect(0);
+        edit(&dir.path().join("genesis.toml"), |text| {
+            let window = format!("return_window_s = {RETURN_WINDOW_S}");
+            text.replace("return_window_s = 60", &window)
+        });
+        edit(&dir.path().join("node.toml"), |text| {
+            text.replace("frame_fill_ms = 10000", "frame_fill_ms = 1000")
+                .replace("member_rate_max = 0", &format!("member_rate_max = {RATE}"))
+        });
+        let config = Path::new("node.toml");
+        let node = NodeProcess::start(program(dir.path()), config, "127.0.0.1:0");
+        let genesis = genesis_file::load(&dir.path().join("genesis.toml")).expect("a genesis");
+        let server = Server {
+            address: node.door().parse().expect("an address"),
+            public_key: genesis.validators[0].public_key.0,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let owners = 1..=MEMBERS + 1;
+        let mut desk = Self {
+            runtime,
+            dir,
+            node,
+            genesis,
+            server,
+            clients: BTreeMap::new(),
+            accounts: RefCell::new(owners.map(|owner| account(owner, 1)).collect()),
+            early: None,
+        };
+        for member in [1, SENDER, HONEST.0] {
+            let config = ClientConfig::new(desk.identity(member), vec![server]);
+            let client = desk.block_on(Client::connect(config));
+            desk.clients.insert(member, client.expect("let in"));
+        }
+        desk.prepare();
+        desk
+    }
+
+    /// Accounts and members in every state that a row needs.
+    fn prepare(&mut self) {
+        let brief = Duration::from_secs(u64::from(RETURN_WINDOW_S));
+        let early = self.signer(6).with_ttl(brief).sign(pay(6, 7, 500));
+        self.settle(&[early]);
+        self.early = Some((
+            early,
+            TimeMs(self.time().0 + 1000 * u64::from(RETURN_WINDOW_S)),
+        ));
+        let open = |owner, number| Draft::account_open(account(owner, number), EUR);
+        let set = |owner, number| Draft::account_set(account(owner, number), EUR);
+        let drafts = [
+            Draft::ledger_define(USD, "USD", 2, account(1, 2)),
+            Draft::account_open(account(2, 2), USD),
+            open(6, 2),
+            set(6, 2).account_flags(AccountFlags::CLOSED),
+            open(6, 3).account_flags(AccountFlags::FROZEN_CREDIT),
+            open(7, 2)
+                .credit_line(1000)
+                .account_flags(AccountFlags::FROZEN_DEBIT),
+            open(3, 2).credit_line(500),
+            Draft::limit_set(account(8, 1), EUR, None, 100),
+        ];
+        for draft in drafts {
+            self.settle(&[self.sign(1, draft)]);
+        }
+        let from = account(3, 2);
+        let used = Draft::transfer(from, account(3, 1), Amount::new(300, EUR));
+        self.settle(&[self.sign(3, used)]);
+        let suspended = Draft::participant_set(ParticipantId(9), Role::Member, true);
+        self.settle(&[self.sign(1, suspended.sponsor(ParticipantId(1)))]);
+        let owners = [(1, 2), (2, 2), (6, 2), (6, 3), (7, 2), (3, 2)];
+        let opened = owners.map(|(owner, number)| account(owner, number));
+        self.accounts.borrow_mut().extend(opened);
+    }
+
+    /// Stops the node in good order and replays what it stored.
+    pub(crate) fn close(&mut self) {
+        self.node.stop();
+        let replayed = run(self.dir.path(), &["replay", "data", "--json"]).expect(0);
+        assert_eq!(replayed.json("replay")["conserved"], true);
+    }
+
+    /// Runs something that talks to the node.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// The folder of the cluster.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Address of the members' door.
+    pub(crate) fn door(&self) -> &str {
+        self.node.door()
+    }
+
+    /// Address of the operators' page.
+    pub(crate) fn admin(&self) -> &str {
+        self.node.admin()
+    }
+
+    /// The genesis that the node runs.
+    pub(crate) fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The payment made when the desk was opened, once nobody can return it any more.
+    pub(crate) fn too_old(&self) -> Envelope {
+        let (early, until) = self.early.expect("made when the desk was opened");
+        self.wait_until(until);
+        early
+    }
+
+    /// Who holds the genesis key of a participant.
+    pub(crate) fn identity(&self, participant: u32) -> Identity {
+        self.identity_in(participant, 0)
+    }
+
+    /// As [`Desk::identity`], claiming another key slot.
+    pub(crate) fn identity_in(&self, participant: u32, slot: u8) -> Identity {
+        let name = match participant {
+            1 => "operator".to_owned(),
+            number => format!("member-{number}"),
+        };
+        let path = format!("keys/{name}.insecure-plaintext");
+        let unlock = Unlock::from_environment(true);
+        let key = keystore::load_member(&self.dir.path().join(path), &unlock);
+        Identity::new(key.expect("a key file"), ParticipantId(participant), slot)
+    }
+
+    /// Signs for a participant.
+    pub(crate) fn signer(&self, participant: u32) -> Signer {
+        let signer = Signer::new(self.identity(participant), self.genesis.hash());
+        signer.expect("randomness")
+    }
+
+    /// Signs one record.
+    pub(crate) fn sign(&self, by: u32, draft: Draft) -> Envelope {
+        self.signer(by).sign(draft)
+    }
+
+    /// Signs a body that has been changed.
+    pub(crate) fn sign_body(&self, by: u32, body: Body) -> Envelope {
+        let signer = self.signer(by);
+        signer.identity().key().sign_envelope(signer.tag(), body)
+    }
+
+    /// A good payment of the sender, changed before it is signed.
+    pub(crate) fn edited(&self, edit: fn(&mut Body)) -> Envelope {
+        let mut body = self.sign(SENDER, pay(SENDER, 3, 1)).body;
+        edit(&mut body);
+        self.sign_body(SENDER, body)
+    }
+
+    /// Sends envelopes on one stream of the sender.
+    pub(crate) fn submit(&self, envelopes: &[Envelope]) -> Vec<Receipt> {
+        self.submit_as(SENDER, envelopes)
+    }
+
+    fn submit_as(&self, member: u32, envelopes: &[Envelope]) -> Vec<Receipt> {
+        let receipts = self.block_on(self.clients[&member].submit(envelopes));
+        receipts.expect("answered").to_vec()
+    }
+
+    /// Sends envelopes that must settle, and gives them back.
+    pub(crate) fn settle(&self, envelopes: &[Envelope]) -> Vec<Envelope> {
+        for receipt in self.submit(envelopes) {
+            assert!(receipt.settled(), "{receipt:?}");
+        }
+        envelopes.to_vec()
+    }
+
+    /// Cluster time of the last block.
+    pub(crate) fn time(&self) -> TimeMs {
+        let status = self.block_on(self.clients[&1].status());
+        status.expect("answered").time
+    }
+
+    /// Waits for cluster time: idle blocks carry it.
+    pub(crate) fn wait_until(&self, time: TimeMs) {
+        let from = Instant::now();
+        while self.time() < time {
+            assert!(from.elapsed() < PATIENCE, "cluster time stands still");
+        }
+    }
+
+    /// Sends bytes on a stream that never ends.
+    pub(crate) fn begin(&self, bytes: &[u8]) -> Answer {
+        self.block_on(async {
+            let raw = raw::connect(&self.identity(SENDER), self.server, ALPN).await;
+            raw.expect("let in").begin(bytes).await
+        })
+    }
+
+    /// Runs the program in the cluster's folder; it must fail without a result.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Answer {
+        told_by(&run_briefly(self.dir.path(), &[], arguments))
+    }
+}
+
+/// What a program that failed has told.
+pub(crate) fn told_by(run: &Run) -> Answer {
+    assert!(run.stdout.is_empty(), "{}: {}", run.call, run.stdout);
+    Answer::new(Told::Exit(run.code), run.said())
+}
+
+fn edit(path: &Path, edit: impl FnOnce(&str) -> String) {
+    let before = std::fs::read_to_string(path).expect("read");
+    let after = edit(&before);
+    assert_ne!(before, after, "{} is changed", path.display());
+    std::fs::write(path, after).expect("written");
+}
+
+impl Desk {
+    /// Does what a row says, then looks at the answer, the counters, an honest payment, the books.
+    pub(crate) fn check(&self, row: &Row) -> Result<(), String> {
+        let given = match row.bad {
+            Bad::After { given, .. } | Bad::Envelopes { given, .. } => given(self),
+            _ => Vec::new(),
+        };
+        let (page, books) = (self.page(), self.books());
+        let (answer, kind) = self.send(row, &given);
+        row.judge(&answer)?;
+        let paid = self.sign(HONEST.0, pay(HONEST.0, HONEST.1, 1));
+        let receipts = self.submit_as(HONEST.0, &[paid]);
+        if !receipts.iter().all(Receipt::settled) {
+            return Err(format!("an honest payment got {receipts:?}"));
+        }
+        self.judge_counters(&row.moves(kind), &page)?;
+        self.judge_books(books)
+    }
+
+    /// What comes back, and the kind of the last envelope sent.
+    fn send(&self, row: &Row, given: &[Envelope]) -> (Answer, u8) {
+        let first = given.first().map_or(TransferId::ZERO, |one| one.body.id);
+        let envelopes = match row.bad {
+            Bad::Edited(edit) => vec![self.edited(edit)],
+            Bad::Signed(by, draft) => vec![self.sign(by, draft())],
+            Bad::After { by, draft, .. } => vec![self.sign(by, draft(first))],
+            Bad::Envelopes { bad, .. } => bad(self, given),
+            Bad::Bytes(bytes) => {
+                let saying = async {
+                    let raw = raw::connect(&self.identity(SENDER), self.server, ALPN).await;
+                    raw.expect("let in").say(&bytes()).await
+                };
+                return (self.block_on(saying), 0);
+            }
+            Bad::Request(line) => return (self.request(line), 0),
+            Bad::Knock(knock) => return (knock(self), 0),
+            Bad::Command { .. } => unreachable!("no node runs for these"),
+        };
+        let receipts = self.submit(&envelopes);
+        let executed = matches!(row.counter, Counter::Executed);
+        assert_eq!(
+            receipts[0].is_final(),
+            executed || row.is_duplicate(),
+            "{}",
+            row.name
+        );
+        let mut answer =
+            Answer::codes(&receipts.iter().map(|r| r.outcome.code).collect::<Vec<_>>());
+        if receipts[0].outcome.flags.0 & OutcomeFlags::DUPLICATE != 0 {
+            answer.told = vec![Told::Again(receipts[0].outcome.code)];
+        }
+        (answer, envelopes.last().map_or(0, |last| last.body.kind))
+    }
+
+    /// The counters that moved since `before` must be these, by this much: no more, no fewer.
+    fn judge_counters(
+        &self,
+        wanted: &BTreeMap<String, u64>,
+        before: &BTreeMap<String, f64>,
+    ) -> Result<(), String> {
+        let from = Instant::now();
+        loop {
+            let now = self.page();
+            if now.get("clearway_ledger_conserved") != Some(&1.0) {
+                return Err("the ledger does not balance".to_owned());
+            }
+            let moved = moved(before, &now);
+            if moved == *wanted {
+                return Ok(());
+            }
+            if from.elapsed() > PATIENCE {
+                return Err(format!("moved {moved:?} and not {wanted:?}"));
+            }
+        }
+    }
+
+    /// Nothing but the honest payment may have changed an account, and each ledger balances.
+    fn judge_books(&self, mut wanted: Books) -> Result<(), String> {
+        for (owner, side) in [(HONEST.0, 0), (HONEST.1, 1)] {
+            let balances = wanted.get_mut(&account(owner, 1)).expect("it is covered");
+            balances[side] += 1;
+        }
+        let found = self.books();
+        if found != wanted {
+            return Err(format!("the books say {found:?} and not {wanted:?}"));
+        }
+        let sum = |side: usize| found.values().map(|one| one[side]).sum::<u128>();
+        match sum(0) == sum(1) && sum(2) == sum(3) {
+            true => Ok(()),
+            false => Err(format!("debits and credits differ: {found:?}")),
+        }
+    }
+
+    fn books(&self) -> Books {
+        let client = &self.clients[&1];
+        let accounts: Vec<AccountId> = self.accounts.borrow().iter().copied().collect();
+        self.block_on(async {
+            let mut books = Books::new();
+            for id in accounts {
+                let view = client.account(id).await.expect("answered");
+                let account = view.expect("it exists").account;
+                let posted = [account.debits_posted.get(), account.credits_posted.get()];
+                let pending = [account.debits_pending.get(), account.credits_pending.get()];
+                books.insert(id, [posted[0], posted[1], pending[0], pending[1]]);
+            }
+            books
+        })
+    }
+
+    /// Every line of the metrics page with its value.
+    pub(crate) fn page(&self) -> BTreeMap<String, f64> {
+        let (status, text) = self.http("GET /metrics");
+        assert_eq!(status, 200, "{text}");
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let values = lines.filter_map(|line| line.rsplit_once(' '));
+        values
+            .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
+            .collect()
+    }
+
+    fn request(&self, line: &str) -> Answer {
+        let (status, text) = self.http(line);
+        Answer::new(Told::Page(status), text)
+    }
+
+    /// Status and body of a request to the operators' page.
+    fn http(&self, line: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.admin()).expect("the page is there");
+        let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+        (status.expect("a status"), body.to_owned())
+    }
+}
+
+impl Row {
+    fn is_duplicate(&self) -> bool {
+        matches!(self.told, Told::Again(_))
+    }
+
+    /// The counters that must move; `kind` is that of the last envelope sent.
+    fn moves(&self, kind: u8) -> BTreeMap<String, u64> {
+        let lines = |lines: &[(&str, u64)]| {
+            lines
+                .iter()
+                .map(|(line, by)| ((*line).to_owned(), *by))
+                .collect()
+        };
+        match (&self.counter, self.told) {
+            (Counter::Line(line, by), _) => lines(&[(line, *by)]),
+            (Counter::Lines(all), _) => lines(all),
+            (Counter::Nothing | Counter::NoNode, _) => BTreeMap::new(),
+            (Counter::Executed, Told::Code(code)) => lines(&[(&executed(kind, code), 1)]),
+            (Counter::Executed, Told::Codes(codes)) => codes
+                .iter()
+                .map(|&code| (executed(kind, code), 1))
+                .collect(),
+            (Counter::Executed, told) => panic!("{told:?} is no result of execution"),
+        }
+    }
+}
+
+/// The line that counts this result.
+fn executed(kind: u8, code: ResultCode) -> String {
+    let kind = Kind::from_u8(kind).expect("executed kinds have a number");
+    format!("clearway_envelopes_total{{kind=\"{kind:?}\",result=\"{code}\"}}")
+}
+
+/// Counters that are not of ordinary work and grew, and by how much.
+fn moved(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) -> BTreeMap<String, u64> {
+    let mut moved = BTreeMap::new();
+    for (line, value) in now {
+        let name = line.split('{').next().unwrap_or_default();
+        let name = name.strip_prefix("clearway_").unwrap_or(name);
+        let Some(name) = name.strip_suffix("_total") else {
+            continue;
+        };
+        if ORDINARY.contains(&name) || line.ends_with("result=\"Settled\"}") {
+            continue;
+        }
+        let grown = value - before.get(line).copied().unwrap_or_default();
+        if grown != 0.0 {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "counters are whole numbers that grow"
+            )]
+            moved.insert(line.clone(), grown as u64);
+        }
+    }
+    moved
+}

@@ -1,0 +1,168 @@
+//! Payment files, vectors and command lines that are not what they should be.
+
+use std::path::Path;
+
+use crate::bad_input::Row;
+use crate::bad_input::folder::{as_it_is, write};
+
+const BENCH: &[&str] = &["bench", "--payments", "p.csv", "--accounts", "a.csv"];
+const VECTORS: &[&str] = &["verify", "--vectors", "v.jsonl"];
+const ACCOUNTS: &str = "nodeid,init_balance\n1,100.00\n2,100.00\n";
+const PAYMENTS: &str = "sourceNodeId,targetNodeId,value,time\n1,2,5.00,0\n";
+
+/// A payments file and an accounts file.
+const fn bench(name: &'static str, arrange: fn(&Path), says: &'static str) -> Row {
+    Row::command(name, arrange, BENCH, 1, says)
+}
+
+/// A file of signature vectors.
+const fn vectors(name: &'static str, arrange: fn(&Path), says: &'static str) -> Row {
+    Row::command(name, arrange, VECTORS, 1, says)
+}
+
+/// Wrong usage.
+const fn usage(name: &'static str, call: &'static [&'static str], says: &'static str) -> Row {
+    Row::command(name, as_it_is, call, 2, says)
+}
+
+fn both(dir: &Path, payments: &str, accounts: &str) {
+    write(dir, "p.csv", payments);
+    write(dir, "a.csv", accounts);
+}
+
+pub(crate) const ROWS: &[Row] = &[
+    bench(
+        "payments without a column",
+        |dir| both(dir, "from,to,value\n1,2,5.00\n", ACCOUNTS),
+        "the first line must name sourceNodeId, targetNodeId, value",
+    ),
+    bench(
+        "a negative payment",
+        |dir| both(dir, &PAYMENTS.replace("5.00", "-5.00"), ACCOUNTS),
+        "p.csv:2: `-5.00`",
+    ),
+    bench(
+        "a payment with three decimals",
+        |dir| both(dir, &PAYMENTS.replace("5.00", "5.005"), ACCOUNTS),
+        "p.csv:2: `5.005`",
+    ),
+    bench(
+        "a payment of an unknown account",
+        |dir| both(dir, &PAYMENTS.replace("1,2,", "1,3,"), ACCOUNTS),
+        "account 3 is not in the accounts file; add it there",
+    ),
+    bench(
+        "an account number that is none",
+        |dir| both(dir, PAYMENTS, &ACCOUNTS.replace("2,100", "two,100")),
+        "write a whole number below 2^32",
+    ),
+    bench(
+        "an account given twice",
+        |dir| both(dir, PAYMENTS, &ACCOUNTS.replace("2,100", "1,100")),
+        "keep one of the lines",
+    ),
+    bench(
+        "payments that are missing",
+        |dir| both(dir, PAYMENTS.lines().next().unwrap_or_default(), ACCOUNTS),
+        "no rows after the first line",
+    ),
+    Row::command(
+        "a payments file that is not there",
+        |dir| write(dir, "a.csv", ACCOUNTS),
+        &["bench", "--payments", "none.csv", "--accounts", "a.csv"],
+        1,
+        "check the path",
+    ),
+    Row::command(
+        "a payments file that is not gzip",
+        |dir| {
+            write(dir, "p.csv.gz", PAYMENTS);
+            write(dir, "a.csv", ACCOUNTS);
+        },
+        &["bench", "--payments", "p.csv.gz", "--accounts", "a.csv"],
+        1,
+        "compressed by gzip with the ending .gz",
+    ),
+    vectors(
+        "a vector that is not JSON",
+        |dir| write(dir, "v.jsonl", "{\"pk_hex\":\n"),
+        "v.jsonl:1",
+    ),
+    vectors(
+        "a vector without a signature",
+        |dir| write(dir, "v.jsonl", "\n{\"pk_hex\":\"00\",\"msg_hex\":\"\"}\n"),
+        "v.jsonl:2: missing field `sig_hex`",
+    ),
+    vectors(
+        "a vector that is not hexadecimal",
+        |dir| {
+            let line = "{\"pk_hex\":\"zz\",\"sig_hex\":\"\",\"msg_hex\":\"\"}\n";
+            write(dir, "v.jsonl", line);
+        },
+        "`pk_hex` is not hexadecimal; write one vector a line",
+    ),
+    Row::command(
+        "vectors that are not there",
+        as_it_is,
+        &["verify", "--vectors", "none.jsonl"],
+        5,
+        "check the path",
+    ),
+    Row::command(
+        "vectors for an unknown backend",
+        as_it_is,
+        &["verify", "--vectors", "-", "--backend", "abacus"],
+        5,
+        "--list-backends",
+    ),
+    usage(
+        "an unknown command",
+        &["fly"],
+        "For more information, try '--help'",
+    ),
+    usage("no command", &[], "Usage"),
+    usage(
+        "an account that is none",
+        &["account", "show", "7.x", "--key", "k"],
+        "write owner.number",
+    ),
+    usage(
+        "an identifier that is none",
+        &["void", "12", "2.1", "3.1", "--key", "k"],
+        "write 32 hexadecimal digits",
+    ),
+    usage(
+        "a batch of none",
+        &["verify", "--vectors", "-", "--batch", "0"],
+        "0 is not in 1..=65536",
+    ),
+    usage(
+        "a claim about no figure",
+        &["bench", "--assert", "speed>1"],
+        "write FIGURE>NUMBER",
+    ),
+    usage(
+        "a cluster of four in one process",
+        &["bench", "--nodes", "4"],
+        "4 is not in 1..=1",
+    ),
+    Row::command(
+        "a payment to a node that is not there",
+        as_it_is,
+        &[
+            "pay",
+            "2.1",
+            "3.1",
+            "1.00",
+            "--key",
+            "keys/member-2.insecure-plaintext",
+            "--insecure-plaintext",
+            "--server",
+            "127.0.0.1:9",
+            "--timeout-s",
+            "1",
+        ],
+        6,
+        "check that a node listens there",
+    ),
+];
