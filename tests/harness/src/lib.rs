@@ -1,9 +1,15 @@
-//! What the integration tests share: a node in a process of its own, stopped or killed on request.
+//! What the integration tests share: a node in a process of its own, stopped or killed on request,
+//! and a record of everything that it does to its files.
+
+pub mod record;
+mod recorder;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+pub use recorder::Recorder;
 
 /// A running `clearway node run`; killed when it is dropped.
 #[derive(Debug)]
