@@ -3,7 +3,7 @@
 //!
 //! Only calls through the C library are seen. So whoever reads a record first compares the files
 //! that it adds up to with those that are there; `tests/crash_images` does, and that is the test
-//! that attacks this file.
+//! that attacks this file: `the_record_tells_everything_that_the_node_did_to_its_files`.
 
 #![allow(
     unsafe_code,
@@ -62,10 +62,12 @@ const MAP_SHARED: c_int = 1;
 /// `RWF_DSYNC` and `RWF_SYNC`.
 const RWF_SYNCED: c_int = 2 | 4;
 const RTLD_NEXT: isize = -1;
+const SIGKILL: c_int = 9;
 
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
     fn __errno_location() -> *mut c_int;
+    fn raise(signal: c_int) -> c_int;
 }
 
 /// The function that this library stands in front of, looked up once.
@@ -96,6 +98,8 @@ struct Watch {
     log: Option<c_int>,
     /// While this file is there, the disk is full.
     full: Option<PathBuf>,
+    /// Once this file is there, the program ends after the next line of the record.
+    kill: Option<PathBuf>,
     /// Numbers (`st_ino`) of the files below the root that were opened.
     files: Mutex<HashSet<u64>>,
     sync_count: AtomicU64,
@@ -126,6 +130,7 @@ impl Watch {
             root,
             log,
             full: std::env::var_os("RECORDER_FULL").map(PathBuf::from),
+            kill: std::env::var_os("RECORDER_KILL").map(PathBuf::from),
             files: Mutex::default(),
             sync_count: AtomicU64::new(0),
         })
@@ -138,7 +143,7 @@ impl Watch {
     }
 
     fn is_full(&self) -> bool {
-        self.full.as_ref().is_some_and(|path| path.exists())
+        is_there(self.full.as_ref())
     }
 
     /// Appends to the record: one line, and the bytes that it announces. The lock shows that
@@ -161,6 +166,12 @@ impl Watch {
                 // A record with a hole proves nothing.
                 Err(_) => std::process::abort(),
             }
+        }
+        // From outside, a kill could come between a change and its line. Here the lock is held:
+        // no change is under way but those of syncs, whose end is not told then.
+        if is_there(self.kill.as_ref()) {
+            // SAFETY: takes no pointer, and does not come back.
+            unsafe { raise(SIGKILL) };
         }
     }
 
@@ -202,6 +213,10 @@ impl Watch {
         let metadata = metadata.filter(|metadata| metadata.is_file())?;
         Some(metadata.ino()).filter(|number| files.contains(number))
     }
+}
+
+fn is_there(path: Option<&PathBuf>) -> bool {
+    path.is_some_and(|path| path.exists())
 }
 
 /// The open file behind a descriptor that stays the caller's.

@@ -3,6 +3,7 @@
 
 pub mod record;
 mod recorder;
+pub mod seed;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::UdpSocket;
@@ -70,6 +71,19 @@ impl NodeProcess {
         );
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "{status}: {}", words(&mut self.child));
+    }
+
+    /// Waits for an end by SIGKILL that comes from elsewhere.
+    ///
+    /// # Panics
+    /// When it ends otherwise; its words are in the message.
+    pub fn wait_killed(&mut self) {
+        let status = self.child.wait().expect("it ends");
+        assert!(
+            status.code().is_none(),
+            "{status}: {}",
+            words(&mut self.child)
+        );
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.

@@ -46,9 +46,13 @@ impl Recorder {
     }
 
     /// Has every change below `root` appended to the record at `log`, which must lie elsewhere.
-    /// The record is read by [`crate::record::read`].
-    pub fn record(&self, command: &mut Command, root: &Path, log: &Path) {
-        self.watch(command, root).env("RECORDER_LOG", log);
+    /// The record is read by [`crate::record::read`]. Once the file `kill` exists, the program
+    /// dies of SIGKILL after its next change: a kill from outside could come between a change and
+    /// its place in the record.
+    pub fn record(&self, command: &mut Command, root: &Path, log: &Path, kill: &Path) {
+        self.watch(command, root)
+            .env("RECORDER_LOG", log)
+            .env("RECORDER_KILL", kill);
     }
 
     /// While the file `full` exists, nothing below `root` can grow: a write past the end of a file
