@@ -30,10 +30,8 @@ const LATE_IMAGES: u64 = 30;
 const REPLAYED_EACH: u64 = 10;
 /// Nodes that run at the same time.
 const WORKERS: usize = 2;
-/// Images of a row in which no sync that a receipt needs is left out.
-const HARMLESS_IMAGES: u64 = 12;
-/// Most images of a row in which one is: the first that fails ends it.
-const HARMFUL_IMAGES_MAX: u64 = 60;
+/// Images of a row that leaves out syncs, at a time: the first that fails ends it.
+const ROW_IMAGES: usize = 12;
 /// A row cuts the power so soon after a sync that was left out: later ones may make up for it.
 const MOMENTS_AFTER: u64 = 8;
 
@@ -327,12 +325,16 @@ fn a_sync_left_out_is_noticed_where_a_receipt_needs_it() {
     for Row { what, deaf, needed } in ROWS {
         let moments = moments(run, *deaf, |disk| disk.left_out_within(MOMENTS_AFTER));
         assert!(!moments.is_empty(), "the node does not do this: {what}");
-        let images = match needed {
-            true => HARMFUL_IMAGES_MAX,
-            false => HARMLESS_IMAGES,
-        };
-        let plan = plan(moments, images, &kinds, &mut random);
-        let (tried, fault) = try_images(run, *deaf, &plan, &mut random);
+        let (mut tried, mut fault) = (0, None);
+        // The late moments first: most is to be lost there.
+        for moments in moments.rchunks(ROW_IMAGES) {
+            let plan = plan(moments.to_vec(), ROW_IMAGES as u64, &kinds, &mut random);
+            let (more, found) = try_images(run, *deaf, &plan, &mut random);
+            (tried, fault) = (tried + more, found);
+            if fault.is_some() || !needed {
+                break;
+            }
+        }
         let shown = fault.as_deref().unwrap_or("all hold");
         println!("{what}: {tried} images, {shown}");
         assert_eq!(fault.is_some(), *needed, "seed {seed}: {what}: {fault:?}");

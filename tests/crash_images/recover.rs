@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clearway_node::config::NodeConfig;
 use clearway_node::keystore::{self, Unlock, ValidatorKeys};
-use clearway_node::{LOG_FOLDER, Node};
+use clearway_node::{LOG_FOLDER, Node, Readiness};
 use clearway_replay::Options;
 use clearway_store::{RealIo, Store, StoreOptions};
 use clearway_types::code::ResultCode;
@@ -66,11 +66,17 @@ impl<'a> Recovery<'a> {
         config.data_dir = dir.path().join("data");
         let node = Node::start(&config, self.run.member.genesis(), &self.keys)
             .map_err(|error| format!("the node does not start: {error}"))?;
-        let asked = runtime().block_on(self.ask(node.addresses().door, question.record_bytes));
+        let mut readiness = node.readiness();
+        let asked = runtime().block_on(async {
+            tokio::select! {
+                asked = self.ask(node.addresses().door, question.record_bytes) => asked,
+                _ = readiness.wait_for(|now| *now == Readiness::Failed) => Err(String::new()),
+            }
+        });
         let asked = asked.and_then(|payments| self.books(&node, payments));
         let stopped = node.stop();
-        asked?;
         stopped.map_err(|error| format!("the node stopped by itself: {error}"))?;
+        asked?;
         match question.replay {
             true => self.replay(&config.data_dir),
             false => Ok(()),
