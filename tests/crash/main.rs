@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use clearway_harness::seed::{Random, setting};
 use clearway_harness::{NodeProcess, free_door};
 use tempfile::tempdir;
 
@@ -43,19 +44,6 @@ fn run(dir: &Path, arguments: &[&str]) {
     );
 }
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
-
-/// The next number of a seeded sequence (SplitMix64).
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 #[test]
 fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
     let (kills, seed) = (
@@ -72,9 +60,9 @@ fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
     let start = || NodeProcess::start(program(dir.path()), Path::new("node.toml"), &door);
     let mut node = start();
     let bank = Bank::open(dir.path(), &door);
-    let mut random = seed;
+    let mut random = Random::new(seed);
     for kill in 0..kills {
-        let alive = Duration::from_millis(next(&mut random) % ALIVE_MS_MAX);
+        let alive = Duration::from_millis(random.below(ALIVE_MS_MAX));
         bank.work_for(alive);
         node.kill();
         node = start();

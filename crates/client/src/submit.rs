@@ -192,14 +192,15 @@ impl Submission {
         let server = self.client.preferred();
         let opening = async {
             let connection = self.client.connection(server).await?;
-            Ok(connection.open_bi().await?)
+            let (send, recv) = connection.open_bi().await?;
+            Ok((connection, send, recv))
         };
         // A node that takes no further stream is as silent as one that sends nothing.
         let patience = self.client.config().silence + self.client.config().connect_timeout;
         let opened: Result<_, ClientError> = tokio::time::timeout(patience, opening)
             .await
             .unwrap_or(Err(ClientError::NoAnswer));
-        let (send, recv) = opened.inspect_err(|_| self.client.move_on_from(server))?;
+        let (connection, send, recv) = opened.inspect_err(|_| self.client.move_on_from(server))?;
         let base = chain_head(envelopes(&self.slab), self.answered);
         let slab = self.slab.slice(base * ENVELOPE_BYTES..);
         self.client
@@ -212,6 +213,7 @@ impl Submission {
         Ok(Attempt {
             server,
             base,
+            connection,
             recv,
             runs: RunReader::new(self.total - base),
             wrote_at,
@@ -247,6 +249,7 @@ struct Attempt {
     server: usize,
     /// Position in the submission of the stream's first envelope.
     base: usize,
+    connection: quinn::Connection,
     recv: quinn::RecvStream,
     runs: RunReader,
     wrote_at: Arc<Progress>,
@@ -262,6 +265,7 @@ impl Attempt {
                 run.first_index += self.base;
                 return Ok(run);
             }
+            let heard = self.datagrams_heard();
             let reading = self.recv.read_chunk(READ_BYTES, true);
             match tokio::time::timeout(silence, reading).await {
                 Ok(Ok(Some(chunk))) => self.runs.push(&chunk.bytes),
@@ -271,9 +275,24 @@ impl Attempt {
                 }
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) if self.wrote_at.age() < silence => {}
-                Err(_) => return Err(ClientError::NoAnswer),
+                Err(_) => {
+                    if self.datagrams_heard() == heard {
+                        // A server that only has no answer yet acknowledges what it gets. This one
+                        // is gone, or was started anew and does not know the connection: the next
+                        // attempt makes a new one instead of waiting for this one's idle time.
+                        let code = VarInt::from_u32(CloseCode::Cancelled as u32);
+                        self.connection
+                            .close(code, CloseCode::Cancelled.name().as_bytes());
+                    }
+                    return Err(ClientError::NoAnswer);
+                }
             }
         }
+    }
+
+    /// Datagrams that came on the connection so far.
+    fn datagrams_heard(&self) -> u64 {
+        self.connection.stats().udp_rx.datagrams
     }
 
     /// Takes the end of the stream if it is here, so that no "stop" needs to be sent.

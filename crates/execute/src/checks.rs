@@ -229,7 +229,8 @@ pub(crate) fn refusal(code: ResultCode) -> Outcome {
 
 /// Whether a result goes into the id table; a function of the answer alone, so that the table can
 /// be rebuilt from the log.
-pub(crate) fn is_remembered(outcome: Outcome) -> bool {
+#[must_use]
+pub fn is_remembered(outcome: Outcome) -> bool {
     let passing = OutcomeFlags::DUPLICATE | OutcomeFlags::TRANSIENT;
     outcome.flags.0 & passing == 0
         && (outcome.code < ResultCode::Malformed || outcome.code > ResultCode::IdTableFull)

@@ -54,6 +54,7 @@ pub mod error;
 pub mod metrics;
 pub mod stage;
 
+pub use checks::is_remembered;
 pub use config::ExecuteConfig;
 pub use error::{ExecuteError, InvariantViolation};
 pub use holds::{Hold, HoldKey, HoldState};

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use clearway_crypto::{hash, merkle};
+use clearway_execute::is_remembered;
 use clearway_flow::LinkSender;
 use clearway_ingest::{FollowPage, QueryError, QueryService};
 use clearway_store::history::{History, StoredBlock};
 use clearway_store::{Location, Reader};
 use clearway_types::account::Role;
-use clearway_types::code::OutcomeFlags;
+use clearway_types::code::{Outcome, OutcomeFlags};
 use clearway_types::envelope::{Envelope, envelopes};
 use clearway_types::genesis::Genesis;
 use clearway_types::kind::{Kind, Layout};
@@ -67,25 +68,28 @@ impl Questions {
         })
     }
 
-    /// Where an envelope was executed first; a doubled execution only when nothing else is left.
+    /// Where an envelope got its result. The same bytes can be in the log several times: a copy
+    /// that was executed after them, or came too late, only counts when nothing else is left.
     fn place(&self, name: Lookup) -> Result<Option<Place>, QueryError> {
         let found = self.reader.find(name.id.0, name.signer.0, &EnvelopeIds);
         let locations = found.map_err(|error| {
             tracing::error!(%error, "a look-up cannot be answered from the log");
             QueryError::Failed
         })?;
-        let mut best = None;
+        let mut left: Option<Place> = None;
         for location in locations {
             let Some(place) = self.executed(location)? else {
                 continue;
             };
-            let doubled = place.flags() & OutcomeFlags::DUPLICATE != 0;
-            if !doubled {
+            if is_remembered(place.outcome()) {
                 return Ok(Some(place));
             }
-            best.get_or_insert(place);
+            // A doubled one repeats the result; a late one says nothing about the others.
+            if left.as_ref().is_none_or(|left| !left.doubled()) {
+                left = Some(place);
+            }
         }
-        Ok(best)
+        Ok(left)
     }
 
     /// The block that ordered the batch at this location, if one has.
@@ -202,8 +206,12 @@ impl Questions {
 }
 
 impl Place {
-    fn flags(&self) -> u16 {
-        self.block.record.results[self.index as usize].flags.0
+    fn outcome(&self) -> Outcome {
+        self.block.record.results[self.index as usize]
+    }
+
+    fn doubled(&self) -> bool {
+        self.outcome().flags.0 & OutcomeFlags::DUPLICATE != 0
     }
 
     fn envelope(&self) -> Envelope {
@@ -219,11 +227,10 @@ impl Place {
     }
 
     fn found(&self) -> Found {
-        let outcome = self.block.record.results[self.index as usize];
         Found {
             height: self.block.record.height,
             index: self.index,
-            outcome,
+            outcome: self.outcome(),
         }
     }
 

@@ -1,9 +1,16 @@
-//! What the integration tests share: a node in a process of its own, stopped or killed on request.
+//! What the integration tests share: a node in a process of its own, stopped or killed on request,
+//! and a record of everything that it does to its files.
+
+pub mod record;
+mod recorder;
+pub mod seed;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+pub use recorder::Recorder;
 
 /// A running `clearway node run`; killed when it is dropped.
 #[derive(Debug)]
@@ -75,6 +82,19 @@ impl NodeProcess {
         );
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "{status}: {}", words(&mut self.child));
+    }
+
+    /// Waits for an end by SIGKILL that comes from elsewhere.
+    ///
+    /// # Panics
+    /// When it ends otherwise; its words are in the message.
+    pub fn wait_killed(&mut self) {
+        let status = self.child.wait().expect("it ends");
+        assert!(
+            status.code().is_none(),
+            "{status}: {}",
+            words(&mut self.child)
+        );
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
