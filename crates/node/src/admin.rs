@@ -20,6 +20,8 @@ pub enum Readiness {
     Starting,
     /// Takes payments.
     Ready,
+    /// The disk has no room for the log: what was taken in waits, unanswered.
+    DiskFull,
     /// Was asked to stop.
     Stopping,
     /// A stage ended with an error.
@@ -31,6 +33,7 @@ impl Readiness {
         match self {
             Self::Starting => "starting: recovering the store",
             Self::Ready => "ready",
+            Self::DiskFull => "disk full: free space; what was sent waits and is answered then",
             Self::Stopping => "stopping: send elsewhere",
             Self::Failed => "failed: see the log for the cause",
         }

@@ -157,7 +157,8 @@ impl<'a> Starting<'a> {
             persisted: links.store_order.0,
             receipts: links.store_ingest.0,
         };
-        start_store(&mut threads, writer, store_links, Arc::clone(&index))?;
+        let (written, shown) = (Arc::clone(&index), readiness.clone());
+        start_store(&mut threads, writer, store_links, written, shown)?;
         let (results, refusals) = (links.store_ingest.1, links.verify_ingest.1);
         start_receipts(&mut threads, ingest.router(), results, refusals)?;
         start_keeper(&mut threads, keeper, kept)?;
@@ -389,10 +390,11 @@ fn start_store(
     writer: Writer,
     links: StoreLinks,
     index: Arc<LogIndex>,
+    readiness: watch::Sender<Readiness>,
 ) -> Result<(), NodeError> {
     let stage = StoreStage::new(writer);
     threads.start("store", 0, move |worker| {
-        stages::store::run(worker, &links, stage, &index)
+        stages::store::run(worker, &links, stage, &index, &readiness)
     })
 }
 

@@ -10,7 +10,9 @@ use clearway_types::block::FinalRecord;
 use clearway_types::messages::{ExecutedBlock, Persist, Persisted};
 use clearway_types::units::Digest;
 use crossbeam::channel::select;
+use tokio::sync::watch;
 
+use crate::admin::Readiness;
 use crate::error::NodeError;
 use crate::log_index::LogIndex;
 
@@ -33,7 +35,7 @@ enum Ticket {
     Final(Arc<ExecutedBlock>),
 }
 
-/// Stores in groups until both links have ended.
+/// Stores in groups until both links have ended; a full disk shows in `readiness`.
 ///
 /// # Errors
 /// The first failed write or sync: nothing after it was acknowledged.
@@ -42,12 +44,13 @@ pub(crate) fn run(
     links: &StoreLinks,
     mut stage: StoreStage,
     index: &LogIndex,
+    readiness: &watch::Sender<Readiness>,
 ) -> Result<(), NodeError> {
     let started = Instant::now();
     let mut inbox = Vec::new();
     while fill(&mut worker, links, &mut inbox) {
         let spans = spans(&inbox);
-        let durable = commit(&mut worker, &mut stage, &mut inbox, started)?;
+        let durable = commit(&mut worker, &mut stage, &mut inbox, started, readiness)?;
         drop(spans);
         announce(&mut worker, links, index, durable);
     }
@@ -156,17 +159,33 @@ fn commit(
     stage: &mut StoreStage,
     inbox: &mut Vec<Append<Ticket>>,
     started: Instant,
+    readiness: &watch::Sender<Readiness>,
 ) -> Result<Vec<Durable<Ticket>>, NodeError> {
     loop {
         match stage.on_batch(inbox, started.elapsed()) {
-            Ok(durable) => return Ok(durable),
+            Ok(durable) => {
+                turn(readiness, Readiness::DiskFull, Readiness::Ready);
+                return Ok(durable);
+            }
             Err(error @ StoreError::DiskFull { .. }) => {
+                turn(readiness, Readiness::Ready, Readiness::DiskFull);
                 tracing::error!(%error, "waiting for room on the disk");
                 worker.waiting(|| std::thread::sleep(DISK_FULL_PAUSE));
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Changes one readiness into another and leaves any third as it is.
+fn turn(readiness: &watch::Sender<Readiness>, from: Readiness, to: Readiness) {
+    readiness.send_if_modified(|now| {
+        let turns = *now == from;
+        if turns {
+            *now = to;
+        }
+        turns
+    });
 }
 
 fn announce(
