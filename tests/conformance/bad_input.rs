@@ -4,6 +4,7 @@
 mod config;
 mod data;
 mod desk;
+mod disk;
 mod envelopes;
 mod files;
 mod folder;
@@ -63,6 +64,8 @@ enum Bad {
     Request(&'static str),
     /// Anything else against the running node.
     Knock(fn(&Desk) -> Answer),
+    /// A node of its own; `None` where this system cannot play what is wrong.
+    Alone(fn() -> Option<Answer>),
     /// The program in a folder with a cluster that does not run, after files were put there.
     Command {
         arrange: fn(&Path),
@@ -231,13 +234,29 @@ fn the_program_refuses_each_bad_file_says_what_to_do_and_changes_nothing() {
 }
 
 #[test]
+fn a_full_disk_loses_nothing_that_was_answered_and_says_so() {
+    check_all(&[disk::ROWS], |row| {
+        let Bad::Alone(play) = row.bad else {
+            panic!("each has a node of its own");
+        };
+        play().map_or(Ok(()), |answer| row.judge(&answer))
+    });
+}
+
+#[test]
 fn the_table_has_at_least_sixty_rows_each_with_a_name_and_a_remedy_of_its_own() {
-    let rows: Vec<&Row> = DOOR.iter().chain(&PROGRAM).copied().flatten().collect();
+    let tables = DOOR.iter().chain(&PROGRAM).chain([&disk::ROWS]);
+    let rows: Vec<&Row> = tables.copied().flatten().collect();
     println!("{} rows", rows.len());
     assert!(rows.len() >= 60, "{} rows", rows.len());
     let names: std::collections::BTreeSet<_> = rows.iter().map(|row| row.name).collect();
     assert_eq!(names.len(), rows.len(), "names are unique");
     for row in rows {
-        assert_eq!(row.says.is_empty(), row.told == Told::Waits, "{}", row.name);
+        assert_eq!(
+            row.says.is_empty(),
+            matches!(row.counter, Counter::Nothing) && row.told == Told::Waits,
+            "{}",
+            row.name
+        );
     }
 }

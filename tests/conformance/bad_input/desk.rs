@@ -362,7 +362,7 @@ impl Desk {
             }
             Bad::Request(line) => return (self.request(line), 0),
             Bad::Knock(knock) => return (knock(self), 0),
-            Bad::Command { .. } => unreachable!("no node runs for these"),
+            Bad::Alone(_) | Bad::Command { .. } => unreachable!("no node runs for these"),
         };
         let receipts = self.submit(&envelopes);
         let executed = matches!(row.counter, Counter::Executed);
@@ -381,11 +381,7 @@ impl Desk {
     }
 
     /// The counters that moved since `before` must be these, by this much: no more, no fewer.
-    fn judge_counters(
-        &self,
-        wanted: &BTreeMap<String, u64>,
-        before: &BTreeMap<String, f64>,
-    ) -> Result<(), String> {
+    fn judge_counters(&self, wanted: &BTreeMap<String, u64>, before: &Page) -> Result<(), String> {
         let from = Instant::now();
         loop {
             let now = self.page();
@@ -436,32 +432,40 @@ impl Desk {
     }
 
     /// Every line of the metrics page with its value.
-    pub(crate) fn page(&self) -> BTreeMap<String, f64> {
-        let (status, text) = self.http("GET /metrics");
-        assert_eq!(status, 200, "{text}");
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let values = lines.filter_map(|line| line.rsplit_once(' '));
-        values
-            .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
-            .collect()
+    fn page(&self) -> Page {
+        page(self.admin())
     }
 
     fn request(&self, line: &str) -> Answer {
-        let (status, text) = self.http(line);
+        let (status, text) = http(self.admin(), line);
         Answer::new(Told::Page(status), text)
     }
+}
 
-    /// Status and body of a request to the operators' page.
-    fn http(&self, line: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.admin()).expect("the page is there");
-        let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-        (status.expect("a status"), body.to_owned())
-    }
+/// Lines of the metrics page and their values.
+type Page = BTreeMap<String, f64>;
+
+/// The metrics page at this address.
+pub(crate) fn page(admin: &str) -> Page {
+    let (status, text) = http(admin, "GET /metrics");
+    assert_eq!(status, 200, "{text}");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let values = lines.filter_map(|line| line.rsplit_once(' '));
+    values
+        .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
+        .collect()
+}
+
+/// Status and body of a request to the operators' page at this address.
+pub(crate) fn http(admin: &str, line: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(admin).expect("the page is there");
+    let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+    (status.expect("a status"), body.to_owned())
 }
 
 impl Row {
@@ -498,7 +502,7 @@ fn executed(kind: u8, code: ResultCode) -> String {
 }
 
 /// Counters that are not of ordinary work and grew, and by how much.
-fn moved(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) -> BTreeMap<String, u64> {
+fn moved(before: &Page, now: &Page) -> BTreeMap<String, u64> {
     let mut moved = BTreeMap::new();
     for (line, value) in now {
         let name = line.split('{').next().unwrap_or_default();

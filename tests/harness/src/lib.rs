@@ -9,8 +9,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 pub use recorder::Recorder;
+
+/// Longest time in which a node that cannot go on ends.
+const END_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `clearway node run`; killed when it is dropped.
 #[derive(Debug)]
@@ -95,6 +99,24 @@ impl NodeProcess {
             "{status}: {}",
             words(&mut self.child)
         );
+    }
+
+    /// Waits until it ends by itself, and gives its exit code and what it said.
+    ///
+    /// # Panics
+    /// When it goes on.
+    pub fn ended(&mut self) -> (Option<i32>, String) {
+        let mut stderr = self.child.stderr.take().expect("it was asked for");
+        let (told, said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut words = String::new();
+            // Its words end with it.
+            let read = stderr.read_to_string(&mut words);
+            told.send(read.map(|_| words))
+        });
+        let said = said.recv_timeout(END_PATIENCE).expect("the node ends");
+        let status = self.child.wait().expect("it has ended");
+        (status.code(), said.expect("its words are text"))
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
