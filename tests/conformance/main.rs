@@ -3,6 +3,7 @@
 mod bad_input;
 mod cleared;
 mod command_line;
+mod memory;
 mod node;
 mod program;
 mod reports;

@@ -2,13 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clearway_client::{Client, ClientConfig, Draft, Identity, Receipt, Server, Signer};
-use clearway_harness::NodeProcess;
+use clearway_harness::{NodeProcess, http};
 use clearway_node::genesis_file;
 use clearway_node::keystore::{self, Unlock};
 use clearway_types::account::{AccountFlags, Role};
@@ -454,18 +452,6 @@ pub(crate) fn page(admin: &str) -> Page {
     values
         .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
         .collect()
-}
-
-/// Status and body of a request to the operators' page at this address.
-pub(crate) fn http(admin: &str, line: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(admin).expect("the page is there");
-    let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-    (status.expect("a status"), body.to_owned())
 }
 
 impl Row {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clearway_client::{Client, ClientConfig, Identity, Receipt, Server, Signer};
-use clearway_harness::{NodeProcess, Recorder};
+use clearway_harness::{NodeProcess, Recorder, http};
 use clearway_node::genesis_file;
 use clearway_node::keystore::{self, Unlock};
 use clearway_types::envelope::Envelope;
@@ -12,7 +12,7 @@ use clearway_types::units::{Height, ParticipantId};
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
-use crate::bad_input::desk::{account, http, page, pay};
+use crate::bad_input::desk::{account, page, pay};
 use crate::bad_input::{Answer, Bad, Counter, Row, Told};
 use crate::program::{program, run};
 

@@ -5,8 +5,8 @@ pub mod record;
 mod recorder;
 pub mod seed;
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::UdpSocket;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -71,6 +71,12 @@ impl NodeProcess {
     #[must_use]
     pub fn door(&self) -> &str {
         &self.door
+    }
+
+    /// Number of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to stop and waits for its orderly end.
@@ -151,6 +157,22 @@ impl Drop for NodeProcess {
 pub fn free_door() -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
     socket.local_addr().expect("it is bound").to_string()
+}
+
+/// Status and body of a request to the operators' page at this address.
+///
+/// # Panics
+/// When there is no such page.
+#[must_use]
+pub fn http(admin: &str, line: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(admin).expect("the page is there");
+    let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+    (status.expect("a status"), body.to_owned())
 }
 
 fn words(child: &mut Child) -> String {
