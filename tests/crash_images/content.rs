@@ -7,13 +7,15 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// Unit in which a disk keeps or loses what was not synced.
-pub(crate) const SECTOR_BYTES: u64 = 512;
+pub(crate) const SECTOR_BYTES: u64 = size_of::<Sector>() as u64;
+
+type Sector = [u8; 512];
 
 /// A file's bytes, by sector; a sector that is not there is zero.
 #[derive(Clone, Default)]
 pub(crate) struct Content {
     length: u64,
-    sectors: BTreeMap<u64, [u8; SECTOR_BYTES as usize]>,
+    sectors: BTreeMap<u64, Sector>,
 }
 
 impl Content {
@@ -37,7 +39,7 @@ impl Content {
             let within = to_usize(at % SECTOR_BYTES);
             let sector = match sector {
                 Some(sector) => sector,
-                None => self.sectors.entry(at / SECTOR_BYTES).or_insert([0; _]),
+                None => self.sectors.entry(at / SECTOR_BYTES).or_insert([0; 512]),
             };
             sector[within..within + piece.len()].copy_from_slice(piece);
         }

@@ -92,7 +92,7 @@ impl<'a> Recovery<'a> {
             .map_err(|error| format!("the door stays closed: {error}"))?;
         let answers = self.run.answers.iter();
         let told = |answer: &&Answer| answer.record_bytes <= record_bytes;
-        let last = answers.clone().filter(told).next_back();
+        let last = answers.clone().rfind(told);
         // Once the new payment is final, so is all that the crash left half-way. One that was
         // answered before the crash must not move money again.
         let mut payments = member.payments(1);
