@@ -327,7 +327,7 @@ pub const SETTINGS: &[Setting] = &[
         order.heartbeat_ms,
         u32,
         10,
-        900,
+        350,
         "An empty block is proposed after this long without work, milliseconds"
     ),
     number!(

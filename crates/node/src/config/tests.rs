@@ -90,6 +90,8 @@ fn each_bad_file_is_refused_with_its_place_and_what_to_do() {
             "[order]\npace_ms = 500\nheartbeat_ms = 250",
             "slower than the pace",
         ),
+        // A single validator's engine gives up a view after 400 ms.
+        ("[order]\nheartbeat_ms = 400", "between 10 and 350, not 400"),
         (
             "[door]\nstream_window_bytes = 8388608",
             "cannot have more room than its connection",
