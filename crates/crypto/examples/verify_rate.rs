@@ -12,38 +12,59 @@ use clearway_crypto::{hash, merkle};
 use rustix::time::{ClockId, clock_gettime};
 
 fn main() {
-    let smoke = std::env::args().any(|argument| argument == "smoke");
-    let (lengths, rounds): (&[usize], usize) = match smoke {
-        true => (&[8, 64], 1),
-        false => (&[2, 4, 8, 16, 32, 64, 256, 1024, 4096, 8192], 7),
+    let options: Vec<String> = std::env::args().skip(1).collect();
+    let smoke = options.iter().any(|option| option == "smoke");
+    let lengths: &[usize] = match smoke {
+        true => &[8, 64],
+        false => &[4, 8, 16, 32, 64, 256, 1024, 4096, 8192],
     };
+    let rounds = if smoke { 1 } else { 9 };
     let gate = Gate::new().expect("this machine computes rightly");
     let longest = *lengths.last().expect("a length");
-    for key_count in [32, 1024] {
+    let distinct = longest as u64;
+    for (keys, key_count) in [("32", 32), ("1024", 1024), ("distinct", distinct)] {
         let mut mixer = Mixer(7);
-        let cases: Vec<_> = (0..longest as u64)
+        let cases: Vec<_> = (0..distinct)
             .map(|index| Case::honest(index % key_count, &mut mixer))
             .collect();
         let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
         for (id, backend) in gate.backends() {
+            let name = backend.name();
             for &len in lengths {
-                let name = backend.name();
+                // Every first round meets keys that were never seen, every other one knows them.
                 let items = &items[..len];
-                measure(
-                    &format!("batch backend={name} keys={key_count} n={len}"),
-                    len,
-                    rounds,
-                    || u64::from(gate.verify(id, black_box(items)).all_valid()),
-                );
+                let row = format!("batch backend={name} keys={keys} n={len}");
+                measure(&row, len, rounds, || {
+                    u64::from(gate.verify(id, black_box(items)).all_valid())
+                });
             }
             let items = &items[..longest.min(256)];
-            let row = format!("each backend={} keys={key_count}", backend.name());
+            let row = format!("each backend={name} keys={keys}");
             measure(&row, items.len(), rounds, || {
                 u64::from(gate.verify_each(id, black_box(items)).all_valid())
             });
         }
     }
+    uncached(longest, rounds);
     hashing(longest, rounds);
+}
+
+/// Batches of keys that no batch had before.
+fn uncached(len: usize, rounds: usize) {
+    let gate = Gate::new().expect("this machine computes rightly");
+    let mut mixer = Mixer(8);
+    let cases: Vec<_> = (0..(len * rounds) as u64)
+        .map(|index| Case::honest(1 << 32 | index, &mut mixer))
+        .collect();
+    let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
+    for (id, backend) in gate.backends() {
+        let mut batches = items.chunks(len);
+        let row = format!("batch backend={} keys=uncached n={len}", backend.name());
+        measure(&row, len, rounds, || {
+            let batch = batches.next().expect("a batch a round");
+            u64::from(gate.verify(id, black_box(batch)).all_valid())
+        });
+    }
 }
 
 fn hashing(len: usize, rounds: usize) {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::{Deref, Range};
 
 use crate::backend::{Backend, BatchVerdict, Item};
+use crate::lanes;
 use crate::portable::Portable;
 use crate::suite::{self, SuiteFailure};
 
@@ -80,6 +81,7 @@ impl Gate {
     pub fn with_backends(more: Vec<Box<dyn Backend>>) -> Result<Self, GateError> {
         // A new CPU backend takes its line here, slower ones first.
         let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(Portable::new())];
+        backends.extend(lanes::backends());
         backends.extend(more);
         for backend in &backends {
             suite::self_test(backend.as_ref()).map_err(|failure| GateError::SelfTest {

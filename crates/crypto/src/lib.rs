@@ -21,6 +21,7 @@ pub mod certificate;
 pub mod gate;
 pub mod hash;
 pub mod keys;
+mod lanes;
 pub mod merkle;
 mod portable;
 pub mod rule;

@@ -1,0 +1,235 @@
+//! One equation for a batch: a random linear combination of all signatures' equations, times 8.
+//!
+//! With coefficients z of 128 bits that nobody outside can predict, the batch holds when
+//! `[8](sum z R + sum over keys [sum z k] A - [sum z S] B)` is the neutral element. When a signature
+//! is invalid it holds for at most one in 2^128 choices of its coefficient; when all are valid it
+//! always does, small-order parts included, as the factor 8 stands in the rule too.
+
+use std::sync::Mutex;
+
+use rand_core::CryptoRng;
+
+use super::backend::lock;
+use super::decompress::decompress;
+use super::field::{BASE_POINT, Field, LaneMask};
+use super::keys::{Distinct, KeyCache};
+use super::pippenger::{self, Digits};
+use super::point::{Extended, Row, Rows};
+use super::scalar::{self, Scalar, WideSum, is_canonical, negate};
+use super::sha512::{Words, hash};
+use super::straus;
+use crate::backend::Item;
+
+/// Buffers that are kept from batch to batch.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    distinct: Distinct,
+    /// Each item's key, as a number among the distinct ones.
+    key_of: Vec<u32>,
+    coefficients: Vec<u128>,
+    coefficient_bytes: Vec<u8>,
+    /// z * k, a sum a key.
+    challenges: Vec<WideSum>,
+    encodings: Vec<[u8; 32]>,
+    valid: Vec<bool>,
+    /// Keys, then the base point, then every R.
+    rows: Vec<Row>,
+    /// Scalars of the keys and the base point.
+    scalars: Vec<Scalar>,
+    digits: Digits,
+    pippenger: pippenger::Scratch,
+}
+
+/// Whether the equation over all items holds; over none it does.
+pub(crate) fn holds<F, W, const LANES: usize>(
+    token: F::Token,
+    items: &[Item<'_>],
+    rng: &mut dyn CryptoRng,
+    keys: &Mutex<KeyCache>,
+    scratch: &mut Scratch,
+) -> bool
+where
+    F: Field<LANES>,
+    W: Words<LANES, Token = F::Token>,
+{
+    if items.is_empty() {
+        return true;
+    }
+    if !items.iter().all(|item| is_canonical(&s_of(item))) {
+        return false;
+    }
+    scratch.find_keys(items);
+    if !scratch.decode_keys::<F, LANES>(token, keys) || !scratch.decode_rs::<F, LANES>(token, items)
+    {
+        return false;
+    }
+    scratch.draw_coefficients(items.len(), rng);
+    scratch.sum_scalars::<W, LANES>(token, items);
+    let sum = scratch.sum_points::<F, LANES>(token);
+    F::enter(token, || sum.sum_lanes(token).is_small_order()).has(0)
+}
+
+impl Scratch {
+    fn find_keys(&mut self, items: &[Item<'_>]) {
+        self.distinct.clear();
+        self.key_of.clear();
+        let numbers = items
+            .iter()
+            .map(|item| self.distinct.number(item.public_key));
+        self.key_of.extend(numbers);
+    }
+
+    /// Rows of the keys and the base point; whether all are points.
+    fn decode_keys<F: Field<LANES>, const LANES: usize>(
+        &mut self,
+        token: F::Token,
+        keys: &Mutex<KeyCache>,
+    ) -> bool {
+        self.rows.clear();
+        self.encodings.clear();
+        let neutral = Row::neutral::<F, LANES>(token);
+        let mut unknown = Vec::new();
+        {
+            let mut keys = lock(keys);
+            for (number, key) in self.distinct.keys.iter().chain([&BASE_POINT]).enumerate() {
+                let known = keys.find(key);
+                if known.is_none() {
+                    unknown.push(number);
+                    self.encodings.push(*key);
+                }
+                self.rows.push(known.unwrap_or(neutral));
+            }
+        }
+        if unknown.is_empty() {
+            return true;
+        }
+        let mut found = vec![neutral; unknown.len()];
+        self.valid.resize(unknown.len(), false);
+        decompress::<F, LANES>(token, &self.encodings, &mut found, &mut self.valid);
+        let mut keys = lock(keys);
+        for (at, &number) in unknown.iter().enumerate() {
+            if self.valid[at] {
+                self.rows[number] = found[at];
+                keys.insert(&self.encodings[at], found[at]);
+            }
+        }
+        self.valid.iter().all(|&valid| valid)
+    }
+
+    /// Rows of every R, behind those of the keys; whether all are points.
+    fn decode_rs<F: Field<LANES>, const LANES: usize>(
+        &mut self,
+        token: F::Token,
+        items: &[Item<'_>],
+    ) -> bool {
+        self.encodings.clear();
+        self.encodings.extend(items.iter().map(r_of));
+        self.valid.resize(items.len(), false);
+        let first = self.rows.len();
+        let neutral = Row::neutral::<F, LANES>(token);
+        self.rows.resize(first + items.len(), neutral);
+        let rows = &mut self.rows[first..];
+        decompress::<F, LANES>(token, &self.encodings, rows, &mut self.valid);
+        self.valid.iter().all(|&valid| valid)
+    }
+
+    fn draw_coefficients(&mut self, count: usize, rng: &mut dyn CryptoRng) {
+        self.coefficient_bytes.resize(16 * count, 0);
+        rng.fill_bytes(&mut self.coefficient_bytes);
+        let drawn = self.coefficient_bytes.as_chunks().0;
+        self.coefficients.clear();
+        self.coefficients
+            .extend(drawn.iter().map(|bytes| u128::from_le_bytes(*bytes)));
+    }
+
+    /// The scalars of the keys and the base point.
+    fn sum_scalars<W: Words<LANES>, const LANES: usize>(
+        &mut self,
+        token: W::Token,
+        items: &[Item<'_>],
+    ) {
+        self.challenges.clear();
+        self.challenges
+            .resize(self.distinct.keys.len(), WideSum::default());
+        let mut base = WideSum::default();
+        for (chunk, items) in items.chunks(LANES).enumerate() {
+            let messages = std::array::from_fn(|lane| parts(&items[lane.min(items.len() - 1)]));
+            let hashes = hash::<W, LANES>(token, &messages);
+            for (lane, item) in items.iter().enumerate() {
+                let at = chunk * LANES + lane;
+                let coefficient = self.coefficients[at];
+                self.challenges[self.key_of[at] as usize].add_product(coefficient, &hashes[lane]);
+                base.add_product(coefficient, &s_of(item));
+            }
+        }
+        self.scalars.clear();
+        self.scalars
+            .extend(self.challenges.iter().map(WideSum::reduce));
+        self.scalars.push(negate(&base.reduce()));
+    }
+
+    /// The combination of all points, a part of it in every lane.
+    fn sum_points<F: Field<LANES>, const LANES: usize>(
+        &mut self,
+        token: F::Token,
+    ) -> Extended<F, LANES> {
+        let width = window_width(self.rows.len());
+        let long_count = self.scalars.len();
+        if long_count > 3 << width >> 3 {
+            self.digits.fill(width, &self.scalars, &self.coefficients);
+            return pippenger::sum(token, &self.rows, &self.digits, &mut self.pippenger);
+        }
+        self.digits.fill(width, &[], &self.coefficients);
+        let (key_rows, rows) = self.rows.split_at(long_count);
+        let sum = pippenger::sum(token, rows, &self.digits, &mut self.pippenger);
+        let keys = few_keys::<F, LANES>(token, key_rows, &self.scalars);
+        F::enter(token, || sum.add(token, &keys))
+    }
+}
+
+fn few_keys<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    rows: &[Row],
+    scalars: &[Scalar],
+) -> Extended<F, LANES> {
+    let neutral = Row::neutral::<F, LANES>(token);
+    let mut groups = Vec::with_capacity(rows.len().div_ceil(LANES));
+    let mut group_scalars = Vec::with_capacity(groups.capacity());
+    for (rows, scalars) in rows.chunks(LANES).zip(scalars.chunks(LANES)) {
+        groups.push(Rows {
+            rows: std::array::from_fn(|lane| rows.get(lane).unwrap_or(&neutral)),
+            negative: LaneMask::NONE,
+        });
+        group_scalars.push(std::array::from_fn(|lane| {
+            scalars.get(lane).copied().unwrap_or_default()
+        }));
+    }
+    straus::sum(token, &groups, &group_scalars)
+}
+
+/// What is hashed: R || A || M, as received.
+pub(crate) fn parts<'a>(item: &Item<'a>) -> [&'a [u8]; 4] {
+    let r = &item.signature[..32];
+    [r, item.public_key, item.prefix, item.message]
+}
+
+pub(crate) fn r_of(item: &Item<'_>) -> [u8; 32] {
+    *item.signature.first_chunk().expect("64 bytes")
+}
+
+pub(crate) fn s_of(item: &Item<'_>) -> Scalar {
+    scalar::words(item.signature.last_chunk().expect("64 bytes"))
+}
+
+/// Bits of a window for so many points, as measured.
+fn window_width(points: usize) -> usize {
+    match points {
+        0..128 => 5,
+        128..512 => 6,
+        512..1536 => 7,
+        1536..3072 => 8,
+        3072..6144 => 9,
+        6144..24_576 => 10,
+        _ => 11,
+    }
+}

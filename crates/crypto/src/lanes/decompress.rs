@@ -1,0 +1,125 @@
+//! Decodes points as ZIP-215 wants: any y, reduced modulo the prime, and "minus zero" for x.
+//!
+//! x^2 = (y^2 - 1) / (d y^2 + 1) = u / v, and a root of it, where there is one, is
+//! u v^3 (u v^7)^((p - 5) / 8), possibly times a root of -1 (RFC 8032, section 5.1.3). The power
+//! takes 252 squares in a row; two vectors go through it side by side, so that one computes while
+//! the other waits.
+
+use super::field::{EDWARDS_2D, EDWARDS_D, Field, LaneMask, ONE, SQRT_MINUS_ONE};
+use super::point::Row;
+
+/// Decodes each encoding to its row and says whether it is a point; rows of others are neutral.
+///
+/// # Panics
+/// When the slices differ in length.
+pub(crate) fn decompress<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    encodings: &[[u8; 32]],
+    rows: &mut [Row],
+    valid: &mut [bool],
+) {
+    assert!(encodings.len() == rows.len() && rows.len() == valid.len());
+    F::enter(token, || {
+        let step = VECTORS * LANES;
+        let chunks = encodings.chunks(step);
+        let places = rows.chunks_mut(step).zip(valid.chunks_mut(step));
+        for (encodings, (rows, valid)) in chunks.zip(places) {
+            // Short chunks are filled with the neutral element.
+            let pick = |at: usize| *encodings.get(at).unwrap_or(&ONE);
+            let vectors: [[[u8; 32]; LANES]; VECTORS] = std::array::from_fn(|vector| {
+                std::array::from_fn(|lane| pick(vector * LANES + lane))
+            });
+            let decoded = decode::<F, LANES>(token, &vectors);
+            for (at, (row, valid)) in rows.iter_mut().zip(valid).enumerate() {
+                let (found, is_point) = &decoded[at / LANES];
+                *row = found[at % LANES];
+                *valid = is_point.has(at % LANES);
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn decode<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    encodings: &[[[u8; 32]; LANES]; VECTORS],
+) -> [([Row; LANES], LaneMask); VECTORS] {
+    let one = F::splat(token, &ONE);
+    let d = F::splat(token, &EDWARDS_D);
+    let y: [F; VECTORS] = std::array::from_fn(|i| F::decode(token, &encodings[i]));
+    let y_squared = squares(&y, 1);
+    let u = y_squared.map(|y_squared| F::carry(&y_squared.sub(&one)));
+    let v = y_squared.map(|y_squared| F::carry(&F::mul(&y_squared, &d).add(&one)));
+    let v3 = products(&squares(&v, 1), &v);
+    let u_v7 = products(&products(&squares(&v3, 1), &v), &u);
+    let root = products(&products(&u, &v3), &power_p58(&u_v7));
+    let check = products(&squares(&root, 1), &v);
+    std::array::from_fn(|i| {
+        let is_root = F::carry(&check[i].sub(&u[i])).is_zero();
+        let is_other = F::carry(&check[i].add(&u[i])).is_zero();
+        let other = F::mul(&root[i], &F::splat(token, &SQRT_MINUS_ONE));
+        let x = F::select(is_root, &root[i], &other);
+        let sign = LaneMask::from_fn::<LANES>(|lane| encodings[i][lane][31] >> 7 == 1);
+        let x = F::carry(&x.negate_where(x.is_odd().xor(sign)));
+        let is_point = is_root.or(is_other);
+        (rows(token, is_point, &x, &y[i]), is_point)
+    })
+}
+
+#[inline(always)]
+fn rows<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    is_point: LaneMask,
+    x: &F,
+    y: &F,
+) -> [Row; LANES] {
+    let (zero, one) = (F::splat(token, &[0; 32]), F::splat(token, &ONE));
+    let x = F::select(is_point, x, &zero);
+    let y = F::select(is_point, y, &one);
+    let plus = F::carry(&y.add(&x)).store();
+    let minus = F::carry(&y.sub(&x)).store();
+    let t2d = F::mul(&F::mul(&x, &y), &F::splat(token, &EDWARDS_2D)).store();
+    std::array::from_fn(|lane| Row {
+        plus: plus[lane],
+        minus: minus[lane],
+        t2d: t2d[lane],
+        fill: 0,
+    })
+}
+
+/// z^((p - 5) / 8) = z^(2^252 - 3): the usual chain, names by the exponent's run of ones.
+#[inline(always)]
+fn power_p58<F: Field<LANES>, const LANES: usize>(z: &[F; VECTORS]) -> [F; VECTORS] {
+    let z2 = squares(z, 1);
+    let z9 = products(&squares(&z2, 2), z);
+    let z11 = products(&z9, &z2);
+    let ones_5 = products(&squares(&z11, 1), &z9);
+    let ones_10 = products(&squares(&ones_5, 5), &ones_5);
+    let ones_20 = products(&squares(&ones_10, 10), &ones_10);
+    let ones_40 = products(&squares(&ones_20, 20), &ones_20);
+    let ones_50 = products(&squares(&ones_40, 10), &ones_10);
+    let ones_100 = products(&squares(&ones_50, 50), &ones_50);
+    let ones_200 = products(&squares(&ones_100, 100), &ones_100);
+    let ones_250 = products(&squares(&ones_200, 50), &ones_50);
+    products(&squares(&ones_250, 2), z)
+}
+
+#[inline(always)]
+fn squares<F: Field<LANES>, const LANES: usize>(of: &[F; VECTORS], times: usize) -> [F; VECTORS] {
+    let mut of = *of;
+    for _ in 0..times {
+        of = [F::square(&of[0]), F::square(&of[1])];
+    }
+    of
+}
+
+#[inline(always)]
+fn products<F: Field<LANES>, const LANES: usize>(
+    left: &[F; VECTORS],
+    right: &[F; VECTORS],
+) -> [F; VECTORS] {
+    [F::mul(&left[0], &right[0]), F::mul(&left[1], &right[1])]
+}
+
+/// Vectors side by side.
+const VECTORS: usize = 2;

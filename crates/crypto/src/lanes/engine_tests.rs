@@ -1,0 +1,296 @@
+//! The engine over its twin and over each vector unit: hashes, points, whole verdicts.
+
+use std::convert::Infallible;
+use std::sync::Mutex;
+
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use rand_core::{TryCryptoRng, TryRng};
+
+use super::backend::Lanes;
+use super::batch::{self, Scratch};
+use super::decompress::decompress;
+use super::field::{EDWARDS_D, Field, LaneMask};
+use super::keys::KeyCache;
+use super::plain::{Plain, PlainWords};
+use super::point::{Extended, Row, Rows};
+use super::sha512::{self, Words};
+use crate::backend::{Backend, BatchVerdict};
+use crate::rule;
+use crate::suite::{self, Case, Mixer};
+
+#[test]
+fn the_twin_passes_the_self_test_with_four_lanes_and_with_eight() {
+    suite::self_test(&Lanes::<Plain<4>, PlainWords<4>, 4>::new("plain", ())).expect("four lanes");
+    suite::self_test(&Lanes::<Plain<8>, PlainWords<8>, 8>::new("plain", ())).expect("eight lanes");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn avx2_passes_the_full_suite() {
+    use super::avx2::{Token, field::Field4, words::Words4};
+    let Some(token) = Token::new() else {
+        eprintln!("NOT RUN: this machine has no AVX2");
+        return;
+    };
+    suite::full(&Lanes::<Field4, Words4, 4>::new("avx2", token), 5, 2000).expect("the rule");
+}
+
+/// Runs a check over the twin with 4 and 8 lanes and over every unit of this machine.
+macro_rules! over_every_field {
+    ($check:ident) => {
+        $check::<Plain<4>, PlainWords<4>, 4>(());
+        $check::<Plain<8>, PlainWords<8>, 8>(());
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = super::avx2::Token::new() {
+            $check::<super::avx2::field::Field4, super::avx2::words::Words4, 4>(token);
+        }
+    };
+}
+
+#[test]
+fn hashes_agree_with_the_general_hasher_at_every_length() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        let bytes: Vec<u8> = (0..251).cycle().take(700 + LANES).collect();
+        for len in (0..300).chain([366, 367, 368, 369, 494, 495, 496, 600]) {
+            let split = len / 3;
+            let messages = std::array::from_fn(|lane| {
+                let message = &bytes[lane..][..len];
+                [
+                    &message[..split],
+                    &[],
+                    &message[split..split],
+                    &message[split..],
+                ]
+            });
+            let found = sha512::hash::<W, LANES>(token, &messages);
+            assert_eq!(
+                found,
+                messages.map(|parts| sha512::hash_one(&parts)),
+                "length {len}"
+            );
+        }
+        // Lanes of different lengths, with equal and with different block counts.
+        for step in [1, 40] {
+            let messages: [sha512::Parts<'_>; LANES] =
+                std::array::from_fn(|lane| [&bytes[..20 + step * lane], b"", b"x", b""]);
+            let found = sha512::hash::<W, LANES>(token, &messages);
+            assert_eq!(
+                found,
+                messages.map(|parts| sha512::hash_one(&parts)),
+                "step {step}"
+            );
+        }
+    }
+    over_every_field!(check);
+}
+
+/// The affine coordinates that a row holds must be those of the oracle's point.
+fn encoding_of<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    point: &Extended<F, LANES>,
+    lane: usize,
+    expected: &EdwardsPoint,
+) -> bool {
+    // Subtract the expected point, as decoded by our own code from its canonical encoding.
+    let mut row = [Row::neutral::<F, LANES>(token)];
+    decompress::<F, LANES>(token, &[expected.compress().0], &mut row, &mut [false]);
+    let minus = Rows {
+        rows: [&row[0]; LANES],
+        negative: LaneMask::from_fn::<LANES>(|_| true),
+    };
+    let difference = point.add_rows(token, &minus);
+    let y_is_z = F::carry(&difference.y.sub(&difference.z)).is_zero();
+    difference.x.is_zero().and(y_is_z).has(lane)
+}
+
+#[test]
+fn decoding_accepts_what_the_oracle_accepts_and_finds_points_on_the_curve() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        let mut mixer = Mixer(11);
+        let mut encodings: Vec<[u8; 32]> = suite::small_order_encodings().into();
+        for _ in 0..200 {
+            let words: [[u8; 8]; 4] = std::array::from_fn(|_| mixer.draw().to_le_bytes());
+            encodings.push(words.as_flattened().try_into().expect("32 bytes"));
+        }
+        let mut valid = vec![false; encodings.len()];
+        let mut rows = vec![Row::neutral::<F, LANES>(token); encodings.len()];
+        decompress::<F, LANES>(token, &encodings, &mut rows, &mut valid);
+        for (at, encoding) in encodings.iter().enumerate() {
+            let expected = CompressedEdwardsY(*encoding).decompress();
+            assert_eq!(valid[at], expected.is_some(), "{encoding:x?}");
+            let found = Extended::<F, LANES>::from_rows(
+                token,
+                &Rows {
+                    rows: [&rows[at]; LANES],
+                    negative: LaneMask::NONE,
+                },
+            );
+            on_curve(token, &found);
+            if let Some(expected) = expected {
+                assert!(
+                    encoding_of(token, &found, LANES - 1, &expected),
+                    "{encoding:x?}"
+                );
+                let x_sign = encoding[31] >> 7;
+                let x = expected.compress().0[31] >> 7;
+                assert!(x == x_sign || expected.is_small_order());
+            }
+        }
+    }
+    over_every_field!(check);
+}
+
+/// -X^2 + Y^2 = Z^2 + d T^2 and XY = ZT in all lanes.
+fn on_curve<F: Field<LANES>, const LANES: usize>(token: F::Token, point: &Extended<F, LANES>) {
+    let all = LaneMask::from_fn::<LANES>(|_| true);
+    let left = F::carry(&F::square(&point.y).sub(&F::square(&point.x)));
+    let dt2 = F::mul(&F::square(&point.t), &F::splat(token, &EDWARDS_D));
+    let right = F::carry(&F::square(&point.z).add(&dt2));
+    assert_eq!(F::carry(&left.sub(&right)).is_zero(), all);
+    let products = F::mul(&point.x, &point.y).sub(&F::mul(&point.z, &point.t));
+    assert_eq!(F::carry(&products).is_zero(), all);
+}
+
+#[test]
+fn additions_and_doublings_agree_with_the_oracle_in_every_lane() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        let mut mixer = Mixer(12);
+        // Multiples of torsion points and base, so that equal and opposite operands occur.
+        let point = |mixer: &mut Mixer| {
+            let torsion = curve25519_dalek::constants::EIGHT_TORSION[mixer.below(8)];
+            EdwardsPoint::mul_base(&Scalar::from(mixer.draw() % 3)) + torsion
+        };
+        for _ in 0..20 {
+            let points: [[EdwardsPoint; LANES]; 2] =
+                std::array::from_fn(|_| std::array::from_fn(|_| point(&mut mixer)));
+            let neutral = Row::neutral::<F, LANES>(token);
+            let rows = points.map(|points| {
+                let mut rows = [neutral; LANES];
+                let encodings = points.map(|point| point.compress().0);
+                decompress::<F, LANES>(token, &encodings, &mut rows, &mut [false; LANES]);
+                rows
+            });
+            let negative = LaneMask(mixer.draw().to_le_bytes()[0]);
+            let positive = |rows| Rows {
+                rows,
+                negative: LaneMask::NONE,
+            };
+            let a = Extended::<F, LANES>::from_rows(token, &positive(rows[0].each_ref()));
+            let b_rows = Rows {
+                rows: rows[1].each_ref(),
+                negative,
+            };
+            let b = Extended::<F, LANES>::from_rows(token, &b_rows);
+            let by_rows = a.double().add_rows(token, &b_rows);
+            let by_points = a.double().add(token, &b);
+            let sum = a.sum_lanes(token);
+            for lane in 0..LANES {
+                let [p, q] = [points[0][lane], points[1][lane]];
+                let q = if negative.has(lane) { -q } else { q };
+                let expected = p + p + q;
+                assert!(encoding_of(token, &by_rows, lane, &expected), "lane {lane}");
+                assert!(
+                    encoding_of(token, &by_points, lane, &expected),
+                    "lane {lane}"
+                );
+                assert!(
+                    encoding_of(token, &sum, lane, &points[0].iter().sum()),
+                    "lane {lane}"
+                );
+            }
+            on_curve(token, &by_rows);
+        }
+    }
+    over_every_field!(check);
+}
+
+/// A "random" generator whose coefficients are all the same.
+struct Constant;
+
+impl TryRng for Constant {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(7)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(7)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(7);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Constant {}
+
+#[test]
+fn the_coefficients_alone_stop_errors_that_cancel() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        let mut mixer = Mixer(1);
+        let mut pair = [Case::honest(1, &mut mixer), Case::honest(2, &mut mixer)];
+        for (case, delta) in pair.iter_mut().zip([Scalar::ONE, -Scalar::ONE]) {
+            let (_, s) = rule::halves(&case.signature);
+            let changed = Scalar::from_bytes_mod_order(s) + delta;
+            case.signature[32..].copy_from_slice(changed.as_bytes());
+        }
+        let items = pair.each_ref().map(|case| case.item(16));
+        let keys = Mutex::new(KeyCache::default());
+        let mut scratch = Scratch::default();
+        let mut holds = |rng: &mut dyn rand_core::CryptoRng| {
+            batch::holds::<F, W, LANES>(token, &items, rng, &keys, &mut scratch)
+        };
+        assert!(
+            holds(&mut Constant),
+            "the errors cancel under equal coefficients"
+        );
+        assert!(!holds(&mut rand::rng()), "and not under random ones");
+    }
+    over_every_field!(check);
+}
+
+#[test]
+fn every_width_of_window_and_every_way_to_sum_gives_the_same_verdict() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        // The twin is slow: it takes the short lengths alone.
+        let lengths: &[usize] = match std::any::type_name::<F>().contains("Plain") {
+            true => &[1, 40],
+            false => &[1, 127, 128, 511, 512, 1536, 3073],
+        };
+        let backend = Lanes::<F, W, LANES>::new("under test", token);
+        let mut mixer = Mixer(3);
+        let longest = lengths[lengths.len() - 1];
+        let mut cases: Vec<_> = (0..longest as u64)
+            .map(|key| Case::honest(key, &mut mixer))
+            .collect();
+        let few: Vec<_> = (0..longest as u64)
+            .map(|key| Case::honest(key % 3, &mut mixer))
+            .collect();
+        for &len in lengths {
+            for cases in [&mut cases[..len], &mut few.clone()[..len]] {
+                let verdict = |cases: &[Case]| {
+                    let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
+                    backend.verify_batch(&items)
+                };
+                assert_eq!(verdict(cases), BatchVerdict::AllValid, "length {len}");
+                cases[len / 2].message[77] ^= 1;
+                assert_eq!(verdict(cases), BatchVerdict::SomeInvalid, "length {len}");
+                cases[len / 2].message[77] ^= 1;
+            }
+        }
+    }
+    over_every_field!(check);
+}

@@ -1,0 +1,250 @@
+//! Sums of many points, each times a number of its own: Pippenger's buckets, a bucket a lane.
+//!
+//! A window of the numbers sorts the points into buckets by digit. Buckets of nearly equal load go
+//! to the lanes side by side, each lane keeps its bucket's sum in registers, and the points stream
+//! in. No two lanes share a bucket, so nothing is scattered. The sums of buckets are then weighted
+//! by running sums, each lane over its part of the buckets.
+
+use super::field::{Field, LaneMask};
+use super::point::{Extended, PackedPoint, Row, Rows};
+use super::scalar::{Scalar, digit_count, signed_digits, split};
+
+/// Digits of all numbers, window by window; the long numbers come first.
+#[derive(Debug, Default)]
+pub(crate) struct Digits {
+    width: usize,
+    values: Vec<i16>,
+    /// Start in `values` and count of each window, the lowest first.
+    windows: Vec<(usize, usize)>,
+}
+
+/// What a sum needs, kept from one to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// Point numbers by bucket, [`NEGATIVE`] marks those to subtract.
+    order: Vec<u32>,
+    /// A place in `order` for each bucket.
+    places: Vec<u32>,
+    /// Bucket numbers, fullest first.
+    fullest: Vec<u32>,
+    loads: Vec<u32>,
+    sums: Vec<PackedPoint>,
+}
+
+/// Where a bucket's points lie in the order.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    number: usize,
+    start: usize,
+    count: usize,
+}
+
+impl Digits {
+    /// Splits `long` numbers below L and then `short` ones of 128 bits into digits.
+    pub(crate) fn fill(&mut self, width: usize, long: &[Scalar], short: &[u128]) {
+        self.width = width;
+        self.windows.clear();
+        let (short_windows, long_windows) = (digit_count(128, width), digit_count(253, width));
+        let mut end = 0;
+        for window in 0..long_windows {
+            let count = match window < short_windows {
+                true => long.len() + short.len(),
+                false if long.is_empty() => break,
+                false => long.len(),
+            };
+            self.windows.push((end, count));
+            // Windows that start a power of two apart would share the lines of the cache.
+            end += count.next_multiple_of(LINE_DIGITS) + LINE_DIGITS;
+        }
+        self.values.resize(end, 0);
+        for (number, scalar) in long.iter().enumerate() {
+            signed_digits(scalar, width, long_windows, |window, digit| {
+                self.values[self.windows[window].0 + number] = digit;
+            });
+        }
+        for (number, short) in (long.len()..).zip(short) {
+            signed_digits(&split(*short), width, short_windows, |window, digit| {
+                self.values[self.windows[window].0 + number] = digit;
+            });
+        }
+    }
+}
+
+impl Scratch {
+    /// Sorts one window's points by bucket, and the buckets by load.
+    fn sort(&mut self, digits: &[i16], bucket_count: usize) {
+        // places[b] becomes the end of bucket b, then, filled backwards, its start.
+        self.places.clear();
+        self.places.resize(bucket_count + 1, 0);
+        for &digit in digits {
+            self.places[usize::from(digit.unsigned_abs())] += 1;
+        }
+        self.places[0] = 0;
+        self.sort_buckets();
+        let mut end = 0;
+        for place in &mut self.places[1..] {
+            end += *place;
+            *place = end;
+        }
+        self.order.resize(end as usize, 0);
+        for (number, &digit) in (0_u32..).zip(digits) {
+            if digit != 0 {
+                let place = &mut self.places[usize::from(digit.unsigned_abs())];
+                *place -= 1;
+                let sign = if digit < 0 { NEGATIVE } else { 0 };
+                self.order[*place as usize] = number | sign;
+            }
+        }
+        self.places.push(end);
+    }
+
+    /// Bucket numbers by the loads that `places` holds, fullest first.
+    fn sort_buckets(&mut self) {
+        let loads = &self.places[1..];
+        let fullest = loads.iter().max().map_or(0, |&load| load as usize);
+        self.loads.clear();
+        self.loads.resize(fullest + 2, 0);
+        for &load in loads {
+            self.loads[fullest - load as usize + 1] += 1;
+        }
+        for at in 1..self.loads.len() {
+            self.loads[at] += self.loads[at - 1];
+        }
+        self.fullest.resize(loads.len(), 0);
+        for (number, &load) in (1..).zip(loads) {
+            let place = &mut self.loads[fullest - load as usize];
+            self.fullest[*place as usize] = number;
+            *place += 1;
+        }
+    }
+
+    fn bucket(&self, number: u32) -> Bucket {
+        let number = number as usize;
+        let start = self.places[number] as usize;
+        Bucket {
+            number,
+            start,
+            count: self.places[number + 1] as usize - start,
+        }
+    }
+
+    /// Sums every bucket's points into `sums`.
+    #[inline(always)]
+    fn fill_buckets<F: Field<LANES>, const LANES: usize>(
+        &mut self,
+        token: F::Token,
+        rows: &[Row],
+        neutral: &Row,
+    ) {
+        self.sums.resize(self.fullest.len(), PackedPoint::default());
+        for group in 0..self.fullest.len().div_ceil(LANES) {
+            let mut buckets = [Bucket::default(); LANES];
+            let numbers = &self.fullest[group * LANES..];
+            for (bucket, &number) in buckets.iter_mut().zip(numbers) {
+                *bucket = self.bucket(number);
+            }
+            let sum = self.bucket_sums::<F, LANES>(token, rows, neutral, &buckets);
+            for (bucket, sum) in buckets.iter().zip(sum.store()).take(numbers.len()) {
+                self.sums[bucket.number - 1] = sum;
+            }
+        }
+    }
+
+    /// The sums of a bucket a lane; the first is the fullest.
+    #[inline(always)]
+    fn bucket_sums<F: Field<LANES>, const LANES: usize>(
+        &self,
+        token: F::Token,
+        rows: &[Row],
+        neutral: &Row,
+        buckets: &[Bucket; LANES],
+    ) -> Extended<F, LANES> {
+        let pick = |at: usize| {
+            let mut picked = Rows {
+                rows: [neutral; LANES],
+                negative: LaneMask::NONE,
+            };
+            for (lane, bucket) in buckets.iter().enumerate() {
+                if at < bucket.count {
+                    let entry = self.order[bucket.start + at];
+                    picked.rows[lane] = &rows[(entry & !NEGATIVE) as usize];
+                    picked.negative.0 |= u8::from(entry & NEGATIVE != 0) << lane;
+                }
+                if let Some(entry) = self.order.get(bucket.start + at + AHEAD) {
+                    F::prefetch(token, &rows[(entry & !NEGATIVE) as usize]);
+                }
+            }
+            picked
+        };
+        let mut sum = Extended::from_rows(token, &pick(0));
+        for at in 1..buckets[0].count {
+            sum = sum.add_rows(token, &pick(at));
+        }
+        sum
+    }
+
+    /// Each lane's part of the buckets: the sum of all, and the sum weighted by place in the part.
+    #[inline(always)]
+    fn weigh<F: Field<LANES>, const LANES: usize>(
+        &self,
+        token: F::Token,
+    ) -> (Extended<F, LANES>, Extended<F, LANES>) {
+        let part = self.sums.len() / LANES;
+        let load = |at: usize| {
+            Extended::<F, LANES>::load(
+                token,
+                std::array::from_fn(|lane| &self.sums[lane * part + at]),
+            )
+        };
+        let mut running = load(part - 1);
+        let mut weighted = running;
+        for at in (0..part - 1).rev() {
+            running = running.add(token, &load(at));
+            weighted = weighted.add(token, &running);
+        }
+        (running, weighted)
+    }
+}
+
+/// The sum of `rows`, each times the number with its digits; a part of it in every lane.
+///
+/// # Panics
+/// When there are fewer rows than numbers.
+pub(crate) fn sum<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    rows: &[Row],
+    digits: &Digits,
+    scratch: &mut Scratch,
+) -> Extended<F, LANES> {
+    let lane_bits = LANES.trailing_zeros() as usize;
+    assert!(digits.width > lane_bits, "each lane has buckets");
+    let bucket_count = 1 << (digits.width - 1);
+    let neutral = Row::neutral::<F, LANES>(token);
+    F::enter(token, || {
+        let mut sum = Extended::neutral(token);
+        for &(start, count) in digits.windows.iter().rev() {
+            scratch.sort(&digits.values[start..][..count], bucket_count);
+            scratch.fill_buckets::<F, LANES>(token, &rows[..count], &neutral);
+            let (running, weighted) = scratch.weigh::<F, LANES>(token);
+            // Lane l's part starts at bucket l * part: it counts weighted + l * part * running.
+            // The factor part is a part of the factor 2^width by which the sum so far moves up.
+            sum = sum.double();
+            let none = Extended::neutral(token);
+            for bit in (0..lane_bits).rev() {
+                let lanes = LaneMask::from_fn::<LANES>(|lane| lane >> bit & 1 == 1);
+                sum = sum.double();
+                sum = sum.add(token, &Extended::select(lanes, &running, &none));
+            }
+            sum = sum.double_times(digits.width - 1 - lane_bits);
+            sum = sum.add(token, &weighted);
+        }
+        sum
+    })
+}
+
+/// Marks a point that is subtracted.
+const NEGATIVE: u32 = 1 << 31;
+/// Points that are fetched ahead of their use, in each bucket.
+const AHEAD: usize = 2;
+/// Digits in a cache line.
+const LINE_DIGITS: usize = 32;

@@ -1,0 +1,279 @@
+//! Points of edwards25519, one a lane: extended coordinates, affine rows, and the formulas.
+//!
+//! Formulas by Hisil, Wong, Carter and Dawson, "Twisted Edwards Curves Revisited", for a = -1; they
+//! are complete on this curve, so that no operand is an exception. Sums and differences of products
+//! are taken before the carry ([`Field::wide_add`]), which is then done once.
+
+use super::field::{EDWARDS_2D, Field, LaneMask, ONE, Packed};
+
+/// Points x = X/Z, y = Y/Z, with T = XY/Z.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extended<F, const LANES: usize> {
+    pub(crate) x: F,
+    pub(crate) y: F,
+    pub(crate) z: F,
+    pub(crate) t: F,
+}
+
+/// Points to add often, projective: Y + X, Y - X, 2Z, 2dT.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cached<F, const LANES: usize> {
+    plus: F,
+    minus: F,
+    z2: F,
+    t2d: F,
+}
+
+/// One affine point in plain memory: y + x, y - x, 2dxy; two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(128))]
+pub(crate) struct Row {
+    pub(crate) plus: Packed,
+    pub(crate) minus: Packed,
+    pub(crate) t2d: Packed,
+    /// Fills the second line.
+    pub(crate) fill: u64,
+}
+
+const _: () = assert!(size_of::<Row>() == 128);
+
+/// One projective point in plain memory: X, Y, Z, T, or the parts of a [`Cached`] one.
+pub(crate) type PackedPoint = [Packed; 4];
+
+/// One [`Row`] a lane, added or subtracted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a, const LANES: usize> {
+    pub(crate) rows: [&'a Row; LANES],
+    pub(crate) negative: LaneMask,
+}
+
+impl Row {
+    /// The neutral element, in the packing of `F`.
+    pub(crate) fn neutral<F: Field<LANES>, const LANES: usize>(token: F::Token) -> Self {
+        let one = F::splat(token, &ONE).store()[0];
+        let zero = F::splat(token, &[0; 32]).store()[0];
+        Self {
+            plus: one,
+            minus: one,
+            t2d: zero,
+            fill: 0,
+        }
+    }
+}
+
+impl<const LANES: usize> Rows<'_, LANES> {
+    /// y + x of each, or y - x where it is negative, and the other way around.
+    #[inline(always)]
+    fn sides<F: Field<LANES>>(&self, token: F::Token) -> (F, F) {
+        let side = |swapped: bool| {
+            F::load(
+                token,
+                std::array::from_fn(|lane| match self.negative.has(lane) ^ swapped {
+                    true => &self.rows[lane].minus,
+                    false => &self.rows[lane].plus,
+                }),
+            )
+        };
+        (side(false), side(true))
+    }
+}
+
+impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
+    /// The neutral element in every lane.
+    #[inline(always)]
+    pub(crate) fn neutral(token: F::Token) -> Self {
+        let (zero, one) = (F::splat(token, &[0; 32]), F::splat(token, &ONE));
+        Self {
+            x: zero,
+            y: one,
+            z: one,
+            t: zero,
+        }
+    }
+
+    /// The points of `rows`: one product, where adding them to the neutral element takes seven.
+    #[inline(always)]
+    pub(crate) fn from_rows(token: F::Token, rows: &Rows<'_, LANES>) -> Self {
+        let (plus, minus) = rows.sides::<F>(token);
+        // 2x and 2y, with Z = 2; all times 2, so that T = 2x * 2y.
+        let (x2, y2) = (F::carry(&plus.sub(&minus)), F::carry(&plus.add(&minus)));
+        let one = F::splat(token, &ONE);
+        let two = F::carry(&one.add(&one));
+        Self {
+            x: F::carry(&x2.add(&x2)),
+            y: F::carry(&y2.add(&y2)),
+            z: F::carry(&two.add(&two)),
+            t: F::mul(&x2, &y2),
+        }
+    }
+
+    /// Adds an affine point to each: 7 products.
+    #[inline(always)]
+    pub(crate) fn add_rows(&self, token: F::Token, rows: &Rows<'_, LANES>) -> Self {
+        let (plus, minus) = rows.sides::<F>(token);
+        let t2d = F::load(token, rows.rows.map(|row| &row.t2d));
+        let a = F::mul_wide(&self.y.sub(&self.x), &minus);
+        let b = F::mul_wide(&self.y.add(&self.x), &plus);
+        let c = F::mul_wide(&t2d.negate_where(rows.negative), &self.t);
+        let z = self.z.widen();
+        Self::combine(&a, &b, &c, &F::wide_add(&z, &z))
+    }
+
+    /// Adds a cached point to each: 8 products.
+    #[inline(always)]
+    pub(crate) fn add_cached(&self, other: &Cached<F, LANES>) -> Self {
+        let a = F::mul_wide(&self.y.sub(&self.x), &other.minus);
+        let b = F::mul_wide(&self.y.add(&self.x), &other.plus);
+        let c = F::mul_wide(&self.t, &other.t2d);
+        let d = F::mul_wide(&self.z, &other.z2);
+        Self::combine(&a, &b, &c, &d)
+    }
+
+    /// Adds a point to each: 9 products.
+    #[inline(always)]
+    pub(crate) fn add(&self, token: F::Token, other: &Self) -> Self {
+        self.add_cached(&other.cached(token))
+    }
+
+    /// The last four products of an addition.
+    #[inline(always)]
+    fn combine(a: &F::Wide, b: &F::Wide, c: &F::Wide, d: &F::Wide) -> Self {
+        let e = F::carry_wide(&F::wide_sub(b, a));
+        let f = F::carry_wide(&F::wide_sub(d, c));
+        let g = F::carry_wide(&F::wide_add(d, c));
+        let h = F::carry_wide(&F::wide_add(b, a));
+        Self {
+            x: F::mul(&e, &f),
+            y: F::mul(&g, &h),
+            z: F::mul(&f, &g),
+            t: F::mul(&e, &h),
+        }
+    }
+
+    /// Doubles each: 4 squares and 4 products.
+    #[inline(always)]
+    pub(crate) fn double(&self) -> Self {
+        let a = F::square_wide(&self.x);
+        let b = F::square_wide(&self.y);
+        let c = F::square_wide(&self.z);
+        let s = F::square_wide(&self.x.add(&self.y));
+        let g = F::wide_sub(&a, &b);
+        let h = F::wide_add(&a, &b);
+        let e = F::carry_wide(&F::wide_sub(&h, &s));
+        let f = F::carry_wide(&F::wide_add(&F::wide_add(&c, &c), &g));
+        let (g, h) = (F::carry_wide(&g), F::carry_wide(&h));
+        Self {
+            x: F::mul(&e, &f),
+            y: F::mul(&g, &h),
+            z: F::mul(&f, &g),
+            t: F::mul(&e, &h),
+        }
+    }
+
+    /// Doubles each `times` times.
+    #[inline(always)]
+    pub(crate) fn double_times(&self, times: usize) -> Self {
+        let mut point = *self;
+        for _ in 0..times {
+            point = point.double();
+        }
+        point
+    }
+
+    /// The form to add often: one product.
+    #[inline(always)]
+    pub(crate) fn cached(&self, token: F::Token) -> Cached<F, LANES> {
+        Cached {
+            plus: F::carry(&self.y.add(&self.x)),
+            minus: F::carry(&self.y.sub(&self.x)),
+            z2: F::carry(&self.z.add(&self.z)),
+            t2d: F::mul(&self.t, &F::splat(token, &EDWARDS_2D)),
+        }
+    }
+
+    /// `self` in the lanes of the mask, `otherwise` in the others.
+    #[inline(always)]
+    pub(crate) fn select(mask: LaneMask, when: &Self, otherwise: &Self) -> Self {
+        Self {
+            x: F::select(mask, &when.x, &otherwise.x),
+            y: F::select(mask, &when.y, &otherwise.y),
+            z: F::select(mask, &when.z, &otherwise.z),
+            t: F::select(mask, &when.t, &otherwise.t),
+        }
+    }
+
+    /// The sum of all lanes, in every lane.
+    #[inline(always)]
+    pub(crate) fn sum_lanes(&self, token: F::Token) -> Self {
+        let mut sum = *self;
+        let mut distance = LANES / 2;
+        while distance > 0 {
+            let packed = sum.store();
+            let turned = std::array::from_fn(|lane| &packed[lane ^ distance]);
+            sum = sum.add(token, &Self::load(token, turned));
+            distance /= 2;
+        }
+        sum
+    }
+
+    /// The lanes whose point times 8 is the neutral element.
+    #[inline(always)]
+    pub(crate) fn is_small_order(&self) -> LaneMask {
+        let point = self.double_times(3);
+        let y_is_z = F::carry(&point.y.sub(&point.z)).is_zero();
+        point.x.is_zero().and(y_is_z)
+    }
+
+    /// Packs the points.
+    #[inline(always)]
+    pub(crate) fn store(&self) -> [PackedPoint; LANES] {
+        pack([&self.x, &self.y, &self.z, &self.t])
+    }
+
+    /// Unpacks a point a lane.
+    #[inline(always)]
+    pub(crate) fn load(token: F::Token, points: [&PackedPoint; LANES]) -> Self {
+        let [x, y, z, t] = unpack(token, points);
+        Self { x, y, z, t }
+    }
+}
+
+impl<F: Field<LANES>, const LANES: usize> Cached<F, LANES> {
+    /// The neutral element in every lane.
+    #[inline(always)]
+    pub(crate) fn neutral(token: F::Token) -> Self {
+        Extended::neutral(token).cached(token)
+    }
+
+    /// Packs the points.
+    #[inline(always)]
+    pub(crate) fn store(&self) -> [PackedPoint; LANES] {
+        pack([&self.plus, &self.minus, &self.z2, &self.t2d])
+    }
+
+    /// Unpacks a point a lane, negated in the lanes of `negative`.
+    #[inline(always)]
+    pub(crate) fn load(token: F::Token, points: [&PackedPoint; LANES], negative: LaneMask) -> Self {
+        let [plus, minus, z2, t2d]: [F; 4] = unpack(token, points);
+        Self {
+            plus: F::select(negative, &minus, &plus),
+            minus: F::select(negative, &plus, &minus),
+            z2,
+            t2d: F::carry(&t2d.negate_where(negative)),
+        }
+    }
+}
+
+#[inline(always)]
+fn pack<F: Field<LANES>, const LANES: usize>(parts: [&F; 4]) -> [PackedPoint; LANES] {
+    let parts = parts.map(F::store);
+    std::array::from_fn(|lane| std::array::from_fn(|part| parts[part][lane]))
+}
+
+#[inline(always)]
+fn unpack<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    points: [&PackedPoint; LANES],
+) -> [F; 4] {
+    std::array::from_fn(|part| F::load(token, std::array::from_fn(|lane| &points[lane][part])))
+}

@@ -1,0 +1,74 @@
+//! Verdicts one by one: a signature a lane, each with an equation of its own.
+
+use super::batch::{parts, r_of, s_of};
+use super::decompress::decompress;
+use super::field::{BASE_POINT, Field, LaneMask};
+use super::point::{Row, Rows};
+use super::scalar::{Scalar, is_canonical, reduce_wide};
+use super::sha512::{Words, hash};
+use super::straus;
+use crate::backend::Item;
+
+/// Writes the verdict on each item.
+pub(crate) fn verify<F, W, const LANES: usize>(
+    token: F::Token,
+    items: &[Item<'_>],
+    valid: &mut [bool],
+) where
+    F: Field<LANES>,
+    W: Words<LANES, Token = F::Token>,
+{
+    let neutral = Row::neutral::<F, LANES>(token);
+    let mut base = [neutral];
+    decompress::<F, LANES>(token, &[BASE_POINT], &mut base, &mut [false]);
+    // Twice as many points as lanes are decoded at a time: each lane's key and R.
+    for (items, valid) in items.chunks(LANES).zip(valid.chunks_mut(LANES)) {
+        // Short chunks repeat their last item.
+        let item = |lane: usize| &items[lane.min(items.len() - 1)];
+        let keys: [[u8; 32]; LANES] = std::array::from_fn(|lane| *item(lane).public_key);
+        let rs: [[u8; 32]; LANES] = std::array::from_fn(|lane| r_of(item(lane)));
+        let mut rows = [[neutral; LANES]; 2];
+        let mut is_point = [[false; LANES]; 2];
+        decompress::<F, LANES>(
+            token,
+            [keys, rs].as_flattened(),
+            rows.as_flattened_mut(),
+            is_point.as_flattened_mut(),
+        );
+        let hashes = hash::<W, LANES>(token, &std::array::from_fn(|lane| parts(item(lane))));
+        let k: [Scalar; LANES] = std::array::from_fn(|lane| reduce_wide(&hashes[lane]));
+        // An S that is refused below takes no part: sums want scalars below L.
+        let s: [Scalar; LANES] = std::array::from_fn(|lane| {
+            Some(s_of(item(lane)))
+                .filter(is_canonical)
+                .unwrap_or_default()
+        });
+        let residue = residues::<F, LANES>(token, &base[0], &rows, &[k, s]);
+        for (lane, valid) in valid.iter_mut().enumerate() {
+            let points = is_point[0][lane] && is_point[1][lane];
+            *valid = points && is_canonical(&s_of(item(lane))) && residue.has(lane);
+        }
+    }
+}
+
+/// The lanes where `[8]([S]B - [k]A - R)` is the neutral element.
+fn residues<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    base: &Row,
+    [keys, rs]: &[[Row; LANES]; 2],
+    scalars: &[[Scalar; LANES]; 2],
+) -> LaneMask {
+    let base = Rows {
+        rows: [base; LANES],
+        negative: LaneMask::NONE,
+    };
+    let sum = straus::sum::<F, LANES>(token, &[minus(keys), base], scalars);
+    F::enter(token, || sum.add_rows(token, &minus(rs)).is_small_order())
+}
+
+fn minus<const LANES: usize>(rows: &[Row; LANES]) -> Rows<'_, LANES> {
+    Rows {
+        rows: rows.each_ref(),
+        negative: LaneMask::from_fn::<LANES>(|_| true),
+    }
+}
