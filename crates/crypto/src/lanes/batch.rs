@@ -1,9 +1,9 @@
 //! One equation for a batch: a random linear combination of all signatures' equations, times 8.
 //!
 //! With coefficients z of 128 bits that nobody outside can predict, the batch holds when
-//! `[8](sum z R + sum over keys [sum z k] A - [sum z S] B)` is the neutral element. When a signature
-//! is invalid it holds for at most one in 2^128 choices of its coefficient; when all are valid it
-//! always does, small-order parts included, as the factor 8 stands in the rule too.
+//! `[8](sum z R + sum over keys [sum z k] A - [sum z S] B)` is the neutral element. When a
+//! signature is invalid it holds for at most one in 2^128 choices of its coefficient; when all are
+//! valid it always does, small-order parts included, as the factor 8 stands in the rule too.
 
 use std::sync::Mutex;
 
