@@ -60,7 +60,7 @@ fn decode<F: Field<LANES>, const LANES: usize>(
         let other = F::mul(&root[i], &F::splat(token, &SQRT_MINUS_ONE));
         let x = F::select(is_root, &root[i], &other);
         let sign = LaneMask::from_fn::<LANES>(|lane| encodings[i][lane][31] >> 7 == 1);
-        let x = F::carry(&x.negate_where(x.is_odd().xor(sign)));
+        let x = x.negate_where(x.is_odd().xor(sign));
         let is_point = is_root.or(is_other);
         (rows(token, is_point, &x, &y[i]), is_point)
     })
@@ -108,7 +108,7 @@ fn power_p58<F: Field<LANES>, const LANES: usize>(z: &[F; VECTORS]) -> [F; VECTO
 fn squares<F: Field<LANES>, const LANES: usize>(of: &[F; VECTORS], times: usize) -> [F; VECTORS] {
     let mut of = *of;
     for _ in 0..times {
-        of = [F::square(&of[0]), F::square(&of[1])];
+        of = [of[0].square(), of[1].square()];
     }
     of
 }

@@ -6,8 +6,8 @@
 //! | state | made by | may go into |
 //! |---|---|---|
 //! | carried (`Self`) | loading, products, carrying | everything |
-//! | `Loose` | one sum or difference of carried elements | products, carrying |
-//! | `Wide` | a product before its carry; sums of few of those | `carry_wide` |
+//! | `Loose` | one sum or difference of carried elements | the left of a product, carrying |
+//! | `Wide` | a product before its carry; sums of up to four | `carry_wide` |
 //!
 //! Values are made from a token, which exists only where the instructions do.
 
@@ -22,7 +22,7 @@ pub(crate) type Packed = [u64; 5];
 pub(crate) trait Field<const LANES: usize>: Copy + AsRef<Self::Loose> {
     /// Proof that this machine has the instructions.
     type Token: Copy + Send + Sync;
-    /// Limbs up to three times as large as carried ones.
+    /// Limbs up to twice as large as carried ones.
     type Loose: Copy + AsRef<Self::Loose>;
     /// Columns of products.
     type Wide: Copy;
@@ -49,25 +49,25 @@ pub(crate) trait Field<const LANES: usize>: Copy + AsRef<Self::Loose> {
     /// Difference.
     fn sub(&self, other: &Self) -> Self::Loose;
     /// The negative in the lanes of `mask`, the element itself in the others.
-    fn negate_where(&self, mask: LaneMask) -> Self::Loose;
+    fn negate_where(&self, mask: LaneMask) -> Self;
     /// `when` in the lanes of `mask`, `otherwise` in the others.
     fn select(mask: LaneMask, when: &Self, otherwise: &Self) -> Self;
     /// The same elements with small limbs.
     fn carry(loose: &Self::Loose) -> Self;
 
     /// Product.
-    fn mul(left: &impl AsRef<Self::Loose>, right: &impl AsRef<Self::Loose>) -> Self;
+    fn mul(left: &impl AsRef<Self::Loose>, right: &Self) -> Self;
     /// Square.
-    fn square(of: &impl AsRef<Self::Loose>) -> Self;
+    fn square(&self) -> Self;
     /// Product before its carry.
-    fn mul_wide(left: &impl AsRef<Self::Loose>, right: &impl AsRef<Self::Loose>) -> Self::Wide;
+    fn mul_wide(left: &impl AsRef<Self::Loose>, right: &Self) -> Self::Wide;
     /// Square before its carry.
-    fn square_wide(of: &impl AsRef<Self::Loose>) -> Self::Wide;
+    fn square_wide(&self) -> Self::Wide;
     /// An element as if it were a product.
     fn widen(&self) -> Self::Wide;
-    /// Sum of columns: of two products, or of a product and one such sum or difference.
+    /// Sum of columns.
     fn wide_add(left: &Self::Wide, right: &Self::Wide) -> Self::Wide;
-    /// Difference of columns; `right` is a product, `left` that or the sum of two.
+    /// Difference of columns.
     fn wide_sub(left: &Self::Wide, right: &Self::Wide) -> Self::Wide;
     /// The elements that the columns stand for.
     fn carry_wide(wide: &Self::Wide) -> Self;

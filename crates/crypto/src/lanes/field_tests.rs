@@ -5,45 +5,59 @@ use super::limbs::CARRIED_MAX;
 use super::plain::Plain;
 use crate::suite::Mixer;
 
-/// Limbs at their bound, at zero, or anywhere below.
-fn limbs(mixer: &mut Mixer) -> [u64; 10] {
+/// Limbs at their bound, at zero, or anywhere between.
+fn limbs(mixer: &mut Mixer) -> [i64; 5] {
     let style = mixer.below(4);
-    std::array::from_fn(|at| match (style, mixer.below(3)) {
-        (0, _) | (1, 0) => CARRIED_MAX[at],
-        (1, 1) => 0,
-        (2, _) => CARRIED_MAX[at] - mixer.draw() % 64,
-        _ => mixer.draw() % (CARRIED_MAX[at] + 1),
+    std::array::from_fn(|_| {
+        let sign = if mixer.below(2) == 0 { 1 } else { -1 };
+        sign * match (style, mixer.below(3)) {
+            (0, _) | (1, 0) => CARRIED_MAX,
+            (1, 1) => 0,
+            (2, _) => CARRIED_MAX - (mixer.draw() % 64).cast_signed(),
+            _ => (mixer.draw() >> 1).cast_signed() % (CARRIED_MAX + 1),
+        }
     })
 }
 
-/// Canonical little-endian bytes of a carried element: the twin's own reduction is not trusted.
-fn bytes(limbs: &[u64; 10]) -> [u8; 32] {
-    let mut wide = [0_u64; 5];
-    let mut bit = 0;
-    for (limb, width) in limbs.iter().zip(super::limbs::WIDTHS) {
-        let shifted = u128::from(*limb) << (bit % 64);
-        let [mut carry, over] = super::scalar::split(shifted);
-        for (at, word) in wide.iter_mut().enumerate().skip(bit / 64) {
-            let [total, above] = super::scalar::split(u128::from(*word) + u128::from(carry));
-            *word = total;
-            carry = above + if at == bit / 64 { over } else { 0 };
-        }
-        bit += width as usize;
+/// Canonical little-endian bytes of an element, by remainders of ever shorter numbers: neither
+/// the twin's reduction nor the kernel's is trusted.
+fn bytes(limbs: &[i64; 5]) -> [u8; 32] {
+    // 2^255 more than the number, so that it is positive, in words of 64 bits.
+    let mut wide = [0_i128; 5];
+    for (at, limb) in limbs.iter().enumerate() {
+        let (word, shift) = (51 * at / 64, 51 * at % 64);
+        let shifted = i128::from(*limb) << shift;
+        wide[word] += shifted & i128::from(u64::MAX);
+        wide[word + 1] += shifted >> 64;
     }
-    // Below 2^256: subtract p while possible.
-    let prime = [u64::MAX - 18, u64::MAX, u64::MAX, u64::MAX >> 1];
-    assert_eq!(wide[4], 0);
-    while !wide[..4].iter().rev().lt(prime.iter().rev()) {
-        let mut borrow = false;
-        for (word, prime) in wide.iter_mut().zip(prime) {
-            let (first, one) = word.overflowing_sub(prime);
-            let (second, two) = first.overflowing_sub(u64::from(borrow));
-            (*word, borrow) = (second, one || two);
+    wide[3] += 1 << 63;
+    for at in 0..4 {
+        wide[at + 1] += wide[at] >> 64;
+        wide[at] &= i128::from(u64::MAX);
+    }
+    // 2^255 is 19 more than the prime: the number is wanted less 19.
+    let prime = [u64::MAX - 18, u64::MAX, u64::MAX, u64::MAX >> 1].map(i128::from);
+    let less = |number: &[i128; 5], other: &[i128]| {
+        let mut number = *number;
+        for (word, other) in number.iter_mut().zip(other) {
+            *word -= other;
         }
+        for at in 0..4 {
+            number[at + 1] += number[at] >> 64;
+            number[at] &= i128::from(u64::MAX);
+        }
+        number
+    };
+    let mut number = less(&wide, &[19]);
+    if number[4] < 0 {
+        number = less(&number, &prime.map(|word| -word));
+    }
+    while less(&number, &prime)[4] >= 0 {
+        number = less(&number, &prime);
     }
     let mut bytes = [0; 32];
-    for (bytes, word) in bytes.chunks_exact_mut(8).zip(wide) {
-        bytes.copy_from_slice(&word.to_le_bytes());
+    for (bytes, word) in bytes.chunks_exact_mut(8).zip(number) {
+        bytes.copy_from_slice(&u64::try_from(word).expect("a word").to_le_bytes());
     }
     bytes
 }
@@ -136,11 +150,11 @@ fn every_kernel_agrees_with_its_twin_at_the_bounds() {
     };
     for seed in 0..3000 {
         let mut mixer = Mixer(seed);
-        let lanes: [[[u64; 10]; 4]; 3] =
+        let lanes: [[[i64; 5]; 4]; 3] =
             std::array::from_fn(|_| std::array::from_fn(|_| limbs(&mut mixer)));
         let mask = LaneMask(mixer.draw().to_le_bytes()[0] & 15);
-        let fast = lanes.map(|lanes| Field4::from_limbs(token, &lanes));
         let twin = lanes.map(Plain::from_limbs);
+        let fast = twin.map(|twin| Field4::load(token, twin.store().each_ref()));
         let (found, expected) = (results(&fast, mask), results(&twin, mask));
         for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert_eq!(found, expected, "seed {seed}, result {at}");
@@ -157,27 +171,22 @@ fn every_kernel_agrees_with_its_twin_at_the_bounds() {
 #[cfg(target_arch = "x86_64")]
 fn results<F: Field<4>>([a, b, c]: &[F; 3], mask: LaneMask) -> Vec<[[u8; 32]; 4]> {
     let (sum, difference) = (a.add(b), b.sub(c));
-    let wide = F::mul_wide(&sum, &difference);
-    let other = F::mul_wide(a, b);
+    let [wide, other] = [F::mul_wide(&sum, a), F::mul_wide(&difference, c)];
+    let four = F::wide_add(&F::wide_add(&wide, &wide), &F::wide_sub(&wide, &other));
     let elements = [
         F::carry(&sum),
         F::carry(&difference),
         F::mul(a, b),
-        F::mul(&sum, &difference),
-        F::mul(&difference, &sum),
-        F::mul(&difference, &difference),
-        F::square(a),
-        F::square(&sum),
-        F::square(&difference),
-        F::carry_wide(&F::square_wide(&difference)),
+        F::mul(&sum, c),
+        F::mul(&difference, a),
+        a.square(),
+        F::carry(&sum).square(),
+        F::carry_wide(&b.square_wide()),
+        F::carry_wide(&wide),
         F::carry_wide(&F::wide_add(&wide, &other)),
         F::carry_wide(&F::wide_sub(&other, &wide)),
-        F::carry_wide(&F::wide_sub(
-            &F::wide_add(&other, &other),
-            &F::square_wide(&sum),
-        )),
+        F::carry_wide(&four),
         F::carry_wide(&F::wide_sub(&F::wide_add(&c.widen(), &c.widen()), &other)),
-        F::carry(&a.negate_where(mask)),
         F::mul(&a.negate_where(mask), c),
         F::select(mask, a, b),
     ];

@@ -4,8 +4,11 @@
 //! units, and with lane counts that no backend of this machine has. Slow; for tests alone.
 
 use super::field::{Field, LaneMask, Packed};
-use super::limbs::{CARRIED_MAX, LOOSE_MAX, PRIME_TIMES_2, PRIME_WIDE, WIDTHS, split};
+use super::limbs::{CARRIED_MAX, LIMB_BITS, LOOSE_MAX, PRIME, WIDE_MAX, split};
 use super::sha512::{BLOCK_BYTES, Words};
+
+/// Five limbs of each lane.
+type Limbs<const LANES: usize> = [[i64; 5]; LANES];
 
 /// A carried element a lane.
 #[derive(Clone, Copy, Debug)]
@@ -13,33 +16,16 @@ pub(crate) struct Plain<const LANES: usize>(Loose<LANES>);
 
 /// A loose element a lane.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Loose<const LANES: usize>([[u64; 10]; LANES]);
+pub(crate) struct Loose<const LANES: usize>(Limbs<LANES>);
 
-/// Columns of products, ten a lane.
+/// Columns of products, five a lane.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wide<const LANES: usize>([[u64; 10]; LANES]);
+pub(crate) struct Wide<const LANES: usize>(Limbs<LANES>);
 
 impl<const LANES: usize> Plain<LANES> {
     /// Limbs as they are, for tests at the bound.
-    pub(crate) fn from_limbs(limbs: [[u64; 10]; LANES]) -> Self {
-        for lane in &limbs {
-            assert!(lane.iter().zip(CARRIED_MAX).all(|(limb, max)| *limb <= max));
-        }
-        Self(Loose(limbs))
-    }
-
-    /// The limbs.
-    pub(crate) fn limbs(&self) -> [[u64; 10]; LANES] {
-        self.0.0
-    }
-}
-
-impl<const LANES: usize> Loose<LANES> {
-    fn new(limbs: [[u64; 10]; LANES]) -> Self {
-        for lane in &limbs {
-            assert!(lane.iter().zip(LOOSE_MAX).all(|(limb, max)| *limb <= max));
-        }
-        Self(limbs)
+    pub(crate) fn from_limbs(limbs: Limbs<LANES>) -> Self {
+        Self(Loose(bounded(limbs, CARRIED_MAX)))
     }
 }
 
@@ -65,7 +51,7 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
     }
 
     fn decode((): (), bytes: &[[u8; 32]; LANES]) -> Self {
-        Self::from_limbs(bytes.map(|bytes| split(&bytes)))
+        Self::carry_wide(&Wide(bytes.map(|bytes| split(&bytes))))
     }
 
     fn load((): (), packed: [&Packed; LANES]) -> Self {
@@ -73,30 +59,26 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
     }
 
     fn store(&self) -> [Packed; LANES] {
-        self.limbs().map(|limbs| pack(&limbs))
+        self.0
+            .0
+            .map(|limbs| limbs.map(|limb| (limb as f64).to_bits()))
     }
 
     fn prefetch<T>((): (), _value: &T) {}
 
     fn add(&self, other: &Self) -> Loose<LANES> {
-        Loose::new(zip(&self.0.0, &other.0.0, |a, b, _| sum(a, b)))
+        Loose(bounded(zip(&self.0.0, &other.0.0, |a, b| a + b), LOOSE_MAX))
     }
 
     fn sub(&self, other: &Self) -> Loose<LANES> {
-        let difference = |a, b, at: usize| less(sum(a, PRIME_TIMES_2[at]), b);
-        Loose::new(zip(&self.0.0, &other.0.0, difference))
+        Loose(bounded(zip(&self.0.0, &other.0.0, |a, b| a - b), LOOSE_MAX))
     }
 
-    fn negate_where(&self, mask: LaneMask) -> Loose<LANES> {
-        let mut limbs = self.limbs();
-        for (lane, limbs) in limbs.iter_mut().enumerate() {
-            for (limb, prime) in limbs.iter_mut().zip(PRIME_TIMES_2) {
-                if mask.has(lane) {
-                    *limb = less(prime, *limb);
-                }
-            }
-        }
-        Loose::new(limbs)
+    fn negate_where(&self, mask: LaneMask) -> Self {
+        let sign = |lane| if mask.has(lane) { -1 } else { 1 };
+        Self::from_limbs(std::array::from_fn(|lane| {
+            self.0.0[lane].map(|limb| sign(lane) * limb)
+        }))
     }
 
     fn select(mask: LaneMask, when: &Self, otherwise: &Self) -> Self {
@@ -108,26 +90,26 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
     }
 
     fn carry(loose: &Loose<LANES>) -> Self {
-        Self::from_limbs(loose.0.map(carried))
+        Self::carry_wide(&Wide(loose.0))
     }
 
-    fn mul(left: &impl AsRef<Loose<LANES>>, right: &impl AsRef<Loose<LANES>>) -> Self {
+    fn mul(left: &impl AsRef<Loose<LANES>>, right: &Self) -> Self {
         Self::carry_wide(&Self::mul_wide(left, right))
     }
 
-    fn square(of: &impl AsRef<Loose<LANES>>) -> Self {
-        Self::mul(of, of)
+    fn square(&self) -> Self {
+        Self::mul(self, self)
     }
 
-    fn mul_wide(left: &impl AsRef<Loose<LANES>>, right: &impl AsRef<Loose<LANES>>) -> Wide<LANES> {
-        let (left, right) = (left.as_ref(), right.as_ref());
+    fn mul_wide(left: &impl AsRef<Loose<LANES>>, right: &Self) -> Wide<LANES> {
+        let (left, right) = (&left.as_ref().0, &right.0.0);
         Wide(std::array::from_fn(|lane| {
-            product(&left.0[lane], &right.0[lane])
+            product(&left[lane], &right[lane])
         }))
     }
 
-    fn square_wide(of: &impl AsRef<Loose<LANES>>) -> Wide<LANES> {
-        Self::mul_wide(of, of)
+    fn square_wide(&self) -> Wide<LANES> {
+        Self::mul_wide(self, self)
     }
 
     fn widen(&self) -> Wide<LANES> {
@@ -135,12 +117,11 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
     }
 
     fn wide_add(left: &Wide<LANES>, right: &Wide<LANES>) -> Wide<LANES> {
-        Wide(zip(&left.0, &right.0, |a, b, _| sum(a, b)))
+        Wide(bounded(zip(&left.0, &right.0, |a, b| a + b), WIDE_MAX))
     }
 
     fn wide_sub(left: &Wide<LANES>, right: &Wide<LANES>) -> Wide<LANES> {
-        let difference = |a, b, at: usize| sum(a, less(PRIME_WIDE[at], b));
-        Wide(zip(&left.0, &right.0, difference))
+        Wide(bounded(zip(&left.0, &right.0, |a, b| a - b), WIDE_MAX))
     }
 
     fn carry_wide(wide: &Wide<LANES>) -> Self {
@@ -148,7 +129,7 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
     }
 
     fn is_zero(&self) -> LaneMask {
-        LaneMask::from_fn::<LANES>(|lane| reduced(self.0.0[lane]) == [0; 10])
+        LaneMask::from_fn::<LANES>(|lane| reduced(self.0.0[lane]) == [0; 5])
     }
 
     fn is_odd(&self) -> LaneMask {
@@ -156,75 +137,91 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
     }
 }
 
+/// The limbs of a packed element.
+pub(crate) fn unpack(packed: &Packed) -> [i64; 5] {
+    packed.map(|bits| {
+        let limb = f64::from_bits(bits) as i64;
+        assert_eq!(
+            (limb as f64).to_bits(),
+            bits,
+            "a whole number, and no minus zero"
+        );
+        limb
+    })
+}
+
+fn bounded<const LANES: usize>(limbs: Limbs<LANES>, max: i64) -> Limbs<LANES> {
+    assert!(limbs.as_flattened().iter().all(|limb| limb.abs() <= max));
+    limbs
+}
+
 fn zip<const LANES: usize>(
-    left: &[[u64; 10]; LANES],
-    right: &[[u64; 10]; LANES],
-    apply: impl Fn(u64, u64, usize) -> u64,
-) -> [[u64; 10]; LANES] {
-    std::array::from_fn(|lane| std::array::from_fn(|at| apply(left[lane][at], right[lane][at], at)))
+    left: &Limbs<LANES>,
+    right: &Limbs<LANES>,
+    apply: impl Fn(i64, i64) -> i64,
+) -> Limbs<LANES> {
+    std::array::from_fn(|lane| std::array::from_fn(|at| apply(left[lane][at], right[lane][at])))
 }
 
-fn sum(left: u64, right: u64) -> u64 {
-    left.checked_add(right).expect("the bounds leave room")
-}
-
-fn less(left: u64, right: u64) -> u64 {
-    left.checked_sub(right)
-        .expect("the bounds keep it positive")
-}
-
-/// Schoolbook: a limb pair at i + j >= 10 wraps with factor 19, two odd limbs lie half a bit apart.
-fn product(left: &[u64; 10], right: &[u64; 10]) -> [u64; 10] {
-    let mut columns = [0; 10];
+/// Schoolbook, each product split as the kernel splits it; limb pairs at i + j >= 5 wrap around.
+fn product(left: &[i64; 5], right: &[i64; 5]) -> [i64; 5] {
+    let mut columns = [0_i64; 10];
     for (i, &a) in left.iter().enumerate() {
         for (j, &b) in right.iter().enumerate() {
-            let a = a << (i & j & 1);
-            let b = if i + j >= 10 { 19 * b } else { b };
-            // The vector units multiply 32 bits by 32.
-            assert!(a >> 32 == 0 && b >> 32 == 0, "operands of {i}, {j}");
-            columns[(i + j) % 10] = sum(columns[(i + j) % 10], a * b);
+            let product = i128::from(a) * i128::from(b);
+            assert!(product.abs() < 1 << 102, "limbs {i} and {j}");
+            let high = (product + (1 << 50)) >> LIMB_BITS;
+            let low = product - (high << LIMB_BITS);
+            columns[i + j] += i64::try_from(low).expect("half a limb");
+            columns[i + j + 1] += i64::try_from(high).expect("51 bits");
         }
     }
+    let columns: [i64; 5] = std::array::from_fn(|at| columns[at] + 19 * columns[at + 5]);
+    assert!(columns.iter().all(|column| column.abs() <= WIDE_MAX / 4));
     columns
 }
 
-/// Passes each limb's excess on, twice around: much more than needed, and plainly enough.
-fn carried(mut limbs: [u64; 10]) -> [u64; 10] {
-    for step in 0..20 {
-        let at = step % 10;
-        let excess = limbs[at] >> WIDTHS[at];
-        limbs[at] -= excess << WIDTHS[at];
-        let factor = if at == 9 { 19 } else { 1 };
-        limbs[(at + 1) % 10] = sum(limbs[(at + 1) % 10], factor * excess);
+/// Passes each column's excess on, all at once, and leaves limbs around zero.
+fn carried(columns: [i64; 5]) -> [i64; 5] {
+    let excess = columns.map(|column| (column + (1 << 50)) >> LIMB_BITS);
+    std::array::from_fn(|at| {
+        let from = if at == 0 {
+            19 * excess[4]
+        } else {
+            excess[at - 1]
+        };
+        columns[at] - (excess[at] << LIMB_BITS) + from
+    })
+}
+
+/// The limbs of the only representative between zero and the prime.
+fn reduced(limbs: [i64; 5]) -> [i64; 5] {
+    let mut number = [0; 5];
+    for (number, (limb, prime)) in number.iter_mut().zip(limbs.iter().zip(PRIME)) {
+        *number = limb + prime;
+    }
+    // Between zero and three times the prime now: subtract it while there is no borrow.
+    for _ in 0..3 {
+        number = settled(number);
+        let mut less = number;
+        for (less, prime) in less.iter_mut().zip(PRIME) {
+            *less -= prime;
+        }
+        less = settled(less);
+        if less[4] >= 0 {
+            number = less;
+        }
+    }
+    number
+}
+
+/// The same number, all limbs but the highest between 0 and 2^51.
+fn settled(mut limbs: [i64; 5]) -> [i64; 5] {
+    for at in 0..4 {
+        limbs[at + 1] += limbs[at] >> LIMB_BITS;
+        limbs[at] &= (1 << LIMB_BITS) - 1;
     }
     limbs
-}
-
-/// The limbs of the only representative below the prime.
-fn reduced(limbs: [u64; 10]) -> [u64; 10] {
-    let mut limbs = carried(carried(limbs));
-    // Below 2^255 now: adding 19 reaches bit 255 exactly when the prime is reached.
-    let mut plus = limbs;
-    plus[0] += 19;
-    for at in 0..9 {
-        plus[at + 1] += plus[at] >> WIDTHS[at];
-        plus[at] &= (1 << WIDTHS[at]) - 1;
-    }
-    if plus[9] >> WIDTHS[9] != 0 {
-        plus[9] &= (1 << WIDTHS[9]) - 1;
-        limbs = plus;
-    }
-    limbs
-}
-
-/// Two carried limbs a word.
-fn pack(limbs: &[u64; 10]) -> Packed {
-    std::array::from_fn(|word| limbs[2 * word] | limbs[2 * word + 1] << 32)
-}
-
-/// What [`pack`] packed.
-pub(crate) fn unpack(packed: &Packed) -> [u64; 10] {
-    std::array::from_fn(|at| (packed[at / 2] >> (32 * (at % 2))) & 0xffff_ffff)
 }
 
 /// Words for the hash, a lane each.

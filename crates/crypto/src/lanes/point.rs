@@ -153,10 +153,10 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
     /// Doubles each: 4 squares and 4 products.
     #[inline(always)]
     pub(crate) fn double(&self) -> Self {
-        let a = F::square_wide(&self.x);
-        let b = F::square_wide(&self.y);
-        let c = F::square_wide(&self.z);
-        let s = F::square_wide(&self.x.add(&self.y));
+        let a = self.x.square_wide();
+        let b = self.y.square_wide();
+        let c = self.z.square_wide();
+        let s = F::carry(&self.x.add(&self.y)).square_wide();
         let g = F::wide_sub(&a, &b);
         let h = F::wide_add(&a, &b);
         let e = F::carry_wide(&F::wide_sub(&h, &s));
@@ -259,7 +259,7 @@ impl<F: Field<LANES>, const LANES: usize> Cached<F, LANES> {
             plus: F::select(negative, &minus, &plus),
             minus: F::select(negative, &plus, &minus),
             z2,
-            t2d: F::carry(&t2d.negate_where(negative)),
+            t2d: t2d.negate_where(negative),
         }
     }
 }

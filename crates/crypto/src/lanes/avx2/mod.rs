@@ -1,9 +1,10 @@
-//! The lane engine on AVX2: four lanes.
+//! The lane engine on AVX2 with fused multiply-add: four lanes.
 
 pub(crate) mod field;
 pub(crate) mod words;
 
-/// Proof that this machine has AVX2.
+/// Proof that this machine has AVX2 and FMA: every processor with the one that was ever sold in
+/// numbers has the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token(());
 
@@ -11,6 +12,7 @@ impl Token {
     /// The proof, where it holds.
     #[must_use]
     pub(crate) fn new() -> Option<Self> {
-        std::arch::is_x86_feature_detected!("avx2").then_some(Self(()))
+        use std::arch::is_x86_feature_detected as detected;
+        (detected!("avx2") && detected!("fma")).then_some(Self(()))
     }
 }
