@@ -14,7 +14,7 @@ use super::decompress::decompress;
 use super::field::{BASE_POINT, Field, LaneMask};
 use super::keys::{Distinct, KeyCache};
 use super::pippenger::{self, Digits};
-use super::point::{Extended, Row, Rows};
+use super::point::{Extended, Row, Rows, SumIsSmall};
 use super::scalar::{self, Scalar, WideSum, is_canonical, negate};
 use super::sha512::{Words, hash};
 use super::straus;
@@ -65,8 +65,14 @@ where
     }
     scratch.draw_coefficients(items.len(), rng);
     scratch.sum_scalars::<W, LANES>(token, items);
-    let sum = scratch.sum_points::<F, LANES>(token);
-    F::enter(token, || sum.sum_lanes(token).is_small_order()).has(0)
+    let points = scratch.sum_points::<F, LANES>(token);
+    F::enter(
+        token,
+        SumIsSmall {
+            token,
+            points: &points,
+        },
+    )
 }
 
 impl Scratch {
@@ -168,22 +174,24 @@ impl Scratch {
         self.scalars.push(negate(&base.reduce()));
     }
 
-    /// The combination of all points, a part of it in every lane.
+    /// The combination of all points, a part of it in every lane of each result.
     fn sum_points<F: Field<LANES>, const LANES: usize>(
         &mut self,
         token: F::Token,
-    ) -> Extended<F, LANES> {
+    ) -> Vec<Extended<F, LANES>> {
         let width = window_width(self.rows.len());
         let long_count = self.scalars.len();
+        let scratch = &mut self.pippenger;
         if long_count > 3 << width >> 3 {
             self.digits.fill(width, &self.scalars, &self.coefficients);
-            return pippenger::sum(token, &self.rows, &self.digits, &mut self.pippenger);
+            return vec![pippenger::sum(token, &self.rows, &self.digits, scratch)];
         }
         self.digits.fill(width, &[], &self.coefficients);
-        let (key_rows, rows) = self.rows.split_at(long_count);
-        let sum = pippenger::sum(token, rows, &self.digits, &mut self.pippenger);
-        let keys = few_keys::<F, LANES>(token, key_rows, &self.scalars);
-        F::enter(token, || sum.add(token, &keys))
+        let (keys, rs) = self.rows.split_at(long_count);
+        vec![
+            pippenger::sum(token, rs, &self.digits, scratch),
+            few_keys::<F, LANES>(token, keys, &self.scalars),
+        ]
     }
 }
 

@@ -5,8 +5,8 @@
 //! takes 252 squares in a row; two vectors go through it side by side, so that one computes while
 //! the other waits.
 
-use super::field::{EDWARDS_2D, EDWARDS_D, Field, LaneMask, ONE, SQRT_MINUS_ONE};
-use super::point::Row;
+use super::field::{Field, LaneMask, ONE, Work};
+use super::point::{Curve, Row};
 
 /// Decodes each encoding to its row and says whether it is a point; rows of others are neutral.
 ///
@@ -19,37 +19,57 @@ pub(crate) fn decompress<F: Field<LANES>, const LANES: usize>(
     valid: &mut [bool],
 ) {
     assert!(encodings.len() == rows.len() && rows.len() == valid.len());
-    F::enter(token, || {
+    F::enter(
+        token,
+        Decompress::<F, LANES> {
+            token,
+            encodings,
+            rows,
+            valid,
+        },
+    );
+}
+
+/// The arguments of [`decompress`].
+struct Decompress<'a, F: Field<LANES>, const LANES: usize> {
+    token: F::Token,
+    encodings: &'a [[u8; 32]],
+    rows: &'a mut [Row],
+    valid: &'a mut [bool],
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for Decompress<'_, F, LANES> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let curve = Curve::<F, LANES>::new(self.token);
         let step = VECTORS * LANES;
-        let chunks = encodings.chunks(step);
-        let places = rows.chunks_mut(step).zip(valid.chunks_mut(step));
+        let chunks = self.encodings.chunks(step);
+        let places = self.rows.chunks_mut(step).zip(self.valid.chunks_mut(step));
         for (encodings, (rows, valid)) in chunks.zip(places) {
             // Short chunks are filled with the neutral element.
-            let pick = |at: usize| *encodings.get(at).unwrap_or(&ONE);
-            let vectors: [[[u8; 32]; LANES]; VECTORS] = std::array::from_fn(|vector| {
-                std::array::from_fn(|lane| pick(vector * LANES + lane))
-            });
-            let decoded = decode::<F, LANES>(token, &vectors);
+            let mut vectors = [[ONE; LANES]; VECTORS];
+            vectors.as_flattened_mut()[..encodings.len()].copy_from_slice(encodings);
+            let decoded = decode::<F, LANES>(&curve, &vectors);
             for (at, (row, valid)) in rows.iter_mut().zip(valid).enumerate() {
                 let (found, is_point) = &decoded[at / LANES];
                 *row = found[at % LANES];
                 *valid = is_point.has(at % LANES);
             }
         }
-    });
+    }
 }
 
 #[inline(always)]
 fn decode<F: Field<LANES>, const LANES: usize>(
-    token: F::Token,
+    curve: &Curve<F, LANES>,
     encodings: &[[[u8; 32]; LANES]; VECTORS],
 ) -> [([Row; LANES], LaneMask); VECTORS] {
-    let one = F::splat(token, &ONE);
-    let d = F::splat(token, &EDWARDS_D);
-    let y: [F; VECTORS] = std::array::from_fn(|i| F::decode(token, &encodings[i]));
+    let y: [F; VECTORS] = std::array::from_fn(|i| F::decode(curve.token, &encodings[i]));
     let y_squared = squares(&y, 1);
-    let u = y_squared.map(|y_squared| F::carry(&y_squared.sub(&one)));
-    let v = y_squared.map(|y_squared| F::carry(&F::mul(&y_squared, &d).add(&one)));
+    let u = y_squared.map(|y_squared| F::carry(&y_squared.sub(&curve.one)));
+    let v = y_squared.map(|y_squared| F::carry(&F::mul(&y_squared, &curve.d).add(&curve.one)));
     let v3 = products(&squares(&v, 1), &v);
     let u_v7 = products(&products(&squares(&v3, 1), &v), &u);
     let root = products(&products(&u, &v3), &power_p58(&u_v7));
@@ -57,28 +77,27 @@ fn decode<F: Field<LANES>, const LANES: usize>(
     std::array::from_fn(|i| {
         let is_root = F::carry(&check[i].sub(&u[i])).is_zero();
         let is_other = F::carry(&check[i].add(&u[i])).is_zero();
-        let other = F::mul(&root[i], &F::splat(token, &SQRT_MINUS_ONE));
+        let other = F::mul(&root[i], &curve.sqrt_minus_one);
         let x = F::select(is_root, &root[i], &other);
         let sign = LaneMask::from_fn::<LANES>(|lane| encodings[i][lane][31] >> 7 == 1);
         let x = x.negate_where(x.is_odd().xor(sign));
         let is_point = is_root.or(is_other);
-        (rows(token, is_point, &x, &y[i]), is_point)
+        (rows(curve, is_point, &x, &y[i]), is_point)
     })
 }
 
 #[inline(always)]
 fn rows<F: Field<LANES>, const LANES: usize>(
-    token: F::Token,
+    curve: &Curve<F, LANES>,
     is_point: LaneMask,
     x: &F,
     y: &F,
 ) -> [Row; LANES] {
-    let (zero, one) = (F::splat(token, &[0; 32]), F::splat(token, &ONE));
-    let x = F::select(is_point, x, &zero);
-    let y = F::select(is_point, y, &one);
+    let x = F::select(is_point, x, &curve.zero);
+    let y = F::select(is_point, y, &curve.one);
     let plus = F::carry(&y.add(&x)).store();
     let minus = F::carry(&y.sub(&x)).store();
-    let t2d = F::mul(&F::mul(&x, &y), &F::splat(token, &EDWARDS_2D)).store();
+    let t2d = F::mul(&F::mul(&x, &y), &curve.d2).store();
     std::array::from_fn(|lane| Row {
         plus: plus[lane],
         minus: minus[lane],

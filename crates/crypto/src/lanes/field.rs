@@ -18,6 +18,18 @@ pub(crate) struct LaneMask(pub(crate) u8);
 /// One element in plain memory: five words, whose use is the implementation's own.
 pub(crate) type Packed = [u64; 5];
 
+/// Something to do beyond the border of a target feature.
+///
+/// A closure would do, could it be inlined by force: what is not inlined is compiled without the
+/// feature, and then every operation is a call.
+pub(crate) trait Work {
+    /// What comes out.
+    type Output;
+
+    /// Does it; to be marked `#[inline(always)]`, as must be what it calls.
+    fn run(self) -> Self::Output;
+}
+
 /// A vector of `LANES` carried elements of GF(2^255 - 19).
 pub(crate) trait Field<const LANES: usize>: Copy + AsRef<Self::Loose> {
     /// Proof that this machine has the instructions.
@@ -27,8 +39,8 @@ pub(crate) trait Field<const LANES: usize>: Copy + AsRef<Self::Loose> {
     /// Columns of products.
     type Wide: Copy;
 
-    /// Runs `work` where the compiler may use the instructions; what it calls must be inlined.
-    fn enter<R>(token: Self::Token, work: impl FnOnce() -> R) -> R;
+    /// Runs `work` where the compiler may use the instructions.
+    fn enter<W: Work>(token: Self::Token, work: W) -> W::Output;
 
     /// The same element in every lane; the highest bit of its encoding is ignored.
     fn splat(token: Self::Token, bytes: &[u8; 32]) -> Self {

@@ -5,8 +5,8 @@
 //! in. No two lanes share a bucket, so nothing is scattered. The sums of buckets are then weighted
 //! by running sums, each lane over its part of the buckets.
 
-use super::field::{Field, LaneMask};
-use super::point::{Extended, PackedPoint, Row, Rows};
+use super::field::{Field, LaneMask, Work};
+use super::point::{Curve, Extended, PackedPoint, Row, Rows};
 use super::scalar::{Scalar, digit_count, signed_digits, split};
 
 /// Digits of all numbers, window by window; the long numbers come first.
@@ -132,7 +132,7 @@ impl Scratch {
     #[inline(always)]
     fn fill_buckets<F: Field<LANES>, const LANES: usize>(
         &mut self,
-        token: F::Token,
+        curve: &Curve<F, LANES>,
         rows: &[Row],
         neutral: &Row,
     ) {
@@ -143,7 +143,7 @@ impl Scratch {
             for (bucket, &number) in buckets.iter_mut().zip(numbers) {
                 *bucket = self.bucket(number);
             }
-            let sum = self.bucket_sums::<F, LANES>(token, rows, neutral, &buckets);
+            let sum = self.bucket_sums::<F, LANES>(curve, rows, neutral, &buckets);
             for (bucket, sum) in buckets.iter().zip(sum.store()).take(numbers.len()) {
                 self.sums[bucket.number - 1] = sum;
             }
@@ -154,53 +154,63 @@ impl Scratch {
     #[inline(always)]
     fn bucket_sums<F: Field<LANES>, const LANES: usize>(
         &self,
-        token: F::Token,
+        curve: &Curve<F, LANES>,
         rows: &[Row],
         neutral: &Row,
         buckets: &[Bucket; LANES],
     ) -> Extended<F, LANES> {
-        let pick = |at: usize| {
-            let mut picked = Rows {
-                rows: [neutral; LANES],
-                negative: LaneMask::NONE,
-            };
-            for (lane, bucket) in buckets.iter().enumerate() {
-                if at < bucket.count {
-                    let entry = self.order[bucket.start + at];
-                    picked.rows[lane] = &rows[(entry & !NEGATIVE) as usize];
-                    picked.negative.0 |= u8::from(entry & NEGATIVE != 0) << lane;
-                }
-                if let Some(entry) = self.order.get(bucket.start + at + AHEAD) {
-                    F::prefetch(token, &rows[(entry & !NEGATIVE) as usize]);
-                }
-            }
-            picked
-        };
-        let mut sum = Extended::from_rows(token, &pick(0));
+        let mut sum = Extended::from_rows(curve, &self.pick(curve, rows, neutral, buckets, 0));
         for at in 1..buckets[0].count {
-            sum = sum.add_rows(token, &pick(at));
+            sum = sum.add_rows(curve.token, &self.pick(curve, rows, neutral, buckets, at));
         }
         sum
+    }
+
+    /// The points at one place of each lane's bucket; what comes soon is fetched.
+    #[inline(always)]
+    fn pick<'r, F: Field<LANES>, const LANES: usize>(
+        &self,
+        curve: &Curve<F, LANES>,
+        rows: &'r [Row],
+        neutral: &'r Row,
+        buckets: &[Bucket; LANES],
+        at: usize,
+    ) -> Rows<'r, LANES> {
+        let mut picked = Rows {
+            rows: [neutral; LANES],
+            negative: LaneMask::NONE,
+        };
+        for (lane, bucket) in buckets.iter().enumerate() {
+            if at < bucket.count {
+                let entry = self.order[bucket.start + at];
+                picked.rows[lane] = &rows[(entry & !NEGATIVE) as usize];
+                picked.negative.0 |= u8::from(entry & NEGATIVE != 0) << lane;
+            }
+            if let Some(entry) = self.order.get(bucket.start + at + AHEAD) {
+                F::prefetch(curve.token, &rows[(entry & !NEGATIVE) as usize]);
+            }
+        }
+        picked
     }
 
     /// Each lane's part of the buckets: the sum of all, and the sum weighted by place in the part.
     #[inline(always)]
     fn weigh<F: Field<LANES>, const LANES: usize>(
         &self,
-        token: F::Token,
+        curve: &Curve<F, LANES>,
     ) -> (Extended<F, LANES>, Extended<F, LANES>) {
         let part = self.sums.len() / LANES;
         let load = |at: usize| {
             Extended::<F, LANES>::load(
-                token,
+                curve.token,
                 std::array::from_fn(|lane| &self.sums[lane * part + at]),
             )
         };
         let mut running = load(part - 1);
         let mut weighted = running;
         for at in (0..part - 1).rev() {
-            running = running.add(token, &load(at));
-            weighted = weighted.add(token, &running);
+            running = running.add(curve, &load(at));
+            weighted = weighted.add(curve, &running);
         }
         (running, weighted)
     }
@@ -216,30 +226,56 @@ pub(crate) fn sum<F: Field<LANES>, const LANES: usize>(
     digits: &Digits,
     scratch: &mut Scratch,
 ) -> Extended<F, LANES> {
-    let lane_bits = LANES.trailing_zeros() as usize;
-    assert!(digits.width > lane_bits, "each lane has buckets");
-    let bucket_count = 1 << (digits.width - 1);
-    let neutral = Row::neutral::<F, LANES>(token);
-    F::enter(token, || {
-        let mut sum = Extended::neutral(token);
-        for &(start, count) in digits.windows.iter().rev() {
-            scratch.sort(&digits.values[start..][..count], bucket_count);
-            scratch.fill_buckets::<F, LANES>(token, &rows[..count], &neutral);
-            let (running, weighted) = scratch.weigh::<F, LANES>(token);
+    F::enter(
+        token,
+        Sum::<F, LANES> {
+            token,
+            rows,
+            digits,
+            scratch,
+        },
+    )
+}
+
+/// The arguments of [`sum`].
+struct Sum<'a, F: Field<LANES>, const LANES: usize> {
+    token: F::Token,
+    rows: &'a [Row],
+    digits: &'a Digits,
+    scratch: &'a mut Scratch,
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for Sum<'_, F, LANES> {
+    type Output = Extended<F, LANES>;
+
+    #[inline(always)]
+    fn run(self) -> Extended<F, LANES> {
+        let width = self.digits.width;
+        let lane_bits = LANES.trailing_zeros() as usize;
+        assert!(width > lane_bits, "each lane has buckets");
+        let curve = Curve::<F, LANES>::new(self.token);
+        let none = Extended::neutral(&curve);
+        let neutral = Row::neutral::<F, LANES>(self.token);
+        let mut sum = none;
+        for &(start, count) in self.digits.windows.iter().rev() {
+            let digits = &self.digits.values[start..][..count];
+            self.scratch.sort(digits, 1 << (width - 1));
+            self.scratch
+                .fill_buckets::<F, LANES>(&curve, &self.rows[..count], &neutral);
+            let (running, weighted) = self.scratch.weigh::<F, LANES>(&curve);
             // Lane l's part starts at bucket l * part: it counts weighted + l * part * running.
             // The factor part is a part of the factor 2^width by which the sum so far moves up.
             sum = sum.double();
-            let none = Extended::neutral(token);
             for bit in (0..lane_bits).rev() {
                 let lanes = LaneMask::from_fn::<LANES>(|lane| lane >> bit & 1 == 1);
                 sum = sum.double();
-                sum = sum.add(token, &Extended::select(lanes, &running, &none));
+                sum = sum.add(&curve, &Extended::select(lanes, &running, &none));
             }
-            sum = sum.double_times(digits.width - 1 - lane_bits);
-            sum = sum.add(token, &weighted);
+            sum = sum.double_times(width - 1 - lane_bits);
+            sum = sum.add(&curve, &weighted);
         }
         sum
-    })
+    }
 }
 
 /// Marks a point that is subtracted.

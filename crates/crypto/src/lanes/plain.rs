@@ -3,7 +3,7 @@
 //! It runs with any number of lanes, so that the engine is tested on machines without the vector
 //! units, and with lane counts that no backend of this machine has. Slow; for tests alone.
 
-use super::field::{Field, LaneMask, Packed};
+use super::field::{Field, LaneMask, Packed, Work};
 use super::limbs::{CARRIED_MAX, LIMB_BITS, LOOSE_MAX, PRIME, WIDE_MAX, split};
 use super::sha512::{BLOCK_BYTES, Words};
 
@@ -46,8 +46,8 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
     type Loose = Loose<LANES>;
     type Wide = Wide<LANES>;
 
-    fn enter<R>((): (), work: impl FnOnce() -> R) -> R {
-        work()
+    fn enter<W: Work>((): (), work: W) -> W::Output {
+        work.run()
     }
 
     fn decode((): (), bytes: &[[u8; 32]; LANES]) -> Self {
@@ -138,14 +138,14 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
 }
 
 /// The limbs of a packed element.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "compared with the float again"
+)]
 pub(crate) fn unpack(packed: &Packed) -> [i64; 5] {
     packed.map(|bits| {
         let limb = f64::from_bits(bits) as i64;
-        assert_eq!(
-            (limb as f64).to_bits(),
-            bits,
-            "a whole number, and no minus zero"
-        );
+        assert!(limb as f64 == f64::from_bits(bits), "a whole number");
         limb
     })
 }
@@ -237,8 +237,8 @@ impl<const LANES: usize> PlainWords<LANES> {
 impl<const LANES: usize> Words<LANES> for PlainWords<LANES> {
     type Token = ();
 
-    fn enter<R>((): (), work: impl FnOnce() -> R) -> R {
-        work()
+    fn enter<W: Work>((): (), work: W) -> W::Output {
+        work.run()
     }
 
     fn splat((): (), word: u64) -> Self {

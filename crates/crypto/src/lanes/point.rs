@@ -4,7 +4,19 @@
 //! are complete on this curve, so that no operand is an exception. Sums and differences of products
 //! are taken before the carry ([`Field::wide_add`]), which is then done once.
 
-use super::field::{EDWARDS_2D, Field, LaneMask, ONE, Packed};
+use super::field::{EDWARDS_2D, EDWARDS_D, Field, LaneMask, ONE, Packed, SQRT_MINUS_ONE, Work};
+
+/// The curve's constants in vectors, and the token: made once a call, not once an operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Curve<F: Field<LANES>, const LANES: usize> {
+    pub(crate) token: F::Token,
+    pub(crate) zero: F,
+    pub(crate) one: F,
+    four: F,
+    pub(crate) d: F,
+    pub(crate) d2: F,
+    pub(crate) sqrt_minus_one: F,
+}
 
 /// Points x = X/Z, y = Y/Z, with T = XY/Z.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +59,29 @@ pub(crate) struct Rows<'a, const LANES: usize> {
     pub(crate) negative: LaneMask,
 }
 
+impl<F: Field<LANES>, const LANES: usize> Curve<F, LANES> {
+    /// The constants.
+    #[inline(always)]
+    pub(crate) fn new(token: F::Token) -> Self {
+        let one = F::splat(token, &ONE);
+        let two = F::carry(&one.add(&one));
+        Self {
+            token,
+            zero: F::splat(token, &[0; 32]),
+            one,
+            four: F::carry(&two.add(&two)),
+            d: F::splat(token, &EDWARDS_D),
+            d2: F::splat(token, &EDWARDS_2D),
+            sqrt_minus_one: F::splat(token, &SQRT_MINUS_ONE),
+        }
+    }
+}
+
 impl Row {
     /// The neutral element, in the packing of `F`.
     pub(crate) fn neutral<F: Field<LANES>, const LANES: usize>(token: F::Token) -> Self {
-        let one = F::splat(token, &ONE).store()[0];
-        let zero = F::splat(token, &[0; 32]).store()[0];
+        let curve = Curve::<F, LANES>::new(token);
+        let (one, zero) = (curve.one.store()[0], curve.zero.store()[0]);
         Self {
             plus: one,
             minus: one,
@@ -81,28 +111,25 @@ impl<const LANES: usize> Rows<'_, LANES> {
 impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
     /// The neutral element in every lane.
     #[inline(always)]
-    pub(crate) fn neutral(token: F::Token) -> Self {
-        let (zero, one) = (F::splat(token, &[0; 32]), F::splat(token, &ONE));
+    pub(crate) fn neutral(curve: &Curve<F, LANES>) -> Self {
         Self {
-            x: zero,
-            y: one,
-            z: one,
-            t: zero,
+            x: curve.zero,
+            y: curve.one,
+            z: curve.one,
+            t: curve.zero,
         }
     }
 
     /// The points of `rows`: one product, where adding them to the neutral element takes seven.
     #[inline(always)]
-    pub(crate) fn from_rows(token: F::Token, rows: &Rows<'_, LANES>) -> Self {
-        let (plus, minus) = rows.sides::<F>(token);
+    pub(crate) fn from_rows(curve: &Curve<F, LANES>, rows: &Rows<'_, LANES>) -> Self {
+        let (plus, minus) = rows.sides::<F>(curve.token);
         // 2x and 2y, with Z = 2; all times 2, so that T = 2x * 2y.
         let (x2, y2) = (F::carry(&plus.sub(&minus)), F::carry(&plus.add(&minus)));
-        let one = F::splat(token, &ONE);
-        let two = F::carry(&one.add(&one));
         Self {
             x: F::carry(&x2.add(&x2)),
             y: F::carry(&y2.add(&y2)),
-            z: F::carry(&two.add(&two)),
+            z: curve.four,
             t: F::mul(&x2, &y2),
         }
     }
@@ -131,8 +158,8 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
 
     /// Adds a point to each: 9 products.
     #[inline(always)]
-    pub(crate) fn add(&self, token: F::Token, other: &Self) -> Self {
-        self.add_cached(&other.cached(token))
+    pub(crate) fn add(&self, curve: &Curve<F, LANES>, other: &Self) -> Self {
+        self.add_cached(&other.cached(curve))
     }
 
     /// The last four products of an addition.
@@ -182,12 +209,12 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
 
     /// The form to add often: one product.
     #[inline(always)]
-    pub(crate) fn cached(&self, token: F::Token) -> Cached<F, LANES> {
+    pub(crate) fn cached(&self, curve: &Curve<F, LANES>) -> Cached<F, LANES> {
         Cached {
             plus: F::carry(&self.y.add(&self.x)),
             minus: F::carry(&self.y.sub(&self.x)),
             z2: F::carry(&self.z.add(&self.z)),
-            t2d: F::mul(&self.t, &F::splat(token, &EDWARDS_2D)),
+            t2d: F::mul(&self.t, &curve.d2),
         }
     }
 
@@ -204,13 +231,13 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
 
     /// The sum of all lanes, in every lane.
     #[inline(always)]
-    pub(crate) fn sum_lanes(&self, token: F::Token) -> Self {
+    pub(crate) fn sum_lanes(&self, curve: &Curve<F, LANES>) -> Self {
         let mut sum = *self;
         let mut distance = LANES / 2;
         while distance > 0 {
             let packed = sum.store();
             let turned = std::array::from_fn(|lane| &packed[lane ^ distance]);
-            sum = sum.add(token, &Self::load(token, turned));
+            sum = sum.add(curve, &Self::load(curve.token, turned));
             distance /= 2;
         }
         sum
@@ -241,8 +268,8 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
 impl<F: Field<LANES>, const LANES: usize> Cached<F, LANES> {
     /// The neutral element in every lane.
     #[inline(always)]
-    pub(crate) fn neutral(token: F::Token) -> Self {
-        Extended::neutral(token).cached(token)
+    pub(crate) fn neutral(curve: &Curve<F, LANES>) -> Self {
+        Extended::neutral(curve).cached(curve)
     }
 
     /// Packs the points.
@@ -276,4 +303,44 @@ fn unpack<F: Field<LANES>, const LANES: usize>(
     points: [&PackedPoint; LANES],
 ) -> [F; 4] {
     std::array::from_fn(|part| F::load(token, std::array::from_fn(|lane| &points[lane][part])))
+}
+
+/// Whether the sum of all lanes of all points, times 8, is the neutral element.
+pub(crate) struct SumIsSmall<'a, F: Field<LANES>, const LANES: usize> {
+    pub(crate) token: F::Token,
+    pub(crate) points: &'a [Extended<F, LANES>],
+}
+
+/// The lanes where a point less an affine one is of small order.
+pub(crate) struct DifferenceIsSmall<'a, F: Field<LANES>, const LANES: usize> {
+    pub(crate) token: F::Token,
+    pub(crate) point: Extended<F, LANES>,
+    pub(crate) less: &'a [Row; LANES],
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for SumIsSmall<'_, F, LANES> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let curve = Curve::new(self.token);
+        let mut sum = Extended::neutral(&curve);
+        for point in self.points {
+            sum = sum.add(&curve, point);
+        }
+        sum.sum_lanes(&curve).is_small_order().has(0)
+    }
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for DifferenceIsSmall<'_, F, LANES> {
+    type Output = LaneMask;
+
+    #[inline(always)]
+    fn run(self) -> LaneMask {
+        let less = Rows {
+            rows: self.less.each_ref(),
+            negative: LaneMask::from_fn::<LANES>(|_| true),
+        };
+        self.point.add_rows(self.token, &less).is_small_order()
+    }
 }

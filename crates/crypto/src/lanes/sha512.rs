@@ -5,13 +5,15 @@
 
 use sha2::{Digest, Sha512};
 
+use super::field::Work;
+
 /// A vector of 64-bit words, a message's own in each lane.
 pub(crate) trait Words<const LANES: usize>: Copy {
     /// Proof that this machine has the instructions.
     type Token: Copy + Send + Sync;
 
-    /// Runs `work` where the compiler may use the instructions; what it calls must be inlined.
-    fn enter<R>(token: Self::Token, work: impl FnOnce() -> R) -> R;
+    /// Runs `work` where the compiler may use the instructions.
+    fn enter<D: Work>(token: Self::Token, work: D) -> D::Output;
     /// The same word in every lane.
     fn splat(token: Self::Token, word: u64) -> Self;
     /// The 16 big-endian words of each lane's block.
@@ -50,16 +52,37 @@ pub(crate) fn hash<W: Words<LANES>, const LANES: usize>(
     for (blocks, parts) in blocks.iter_mut().zip(messages) {
         pad(&mut blocks.as_flattened_mut()[..count * BLOCK_BYTES], parts);
     }
-    let state = W::enter(token, || {
-        let mut state = INITIAL.map(|word| W::splat(token, word));
-        for block in 0..count {
-            let blocks = std::array::from_fn(|lane| &blocks[lane][block]);
-            compress(token, &mut state, W::load_block(token, blocks));
-        }
-        state.map(W::store)
-    });
+    let state = W::enter(
+        token,
+        Compress::<W, LANES> {
+            token,
+            count,
+            blocks: &blocks,
+        },
+    );
     // The hash is a string of big-endian words, the scalar a little-endian number.
     std::array::from_fn(|lane| state.map(|word| word[lane].swap_bytes()))
+}
+
+/// The blocks of all lanes, padded.
+struct Compress<'a, W: Words<LANES>, const LANES: usize> {
+    token: W::Token,
+    count: usize,
+    blocks: &'a [[[u8; BLOCK_BYTES]; BLOCKS_MAX]; LANES],
+}
+
+impl<W: Words<LANES>, const LANES: usize> Work for Compress<'_, W, LANES> {
+    type Output = [[u64; LANES]; 8];
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let mut state = INITIAL.map(|word| W::splat(self.token, word));
+        for block in 0..self.count {
+            let blocks = std::array::from_fn(|lane| &self.blocks[lane][block]);
+            compress(self.token, &mut state, W::load_block(self.token, blocks));
+        }
+        state.map(W::store)
+    }
 }
 
 /// The same for one message, by the general hasher.

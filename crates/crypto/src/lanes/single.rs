@@ -3,7 +3,7 @@
 use super::batch::{parts, r_of, s_of};
 use super::decompress::decompress;
 use super::field::{BASE_POINT, Field, LaneMask};
-use super::point::{Row, Rows};
+use super::point::{DifferenceIsSmall, Row, Rows};
 use super::scalar::{Scalar, is_canonical, reduce_wide};
 use super::sha512::{Words, hash};
 use super::straus;
@@ -63,7 +63,14 @@ fn residues<F: Field<LANES>, const LANES: usize>(
         negative: LaneMask::NONE,
     };
     let sum = straus::sum::<F, LANES>(token, &[minus(keys), base], scalars);
-    F::enter(token, || sum.add_rows(token, &minus(rs)).is_small_order())
+    F::enter(
+        token,
+        DifferenceIsSmall {
+            token,
+            point: sum,
+            less: rs,
+        },
+    )
 }
 
 fn minus<const LANES: usize>(rows: &[Row; LANES]) -> Rows<'_, LANES> {

@@ -1,7 +1,7 @@
 //! Sums of few points, each times a number of its own: Straus' shared doublings, a point a lane.
 
-use super::field::{Field, LaneMask};
-use super::point::{Cached, Extended, PackedPoint, Rows};
+use super::field::{Field, LaneMask, Work};
+use super::point::{Cached, Curve, Extended, PackedPoint, Rows};
 use super::scalar::{Scalar, digit_count, signed_digits};
 
 /// The first [`TABLE_LEN`] multiples of a point a lane.
@@ -27,32 +27,56 @@ pub(crate) fn sum<F: Field<LANES>, const LANES: usize>(
         }
     }
     let mut tables = vec![[[PackedPoint::default(); LANES]; TABLE_LEN]; groups.len()];
-    F::enter(token, || {
-        for (table, rows) in tables.iter_mut().zip(groups) {
-            fill::<F, LANES>(token, table, rows);
+    F::enter(
+        token,
+        Sum::<F, LANES> {
+            token,
+            groups,
+            digits: &digits,
+            tables: &mut tables,
+        },
+    )
+}
+
+/// The arguments of [`sum`], the digits window by window and their tables.
+struct Sum<'a, F: Field<LANES>, const LANES: usize> {
+    token: F::Token,
+    groups: &'a [Rows<'a, LANES>],
+    digits: &'a [[i16; LANES]],
+    tables: &'a mut [Table<LANES>],
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for Sum<'_, F, LANES> {
+    type Output = Extended<F, LANES>;
+
+    #[inline(always)]
+    fn run(self) -> Extended<F, LANES> {
+        let curve = Curve::<F, LANES>::new(self.token);
+        for (table, rows) in self.tables.iter_mut().zip(self.groups) {
+            fill::<F, LANES>(&curve, table, rows);
         }
-        let neutral = Cached::<F, LANES>::neutral(token).store();
-        let mut sum = Extended::neutral(token);
-        for digits in digits.chunks_exact(groups.len().max(1)).rev() {
+        let neutral = Cached::<F, LANES>::neutral(&curve).store();
+        let mut sum = Extended::neutral(&curve);
+        for digits in self.digits.chunks_exact(self.groups.len().max(1)).rev() {
             sum = sum.double_times(WIDTH);
-            for (table, digits) in tables.iter().zip(digits) {
-                sum = sum.add_cached(&pick::<F, LANES>(token, table, digits, &neutral));
+            for (table, digits) in self.tables.iter().zip(digits) {
+                sum = sum.add_cached(&pick::<F, LANES>(self.token, table, digits, &neutral));
             }
         }
         sum
-    })
+    }
 }
 
 #[inline(always)]
 fn fill<F: Field<LANES>, const LANES: usize>(
-    token: F::Token,
+    curve: &Curve<F, LANES>,
     table: &mut Table<LANES>,
     rows: &Rows<'_, LANES>,
 ) {
-    let mut multiple = Extended::<F, LANES>::from_rows(token, rows);
+    let mut multiple = Extended::<F, LANES>::from_rows(curve, rows);
     for entry in table {
-        *entry = multiple.cached(token).store();
-        multiple = multiple.add_rows(token, rows);
+        *entry = multiple.cached(curve).store();
+        multiple = multiple.add_rows(curve.token, rows);
     }
 }
 

@@ -21,8 +21,8 @@ use std::arch::x86_64::{
 };
 
 use super::Token;
-use crate::lanes::field::{Field, LaneMask, Packed};
-use crate::lanes::limbs::{LIMB_BITS, PRIME, split};
+use crate::lanes::field::{Field, LaneMask, Packed, Work};
+use crate::lanes::limbs::{CARRIED_MAX, LIMB_BITS, LOOSE_MAX, PRIME, WIDE_MAX, split};
 
 /// Five registers, a limb each.
 type Limbs = [__m256d; 5];
@@ -73,7 +73,7 @@ impl Field<4> for Field4 {
     type Wide = Wide4;
 
     #[inline(always)]
-    fn enter<R>(_token: Token, work: impl FnOnce() -> R) -> R {
+    fn enter<W: Work>(_token: Token, work: W) -> W::Output {
         kernel!(enter(work))
     }
 
@@ -191,8 +191,8 @@ impl Field4 {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn enter<R>(work: impl FnOnce() -> R) -> R {
-    work()
+fn enter<W: Work>(work: W) -> W::Output {
+    work.run()
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -239,8 +239,8 @@ fn from_lanes(lanes: &[[i64; 5]; 4]) -> Columns {
 
 /// Whether all limbs are whole numbers of at most this size.
 #[target_feature(enable = "avx2,fma")]
-fn within(limbs: &Limbs, max: f64) -> bool {
-    let ok = |limb: &f64| limb.abs() <= max && limb.fract() == 0.0;
+fn within(limbs: &Limbs, max: i64) -> bool {
+    let ok = |limb: &f64| limb.abs() <= max as f64 && limb.fract() == 0.0;
     limbs
         .iter()
         .all(|&limb| store_words(limb).map(f64::from_bits).iter().all(ok))
@@ -248,7 +248,7 @@ fn within(limbs: &Limbs, max: f64) -> bool {
 
 #[target_feature(enable = "avx2,fma")]
 fn wide_within(columns: &Columns) -> bool {
-    let ok = |column: u64| column.cast_signed().abs() <= crate::lanes::limbs::WIDE_MAX;
+    let ok = |column: u64| column.cast_signed().abs() <= WIDE_MAX;
     columns
         .iter()
         .all(|&column| store_words(_mm256_castsi256_pd(column)).into_iter().all(ok))
@@ -570,9 +570,6 @@ const POSITIVE: i64 = (1 << 62) + (1 << 50);
 const EXCESS: f64 = float(1, 11);
 const SHIFT: i32 = 51;
 const _: () = assert!(SHIFT as usize == LIMB_BITS);
-/// The bounds as floats.
-const CARRIED_MAX: f64 = LIMB / 4.0 + float(1, 15);
-const LOOSE_MAX: f64 = 2.0 * CARRIED_MAX;
 /// Where columns start, so that the constants in the bits of the parts cancel.
 const MUL_START: [i64; 10] = start(false, 0);
 const MUL_START_POSITIVE: [i64; 10] = start(false, POSITIVE);

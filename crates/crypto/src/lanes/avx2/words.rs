@@ -14,6 +14,7 @@ use std::arch::x86_64::{
 };
 
 use super::Token;
+use crate::lanes::field::Work;
 use crate::lanes::sha512::{BLOCK_BYTES, Words};
 
 /// Four words.
@@ -34,7 +35,7 @@ impl Words<4> for Words4 {
     type Token = Token;
 
     #[inline(always)]
-    fn enter<R>(_token: Token, work: impl FnOnce() -> R) -> R {
+    fn enter<D: Work>(_token: Token, work: D) -> D::Output {
         kernel!(enter(work))
     }
 
@@ -106,8 +107,8 @@ impl Words<4> for Words4 {
 }
 
 #[target_feature(enable = "avx2")]
-fn enter<R>(work: impl FnOnce() -> R) -> R {
-    work()
+fn enter<D: Work>(work: D) -> D::Output {
+    work.run()
 }
 
 /// To the right by `RIGHT` bits; `LEFT` is 64 less that.
