@@ -103,8 +103,8 @@ fn items(cases: &[Case]) -> Vec<Item<'_>> {
 
 fn valid_ones<'a>(cases: &'a [Case], judged: &[bool]) -> Vec<Item<'a>> {
     let judged = cases.iter().zip(judged);
-    let valid = judged.filter_map(|(case, valid)| valid.then(|| case.item(16)));
-    valid.collect()
+    let valid = judged.filter(|(_, valid)| **valid);
+    valid.map(|(case, _)| case.item(16)).collect()
 }
 
 impl Signer {

@@ -232,12 +232,12 @@ pub(crate) fn s_of(item: &Item<'_>) -> Scalar {
 /// Bits of a window for so many points, as measured.
 fn window_width(points: usize) -> usize {
     match points {
-        0..128 => 5,
-        128..512 => 6,
-        512..1536 => 7,
-        1536..3072 => 8,
-        3072..6144 => 9,
-        6144..24_576 => 10,
+        0..192 => 5,
+        192..768 => 6,
+        768..2048 => 7,
+        2048..4096 => 8,
+        4096..12_288 => 9,
+        12_288..32_768 => 10,
         _ => 11,
     }
 }
