@@ -20,6 +20,9 @@ use clearway_types::wire::query::Lookup;
 const SUBMISSION_LEN: usize = 64;
 /// After so long without a sign of life, the client sends again.
 const SILENCE: Duration = Duration::from_millis(500);
+/// A node that dies every moment may need many lives for one answer: neither the payments nor the
+/// client's patience end before that. Seconds.
+pub(crate) const TTL_S: u32 = 1800;
 
 /// Pays from one thread for as long as it is asked to.
 pub(crate) struct Bank {
@@ -46,8 +49,11 @@ impl Bank {
         let key = keystore::load_member(&key_file, &Unlock::from_environment(true)).expect("keys");
         let identity = Identity::new(key, ParticipantId(2), 0);
         let signer = Signer::new(identity.clone(), genesis.hash()).expect("randomness");
+        let patience = Duration::from_secs(TTL_S.into());
+        let signer = signer.with_ttl(patience);
         let mut config = ClientConfig::new(identity, vec![server(&genesis, door)]);
         config.silence = SILENCE;
+        config.give_up_after = patience;
         let stop = Arc::new(AtomicBool::new(false));
         let (told, answered) = mpsc::channel();
         let stopped = Arc::clone(&stop);

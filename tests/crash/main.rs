@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use clearway_harness::seed::{Random, setting};
 use clearway_harness::{NodeProcess, free_door};
+use clearway_node::genesis_file;
 use tempfile::tempdir;
 
-use crate::bank::Bank;
+use crate::bank::{Bank, TTL_S};
 
 /// Kills of a usual test run; each costs about half a second.
 const KILLS_DEFAULT: u64 = 200;
@@ -56,6 +57,10 @@ fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
         dir.path(),
         &["node", "init", ".", "--insecure-plaintext", "--json"],
     );
+    let path = dir.path().join("genesis.toml");
+    let mut genesis = genesis_file::load(&path).expect("a genesis");
+    genesis.rules.ttl_s_max = 2 * TTL_S;
+    genesis_file::save(&path, &genesis).expect("written");
     let door = free_door();
     let start = || NodeProcess::start(program(dir.path()), Path::new("node.toml"), &door);
     let mut node = start();
