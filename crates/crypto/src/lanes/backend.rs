@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::batch::{self, Scratch};
 use super::field::Field;
 use super::keys::KeyCache;
+use super::point::Row;
 use super::sha512::Words;
 use super::single;
 use crate::backend::{Backend, BatchVerdict, Item};
@@ -14,6 +15,8 @@ use crate::backend::{Backend, BatchVerdict, Item};
 pub(crate) struct Lanes<F: Field<LANES>, W, const LANES: usize> {
     name: &'static str,
     token: F::Token,
+    /// The base point's.
+    base: Row,
     keys: Mutex<KeyCache>,
     /// Buffers of batches, as many as were ever under way at once.
     scratch: Mutex<Vec<Scratch>>,
@@ -31,6 +34,7 @@ where
         Self {
             name,
             token,
+            base: single::base_row::<F, LANES>(token),
             keys: Mutex::default(),
             scratch: Mutex::default(),
             words: std::marker::PhantomData,
@@ -70,7 +74,7 @@ where
 
     fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
         assert_eq!(items.len(), valid.len(), "one place a verdict");
-        single::verify::<F, W, LANES>(self.token, items, valid);
+        single::verify::<F, W, LANES>(self.token, &self.base, items, valid);
     }
 }
 

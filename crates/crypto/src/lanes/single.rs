@@ -9,9 +9,18 @@ use super::sha512::{Words, hash};
 use super::straus;
 use crate::backend::Item;
 
+/// The base point's row.
+#[must_use]
+pub(crate) fn base_row<F: Field<LANES>, const LANES: usize>(token: F::Token) -> Row {
+    let mut row = [Row::neutral::<F, LANES>(token)];
+    decompress::<F, LANES>(token, &[BASE_POINT], &mut row, &mut [false]);
+    row[0]
+}
+
 /// Writes the verdict on each item.
 pub(crate) fn verify<F, W, const LANES: usize>(
     token: F::Token,
+    base: &Row,
     items: &[Item<'_>],
     valid: &mut [bool],
 ) where
@@ -19,8 +28,6 @@ pub(crate) fn verify<F, W, const LANES: usize>(
     W: Words<LANES, Token = F::Token>,
 {
     let neutral = Row::neutral::<F, LANES>(token);
-    let mut base = [neutral];
-    decompress::<F, LANES>(token, &[BASE_POINT], &mut base, &mut [false]);
     // Twice as many points as lanes are decoded at a time: each lane's key and R.
     for (items, valid) in items.chunks(LANES).zip(valid.chunks_mut(LANES)) {
         // Short chunks repeat their last item.
@@ -43,7 +50,7 @@ pub(crate) fn verify<F, W, const LANES: usize>(
                 .filter(is_canonical)
                 .unwrap_or_default()
         });
-        let residue = residues::<F, LANES>(token, &base[0], &rows, &[k, s]);
+        let residue = residues::<F, LANES>(token, base, &rows, &[k, s]);
         for (lane, valid) in valid.iter_mut().enumerate() {
             let points = is_point[0][lane] && is_point[1][lane];
             *valid = points && is_canonical(&s_of(item(lane))) && residue.has(lane);
