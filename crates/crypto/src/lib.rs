@@ -21,6 +21,10 @@ pub mod certificate;
 pub mod gate;
 pub mod hash;
 pub mod keys;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "no vector unit of this machine is supported yet")
+)]
 mod lanes;
 pub mod merkle;
 mod portable;
