@@ -105,8 +105,8 @@ impl Run {
 /// When a server breaks off or goes silent, the rest goes to the next server as the same bytes,
 /// from the head of the chain that was reached. Dropping a submission does not undo it.
 ///
-/// Bytes that are sent again after their `expires_at` are refused as `Expired`, also where the first
-/// copy was settled and its answer lost: look such an envelope up before you pay anew.
+/// Bytes that are sent again after their `expires_at` are refused as `Expired`, also where the
+/// first copy was settled and its answer lost: look such an envelope up before you pay anew.
 #[derive(Debug)]
 pub struct Submission {
     client: Client,
