@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::batch::{self, Scratch};
+use super::decompress::base_row;
 use super::field::Field;
 use super::keys::KeyCache;
 use super::point::Row;
@@ -34,7 +35,7 @@ where
         Self {
             name,
             token,
-            base: single::base_row::<F, LANES>(token),
+            base: base_row::<F, LANES>(token),
             keys: Mutex::default(),
             scratch: Mutex::default(),
             words: std::marker::PhantomData,
@@ -63,8 +64,9 @@ where
         let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
         // Each thread's generator is seeded by the operating system: nobody outside predicts it.
         let mut rng = rand::rng();
+        let (base, keys) = (&self.base, &self.keys);
         let holds =
-            batch::holds::<F, W, LANES>(self.token, items, &mut rng, &self.keys, &mut scratch);
+            batch::holds::<F, W, LANES>(self.token, base, items, &mut rng, keys, &mut scratch);
         lock(&self.scratch).push(scratch);
         match holds {
             true => BatchVerdict::AllValid,

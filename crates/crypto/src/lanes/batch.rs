@@ -11,7 +11,7 @@ use rand_core::CryptoRng;
 
 use super::backend::lock;
 use super::decompress::decompress;
-use super::field::{BASE_POINT, Field, LaneMask};
+use super::field::{Field, LaneMask};
 use super::keys::{Distinct, KeyCache};
 use super::pippenger::{self, Digits};
 use super::point::{Extended, Row, Rows, SumIsSmall};
@@ -43,6 +43,7 @@ pub(crate) struct Scratch {
 /// Whether the equation over all items holds; over none it does.
 pub(crate) fn holds<F, W, const LANES: usize>(
     token: F::Token,
+    base: &Row,
     items: &[Item<'_>],
     rng: &mut dyn CryptoRng,
     keys: &Mutex<KeyCache>,
@@ -59,8 +60,11 @@ where
         return false;
     }
     scratch.find_keys(items);
-    if !scratch.decode_keys::<F, LANES>(token, keys) || !scratch.decode_rs::<F, LANES>(token, items)
-    {
+    if !scratch.decode_keys::<F, LANES>(token, keys) {
+        return false;
+    }
+    scratch.rows.push(*base);
+    if !scratch.decode_rs::<F, LANES>(token, items) {
         return false;
     }
     scratch.draw_coefficients(items.len(), rng);
@@ -85,7 +89,7 @@ impl Scratch {
         self.key_of.extend(numbers);
     }
 
-    /// Rows of the keys and the base point; whether all are points.
+    /// Rows of the keys; whether all are points.
     fn decode_keys<F: Field<LANES>, const LANES: usize>(
         &mut self,
         token: F::Token,
@@ -97,7 +101,7 @@ impl Scratch {
         let mut unknown = Vec::new();
         {
             let mut keys = lock(keys);
-            for (number, key) in self.distinct.keys.iter().chain([&BASE_POINT]).enumerate() {
+            for (number, key) in self.distinct.keys.iter().enumerate() {
                 let known = keys.find(key);
                 if known.is_none() {
                     unknown.push(number);
@@ -122,7 +126,7 @@ impl Scratch {
         self.valid.iter().all(|&valid| valid)
     }
 
-    /// Rows of every R, behind those of the keys; whether all are points.
+    /// Rows of every R, behind those of the keys and the base point; whether all are points.
     fn decode_rs<F: Field<LANES>, const LANES: usize>(
         &mut self,
         token: F::Token,

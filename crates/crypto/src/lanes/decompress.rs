@@ -5,8 +5,16 @@
 //! takes 252 squares in a row; two vectors go through it side by side, so that one computes while
 //! the other waits.
 
-use super::field::{Field, LaneMask, ONE, Work};
+use super::field::{BASE_POINT, Field, LaneMask, ONE, Work};
 use super::point::{Curve, Row};
+
+/// The base point's row; a backend makes it once.
+#[must_use]
+pub(crate) fn base_row<F: Field<LANES>, const LANES: usize>(token: F::Token) -> Row {
+    let mut row = [Row::neutral::<F, LANES>(token)];
+    decompress::<F, LANES>(token, &[BASE_POINT], &mut row, &mut [false]);
+    row[0]
+}
 
 /// Decodes each encoding to its row and says whether it is a point; rows of others are neutral.
 ///

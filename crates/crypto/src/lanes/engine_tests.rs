@@ -9,7 +9,7 @@ use rand_core::{TryCryptoRng, TryRng};
 
 use super::backend::Lanes;
 use super::batch::{self, Scratch};
-use super::decompress::decompress;
+use super::decompress::{base_row, decompress};
 use super::field::{EDWARDS_D, Field, LaneMask};
 use super::keys::KeyCache;
 use super::plain::{Plain, PlainWords};
@@ -247,9 +247,10 @@ fn the_coefficients_alone_stop_errors_that_cancel() {
         }
         let items = pair.each_ref().map(|case| case.item(16));
         let keys = Mutex::new(KeyCache::default());
+        let base = base_row::<F, LANES>(token);
         let mut scratch = Scratch::default();
         let mut holds = |rng: &mut dyn rand_core::CryptoRng| {
-            batch::holds::<F, W, LANES>(token, &items, rng, &keys, &mut scratch)
+            batch::holds::<F, W, LANES>(token, &base, &items, rng, &keys, &mut scratch)
         };
         assert!(
             holds(&mut Constant),

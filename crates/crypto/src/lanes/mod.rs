@@ -1,8 +1,9 @@
 //! Our own verification: several signatures side by side in the lanes of a vector unit.
 //!
 //! The engine is written once, over the traits [`field::Field`] and [`sha512::Words`]; a vector
-//! unit brings an implementation of both and a token that proves its detection. `limbs` and
-//! `plain` are radix 2^25.5 and its twin in plain integers; `decompress` and `point` are the curve;
+//! unit brings an implementation of both and a token that proves its detection. `limbs` is
+//! the radix 2^51 that `avx2` works in and `plain` the twin of its kernels in plain integers;
+//! `decompress`, `point` and `scalar` are the curve;
 //! `pippenger` and `straus` sum many and few points; `batch` and `single` are the two ways to a
 //! verdict; `keys` remembers decoded keys; `backend` puts it behind the gate.
 

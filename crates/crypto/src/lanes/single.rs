@@ -2,20 +2,12 @@
 
 use super::batch::{parts, r_of, s_of};
 use super::decompress::decompress;
-use super::field::{BASE_POINT, Field, LaneMask};
+use super::field::{Field, LaneMask};
 use super::point::{DifferenceIsSmall, Row, Rows};
 use super::scalar::{Scalar, is_canonical, reduce_wide};
 use super::sha512::{Words, hash};
 use super::straus;
 use crate::backend::Item;
-
-/// The base point's row.
-#[must_use]
-pub(crate) fn base_row<F: Field<LANES>, const LANES: usize>(token: F::Token) -> Row {
-    let mut row = [Row::neutral::<F, LANES>(token)];
-    decompress::<F, LANES>(token, &[BASE_POINT], &mut row, &mut [false]);
-    row[0]
-}
 
 /// Writes the verdict on each item.
 pub(crate) fn verify<F, W, const LANES: usize>(
