@@ -312,20 +312,25 @@ pub fn parse_outcomes(bytes: &[u8]) -> Result<Vec<Outcome>, FrameError> {
         .collect()
 }
 
-macro_rules! answer_statuses {
-    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal;)+) => {
-        /// How a question was answered.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-        #[repr(u16)]
-        pub enum AnswerStatus {
+/// A list of numbers on the wire; what each says to people is its documentation.
+macro_rules! numbered {
+    (
+        $(#[doc = $what:literal])+
+        enum $type:ident: $repr:ident;
+        $($(#[doc = $doc:literal])+ $name:ident = $value:literal;)+
+    ) => {
+        $(#[doc = $what])+
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr($repr)]
+        pub enum $type {
             $($(#[doc = $doc])+ $name = $value,)+
         }
 
-        impl AnswerStatus {
-            /// Every status, by its number.
+        impl $type {
+            /// All of them, by their numbers.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// Name of the status in metrics.
+            /// Its name in metrics and reasons.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -333,7 +338,7 @@ macro_rules! answer_statuses {
                 }
             }
 
-            /// What the status means and what to do about it.
+            /// What it means and what to do about it.
             #[must_use]
             pub fn help(self) -> &'static str {
                 match self {
@@ -344,7 +349,9 @@ macro_rules! answer_statuses {
     };
 }
 
-answer_statuses! {
+numbered! {
+    /// How a question was answered.
+    enum AnswerStatus: u16;
     /// The answer follows.
     Ok = 0;
     /// There is no such thing: check its number; nothing follows.
@@ -415,39 +422,9 @@ impl AnswerHeader {
     }
 }
 
-macro_rules! close_codes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $value:literal;)+) => {
-        /// Why a connection was closed or a stream reset: QUIC application error codes.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-        #[repr(u32)]
-        pub enum CloseCode {
-            $($(#[doc = $doc])+ $name = $value,)+
-        }
-
-        impl CloseCode {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
-
-            /// Name of the code in metrics and close reasons.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => stringify!($name),)+
-                }
-            }
-
-            /// What the code means and what to do about it.
-            #[must_use]
-            pub fn help(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
-                }
-            }
-        }
-    };
-}
-
-close_codes! {
+numbered! {
+    /// Why a connection was closed or a stream reset: QUIC application error codes.
+    enum CloseCode: u32;
     /// The work is done; nothing is wrong.
     Done = 0;
     /// The node is stopping: send again, here later or to another validator.
