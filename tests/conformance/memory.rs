@@ -3,17 +3,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
-use clearway_harness::{NodeProcess, http};
-use clearway_node::genesis_file;
-use clearway_node::keystore::{self, Unlock};
+use clearway_client::{Client, ClientConfig, Draft, Signer};
+use clearway_harness::{NodeProcess, folder, http};
 use clearway_types::amount::Amount;
 use clearway_types::envelope::Envelope;
-use clearway_types::genesis::Genesis;
 use clearway_types::units::{AccountId, ParticipantId};
 use tempfile::tempdir;
 
-use crate::program::{program, run};
+use crate::program::program;
 
 /// MAX_TTL and RETURN_WINDOW of the cluster under test, seconds.
 const TTL_S: u32 = 3;
@@ -44,15 +41,12 @@ fn memory_stays_flat_for_longer_than_twice_the_longest_life_of_an_identifier() {
         return;
     }
     let dir = tempdir().expect("a temporary folder");
-    let init = ["node", "init", ".", "--insecure-plaintext", "--json"];
-    run(dir.path(), &init).expect(0);
-    let path = dir.path().join("genesis.toml");
-    let mut genesis = genesis_file::load(&path).expect("a genesis");
-    genesis.rules.ttl_s_max = TTL_S;
-    genesis.rules.return_window_s = TTL_S;
-    genesis_file::save(&path, &genesis).expect("written");
+    folder::init(program(dir.path()));
+    folder::set_rules(dir.path(), |rules| {
+        (rules.ttl_s_max, rules.return_window_s) = (TTL_S, TTL_S);
+    });
     let mut node = NodeProcess::start(program(dir.path()), Path::new("node.toml"), "127.0.0.1:0");
-    let samples = pay(dir.path(), &genesis, &node);
+    let samples = pay(dir.path(), &node);
     node.stop();
 
     let full: Vec<&Sample> = samples.iter().filter(|s| s.at >= FULL_AFTER).collect();
@@ -79,16 +73,11 @@ fn memory_stays_flat_for_longer_than_twice_the_longest_life_of_an_identifier() {
 }
 
 /// Pays from member 2 to member 3 for the whole run, one submission after the other.
-fn pay(dir: &Path, genesis: &Genesis, node: &NodeProcess) -> Vec<Sample> {
-    let key_file = dir.join("keys/member-2.insecure-plaintext");
-    let key = keystore::load_member(&key_file, &Unlock::from_environment(true)).expect("keys");
-    let identity = Identity::new(key, ParticipantId(2), 0);
+fn pay(dir: &Path, node: &NodeProcess) -> Vec<Sample> {
+    let (genesis, identity) = (folder::genesis(dir), folder::identity(dir, 2));
     let signer = Signer::new(identity.clone(), genesis.hash()).expect("randomness");
     let signer = signer.with_ttl(Duration::from_secs(2));
-    let server = Server {
-        address: node.door().parse().expect("an address"),
-        public_key: genesis.validators[0].public_key.0,
-    };
+    let server = folder::server(&genesis, node.door());
     let (from, to) = (
         AccountId::new(ParticipantId(2), 1),
         AccountId::new(ParticipantId(3), 1),

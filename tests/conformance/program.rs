@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use clearway_harness::folder;
 use serde_json::Value;
 
 /// Longest time that a command may take which has nothing to do but refuse.
@@ -23,17 +24,7 @@ pub(crate) struct Run {
 
 /// The program in `dir`, with none of the caller's settings.
 pub(crate) fn program(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clearway"));
-    for (name, _) in std::env::vars() {
-        if name.starts_with("CLEARWAY_") {
-            command.env_remove(name);
-        }
-    }
-    command
-        .current_dir(dir)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null());
-    command
+    folder::program(env!("CARGO_BIN_EXE_clearway"), dir)
 }
 
 /// Runs the program with `arguments` in `dir`.

@@ -7,8 +7,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, Draft, Identity, Receipt, Server, Signer};
-use clearway_node::keystore::{self, Unlock};
+use clearway_client::{Client, ClientConfig, Draft, Receipt, Signer};
+use clearway_harness::folder;
 use clearway_types::amount::Amount;
 use clearway_types::code::ResultCode;
 use clearway_types::envelope::Envelope;
@@ -43,15 +43,12 @@ impl Bank {
     /// Reads genesis and keys of the folder and starts paying from member 2 to member 3. Comes
     /// back once it is connected: a client promises to outlast a node's death only from then on.
     pub(crate) fn open(dir: &Path, door: &str) -> Self {
-        let genesis =
-            clearway_node::genesis_file::load(&dir.join("genesis.toml")).expect("a genesis");
-        let key_file = dir.join("keys/member-2.insecure-plaintext");
-        let key = keystore::load_member(&key_file, &Unlock::from_environment(true)).expect("keys");
-        let identity = Identity::new(key, ParticipantId(2), 0);
+        let genesis = folder::genesis(dir);
+        let identity = folder::identity(dir, 2);
         let signer = Signer::new(identity.clone(), genesis.hash()).expect("randomness");
         let patience = Duration::from_secs(TTL_S.into());
         let signer = signer.with_ttl(patience);
-        let mut config = ClientConfig::new(identity, vec![server(&genesis, door)]);
+        let mut config = ClientConfig::new(identity, vec![folder::server(&genesis, door)]);
         config.silence = SILENCE;
         config.give_up_after = patience;
         let stop = Arc::new(AtomicBool::new(false));
@@ -86,14 +83,6 @@ impl Bank {
     pub(crate) fn finish(self) -> Record {
         self.stop.store(true, Ordering::Relaxed);
         self.worker.join().expect("the bank pays to the end")
-    }
-}
-
-fn server(genesis: &Genesis, door: &str) -> Server {
-    let public_key = genesis.validators[0].public_key.0;
-    Server {
-        address: door.parse().expect("an address"),
-        public_key,
     }
 }
 

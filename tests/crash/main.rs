@@ -5,12 +5,11 @@
 mod bank;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use clearway_harness::seed::{Random, setting};
-use clearway_harness::{NodeProcess, free_door};
-use clearway_node::genesis_file;
+use clearway_harness::{NodeProcess, folder, free_door, setting};
+use clearway_load::random::Random;
 use tempfile::tempdir;
 
 use crate::bank::{Bank, TTL_S};
@@ -21,28 +20,7 @@ const KILLS_DEFAULT: u64 = 200;
 const ALIVE_MS_MAX: u64 = 600;
 
 fn program(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clearway"));
-    // The node takes every CLEARWAY_* variable for a setting; these two are the test's own.
-    command
-        .env_remove("CLEARWAY_KILLS")
-        .env_remove("CLEARWAY_SEED")
-        .current_dir(dir)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null());
-    command
-}
-
-fn run(dir: &Path, arguments: &[&str]) {
-    let output = program(dir)
-        .args(arguments)
-        .output()
-        .expect("the program starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "clearway {}: {said}",
-        arguments.join(" ")
-    );
+    folder::program(env!("CARGO_BIN_EXE_clearway"), dir)
 }
 
 #[test]
@@ -53,14 +31,8 @@ fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
     );
     println!("seed {seed}, {kills} kills");
     let dir = tempdir().expect("a temporary folder");
-    run(
-        dir.path(),
-        &["node", "init", ".", "--insecure-plaintext", "--json"],
-    );
-    let path = dir.path().join("genesis.toml");
-    let mut genesis = genesis_file::load(&path).expect("a genesis");
-    genesis.rules.ttl_s_max = 2 * TTL_S;
-    genesis_file::save(&path, &genesis).expect("written");
+    folder::init(program(dir.path()));
+    folder::set_rules(dir.path(), |rules| rules.ttl_s_max = 2 * TTL_S);
     let door = free_door();
     let start = || NodeProcess::start(program(dir.path()), Path::new("node.toml"), &door);
     let mut node = start();
@@ -83,5 +55,6 @@ fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
     );
     record.check(&door, seed);
     node.stop();
-    run(dir.path(), &["replay", "data", "--genesis", "genesis.toml"]);
+    let replay = ["replay", "data", "--genesis", "genesis.toml"];
+    folder::succeed(program(dir.path()).args(replay));
 }

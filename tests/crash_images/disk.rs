@@ -13,7 +13,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clearway_harness::record::{Event, Subject};
-use clearway_harness::seed::Random;
+use clearway_load::random::Random;
 
 use crate::content::{Content, pieces};
 

@@ -15,7 +15,8 @@ use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
 
 use clearway_harness::Recorder;
 use clearway_harness::record::{Event, Recorded};
-use clearway_harness::seed::{Random, setting};
+use clearway_harness::setting;
+use clearway_load::random::Random;
 
 use crate::content::to_usize;
 use crate::disk::{Deaf, Disk, Image};

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, ClientError, Draft, Identity, Server, Signer};
-use clearway_node::keystore::{self, Unlock};
+use clearway_client::{Client, ClientConfig, ClientError, Draft, Identity, Signer};
+use clearway_harness::folder;
 use clearway_types::amount::Amount;
 use clearway_types::envelope::Envelope;
 use clearway_types::genesis::Genesis;
@@ -19,7 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Member 2, which pays member 3.
 pub(crate) struct Member {
     identity: Identity,
-    server_key: [u8; 32],
     genesis: Genesis,
     ledger: LedgerId,
     pub(crate) from: AccountId,
@@ -29,14 +28,9 @@ pub(crate) struct Member {
 impl Member {
     /// Reads its key and the genesis in the folder of a cluster.
     pub(crate) fn of(dir: &Path) -> Self {
-        let genesis =
-            clearway_node::genesis_file::load(&dir.join("genesis.toml")).expect("a genesis");
-        let key_file = dir.join("keys/member-2.insecure-plaintext");
-        let unlock = Unlock::from_environment(true);
-        let key = keystore::load_member(&key_file, &unlock).expect("keys");
+        let genesis = folder::genesis(dir);
         Self {
-            identity: Identity::new(key, ParticipantId(2), 0),
-            server_key: genesis.validators[0].public_key.0,
+            identity: folder::identity(dir, 2),
             ledger: genesis.ledgers[0].id,
             genesis,
             from: AccountId::new(ParticipantId(2), 1),
@@ -56,11 +50,7 @@ impl Member {
     }
 
     pub(crate) async fn connect(&self, address: SocketAddr) -> Result<Client, ClientError> {
-        let public_key = self.server_key;
-        let server = Server {
-            address,
-            public_key,
-        };
+        let server = folder::server(&self.genesis, &address.to_string());
         let mut config = ClientConfig::new(self.identity.clone(), vec![server]);
         config.silence = SILENCE;
         config.connect_timeout = PATIENCE;

@@ -1,12 +1,12 @@
 //! The run that is recorded: a real node, killed once in the middle, and what its client was told.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use clearway_client::Client;
 use clearway_harness::record::{self, Recorded};
-use clearway_harness::{NodeProcess, Recorder, free_door};
+use clearway_harness::{NodeProcess, Recorder, folder, free_door};
 use clearway_types::envelope::Envelope;
 use clearway_types::wire::query::{Found, Lookup};
 use tempfile::{TempDir, tempdir};
@@ -45,10 +45,13 @@ pub(crate) struct Answer {
 
 impl Run {
     /// Makes it, with payments that live for half of so many seconds; takes about a second.
-    pub(crate) fn make(recorder: &Recorder, ttl_s_max: u64) -> Self {
+    pub(crate) fn make(recorder: &Recorder, ttl_s_max: u32) -> Self {
         let (dir, beside) = (tempdir(), tempdir());
         let (dir, beside) = (dir.expect("a folder"), beside.expect("a folder"));
-        init(dir.path(), ttl_s_max);
+        folder::init(program(dir.path()));
+        folder::set_rules(dir.path(), |rules| {
+            (rules.ttl_s_max, rules.return_window_s) = (ttl_s_max, ttl_s_max);
+        });
         let before = Disk::of(dir.path()).expect("readable");
         let member = Member::of(dir.path());
         let (log, kill) = (beside.path().join("record"), beside.path().join("kill"));
@@ -136,33 +139,5 @@ fn record_bytes(log: &Path) -> u64 {
 }
 
 fn program(dir: &Path) -> Command {
-    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_clearway")));
-    // The node takes every CLEARWAY_* variable for a setting; these are the test's own.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLEARWAY_")) {
-        command.env_remove(name);
-    }
-    command
-        .current_dir(dir)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null());
-    command
-}
-
-fn init(dir: &Path, ttl_s_max: u64) {
-    let output = program(dir)
-        .args(["node", "init", ".", "--insecure-plaintext", "--json"])
-        .output()
-        .expect("the program starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let genesis = dir.join("genesis.toml");
-    let text = std::fs::read_to_string(&genesis).expect("it was made");
-    let changed = text
-        .replace("ttl_s_max = 60", &format!("ttl_s_max = {ttl_s_max}"))
-        .replace(
-            "return_window_s = 60",
-            &format!("return_window_s = {ttl_s_max}"),
-        );
-    assert_ne!(text, changed, "the rules have their bounds");
-    std::fs::write(genesis, changed).expect("writable");
+    folder::program(env!("CARGO_BIN_EXE_clearway"), dir)
 }

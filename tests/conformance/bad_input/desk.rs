@@ -6,9 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clearway_client::{Client, ClientConfig, Draft, Identity, Receipt, Server, Signer};
-use clearway_harness::{NodeProcess, http};
-use clearway_node::genesis_file;
-use clearway_node::keystore::{self, Unlock};
+use clearway_harness::{NodeProcess, folder, http};
 use clearway_types::account::{AccountFlags, Role};
 use clearway_types::amount::Amount;
 use clearway_types::code::{OutcomeFlags, ResultCode};
@@ -109,21 +107,15 @@ impl Desk {
             &members,
         ];
         run(dir.path(), &init).expect(0);
-        edit(&dir.path().join("genesis.toml"), |text| {
-            let window = format!("return_window_s = {RETURN_WINDOW_S}");
-            text.replace("return_window_s = 60", &window)
-        });
+        folder::set_rules(dir.path(), |rules| rules.return_window_s = RETURN_WINDOW_S);
         edit(&dir.path().join("node.toml"), |text| {
             text.replace("frame_fill_ms = 10000", "frame_fill_ms = 1000")
                 .replace("member_rate_max = 0", &format!("member_rate_max = {RATE}"))
         });
         let config = Path::new("node.toml");
         let node = NodeProcess::start(program(dir.path()), config, "127.0.0.1:0");
-        let genesis = genesis_file::load(&dir.path().join("genesis.toml")).expect("a genesis");
-        let server = Server {
-            address: node.door().parse().expect("an address"),
-            public_key: genesis.validators[0].public_key.0,
-        };
+        let genesis = folder::genesis(dir.path());
+        let server = folder::server(&genesis, node.door());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -226,19 +218,12 @@ impl Desk {
 
     /// Who holds the genesis key of a participant.
     pub(crate) fn identity(&self, participant: u32) -> Identity {
-        self.identity_in(participant, 0)
+        folder::identity(self.dir.path(), participant)
     }
 
     /// As [`Desk::identity`], claiming another key slot.
     pub(crate) fn identity_in(&self, participant: u32, slot: u8) -> Identity {
-        let name = match participant {
-            1 => "operator".to_owned(),
-            number => format!("member-{number}"),
-        };
-        let path = format!("keys/{name}.insecure-plaintext");
-        let unlock = Unlock::from_environment(true);
-        let key = keystore::load_member(&self.dir.path().join(path), &unlock);
-        Identity::new(key.expect("a key file"), ParticipantId(participant), slot)
+        folder::identity_in(self.dir.path(), participant, slot)
     }
 
     /// Signs for a participant.

@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clearway_client::{Client, ClientConfig, Identity, Receipt, Server, Signer};
-use clearway_harness::{NodeProcess, Recorder, http};
-use clearway_node::genesis_file;
-use clearway_node::keystore::{self, Unlock};
+use clearway_client::{Client, ClientConfig, Receipt, Signer};
+use clearway_harness::{NodeProcess, Recorder, folder, http};
 use clearway_types::envelope::Envelope;
-use clearway_types::units::{Height, ParticipantId};
+use clearway_types::units::Height;
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
@@ -54,20 +52,15 @@ impl Bank {
     fn open() -> Option<Self> {
         let recorder = Recorder::build()?;
         let dir = tempdir().expect("a temporary folder");
-        run(dir.path(), &["node", "init", ".", "--insecure-plaintext"]).expect(0);
+        folder::init(program(dir.path()));
         let config = dir.path().join("node.toml");
         let text = std::fs::read_to_string(&config).expect("read");
         let small = text.replace("segment_bytes = 67108864", "segment_bytes = 16777216");
         assert_ne!(text, small, "segments are small");
         std::fs::write(config, small).expect("written");
-        let genesis = genesis_file::load(&dir.path().join("genesis.toml")).expect("a genesis");
-        let key_file = dir.path().join("keys/member-2.insecure-plaintext");
-        let key = keystore::load_member(&key_file, &Unlock::from_environment(true));
-        let identity = Identity::new(key.expect("a key file"), ParticipantId(2), 0);
-        let server = Server {
-            address: ([127, 0, 0, 1], 0).into(),
-            public_key: genesis.validators[0].public_key.0,
-        };
+        let genesis = folder::genesis(dir.path());
+        let identity = folder::identity(dir.path(), 2);
+        let server = folder::server(&genesis, "127.0.0.1:0");
         let mut config = ClientConfig::new(identity.clone(), vec![server]);
         // Whoever waits for room sends nothing again meanwhile.
         (config.silence, config.give_up_after) = (PATIENCE, PATIENCE);

@@ -1,9 +1,9 @@
-//! What the integration tests share: a node in a process of its own, stopped or killed on request,
-//! and a record of everything that it does to its files.
+//! What the integration tests share: the folder of a cluster, a node in a process of its own,
+//! stopped or killed on request, and a record of everything that it does to its files.
 
+pub mod folder;
 pub mod record;
 mod recorder;
-pub mod seed;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
@@ -182,4 +182,13 @@ fn words(child: &mut Child) -> String {
         let _ = stderr.read_to_string(&mut said);
     }
     said
+}
+
+/// The number in an environment variable, or the usual one.
+///
+/// # Panics
+/// When the variable holds something else.
+#[must_use]
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
