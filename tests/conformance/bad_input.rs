@@ -66,11 +66,12 @@ enum Bad {
     Knock(fn(&Desk) -> Answer),
     /// A node of its own; `None` where this system cannot play what is wrong.
     Alone(fn() -> Option<Answer>),
-    /// The program in a folder with a cluster that does not run, after files were put there.
+    /// The program in a folder with a cluster that does not run, after files were put there; the
+    /// words of `call` stand apart by blanks.
     Command {
         arrange: fn(&Path),
         variables: &'static [(&'static str, &'static str)],
-        call: &'static [&'static str],
+        call: &'static str,
     },
 }
 
@@ -109,6 +110,8 @@ enum Counter {
     Executed,
     /// None: the input waits, or is not the node's to count.
     Nothing,
+    /// Compared by the row's own play.
+    Played,
     /// No node runs.
     NoNode,
 }
@@ -161,11 +164,28 @@ impl Row {
         }
     }
 
+    /// A record that execution refuses.
+    const fn refused(
+        name: &'static str,
+        by: u32,
+        draft: fn() -> Draft,
+        code: ResultCode,
+        says: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            bad: Bad::Signed(by, draft),
+            told: Told::Code(code),
+            counter: Counter::Executed,
+            says,
+        }
+    }
+
     /// A program's row: exit code and words, no node.
     const fn command(
         name: &'static str,
         arrange: fn(&Path),
-        call: &'static [&'static str],
+        call: &'static str,
         exit: i32,
         says: &'static str,
     ) -> Self {
@@ -177,7 +197,7 @@ impl Row {
         name: &'static str,
         arrange: fn(&Path),
         variables: &'static [(&'static str, &'static str)],
-        call: &'static [&'static str],
+        call: &'static str,
         exit: i32,
         says: &'static str,
     ) -> Self {

@@ -5,15 +5,8 @@ use std::path::Path;
 use crate::bad_input::Row;
 use crate::bad_input::folder::{as_it_is, rewrite, write};
 
-const SHOW: &[&str] = &["node", "config", "--config", "bad.toml"];
-const RUN: &[&str] = &[
-    "node",
-    "run",
-    "--config",
-    "node.toml",
-    "--set",
-    "genesis=bad.toml",
-];
+const SHOW: &str = "node config --config bad.toml";
+const RUN: &str = "node run --config node.toml --set genesis=bad.toml";
 
 /// A configuration file.
 const fn config(name: &'static str, arrange: fn(&Path), says: &'static str) -> Row {
@@ -102,35 +95,21 @@ pub(crate) const ROWS: &[Row] = &[
     Row::command(
         "a configuration that is not there",
         as_it_is,
-        &["node", "run", "--config", "none.toml"],
+        "node run --config none.toml",
         1,
         "give an existing file with --config",
     ),
     Row::command(
         "a setting without a value",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "verify_workers",
-        ],
+        "node run --config node.toml --set verify_workers",
         2,
         "write KEY=VALUE",
     ),
     Row::command(
         "an unknown setting as a flag",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "door.idel_ms=5000",
-        ],
+        "node run --config node.toml --set door.idel_ms=5000",
         1,
         "flag: no setting `door.idel_ms`; did you mean `door.idle_ms`",
     ),
@@ -138,7 +117,7 @@ pub(crate) const ROWS: &[Row] = &[
         "an unknown setting as a variable",
         as_it_is,
         &[("CLEARWAY_LISTN", "127.0.0.1:0")],
-        &["node", "run", "--config", "node.toml"],
+        "node run --config node.toml",
         1,
         "variable CLEARWAY_LISTN: no setting `listn`; did you mean `listen`",
     ),
@@ -146,35 +125,21 @@ pub(crate) const ROWS: &[Row] = &[
         "a variable out of range",
         as_it_is,
         &[("CLEARWAY_DOOR_IDLE_MS", "5")],
-        &["node", "run", "--config", "node.toml"],
+        "node run --config node.toml",
         1,
         "variable CLEARWAY_DOOR_IDLE_MS: `door.idle_ms` must lie between 1000 and 600000",
     ),
     Row::command(
         "a filter of the log that is none",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "log=clearway=loud",
-        ],
+        "node run --config node.toml --set log=clearway=loud",
         2,
         "write info or clearway=debug",
     ),
     Row::command(
         "a backend that this machine does not have",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "backend=abacus",
-        ],
+        "node run --config node.toml --set backend=abacus",
         1,
         "`clearway verify --list-backends` names those that do",
     ),
@@ -241,7 +206,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::command(
         "a cluster made over another",
         as_it_is,
-        &["node", "init", ".", "--insecure-plaintext"],
+        "node init . --insecure-plaintext",
         1,
         "choose another folder",
     ),

@@ -7,14 +7,7 @@ use crate::bad_input::folder::as_it_is;
 use crate::bad_input::{Answer, Bad, Counter, Row, Told};
 
 /// A node on the damaged copy of the folder's data.
-const RUN: &[&str] = &[
-    "node",
-    "run",
-    "--config",
-    "node.toml",
-    "--set",
-    "data_dir=copy",
-];
+const RUN: &str = "node run --config node.toml --set data_dir=copy";
 
 /// A copy of the good data, then damaged.
 const fn damaged(name: &'static str, arrange: fn(&Path), says: &'static str) -> Row {
@@ -65,42 +58,21 @@ pub(crate) const ROWS: &[Row] = &[
     Row::command(
         "another cluster's data",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "other/node.toml",
-            "--set",
-            "data_dir=../data",
-        ],
+        "node run --config other/node.toml --set data_dir=../data",
         1,
         "point it at its own data directory or its own genesis file",
     ),
     Row::command(
         "a data folder that is a file",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "data_dir=genesis.toml",
-        ],
+        "node run --config node.toml --set data_dir=genesis.toml",
         1,
         "check the disk and its file system",
     ),
     Row::command(
         "a data folder where nothing can be written",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "data_dir=/proc/clearway",
-        ],
+        "node run --config node.toml --set data_dir=/proc/clearway",
         1,
         "check the disk and its file system",
     ),
@@ -152,28 +124,28 @@ pub(crate) const ROWS: &[Row] = &[
     Row::command(
         "a replay of no data",
         as_it_is,
-        &["replay", "none", "--genesis", "genesis.toml"],
+        "replay none --genesis genesis.toml",
         5,
         "check the path",
     ),
     Row::command(
         "a replay under another cluster's genesis",
         as_it_is,
-        &["replay", "data", "--genesis", "other/genesis.toml"],
+        "replay data --genesis other/genesis.toml",
         1,
         "its own genesis file",
     ),
     Row::command(
         "a replay of damaged data",
         |dir| edit(dir, SEGMENT, |bytes| bytes[4096 + 30] ^= 1),
-        &["replay", "copy", "--genesis", "genesis.toml"],
+        "replay copy --genesis genesis.toml",
         3,
         "segment 1 is damaged at byte 4096",
     ),
     Row::command(
         "a block beyond the log",
         as_it_is,
-        &["inspect", "block", "data", "--height", "1000000"],
+        "inspect block data --height 1000000",
         5,
         "`clearway inspect state` says how far it is",
     ),
@@ -198,7 +170,7 @@ const fn beside(
 pub(crate) const ROWS_BESIDE_A_NODE: &[Row] = &[
     beside(
         "a second node on the data of a running one",
-        |desk| desk.program(&["node", "run", "--config", "node.toml"]),
+        |desk| desk.program("node run --config node.toml"),
         1,
         "stop that one first",
     ),
@@ -216,12 +188,7 @@ pub(crate) const ROWS_BESIDE_A_NODE: &[Row] = &[
     ),
     beside(
         "a payment with three decimals of euro",
-        |desk| {
-            pay(
-                desk,
-                &["1.005", "--key", "keys/member-2.insecure-plaintext"],
-            )
-        },
+        |desk| pay(desk, "1.005 --key keys/member-2.insecure-plaintext"),
         2,
         "decimal",
     ),
@@ -231,7 +198,7 @@ pub(crate) const ROWS_BESIDE_A_NODE: &[Row] = &[
             let key = "keys/stranger.insecure-plaintext";
             let new = ["keys", "new", key, "--insecure-plaintext"];
             crate::program::run(desk.dir(), &new).expect(0);
-            pay(desk, &["1.00", "--key", key])
+            pay(desk, &format!("1.00 --key {key}"))
         },
         2,
         "say whose it is with --as PARTICIPANT",
@@ -239,19 +206,13 @@ pub(crate) const ROWS_BESIDE_A_NODE: &[Row] = &[
 ];
 
 fn second_node(desk: &Desk, door: &str, admin: &str) -> Answer {
-    let (door, admin) = (format!("listen={door}"), format!("admin_listen={admin}"));
-    let run = [
-        "node",
-        "run",
-        "--config",
-        "node.toml",
-        "--set",
-        "data_dir=second",
-    ];
-    desk.program(&[&run[..], &["--set", &door, "--set", &admin]].concat())
+    let places = format!("--set listen={door} --set admin_listen={admin}");
+    let run = "node run --config node.toml --set data_dir=second";
+    desk.program(&format!("{run} {places}"))
 }
 
-fn pay(desk: &Desk, more: &[&str]) -> Answer {
-    let server = ["--insecure-plaintext", "--server", desk.door()];
-    desk.program(&[&["pay", "2.1", "3.1"], more, &server].concat())
+fn pay(desk: &Desk, more: &str) -> Answer {
+    let server = desk.door();
+    let call = format!("pay 2.1 3.1 {more} --insecure-plaintext --server {server}");
+    desk.program(&call)
 }

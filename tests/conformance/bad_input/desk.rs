@@ -291,8 +291,9 @@ impl Desk {
     }
 
     /// Runs the program in the cluster's folder; it must fail without a result.
-    pub(crate) fn program(&self, arguments: &[&str]) -> Answer {
-        told_by(&run_briefly(self.dir.path(), &[], arguments))
+    pub(crate) fn program(&self, call: &str) -> Answer {
+        let arguments: Vec<&str> = call.split_whitespace().collect();
+        told_by(&run_briefly(self.dir.path(), &[], &arguments))
     }
 }
 
@@ -455,7 +456,7 @@ impl Row {
         match (&self.counter, self.told) {
             (Counter::Line(line, by), _) => lines(&[(line, *by)]),
             (Counter::Lines(all), _) => lines(all),
-            (Counter::Nothing | Counter::NoNode, _) => BTreeMap::new(),
+            (Counter::Nothing | Counter::Played | Counter::NoNode, _) => BTreeMap::new(),
             (Counter::Executed, Told::Code(code)) => lines(&[(&executed(kind, code), 1)]),
             (Counter::Executed, Told::Codes(codes)) => codes
                 .iter()

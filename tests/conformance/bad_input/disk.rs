@@ -26,14 +26,14 @@ pub(crate) const ROWS: &[Row] = &[
         name: "a disk without room for the log",
         bad: Bad::Alone(log_full),
         told: Told::Waits,
-        counter: Counter::Line("clearway_store_disk_full_total", 1),
+        counter: Counter::Played,
         says: "free space",
     },
     Row {
         name: "a disk without room for anything",
         bad: Bad::Alone(all_full),
         told: Told::Exit(1),
-        counter: Counter::NoNode,
+        counter: Counter::Played,
         says: "check the disk under the data directory, then start the node again",
     },
 ];

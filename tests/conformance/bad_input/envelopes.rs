@@ -21,6 +21,10 @@ const UNKNOWN_SIGNER: Counter = Counter::Line(
     "clearway_envelopes_dropped_total{reason=\"UnknownSigner\"}",
     1,
 );
+const BROKEN_TWICE: Counter = Counter::Line(
+    "clearway_envelopes_dropped_total{reason=\"ChainBroken\"}",
+    2,
+);
 
 const fn header(
     name: &'static str,
@@ -103,6 +107,12 @@ fn paid(desk: &Desk) -> Vec<Envelope> {
 
 fn overdraft(desk: &Desk) -> Envelope {
     desk.sign(2, pay(2, 3, 2 * BALANCE))
+}
+
+/// So many linked payments of 2 to 3.
+fn chain(desk: &Desk, by: u32, len: usize) -> Vec<Envelope> {
+    let drafts = vec![pay(2, 3, 1); len];
+    desk.signer(by).sign_chain(&drafts).expect("a chain")
 }
 
 fn set_flag(body: &mut Body, flag: u16) {
@@ -221,10 +231,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a control record in a chain",
         |desk, _| {
             let record = Draft::participant_set(ParticipantId(3), Role::Member, false);
-            let mut chain = desk
-                .signer(1)
-                .sign_chain(&[pay(2, 3, 1); 2])
-                .expect("a chain");
+            let mut chain = chain(desk, 1, 2);
             let mut body = *record.body();
             let head = chain[0].body;
             (body.id, body.signer, body.expires_at) = (head.id, head.signer, head.expires_at);
@@ -307,90 +314,63 @@ pub(crate) const ROWS: &[Row] = &[
         UNKNOWN_SIGNER,
         "name the slot of the key that signs",
     ),
-    Row {
-        name: "a signer who is suspended",
-        bad: Bad::Signed(9, || pay(9, 3, 1)),
-        told: Told::Code(ResultCode::SignerSuspended),
-        counter: Counter::Executed,
-        says: "ask an operator",
-    },
+    Row::refused(
+        "a signer who is suspended",
+        9,
+        || pay(9, 3, 1),
+        ResultCode::SignerSuspended,
+        "ask an operator",
+    ),
     sent(
         "a chain that ends open",
         |desk, _| {
-            let mut chain = desk
-                .signer(2)
-                .sign_chain(&[pay(2, 3, 1); 3])
-                .expect("a chain");
+            let mut chain = chain(desk, 2, 3);
             chain.pop();
             chain
         },
         Told::Codes(&[ResultCode::ChainBroken; 2]),
-        Counter::Line(
-            "clearway_envelopes_dropped_total{reason=\"ChainBroken\"}",
-            2,
-        ),
+        BROKEN_TWICE,
         "its last member not linked",
     ),
     sent(
         "a chain with a gap",
         |desk, _| {
-            let mut chain = desk
-                .signer(2)
-                .sign_chain(&[pay(2, 3, 1); 3])
-                .expect("a chain");
+            let mut chain = chain(desk, 2, 3);
             chain.remove(1);
             chain
         },
         Told::Codes(&[ResultCode::ChainBroken; 2]),
-        Counter::Line(
-            "clearway_envelopes_dropped_total{reason=\"ChainBroken\"}",
-            2,
-        ),
+        BROKEN_TWICE,
         "with consecutive identifiers",
     ),
     sent(
         "a chain that starts in the middle",
         |desk, _| {
-            let mut chain = desk
-                .signer(2)
-                .sign_chain(&[pay(2, 3, 1); 3])
-                .expect("a chain");
+            let mut chain = chain(desk, 2, 3);
             chain.remove(0);
             chain
         },
         Told::Codes(&[ResultCode::ChainBroken; 2]),
-        Counter::Line(
-            "clearway_envelopes_dropped_total{reason=\"ChainBroken\"}",
-            2,
-        ),
+        BROKEN_TWICE,
         "send it whole on one stream",
     ),
     sent(
         "a chain of two signers",
         |desk, _| {
-            let mut chain = desk
-                .signer(2)
-                .sign_chain(&[pay(2, 3, 1); 2])
-                .expect("a chain");
+            let mut chain = chain(desk, 2, 2);
             let mut body = chain[1].body;
             body.signer.set(3);
             chain[1] = desk.sign_body(3, body);
             chain
         },
         Told::Codes(&[ResultCode::ChainBroken; 2]),
-        Counter::Line(
-            "clearway_envelopes_dropped_total{reason=\"ChainBroken\"}",
-            2,
-        ),
+        BROKEN_TWICE,
         "send it whole",
     ),
     sent(
         "a chain with one wrong signature",
         |desk, _| {
-            let mut chain = desk
-                .signer(2)
-                .sign_chain(&[pay(2, 3, 1); 3])
-                .expect("a chain");
+            let mut chain = chain(desk, 2, 3);
             chain[2].signature[5] ^= 1;
             chain
         },

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::bad_input::Row;
 use crate::bad_input::folder::{as_it_is, write};
 
-const BENCH: &[&str] = &["bench", "--payments", "p.csv", "--accounts", "a.csv"];
-const VECTORS: &[&str] = &["verify", "--vectors", "v.jsonl"];
+const BENCH: &str = "bench --payments p.csv --accounts a.csv";
+const VECTORS: &str = "verify --vectors v.jsonl";
 const ACCOUNTS: &str = "nodeid,init_balance\n1,100.00\n2,100.00\n";
 const PAYMENTS: &str = "sourceNodeId,targetNodeId,value,time\n1,2,5.00,0\n";
 
@@ -21,7 +21,7 @@ const fn vectors(name: &'static str, arrange: fn(&Path), says: &'static str) -> 
 }
 
 /// Wrong usage.
-const fn usage(name: &'static str, call: &'static [&'static str], says: &'static str) -> Row {
+const fn usage(name: &'static str, call: &'static str, says: &'static str) -> Row {
     Row::command(name, as_it_is, call, 2, says)
 }
 
@@ -69,7 +69,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::command(
         "a payments file that is not there",
         |dir| write(dir, "a.csv", ACCOUNTS),
-        &["bench", "--payments", "none.csv", "--accounts", "a.csv"],
+        "bench --payments none.csv --accounts a.csv",
         1,
         "check the path",
     ),
@@ -79,7 +79,7 @@ pub(crate) const ROWS: &[Row] = &[
             write(dir, "p.csv.gz", PAYMENTS);
             write(dir, "a.csv", ACCOUNTS);
         },
-        &["bench", "--payments", "p.csv.gz", "--accounts", "a.csv"],
+        "bench --payments p.csv.gz --accounts a.csv",
         1,
         "compressed by gzip with the ending .gz",
     ),
@@ -104,64 +104,53 @@ pub(crate) const ROWS: &[Row] = &[
     Row::command(
         "vectors that are not there",
         as_it_is,
-        &["verify", "--vectors", "none.jsonl"],
+        "verify --vectors none.jsonl",
         5,
         "check the path",
     ),
     Row::command(
         "vectors for an unknown backend",
         as_it_is,
-        &["verify", "--vectors", "-", "--backend", "abacus"],
+        "verify --vectors - --backend abacus",
         5,
         "--list-backends",
     ),
     usage(
         "an unknown command",
-        &["fly"],
+        "fly",
         "For more information, try '--help'",
     ),
-    usage("no command", &[], "Usage"),
+    usage("no command", "", "Usage"),
     usage(
         "an account that is none",
-        &["account", "show", "7.x", "--key", "k"],
+        "account show 7.x --key k",
         "write owner.number",
     ),
     usage(
         "an identifier that is none",
-        &["void", "12", "2.1", "3.1", "--key", "k"],
+        "void 12 2.1 3.1 --key k",
         "write 32 hexadecimal digits",
     ),
     usage(
         "a batch of none",
-        &["verify", "--vectors", "-", "--batch", "0"],
+        "verify --vectors - --batch 0",
         "0 is not in 1..=65536",
     ),
     usage(
         "a claim about no figure",
-        &["bench", "--assert", "speed>1"],
+        "bench --assert speed>1",
         "write FIGURE>NUMBER",
     ),
     usage(
         "a cluster of four in one process",
-        &["bench", "--nodes", "4"],
+        "bench --nodes 4",
         "4 is not in 1..=1",
     ),
     Row::command(
         "a payment to a node that is not there",
         as_it_is,
-        &[
-            "pay",
-            "2.1",
-            "3.1",
-            "1.00",
-            "--key",
-            "keys/member-2.insecure-plaintext",
-            "--insecure-plaintext",
-            "--server",
-            "127.0.0.1:9",
-            "--timeout-s",
-            "1",
-        ],
+        "pay 2.1 3.1 1.00 --key keys/member-2.insecure-plaintext --insecure-plaintext \
+         --server 127.0.0.1:9 --timeout-s 1",
         6,
         "check that a node listens there",
     ),

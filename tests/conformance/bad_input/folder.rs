@@ -58,7 +58,8 @@ impl Folder {
         assert!(matches!(row.counter, Counter::NoNode), "no node runs here");
         arrange(self.dir.path());
         let before = files(self.dir.path());
-        let run = run_briefly(self.dir.path(), variables, call);
+        let arguments: Vec<&str> = call.split_whitespace().collect();
+        let run = run_briefly(self.dir.path(), variables, &arguments);
         row.judge(&told_by(&run))?;
         let after = files(self.dir.path());
         match before == after {

@@ -7,13 +7,8 @@ use crate::bad_input::folder::{PASSPHRASE, as_it_is, rewrite, write};
 
 const MEMBER: &str = "keys/member-2.insecure-plaintext";
 
-const CHECK: &[&str] = &[
-    "keys",
-    "check",
-    "x.insecure-plaintext",
-    "--insecure-plaintext",
-];
-const CHECK_AGE: &[&str] = &["keys", "check", "x.age"];
+const CHECK: &str = "keys check x.insecure-plaintext --insecure-plaintext";
+const CHECK_AGE: &str = "keys check x.age";
 
 /// A key file `x.insecure-plaintext` that is changed from a good one.
 fn changed(dir: &Path, edit: impl FnOnce(&str) -> String) {
@@ -52,35 +47,28 @@ pub(crate) const ROWS: &[Row] = &[
             write(dir, "v.insecure-plaintext", keys);
             set_mode(dir, "v.insecure-plaintext", 0o640);
         },
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "keys=v.insecure-plaintext",
-        ],
+        "node run --config node.toml --set keys=v.insecure-plaintext",
         1,
         "run `chmod 600",
     ),
     Row::command(
         "a key in plain text, not allowed",
         as_it_is,
-        &["keys", "check", MEMBER],
+        "keys check keys/member-2.insecure-plaintext",
         1,
         "accept it with --insecure-plaintext",
     ),
     Row::command(
         "a key file that is not there",
         as_it_is,
-        &["keys", "check", "none.age"],
+        "keys check none.age",
         1,
         "make keys with `clearway keys new`",
     ),
     Row::command(
         "an encrypted key without its passphrase",
         as_it_is,
-        &["keys", "check", "keys/bank.age"],
+        "keys check keys/bank.age",
         1,
         "set CLEARWAY_PASSPHRASE",
     ),
@@ -88,7 +76,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a wrong passphrase",
         as_it_is,
         &[("CLEARWAY_PASSPHRASE", "wrong")],
-        &["keys", "check", "keys/bank.age"],
+        "keys check keys/bank.age",
         1,
         "check the passphrase or restore a backup",
     ),
@@ -140,57 +128,35 @@ pub(crate) const ROWS: &[Row] = &[
     Row::command(
         "a member's key where a validator's is needed",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "keys=keys/member-2.insecure-plaintext",
-        ],
+        "node run --config node.toml --set keys=keys/member-2.insecure-plaintext",
         1,
         "a validator key is needed here",
     ),
     Row::command(
         "a validator's key where a member's is needed",
         as_it_is,
-        &[
-            "pay",
-            "2.1",
-            "3.1",
-            "1.00",
-            "--key",
-            "keys/validator.insecure-plaintext",
-            "--insecure-plaintext",
-        ],
+        "pay 2.1 3.1 1.00 --key keys/validator.insecure-plaintext --insecure-plaintext",
         1,
         "a member key is needed here",
     ),
     Row::command(
         "another validator's key",
         as_it_is,
-        &[
-            "node",
-            "run",
-            "--config",
-            "node.toml",
-            "--set",
-            "keys=other/keys/validator.insecure-plaintext",
-        ],
+        "node run --config node.toml --set keys=other/keys/validator.insecure-plaintext",
         1,
         "give the keys that genesis names",
     ),
     Row::command(
         "a new key over an old one",
         as_it_is,
-        &["keys", "new", MEMBER, "--insecure-plaintext"],
+        "keys new keys/member-2.insecure-plaintext --insecure-plaintext",
         1,
         "check the path",
     ),
     Row::command(
         "a plain key under the name of an encrypted one",
         as_it_is,
-        &["keys", "new", "a.age", "--insecure-plaintext"],
+        "keys new a.age --insecure-plaintext",
         2,
         "end its name in .insecure-plaintext",
     ),

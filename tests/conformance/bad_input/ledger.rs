@@ -10,22 +10,6 @@ use clearway_types::units::{LedgerId, ParticipantId, TimeMs, TransferId};
 use crate::bad_input::desk::{BALANCE, Desk, EUR, USD, account, pay};
 use crate::bad_input::{Bad, Counter, Row, Told};
 
-const fn refused(
-    name: &'static str,
-    by: u32,
-    draft: fn() -> Draft,
-    code: ResultCode,
-    says: &'static str,
-) -> Row {
-    Row {
-        name,
-        bad: Bad::Signed(by, draft),
-        told: Told::Code(code),
-        counter: Counter::Executed,
-        says,
-    }
-}
-
 const fn after(
     name: &'static str,
     given: fn(&Desk) -> Vec<Envelope>,
@@ -114,119 +98,119 @@ fn paid_and_returned(desk: &Desk) -> Vec<Envelope> {
 const NOBODY: TransferId = TransferId([0xab; 16]);
 
 pub(crate) const ROWS: &[Row] = &[
-    refused(
+    Row::refused(
         "an overdraft",
         2,
         || pay(2, 3, 2 * BALANCE),
         ResultCode::InsufficientFunds,
         "fund",
     ),
-    refused(
+    Row::refused(
         "accounts of another currency",
         2,
         || transfer((2, 1), (3, 1), 1, USD),
         ResultCode::WrongCurrency,
         "use accounts of that one",
     ),
-    refused(
+    Row::refused(
         "a payment from dollars to euro",
         2,
         || transfer((2, 2), (3, 1), 1, EUR),
         ResultCode::WrongCurrency,
         "use accounts of that one",
     ),
-    refused(
+    Row::refused(
         "an unknown ledger",
         2,
         || transfer((2, 1), (3, 1), 1, LedgerId(999)),
         ResultCode::LedgerUnknown,
         "check its number",
     ),
-    refused(
+    Row::refused(
         "an unknown payer",
         2,
         || transfer((2, 99), (3, 1), 1, EUR),
         ResultCode::DebitAccountUnknown,
         "check its number",
     ),
-    refused(
+    Row::refused(
         "an unknown payee",
         2,
         || transfer((2, 1), (3, 99), 1, EUR),
         ResultCode::CreditAccountUnknown,
         "check its number",
     ),
-    refused(
+    Row::refused(
         "a payee whose account is closed",
         2,
         || transfer((2, 1), (6, 2), 1, EUR),
         ResultCode::AccountClosed,
         "use another",
     ),
-    refused(
+    Row::refused(
         "a payer whose account is frozen",
         7,
         || transfer((7, 2), (3, 1), 1, EUR),
         ResultCode::DebitFrozen,
         "ask its sponsor",
     ),
-    refused(
+    Row::refused(
         "a payee whose account is frozen",
         2,
         || transfer((2, 1), (6, 3), 1, EUR),
         ResultCode::CreditFrozen,
         "ask its sponsor",
     ),
-    refused(
+    Row::refused(
         "more than the limit",
         8,
         || pay(8, 3, 101),
         ResultCode::LimitExceeded,
         "pay less",
     ),
-    refused(
+    Row::refused(
         "nothing",
         2,
         || pay(2, 3, 0),
         ResultCode::AmountZero,
         "at least one minor unit",
     ),
-    refused(
+    Row::refused(
         "a payment to oneself",
         2,
         || pay(2, 2, 1),
         ResultCode::SameAccount,
         "name two",
     ),
-    refused(
+    Row::refused(
         "a payment from a stranger's account",
         3,
         || pay(2, 3, 1),
         ResultCode::NotAuthorised,
         "see the authority table",
     ),
-    refused(
+    Row::refused(
         "a payment to the issuer's own account",
         2,
         || pay(2, 1, 1),
         ResultCode::IssuerMismatch,
         "an account that fits the kind",
     ),
-    refused(
+    Row::refused(
         "more money than fits a ledger",
         1,
         || Draft::issue(account(1, 1), account(2, 1), Amount::new(u64::MAX, EUR)),
         ResultCode::BalanceOverflow,
         "move less",
     ),
-    refused(
+    Row::refused(
         "money made by a member",
         2,
         || Draft::issue(account(1, 1), account(2, 1), Amount::new(1, EUR)),
         ResultCode::NotAuthorised,
         "see the authority table",
     ),
-    refused(
+    Row::refused(
         "money made with a reference",
         1,
         || {
@@ -236,28 +220,28 @@ pub(crate) const ROWS: &[Row] = &[
         ResultCode::RefNotAllowed,
         "set it to zero",
     ),
-    refused(
+    Row::refused(
         "money redeemed from a member's account",
         1,
         || Draft::redeem(account(2, 1), account(1, 1), Amount::new(1, EUR)),
         ResultCode::NotAuthorised,
         "see the authority table",
     ),
-    refused(
+    Row::refused(
         "a hold without a time-out",
         2,
         || hold(0),
         ResultCode::HoldTimeoutInvalid,
         "give 1 to 2,592,000 seconds",
     ),
-    refused(
+    Row::refused(
         "a hold for somebody unknown",
         2,
         || hold(60).hold_parties(ParticipantId(77), ParticipantId(2)),
         ResultCode::ParticipantUnknown,
         "register it first",
     ),
-    refused(
+    Row::refused(
         "a hold beyond the funds",
         2,
         || {
@@ -271,7 +255,7 @@ pub(crate) const ROWS: &[Row] = &[
         ResultCode::InsufficientFunds,
         "fund",
     ),
-    refused(
+    Row::refused(
         "a post of no hold",
         2,
         || post(NOBODY, 1),
@@ -341,7 +325,7 @@ pub(crate) const ROWS: &[Row] = &[
         counter: Counter::Executed,
         says: "clear it",
     },
-    refused(
+    Row::refused(
         "a return of nothing known",
         3,
         || give_back(NOBODY, 3, 2, 1),

@@ -7,27 +7,11 @@ use clearway_types::code::ResultCode;
 use clearway_types::domain::DomainTag;
 use clearway_types::units::{Height, LedgerId, ParticipantId};
 
+use crate::bad_input::Row;
 use crate::bad_input::desk::{EUR, USD, account};
-use crate::bad_input::{Bad, Counter, Row, Told};
-
-const fn refused(
-    name: &'static str,
-    by: u32,
-    draft: fn() -> Draft,
-    code: ResultCode,
-    says: &'static str,
-) -> Row {
-    Row {
-        name,
-        bad: Bad::Signed(by, draft),
-        told: Told::Code(code),
-        counter: Counter::Executed,
-        says,
-    }
-}
 
 const fn stranger(name: &'static str, draft: fn() -> Draft) -> Row {
-    refused(
+    Row::refused(
         name,
         2,
         draft,
@@ -68,105 +52,105 @@ pub(crate) const ROWS: &[Row] = &[
     stranger("a credit line granted by the member", || {
         set(2, 1).credit_line(1)
     }),
-    refused(
+    Row::refused(
         "an account opened twice",
         1,
         || Draft::account_open(account(2, 1), EUR),
         ResultCode::AccountExists,
         "choose another",
     ),
-    refused(
+    Row::refused(
         "an account of nobody",
         1,
         || open(77),
         ResultCode::ParticipantUnknown,
         "register it first",
     ),
-    refused(
+    Row::refused(
         "an account opened as an issuer's",
         1,
         || open(3).account_flags(AccountFlags::ISSUER),
         ResultCode::AccountInvalid,
         "see the rules of the record",
     ),
-    refused(
+    Row::refused(
         "dual control",
         1,
         || open(3).account_flags(AccountFlags::DUAL_CONTROL),
         ResultCode::DualControlNotActive,
         "clear it",
     ),
-    refused(
+    Row::refused(
         "history",
         1,
         || open(3).account_flags(AccountFlags::HISTORY),
         ResultCode::HistoryNotActive,
         "clear it",
     ),
-    refused(
+    Row::refused(
         "member settlement",
         1,
         || open(3).account_flags(AccountFlags::MEMBER_SETTLEMENT),
         ResultCode::MemberSettlementNotActive,
         "clear it",
     ),
-    refused(
+    Row::refused(
         "a device's account",
         1,
         || open(3).account_flags(AccountFlags::DEVICE),
         ResultCode::DeviceNotActive,
         "clear it",
     ),
-    refused(
+    Row::refused(
         "settings of no account",
         1,
         || set(2, 99).account_code(1),
         ResultCode::AccountUnknown,
         "open it first",
     ),
-    refused(
+    Row::refused(
         "settings that change nothing",
         1,
         || set(2, 1),
         ResultCode::FieldMaskInvalid,
         "name what changes",
     ),
-    refused(
+    Row::refused(
         "an account closed with money in it",
         1,
         || set(2, 1).account_flags(AccountFlags::CLOSED),
         ResultCode::AccountNotEmpty,
         "empty it first",
     ),
-    refused(
+    Row::refused(
         "a credit line below its use",
         1,
         || set(3, 2).credit_line(100),
         ResultCode::CreditLineInUse,
         "fund the account first",
     ),
-    refused(
+    Row::refused(
         "a limit in another currency",
         1,
         || Draft::limit_set(account(2, 1), USD, None, 5),
         ResultCode::WrongCurrency,
         "use accounts of that one",
     ),
-    refused(
+    Row::refused(
         "a participant who sponsors itself",
         1,
         || member(3).sponsor(ParticipantId(3)),
         ResultCode::ParticipantInvalid,
         "correct the record",
     ),
-    refused(
+    Row::refused(
         "the last operator suspended",
         1,
         || Draft::participant_set(ParticipantId(1), Role::Operator, true),
         ResultCode::ParticipantInvalid,
         "correct the record",
     ),
-    refused(
+    Row::refused(
         "a key of small order",
         1,
         || {
@@ -177,7 +161,7 @@ pub(crate) const ROWS: &[Row] = &[
         ResultCode::KeyInvalid,
         "make a new key pair",
     ),
-    refused(
+    Row::refused(
         "a key for a slot in use",
         1,
         || {
@@ -189,21 +173,21 @@ pub(crate) const ROWS: &[Row] = &[
         ResultCode::KeySlotInUse,
         "wait until its old key has ended",
     ),
-    refused(
+    Row::refused(
         "a new key proved for another cluster",
         2,
         || Draft::key_rotate(ParticipantId(2), 1, &new_key(), DomainTag([7; 16])),
         ResultCode::KeyProofInvalid,
         "sign the proof",
     ),
-    refused(
+    Row::refused(
         "a ledger defined twice",
         1,
         || Draft::ledger_define(EUR, "EUR", 2, account(1, 7)),
         ResultCode::LedgerExists,
         "choose another",
     ),
-    refused(
+    Row::refused(
         "a ledger with nineteen decimals",
         1,
         || Draft::ledger_define(LedgerId(5), "ABC", 19, account(1, 7)),
