@@ -76,19 +76,19 @@ fn decode<F: Field<LANES>, const LANES: usize>(
 ) -> [([Row; LANES], LaneMask); VECTORS] {
     let y: [F; VECTORS] = std::array::from_fn(|i| F::decode(curve.token, &encodings[i]));
     let y_squared = squares(&y, 1);
-    let u = y_squared.map(|y_squared| F::carry(&y_squared.sub(&curve.one)));
-    let v = y_squared.map(|y_squared| F::carry(&F::mul(&y_squared, &curve.d).add(&curve.one)));
+    let u = y_squared.map(|y_squared| y_squared.difference(&curve.one));
+    let v = y_squared.map(|y_squared| F::mul(&y_squared, &curve.d).sum(&curve.one));
     let v3 = products(&squares(&v, 1), &v);
     let u_v7 = products(&products(&squares(&v3, 1), &v), &u);
     let root = products(&products(&u, &v3), &power_p58(&u_v7));
     let check = products(&squares(&root, 1), &v);
     std::array::from_fn(|i| {
-        let is_root = F::carry(&check[i].sub(&u[i])).is_zero();
-        let is_other = F::carry(&check[i].add(&u[i])).is_zero();
+        let is_root = check[i].difference(&u[i]).is_zero();
+        let is_other = check[i].sum(&u[i]).is_zero();
         let other = F::mul(&root[i], &curve.sqrt_minus_one);
         let x = F::select(is_root, &root[i], &other);
         let sign = LaneMask::from_fn::<LANES>(|lane| encodings[i][lane][31] >> 7 == 1);
-        let x = x.negate_where(x.is_odd().xor(sign));
+        let x = F::carry(&x.negate_where(x.is_odd().xor(sign)));
         let is_point = is_root.or(is_other);
         (rows(curve, is_point, &x, &y[i]), is_point)
     })
@@ -103,8 +103,8 @@ fn rows<F: Field<LANES>, const LANES: usize>(
 ) -> [Row; LANES] {
     let x = F::select(is_point, x, &curve.zero);
     let y = F::select(is_point, y, &curve.one);
-    let plus = F::carry(&y.add(&x)).store();
-    let minus = F::carry(&y.sub(&x)).store();
+    let plus = y.sum(&x).store();
+    let minus = y.difference(&x).store();
     let t2d = F::mul(&F::mul(&x, &y), &curve.d2).store();
     std::array::from_fn(|lane| Row {
         plus: plus[lane],

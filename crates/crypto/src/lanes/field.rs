@@ -6,7 +6,7 @@
 //! | state | made by | may go into |
 //! |---|---|---|
 //! | carried (`Self`) | loading, products, carrying | everything |
-//! | `Loose` | one sum or difference of carried elements | the left of a product, carrying |
+//! | `Loose` | one sum, difference or negation of carried elements | the left of a product, carrying |
 //! | `Wide` | a product before its carry; sums of up to four | `carry_wide` |
 //!
 //! Values are made from a token, which exists only where the instructions do.
@@ -56,12 +56,22 @@ pub(crate) trait Field<const LANES: usize>: Copy + AsRef<Self::Loose> {
     /// Brings a value into the cache ahead of its use.
     fn prefetch<T>(token: Self::Token, value: &T);
 
-    /// Sum.
+    /// Sum, to be multiplied.
     fn add(&self, other: &Self) -> Self::Loose;
-    /// Difference.
+    /// Difference, to be multiplied.
     fn sub(&self, other: &Self) -> Self::Loose;
+    /// Sum.
+    #[inline(always)]
+    fn sum(&self, other: &Self) -> Self {
+        Self::carry(&self.add(other))
+    }
+    /// Difference.
+    #[inline(always)]
+    fn difference(&self, other: &Self) -> Self {
+        Self::carry(&self.sub(other))
+    }
     /// The negative in the lanes of `mask`, the element itself in the others.
-    fn negate_where(&self, mask: LaneMask) -> Self;
+    fn negate_where(&self, mask: LaneMask) -> Self::Loose;
     /// `when` in the lanes of `mask`, `otherwise` in the others.
     fn select(mask: LaneMask, when: &Self, otherwise: &Self) -> Self;
     /// The same elements with small limbs.

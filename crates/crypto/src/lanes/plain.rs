@@ -74,9 +74,9 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
         Loose(bounded(zip(&self.0.0, &other.0.0, |a, b| a - b), LOOSE_MAX))
     }
 
-    fn negate_where(&self, mask: LaneMask) -> Self {
+    fn negate_where(&self, mask: LaneMask) -> Loose<LANES> {
         let sign = |lane| if mask.has(lane) { -1 } else { 1 };
-        Self::from_limbs(std::array::from_fn(|lane| {
+        Loose(std::array::from_fn(|lane| {
             self.0.0[lane].map(|limb| sign(lane) * limb)
         }))
     }

@@ -64,12 +64,12 @@ impl<F: Field<LANES>, const LANES: usize> Curve<F, LANES> {
     #[inline(always)]
     pub(crate) fn new(token: F::Token) -> Self {
         let one = F::splat(token, &ONE);
-        let two = F::carry(&one.add(&one));
+        let two = one.sum(&one);
         Self {
             token,
             zero: F::splat(token, &[0; 32]),
             one,
-            four: F::carry(&two.add(&two)),
+            four: two.sum(&two),
             d: F::splat(token, &EDWARDS_D),
             d2: F::splat(token, &EDWARDS_2D),
             sqrt_minus_one: F::splat(token, &SQRT_MINUS_ONE),
@@ -125,10 +125,10 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
     pub(crate) fn from_rows(curve: &Curve<F, LANES>, rows: &Rows<'_, LANES>) -> Self {
         let (plus, minus) = rows.sides::<F>(curve.token);
         // 2x and 2y, with Z = 2; all times 2, so that T = 2x * 2y.
-        let (x2, y2) = (F::carry(&plus.sub(&minus)), F::carry(&plus.add(&minus)));
+        let (x2, y2) = (plus.difference(&minus), plus.sum(&minus));
         Self {
-            x: F::carry(&x2.add(&x2)),
-            y: F::carry(&y2.add(&y2)),
+            x: x2.sum(&x2),
+            y: y2.sum(&y2),
             z: curve.four,
             t: F::mul(&x2, &y2),
         }
@@ -183,7 +183,7 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
         let a = self.x.square_wide();
         let b = self.y.square_wide();
         let c = self.z.square_wide();
-        let s = F::carry(&self.x.add(&self.y)).square_wide();
+        let s = self.x.sum(&self.y).square_wide();
         let g = F::wide_sub(&a, &b);
         let h = F::wide_add(&a, &b);
         let e = F::carry_wide(&F::wide_sub(&h, &s));
@@ -211,9 +211,9 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
     #[inline(always)]
     pub(crate) fn cached(&self, curve: &Curve<F, LANES>) -> Cached<F, LANES> {
         Cached {
-            plus: F::carry(&self.y.add(&self.x)),
-            minus: F::carry(&self.y.sub(&self.x)),
-            z2: F::carry(&self.z.add(&self.z)),
+            plus: self.y.sum(&self.x),
+            minus: self.y.difference(&self.x),
+            z2: self.z.sum(&self.z),
             t2d: F::mul(&self.t, &curve.d2),
         }
     }
@@ -247,7 +247,7 @@ impl<F: Field<LANES>, const LANES: usize> Extended<F, LANES> {
     #[inline(always)]
     pub(crate) fn is_small_order(&self) -> LaneMask {
         let point = self.double_times(3);
-        let y_is_z = F::carry(&point.y.sub(&point.z)).is_zero();
+        let y_is_z = point.y.difference(&point.z).is_zero();
         point.x.is_zero().and(y_is_z)
     }
 
@@ -286,7 +286,7 @@ impl<F: Field<LANES>, const LANES: usize> Cached<F, LANES> {
             plus: F::select(negative, &minus, &plus),
             minus: F::select(negative, &plus, &minus),
             z2,
-            t2d: t2d.negate_where(negative),
+            t2d: F::carry(&t2d.negate_where(negative)),
         }
     }
 }

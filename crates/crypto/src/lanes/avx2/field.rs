@@ -109,8 +109,8 @@ impl Field<4> for Field4 {
     }
 
     #[inline(always)]
-    fn negate_where(&self, mask: LaneMask) -> Self {
-        Self::carried(kernel!(negate_where(self.limbs(), mask)))
+    fn negate_where(&self, mask: LaneMask) -> Loose4 {
+        Loose4(kernel!(negate_where(self.limbs(), mask)))
     }
 
     #[inline(always)]
