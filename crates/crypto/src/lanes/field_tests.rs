@@ -1,6 +1,6 @@
 //! The field kernels against the twin and the twin against plain arithmetic, at the limbs' bounds.
 
-use super::field::{EDWARDS_2D, EDWARDS_D, Field, LaneMask, ONE, SQRT_MINUS_ONE};
+use super::field::{EDWARDS_2D, EDWARDS_D, Field, LaneMask, ONE, Packed, SQRT_MINUS_ONE};
 use super::limbs::CARRIED_MAX;
 use super::plain::Plain;
 use crate::suite::Mixer;
@@ -21,7 +21,7 @@ fn limbs(mixer: &mut Mixer) -> [i64; 5] {
 
 /// Canonical little-endian bytes of an element, by remainders of ever shorter numbers: neither
 /// the twin's reduction nor the kernel's is trusted.
-fn bytes(limbs: &[i64; 5]) -> [u8; 32] {
+pub(super) fn bytes(limbs: &[i64; 5]) -> [u8; 32] {
     // 2^255 more than the number, so that it is positive, in words of 64 bits.
     let mut wide = [0_i128; 5];
     for (at, limb) in limbs.iter().enumerate() {
@@ -62,31 +62,19 @@ fn bytes(limbs: &[i64; 5]) -> [u8; 32] {
     bytes
 }
 
-fn values<F: Field<4>>(elements: &F) -> [[u8; 32]; 4] {
-    elements
-        .store()
-        .map(|packed| bytes(&super::plain::unpack(&packed)))
-}
-
 #[test]
 fn constants_are_what_they_are_called() {
     let element = |bytes: &[u8; 32]| Plain::<1>::splat((), bytes);
     let (one, root) = (element(&ONE), element(&SQRT_MINUS_ONE));
-    assert_eq!(
-        Plain::carry(&Plain::square(&root).add(&one)).is_zero(),
-        LaneMask(1)
-    );
+    assert_eq!(Plain::square(&root).sum(&one).is_zero(), LaneMask(1));
     let mut number = [0; 32];
     number[..4].copy_from_slice(&121_666_u32.to_le_bytes());
     let product = Plain::mul(&element(&EDWARDS_D), &element(&number));
     number[..4].copy_from_slice(&121_665_u32.to_le_bytes());
-    assert_eq!(
-        Plain::carry(&product.add(&element(&number))).is_zero(),
-        LaneMask(1)
-    );
+    assert_eq!(product.sum(&element(&number)).is_zero(), LaneMask(1));
     let d = element(&EDWARDS_D);
-    let twice = Plain::carry(&d.add(&d));
-    let difference = Plain::carry(&twice.sub(&element(&EDWARDS_2D)));
+    let twice = d.sum(&d);
+    let difference = twice.difference(&element(&EDWARDS_2D));
     assert_eq!(difference.is_zero(), LaneMask(1));
 }
 
@@ -155,7 +143,8 @@ fn every_kernel_agrees_with_its_twin_at_the_bounds() {
         let mask = LaneMask(mixer.draw().to_le_bytes()[0] & 15);
         let twin = lanes.map(Plain::from_limbs);
         let fast = twin.map(|twin| Field4::load(token, twin.store().each_ref()));
-        let (found, expected) = (results(&fast, mask), results(&twin, mask));
+        let value = |packed: &Packed| bytes(&super::plain::unpack(packed));
+        let (found, expected) = (results(&fast, mask, value), results(&twin, mask, value));
         for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert_eq!(found, expected, "seed {seed}, result {at}");
         }
@@ -169,7 +158,11 @@ fn every_kernel_agrees_with_its_twin_at_the_bounds() {
 
 /// What every function makes of three carried vectors, products of loose operands included.
 #[cfg(target_arch = "x86_64")]
-fn results<F: Field<4>>([a, b, c]: &[F; 3], mask: LaneMask) -> Vec<[[u8; 32]; 4]> {
+pub(super) fn results<F: Field<LANES>, const LANES: usize>(
+    [a, b, c]: &[F; 3],
+    mask: LaneMask,
+    value: impl Fn(&Packed) -> [u8; 32],
+) -> Vec<[[u8; 32]; LANES]> {
     let (sum, difference) = (a.add(b), b.sub(c));
     let [wide, other] = [F::mul_wide(&sum, a), F::mul_wide(&difference, c)];
     let four = F::wide_add(&F::wide_add(&wide, &wide), &F::wide_sub(&wide, &other));
@@ -188,7 +181,9 @@ fn results<F: Field<4>>([a, b, c]: &[F; 3], mask: LaneMask) -> Vec<[[u8; 32]; 4]
         F::carry_wide(&four),
         F::carry_wide(&F::wide_sub(&F::wide_add(&c.widen(), &c.widen()), &other)),
         F::mul(&a.negate_where(mask), c),
+        F::carry(&b.negate_where(mask)),
         F::select(mask, a, b),
     ];
+    let values = |element: &F| element.store().each_ref().map(&value);
     elements.iter().map(values).collect()
 }

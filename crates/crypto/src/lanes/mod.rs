@@ -1,8 +1,9 @@
 //! Our own verification: several signatures side by side in the lanes of a vector unit.
 //!
 //! The engine is written once, over the traits [`field::Field`] and [`sha512::Words`]; a vector
-//! unit brings an implementation of both and a token that proves its detection. `limbs` is
-//! the radix 2^51 that `avx2` works in and `plain` the twin of its kernels in plain integers;
+//! unit brings an implementation of both and a token that proves its detection: `avx2` with four
+//! lanes, `ifma8` with eight. `limbs` is the radix 2^51 of floats and `plain` the twin of `avx2` in
+//! plain integers;
 //! `decompress`, `point` and `scalar` are the curve;
 //! `pippenger` and `straus` sum many and few points; `batch` and `single` are the two ways to a
 //! verdict; `keys` remembers decoded keys; `backend` puts it behind the gate.
@@ -22,11 +23,15 @@ mod straus;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod ifma8;
 
 #[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
 mod field_tests;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod ifma8_tests;
 #[cfg(test)]
 mod plain;
 
@@ -40,6 +45,12 @@ pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
     if let Some(token) = avx2::Token::new() {
         type Avx2 = backend::Lanes<avx2::field::Field4, avx2::words::Words4, 4>;
         backends.push(Box::new(Avx2::new("avx2", token)));
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(token) = ifma8::Token::new() {
+        use ifma8::{field::Field8, unit::Register, words::Words8};
+        type Ifma8 = backend::Lanes<Field8<Register>, Words8<Register>, 8>;
+        backends.push(Box::new(Ifma8::new("ifma8", token)));
     }
     backends
 }
