@@ -18,6 +18,7 @@
 //! a batch equation (11 us with the portable backend, 32 keys, frames of 1,024 or more). About 70
 //! allocations for 2,048 envelopes of one key: by the frame and the key, none by the envelope.
 
+pub mod check;
 pub mod config;
 pub mod error;
 pub mod metrics;
@@ -27,6 +28,7 @@ pub mod sources;
 mod stage;
 mod triage;
 
+pub use check::Checked;
 pub use config::VerifyConfig;
 pub use error::VerifyError;
 pub use metrics::VerifyMetrics;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clearway_crypto::backend::Item;
-use clearway_crypto::gate::{BackendId, Gate, Verdicts, Verified, Work};
+use clearway_crypto::gate::{BackendId, Gate};
 use clearway_crypto::hash::envelope_digests;
 use clearway_flow::{InFlight, Joined, Latest};
 use clearway_types::batch::EnvelopeDigests;
@@ -15,12 +15,13 @@ use clearway_types::limits::STREAM_ENVELOPES_MAX;
 use clearway_types::messages::{FrameBatch, Origin, OriginRun, Refusals, SourceId, VerifiedBatch};
 use clearway_types::units::{Height, TimeMs};
 
+use crate::check::Checked;
 use crate::config::VerifyConfig;
 use crate::error::VerifyError;
 use crate::metrics::VerifyMetrics;
 use crate::output::{Passed, Refused};
 use crate::scheduler::Scheduler;
-use crate::sources::{SMALL_BATCH_LEN, Sources, Trust};
+use crate::sources::{Sources, Trust};
 use crate::triage::{Fate, Triage, lone};
 
 /// Verification; each worker thread has a clone, and the clones share everything.
@@ -170,7 +171,7 @@ impl VerifyStage {
         }
     }
 
-    /// The verdicts on a group's signatures, in one equation or as the source's past suggests.
+    /// The verdicts on a group's signatures, and what they tell about its source.
     fn check<'i, 'a>(
         &self,
         source: SourceId,
@@ -178,18 +179,7 @@ impl VerifyStage {
         now: TimeMs,
     ) -> Checked<'i, 'a> {
         let trust = self.sources.trust(source, now);
-        let part_len = match trust {
-            Trust::Full | Trust::None => items.len().max(1),
-            Trust::Small => SMALL_BATCH_LEN,
-        };
-        let parts = items.chunks(part_len).map(|part| match trust {
-            Trust::None => self.gate.verify_each(self.backend, part),
-            _ => self.gate.verify(self.backend, part),
-        });
-        let checked = Checked {
-            part_len,
-            parts: parts.collect(),
-        };
+        let checked = Checked::new(&self.gate, self.backend, trust, items);
         if trust != Trust::Full {
             self.metrics.groups_cautious.add(1);
         }
@@ -304,38 +294,6 @@ impl OpenFrame<'_> {
         }
         assert_eq!(passed.digests.len(), len, "every open envelope is verified");
         passed
-    }
-}
-
-/// The verdicts on a group, cut into parts of one length.
-struct Checked<'i, 'a> {
-    part_len: usize,
-    parts: Vec<Verdicts<'i, 'a>>,
-}
-
-impl<'a> Checked<'_, 'a> {
-    fn all_valid(&self) -> bool {
-        self.parts.iter().all(Verdicts::all_valid)
-    }
-
-    fn is_valid(&self, item: usize) -> bool {
-        self.parts[item / self.part_len].is_valid(item % self.part_len)
-    }
-
-    fn verified(&self, item: usize) -> Option<Verified<Item<'a>>> {
-        self.parts[item / self.part_len].verified(item % self.part_len)
-    }
-
-    fn invalid_count(&self) -> usize {
-        self.parts.iter().map(Verdicts::invalid_count).sum()
-    }
-
-    fn work(&self) -> Work {
-        let parts = self.parts.iter().map(Verdicts::work);
-        parts.fold(Work::default(), |sum, part| Work {
-            batched: sum.batched + part.batched,
-            single: sum.single + part.single,
-        })
     }
 }
 

@@ -1,0 +1,71 @@
+//! The way from signatures of one source to a verdict on each: as its past suggests.
+
+use clearway_crypto::backend::Item;
+use clearway_crypto::gate::{BackendId, Gate, Verdicts, Verified, Work};
+
+use crate::sources::{SMALL_BATCH_LEN, Trust};
+
+/// The verdicts on signatures of one source, cut into parts of one length.
+pub struct Checked<'i, 'a> {
+    part_len: usize,
+    parts: Vec<Verdicts<'i, 'a>>,
+}
+
+impl<'i, 'a> Checked<'i, 'a> {
+    /// Checks in one equation, in small ones or one by one; invalid ones are searched for.
+    #[must_use]
+    pub fn new(gate: &Gate, backend: BackendId, trust: Trust, items: &'i [Item<'a>]) -> Self {
+        let part_len = match trust {
+            Trust::Full | Trust::None => items.len().max(1),
+            Trust::Small => SMALL_BATCH_LEN,
+        };
+        let parts = items.chunks(part_len).map(|part| match trust {
+            Trust::None => gate.verify_each(backend, part),
+            Trust::Full | Trust::Small => gate.verify(backend, part),
+        });
+        Self {
+            part_len,
+            parts: parts.collect(),
+        }
+    }
+
+    /// Whether every signature is valid; true for none.
+    #[must_use]
+    pub fn all_valid(&self) -> bool {
+        self.parts.iter().all(Verdicts::all_valid)
+    }
+
+    /// Whether the signature at `item` is valid.
+    ///
+    /// # Panics
+    /// When there is no such item.
+    #[must_use]
+    pub fn is_valid(&self, item: usize) -> bool {
+        self.parts[item / self.part_len].is_valid(item % self.part_len)
+    }
+
+    /// The item at this place, when its signature is valid.
+    ///
+    /// # Panics
+    /// When there is no such item.
+    #[must_use]
+    pub fn verified(&self, item: usize) -> Option<Verified<Item<'a>>> {
+        self.parts[item / self.part_len].verified(item % self.part_len)
+    }
+
+    /// Number of signatures found invalid.
+    #[must_use]
+    pub fn invalid_count(&self) -> usize {
+        self.parts.iter().map(Verdicts::invalid_count).sum()
+    }
+
+    /// What it cost.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        let parts = self.parts.iter().map(Verdicts::work);
+        parts.fold(Work::default(), |sum, part| Work {
+            batched: sum.batched + part.batched,
+            single: sum.single + part.single,
+        })
+    }
+}
