@@ -2,6 +2,7 @@
 
 mod compare;
 mod reproduce;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -26,13 +27,15 @@ pub(crate) struct Bench {
     args: Args,
 }
 
-/// What is done with the reports of earlier runs.
+/// What is done with the reports of earlier runs, and what is measured alone.
 #[derive(clap::Subcommand, Debug)]
 enum After {
     /// Two reports side by side
     Compare(compare::Args),
     /// The recorded run once more: exit code 4 when it is slower than the tolerance allows
     Reproduce(reproduce::Args),
+    /// Signatures verified a second on one core: each backend, several keys, batches, faults
+    Verify(verify::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -200,6 +203,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         None => measure(&bench.args),
         Some(After::Compare(args)) => compare::run(args),
         Some(After::Reproduce(args)) => reproduce::run(args),
+        Some(After::Verify(args)) => verify::run(args),
     }
 }
 

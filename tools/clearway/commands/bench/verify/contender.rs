@@ -1,0 +1,135 @@
+//! What is measured: one implementation, by turns with the others, its verdicts checked each time.
+
+use clearway_crypto::gate::{BackendId, Gate};
+use clearway_types::units::TimeMs;
+use clearway_verify::Checked;
+use clearway_verify::sources::{Sources, Trust};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::inputs::Input;
+use super::plan::{Keys, Shape};
+use crate::failure::{Failure, Kind};
+
+/// What is held against the source when its batches come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pace {
+    /// What its earlier batches of the same kind left behind.
+    Steady,
+    /// Nothing: each batch is its first.
+    Unwarned,
+}
+
+/// One implementation.
+pub(super) trait Contender {
+    /// Its name in reports.
+    fn name(&self) -> &str;
+
+    /// Whether it is somebody else's.
+    fn is_rival(&self) -> bool;
+
+    /// Whether it has rows for this kind of input.
+    fn takes(&self, shape: &Shape) -> bool;
+
+    /// The ways in which it is measured on this kind of input, the row's figure first.
+    fn paces(&self, shape: &Shape) -> &'static [Pace];
+
+    /// Gives a verdict on each signature; answers the seconds of processor time that it took.
+    fn round(&mut self, input: &Input, pace: Pace) -> Result<f64, Failure>;
+}
+
+/// A backend of this machine, used as a node uses it.
+pub(super) struct Ours<'g> {
+    gate: &'g Gate,
+    backend: BackendId,
+    sources: Sources,
+}
+
+impl<'g> Ours<'g> {
+    pub(super) fn new(gate: &'g Gate, backend: BackendId) -> Self {
+        Self {
+            gate,
+            backend,
+            sources: Sources::default(),
+        }
+    }
+
+    fn trust(&self, input: &Input, pace: Pace) -> Trust {
+        match (input.shape.keys, pace) {
+            (Keys::Single, _) => Trust::None,
+            (_, Pace::Unwarned) => Trust::Full,
+            (_, Pace::Steady) => self.sources.trust(input.source, NOW),
+        }
+    }
+}
+
+impl Contender for Ours<'_> {
+    fn name(&self) -> &str {
+        self.gate.name(self.backend)
+    }
+
+    fn is_rival(&self) -> bool {
+        false
+    }
+
+    fn takes(&self, _: &Shape) -> bool {
+        true
+    }
+
+    fn paces(&self, shape: &Shape) -> &'static [Pace] {
+        match shape.keys == Keys::Single || shape.invalid_percent == 0.0 {
+            true => &[Pace::Steady],
+            false => &[Pace::Steady, Pace::Unwarned],
+        }
+    }
+
+    fn round(&mut self, input: &Input, pace: Pace) -> Result<f64, Failure> {
+        let items = input.items();
+        let batch_len = input.shape.batch_len as usize;
+        let mut verdicts = Vec::with_capacity(items.len() / batch_len);
+        let since = cpu_seconds();
+        for batch in items.chunks(batch_len) {
+            let trust = self.trust(input, pace);
+            let checked = Checked::new(self.gate, self.backend, trust, batch);
+            if pace == Pace::Steady {
+                let invalid = checked.invalid_count();
+                self.sources.note(input.source, batch.len(), invalid, NOW);
+            }
+            verdicts.push(checked);
+        }
+        let seconds = cpu_seconds() - since;
+        let wrong = (0..items.len()).find(|&at| {
+            let valid = verdicts[at / batch_len].is_valid(at % batch_len);
+            valid != input.cases[at].valid
+        });
+        match wrong {
+            None => Ok(seconds),
+            Some(at) => Err(wrong_verdict(self.name(), &input.shape, at)),
+        }
+    }
+}
+
+/// A verdict that is not the one which the signature was made for.
+pub(super) fn wrong_verdict(name: &str, shape: &Shape, at: usize) -> Failure {
+    let message = format!(
+        "{name} gives a wrong verdict on signature {at} of {}, batches of {}, {} % invalid; do not \
+         use this build on this machine, and report the seed",
+        shape.keys.name(),
+        shape.batch_len,
+        shape.invalid_percent
+    );
+    Failure::new(Kind::Mismatch, message)
+}
+
+/// Processor time of this thread: other programs on the machine do not count.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "hours in nanoseconds stay below 2^53"
+    )]
+    let (whole, parts) = (time.tv_sec as f64, time.tv_nsec as f64);
+    whole + parts * 1e-9
+}
+
+/// The moment at which all batches come: what is held against a source stays.
+const NOW: TimeMs = TimeMs(1);
