@@ -67,5 +67,5 @@ pub(crate) fn prepare(item: &Item<'_>) -> zebra::batch::Item {
 
 /// An envelope's 144 bytes fit; longer messages come from test vectors alone.
 const MESSAGE_BYTES_STACK: usize = 192;
-/// Measured by `examples/verify_rate.rs`: below this, single verdicts cost no more.
+/// Measured: below this, single verdicts cost no more.
 const BATCH_LEN_MIN: usize = 4;
