@@ -3,14 +3,16 @@
 use crate::Finding;
 use crate::tree::{SourceFile, Tree};
 
-/// A workspace of its own, because cargo-fuzz needs one: it can inherit nothing.
-const OWN_WORKSPACE: &str = "tests/fuzz/";
+/// Workspaces of their own, which can inherit nothing: cargo-fuzz needs one, and the rivals of a
+/// bench are built with other flags and versions.
+const OWN_WORKSPACES: &[&str] = &["benches/rivals/", "tests/fuzz/"];
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
+    let apart = |path: &str| OWN_WORKSPACES.iter().any(|own| path.starts_with(own));
     let manifests = tree
         .files
         .iter()
-        .filter(|file| file.name() == "Cargo.toml" && !file.path.starts_with(OWN_WORKSPACE));
+        .filter(|file| file.name() == "Cargo.toml" && !apart(&file.path));
     manifests.flat_map(check_manifest).collect()
 }
 
@@ -71,6 +73,7 @@ mod tests {
             ("crates/a/Cargo.toml", good),
             ("crates/b/Cargo.toml", bad),
             ("tests/fuzz/Cargo.toml", bad),
+            ("benches/rivals/Cargo.toml", bad),
         ]);
         assert_eq!(
             rules(&check(&tree)),

@@ -1,5 +1,6 @@
 //! `cargo dev`: the maintainers' checks, cheap first.
 
+mod bench_verify;
 mod cargo;
 mod ci;
 mod error;
@@ -39,6 +40,12 @@ enum Command {
     },
     /// Adds the report of a `clearway bench` run to benches/results and renders PERF.md.
     Record(record::Recording),
+    /// Measures signature verification beside the rivals' in one run.
+    ///
+    /// Builds the program in release and the rivals of benches/rivals at their best, lets
+    /// `clearway bench verify` ask them in turn with ours, on one core and the same signatures, and
+    /// adds to each row its ratio to the best rival on the same input.
+    BenchVerify(bench_verify::Comparison),
     /// Runs the fuzz targets with cargo-fuzz on the nightly toolchain.
     Fuzz {
         /// Seconds for each target.
@@ -67,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode, DevError> {
         Command::Perf { check: true } => perf::check(&root)?,
         Command::Perf { check: false } => perf::write(&root)?,
         Command::Record(recording) => record::run(&root, &recording)?,
+        Command::BenchVerify(comparison) => bench_verify::run(&root, &comparison)?,
         Command::Fuzz { seconds, targets } => fuzz::run(&root, seconds, &targets)?,
     }
     Ok(ExitCode::SUCCESS)

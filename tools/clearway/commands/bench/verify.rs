@@ -75,8 +75,10 @@ struct Report {
     commit: &'static str,
     seed: u64,
     rounds: u32,
-    /// The core on which everything was measured; nothing where the system does not pin.
-    pinned: Option<usize>,
+    /// Whether everything was measured on one core.
+    pinned: bool,
+    /// Which one.
+    core: Option<usize>,
     /// Which seconds: other programs on the machine do not count.
     clock: &'static str,
     /// Rivals that could not be measured here, and why.
@@ -132,7 +134,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         commit: COMMIT,
         seed: args.seed,
         rounds,
-        pinned: core.map(|core| core.number()),
+        pinned: core.is_some(),
+        core: core.map(|core| core.number()),
         clock: "processor time of the measuring thread",
         notes,
         rows,
@@ -197,7 +200,7 @@ fn measure(
 
 fn finish(report: &Report, args: &Args) -> Result<(), Failure> {
     let json = args.report.json.as_deref();
-    if report.pinned.is_none() {
+    if !report.pinned {
         ui::note("this system does not pin threads: the figures move with the scheduler");
     }
     for note in &report.notes {
