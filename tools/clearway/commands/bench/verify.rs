@@ -109,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let plan = Plan::new(args.quick, &args.keys, &args.batch, &args.invalid);
     let usual = if args.quick { ROUNDS_QUICK } else { ROUNDS };
     let rounds = args.rounds.unwrap_or(usual);
-    let mut contenders = ours(&gate, args.backend.as_deref())?;
+    let mut contenders = ours(&gate, args.backend.as_deref(), plan.unwarned)?;
     let core = Pinned::choose();
     let rivals = rivals(args.rivals.as_deref(), core.as_ref())?;
     for rival in rivals.iter().flat_map(Rivals::implementations) {
@@ -143,12 +143,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     finish(&report, args)
 }
 
-fn ours<'g>(gate: &'g Gate, name: Option<&str>) -> Result<Vec<Box<dyn Contender + 'g>>, Failure> {
+fn ours<'g>(
+    gate: &'g Gate,
+    name: Option<&str>,
+    unwarned: bool,
+) -> Result<Vec<Box<dyn Contender + 'g>>, Failure> {
     let backends: Vec<_> = match name {
         Some(name) => vec![gate.find(name).or_fail(Kind::NotFound)?],
         None => gate.backends().map(|(id, _)| id).collect(),
     };
-    let ours = backends.into_iter().map(|id| Ours::new(gate, id));
+    let ours = backends.into_iter().map(|id| Ours::new(gate, id, unwarned));
     Ok(ours.map(|ours| Box::new(ours) as Box<_>).collect())
 }
 

@@ -41,14 +41,17 @@ pub(super) trait Contender {
 pub(super) struct Ours<'g> {
     gate: &'g Gate,
     backend: BackendId,
+    /// Whether it is measured at both paces.
+    unwarned: bool,
     sources: Sources,
 }
 
 impl<'g> Ours<'g> {
-    pub(super) fn new(gate: &'g Gate, backend: BackendId) -> Self {
+    pub(super) fn new(gate: &'g Gate, backend: BackendId, unwarned: bool) -> Self {
         Self {
             gate,
             backend,
+            unwarned,
             sources: Sources::default(),
         }
     }
@@ -76,9 +79,10 @@ impl Contender for Ours<'_> {
     }
 
     fn paces(&self, shape: &Shape) -> &'static [Pace] {
-        match shape.keys == Keys::Single || shape.invalid_percent == 0.0 {
-            true => &[Pace::Steady],
-            false => &[Pace::Steady, Pace::Unwarned],
+        let differs = shape.keys != Keys::Single && shape.invalid_percent > 0.0;
+        match self.unwarned && differs {
+            true => &[Pace::Steady, Pace::Unwarned],
+            false => &[Pace::Steady],
         }
     }
 
