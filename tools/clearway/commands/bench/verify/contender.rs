@@ -137,3 +137,59 @@ fn cpu_seconds() -> f64 {
 
 /// The moment at which all batches come: what is held against a source stays.
 const NOW: TimeMs = TimeMs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::super::inputs::Maker;
+    use super::*;
+
+    /// One batch of 64, `invalid` of them so.
+    fn batch(invalid: usize) -> Input {
+        let shape = Shape {
+            keys: Keys::Shared32,
+            batch_len: 64,
+            invalid_percent: 50.0,
+        };
+        let inputs = Maker::new(11).inputs(&shape, 1);
+        let made = inputs.of_round(0);
+        let (good, bad): (Vec<_>, Vec<_>) = made.cases.iter().partition(|case| case.valid);
+        let chosen = bad.into_iter().take(invalid).chain(good).take(64);
+        Input {
+            number: 0,
+            shape,
+            source: made.source,
+            cases: chosen.cloned().collect(),
+        }
+    }
+
+    #[test]
+    fn what_a_source_sent_before_decides_how_it_is_checked_at_the_steady_pace_alone() {
+        let gate = Gate::new().expect("this machine computes rightly");
+        let rows = [(0, Trust::Full), (2, Trust::Small), (40, Trust::None)];
+        for (invalid, expected) in rows {
+            let input = batch(invalid);
+            let mut ours = Ours::new(&gate, gate.preferred(), true);
+            for pace in [Pace::Unwarned, Pace::Steady] {
+                assert_eq!(ours.trust(&input, pace), Trust::Full, "{invalid} invalid");
+                let seconds = ours.round(&input, pace).expect("right verdicts");
+                assert!(seconds > 0.0);
+            }
+            assert_eq!(ours.trust(&input, Pace::Steady), expected, "{invalid}");
+            assert_eq!(ours.trust(&input, Pace::Unwarned), Trust::Full, "{invalid}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_is_not_the_written_one_ends_the_run() {
+        let gate = Gate::new().expect("this machine computes rightly");
+        for at in [0, 63] {
+            let mut input = batch(3);
+            let written = &mut input.cases[at].valid;
+            *written = !*written;
+            let mut ours = Ours::new(&gate, gate.preferred(), false);
+            let failure = ours.round(&input, Pace::Steady).expect_err("it is wrong");
+            let expected = format!("wrong verdict on signature {at} ");
+            assert!(failure.to_string().contains(&expected), "{failure}");
+        }
+    }
+}
