@@ -430,7 +430,10 @@ fn torsion_cases() -> Vec<Case> {
         nonce,
     );
     other.valid = false;
-    cases.push(other);
+    // The same y: only the sign of x tells them apart.
+    let mut negative = forge("the negative of R", secret, -r, nonce);
+    negative.valid = false;
+    cases.extend([other, negative]);
     cases
 }
 
