@@ -59,6 +59,10 @@ pub trait Backend: Send + Sync {
     /// Shortest batch for which one equation is cheaper than one verdict each.
     fn batch_len_min(&self) -> usize;
 
+    /// What a search may spend on equations after the first, in passes over the whole batch: as
+    /// much as single verdicts on everything cost. A search that needs more has lost.
+    fn search_passes_max(&self) -> usize;
+
     /// One equation over all items; no items are all valid.
     ///
     /// Coefficients are 128 bits from a CSPRNG that a submitter cannot predict, so that invalid

@@ -127,7 +127,8 @@ impl Gate {
     /// Verifies a batch: one equation, and when it fails, a search for the invalid ones.
     ///
     /// All valid costs one pass. One invalid signature costs one to two passes more; whatever a
-    /// sender does, the search costs at most [`SEARCH_PASSES_MAX`] passes and one verdict each.
+    /// sender does, the search costs at most [`Backend::search_passes_max`] passes and one
+    /// verdict each.
     #[must_use]
     pub fn verify<'i, 'a>(&self, backend: BackendId, items: &'i [Item<'a>]) -> Verdicts<'i, 'a> {
         let backend = self.backends[backend.0].as_ref();
@@ -243,7 +244,8 @@ impl<T> Deref for Verified<T> {
 ///
 /// Every `false` comes from a single verdict, every `true` from one or from an equation that held.
 fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &mut Work) {
-    let mut budget = SEARCH_PASSES_MAX * items.len();
+    let mut budget = backend.search_passes_max() * items.len();
+    let single_len_max = SINGLE_LEN_MAX.max(2 * backend.batch_len_min());
     let mut holds = |range: Range<usize>, budget: &mut usize, work: &mut Work| {
         *budget = budget.saturating_sub(range.len());
         work.batched += range.len();
@@ -259,7 +261,7 @@ fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &
     let mut failing = VecDeque::new();
     failing.push_back(0..items.len());
     while let Some(range) = failing.pop_front() {
-        if range.len() <= SINGLE_LEN_MAX || budget < range.len() {
+        if range.len() <= single_len_max || budget < range.len() {
             singles.push(range);
             continue;
         }
@@ -280,11 +282,8 @@ fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &
     }
 }
 
-/// Longest range that is resolved by single verdicts: below it, halving on costs as much.
+/// Longest range that every backend resolves by single verdicts: halving on costs as much.
 pub const SINGLE_LEN_MAX: usize = 32;
-/// Passes over the batch that a search may spend on equations before it turns to single verdicts:
-/// single verdicts on everything cost about three passes, so a search that needs more has lost.
-pub const SEARCH_PASSES_MAX: usize = 4;
 
 #[cfg(test)]
 #[path = "gate_tests.rs"]

@@ -10,7 +10,7 @@
 //! anything but the operating system's randomness; shares a verdict with another machine.
 //! # Limits
 //! A batch is what its caller brings (`verify` bounds it); a search for invalid signatures costs at
-//! most [`gate::SEARCH_PASSES_MAX`] passes and one verdict each.
+//! most [`backend::Backend::search_passes_max`] passes and one verdict each.
 //! # Cost
 //! An envelope: five SHA-256 blocks (about 0.2 us) and its part of a batch equation (11 us
 //! with the portable backend, 3 us with `avx2`; 32 keys, batches of 1,024 or more, both threads of

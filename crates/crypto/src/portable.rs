@@ -29,6 +29,10 @@ impl Backend for Portable {
         BATCH_LEN_MIN
     }
 
+    fn search_passes_max(&self) -> usize {
+        4
+    }
+
     fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict {
         let mut batch = zebra::batch::Verifier::new();
         for item in items {

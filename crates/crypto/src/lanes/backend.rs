@@ -1,11 +1,13 @@
 //! The lane engine as a verification backend: batches by one equation, singles a lane each.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::batch::{self, Scratch};
-use super::decompress::base_row;
+use super::comb::Comb;
+use super::decompress::{base_row, decompress};
 use super::field::Field;
-use super::keys::KeyCache;
+use super::keys::{Combs, Distinct, Found, KeyCache};
+use super::known::{self, BASE_SHAPE, KEY_SHAPE, Known};
 use super::point::Row;
 use super::sha512::Words;
 use super::single;
@@ -21,6 +23,12 @@ pub(crate) struct Lanes<F: Field<LANES>, W, const LANES: usize> {
     keys: Mutex<KeyCache>,
     /// Buffers of batches, as many as were ever under way at once.
     scratch: Mutex<Vec<Scratch>>,
+    combs: Mutex<Combs>,
+    /// The base point's, made when it is first needed.
+    base_comb: OnceLock<Comb>,
+    /// Single verdicts after which a key gets a comb.
+    often: u32,
+    batch_len_min: usize,
     words: std::marker::PhantomData<fn() -> W>,
 }
 
@@ -29,17 +37,73 @@ where
     F: Field<LANES>,
     W: Words<LANES, Token = F::Token>,
 {
-    /// A backend that knows no keys yet.
+    /// A backend that knows no keys yet. Below `batch_len_min` signatures, verdicts by combs cost
+    /// no more than an equation.
     #[must_use]
-    pub(crate) fn new(name: &'static str, token: F::Token) -> Self {
+    pub(crate) fn new(name: &'static str, token: F::Token, batch_len_min: usize) -> Self {
         Self {
             name,
             token,
             base: base_row::<F, LANES>(token),
             keys: Mutex::default(),
             scratch: Mutex::default(),
+            combs: Mutex::default(),
+            base_comb: OnceLock::new(),
+            often: OFTEN,
+            batch_len_min,
             words: std::marker::PhantomData,
         }
+    }
+
+    /// The same, with combs after so many uses of a key.
+    #[cfg(test)]
+    pub(crate) fn with_combs_after(mut self, often: u32) -> Self {
+        self.often = often;
+        self
+    }
+
+    /// Each item's comb, where its key is used often.
+    fn combs_of(&self, items: &[Item<'_>]) -> Vec<Option<Arc<Comb>>> {
+        let mut distinct = Distinct::default();
+        let key_of: Vec<u32> = items
+            .iter()
+            .map(|item| distinct.number(item.public_key))
+            .collect();
+        let mut uses = vec![0; distinct.keys.len()];
+        for &key in &key_of {
+            uses[key as usize] += 1;
+        }
+        let found: Vec<Found> = {
+            let mut combs = lock(&self.combs);
+            let keys = distinct.keys.iter().zip(uses);
+            keys.map(|(key, uses)| combs.use_key(key, uses, self.often))
+                .collect()
+        };
+        let combs = found.into_iter().zip(&distinct.keys);
+        let combs: Vec<_> = combs
+            .map(|(found, key)| match found {
+                Found::Comb(comb) => Some(comb),
+                Found::Often => self.make_comb(key),
+                Found::Seldom => None,
+            })
+            .collect();
+        key_of
+            .iter()
+            .map(|&key| combs[key as usize].clone())
+            .collect()
+    }
+
+    /// A key's comb; none for what is no point.
+    fn make_comb(&self, key: &[u8; 32]) -> Option<Arc<Comb>> {
+        let mut row = [Row::neutral::<F, LANES>(self.token)];
+        let mut is_point = [false];
+        decompress::<F, LANES>(self.token, &[*key], &mut row, &mut is_point);
+        if !is_point[0] {
+            return None;
+        }
+        let comb = Arc::new(Comb::new::<F, LANES>(self.token, KEY_SHAPE, &row[0]));
+        lock(&self.combs).insert(key, &comb);
+        Some(comb)
     }
 }
 
@@ -57,7 +121,12 @@ where
     }
 
     fn batch_len_min(&self) -> usize {
-        BATCH_LEN_MIN
+        self.batch_len_min
+    }
+
+    fn search_passes_max(&self) -> usize {
+        // A verdict by comb costs as much as two and a half parts of a long batch.
+        2
     }
 
     fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict {
@@ -76,7 +145,23 @@ where
 
     fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
         assert_eq!(items.len(), valid.len(), "one place a verdict");
-        single::verify::<F, W, LANES>(self.token, &self.base, items, valid);
+        let (mut known, mut others) = (Vec::new(), Vec::new());
+        for (place, (item, comb)) in items.iter().zip(self.combs_of(items)).enumerate() {
+            match comb {
+                Some(comb) => known.push(Known {
+                    place,
+                    item: *item,
+                    comb,
+                }),
+                None => others.push((place, *item)),
+            }
+        }
+        if !known.is_empty() {
+            let base = || Comb::new::<F, LANES>(self.token, BASE_SHAPE, &self.base);
+            let base = self.base_comb.get_or_init(base);
+            known::verify::<F, W, LANES>(self.token, base, &known, valid);
+        }
+        single::verify::<F, W, LANES>(self.token, &self.base, &others, valid);
     }
 }
 
@@ -85,5 +170,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Below this, single verdicts cost no more.
-const BATCH_LEN_MIN: usize = 16;
+/// Single verdicts under a key after which it gets a comb: making one costs about as much as that
+/// many save.
+const OFTEN: u32 = 8;

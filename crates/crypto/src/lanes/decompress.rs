@@ -94,8 +94,9 @@ fn decode<F: Field<LANES>, const LANES: usize>(
     })
 }
 
+/// Rows of affine points; the neutral element's in the lanes that are none.
 #[inline(always)]
-fn rows<F: Field<LANES>, const LANES: usize>(
+pub(crate) fn rows<F: Field<LANES>, const LANES: usize>(
     curve: &Curve<F, LANES>,
     is_point: LaneMask,
     x: &F,
@@ -116,7 +117,7 @@ fn rows<F: Field<LANES>, const LANES: usize>(
 
 /// z^((p - 5) / 8) = z^(2^252 - 3): the usual chain, names by the exponent's run of ones.
 #[inline(always)]
-fn power_p58<F: Field<LANES>, const LANES: usize>(z: &[F; VECTORS]) -> [F; VECTORS] {
+pub(crate) fn power_p58<F: Field<LANES>, const LANES: usize>(z: &[F; VECTORS]) -> [F; VECTORS] {
     let z2 = squares(z, 1);
     let z9 = products(&squares(&z2, 2), z);
     let z11 = products(&z9, &z2);

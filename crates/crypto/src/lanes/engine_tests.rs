@@ -21,12 +21,12 @@ use crate::suite::{self, Case, Mixer};
 
 #[test]
 fn the_twins_pass_the_self_test_with_eight_lanes() {
-    suite::self_test(&Lanes::<Plain<8>, PlainWords<8>, 8>::new("plain", ())).expect("the rule");
+    suite::self_test(&Lanes::<Plain<8>, PlainWords<8>, 8>::new("plain", (), 16)).expect("the rule");
     #[cfg(target_arch = "x86_64")]
     {
         use super::ifma8::{emulated::Emulated, field::Field8, words::Words8};
         type Twin = Lanes<Field8<Emulated>, Words8<Emulated>, 8>;
-        suite::full(&Twin::new("emulated", ()), 6, 300).expect("the rule");
+        suite::full(&Twin::new("emulated", (), 16), 6, 300).expect("the rule");
     }
 }
 
@@ -38,7 +38,7 @@ fn avx2_passes_the_full_suite() {
         eprintln!("NOT RUN: this machine has no AVX2");
         return;
     };
-    suite::full(&Lanes::<Field4, Words4, 4>::new("avx2", token), 5, 2000).expect("the rule");
+    suite::full(&Lanes::<Field4, Words4, 4>::new("avx2", token, 16), 5, 2000).expect("the rule");
 }
 
 /// Runs a check over the twins, with 4 and 8 lanes, and over every unit of this machine.
@@ -287,7 +287,7 @@ fn every_width_of_window_and_every_way_to_sum_gives_the_same_verdict() {
             true => &[1, 40],
             false => &[1, 127, 128, 511, 512, 1536, 3073],
         };
-        let backend = Lanes::<F, W, LANES>::new("under test", token);
+        let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
         let mut mixer = Mixer(3);
         let longest = lengths[lengths.len() - 1];
         let mut cases: Vec<_> = (0..longest as u64)
@@ -307,6 +307,23 @@ fn every_width_of_window_and_every_way_to_sum_gives_the_same_verdict() {
                 assert_eq!(verdict(cases), BatchVerdict::SomeInvalid, "length {len}");
                 cases[len / 2].message[77] ^= 1;
             }
+        }
+    }
+    over_every_field!(check);
+}
+
+#[test]
+fn single_verdicts_by_combs_follow_the_rule() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        // The twins are slow, and a comb for every key of the suite takes them long.
+        let is_twin = std::any::type_name::<F::Token>() == "()";
+        let backend = Lanes::<F, W, LANES>::new("by combs", token, 16);
+        if is_twin {
+            suite::self_test(&backend.with_combs_after(4)).expect("the rule");
+        } else {
+            suite::full(&backend.with_combs_after(0), 8, 300).expect("the rule");
         }
     }
     over_every_field!(check);

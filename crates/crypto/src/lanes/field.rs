@@ -6,7 +6,7 @@
 //! | state | made by | may go into |
 //! |---|---|---|
 //! | carried (`Self`) | loading, products, carrying | everything |
-//! | `Loose` | one sum, difference or negation of carried elements | the left of a product, carrying |
+//! | `Loose` | one sum, difference or negation of carried ones | the left of a product, carrying |
 //! | `Wide` | a product before its carry; sums of up to four | `carry_wide` |
 //!
 //! Values are made from a token, which exists only where the instructions do.

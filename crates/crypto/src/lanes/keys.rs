@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
+use super::comb::Comb;
 use super::point::Row;
 use super::scalar::split;
 
@@ -10,13 +12,34 @@ use super::scalar::split;
 type KeyMap<V> = HashMap<[u8; 32], V, Secrets>;
 
 /// Decoded points of the keys seen last: at most [`KEYS_MAX`], about 13 MB.
+pub(crate) type KeyCache = Recent<Row, KEYS_MAX>;
+
+/// What is known about the keys seen last, `MAX` at most.
 ///
 /// Two generations: the younger takes what is new and what is asked for again; when it is full it
 /// becomes the older one, and what has not been asked for since is forgotten.
+#[derive(Debug)]
+pub(crate) struct Recent<V, const MAX: usize> {
+    younger: KeyMap<V>,
+    older: KeyMap<V>,
+}
+
+/// The keys of single verdicts: how often each was used, and the combs of those used often.
 #[derive(Debug, Default)]
-pub(crate) struct KeyCache {
-    younger: KeyMap<Row>,
-    older: KeyMap<Row>,
+pub(crate) struct Combs {
+    uses: Recent<u32, KEYS_MAX>,
+    combs: Recent<Arc<Comb>, COMBS_MAX>,
+}
+
+/// Whether a key has a comb.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It has.
+    Comb(Arc<Comb>),
+    /// It was used often enough to get one.
+    Often,
+    /// It was not.
+    Seldom,
 }
 
 /// The distinct keys of a batch, in the order of their first use.
@@ -26,30 +49,62 @@ pub(crate) struct Distinct {
     pub(crate) keys: Vec<[u8; 32]>,
 }
 
-impl KeyCache {
-    /// The row of a key that is known.
-    pub(crate) fn find(&mut self, key: &[u8; 32]) -> Option<Row> {
-        if let Some(row) = self.younger.get(key) {
-            return Some(*row);
+impl<V, const MAX: usize> Default for Recent<V, MAX> {
+    fn default() -> Self {
+        let (younger, older) = Default::default();
+        Self { younger, older }
+    }
+}
+
+impl<V: Clone, const MAX: usize> Recent<V, MAX> {
+    /// What is known about a key.
+    pub(crate) fn find(&mut self, key: &[u8; 32]) -> Option<V> {
+        if let Some(value) = self.younger.get(key) {
+            return Some(value.clone());
         }
-        let row = self.older.remove(key)?;
-        self.insert(key, row);
-        Some(row)
+        let value = self.older.remove(key)?;
+        self.insert(key, value.clone());
+        Some(value)
     }
 
     /// Remembers a key.
-    pub(crate) fn insert(&mut self, key: &[u8; 32], row: Row) {
-        if self.younger.len() >= KEYS_MAX / 2 {
+    pub(crate) fn insert(&mut self, key: &[u8; 32], value: V) {
+        if self.younger.len() >= MAX / 2 {
             std::mem::swap(&mut self.younger, &mut self.older);
             self.younger.clear();
         }
-        self.younger.insert(*key, row);
+        self.younger.insert(*key, value);
     }
 
     /// Number of keys remembered.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.younger.len() + self.older.len()
+    }
+}
+
+impl Combs {
+    /// Counts uses of a key, and says whether it has a comb.
+    pub(crate) fn use_key(&mut self, key: &[u8; 32], times: u32, often: u32) -> Found {
+        if let Some(comb) = self.combs.find(key) {
+            return Found::Comb(comb);
+        }
+        let uses = self
+            .uses
+            .find(key)
+            .unwrap_or_default()
+            .saturating_add(times);
+        self.uses.insert(key, uses);
+        match uses >= often {
+            true => Found::Often,
+            false => Found::Seldom,
+        }
+    }
+
+    /// Remembers a comb. Once it is forgotten, its key has to be used as often again.
+    pub(crate) fn insert(&mut self, key: &[u8; 32], comb: &Arc<Comb>) {
+        self.uses.insert(key, 0);
+        self.combs.insert(key, Arc::clone(comb));
     }
 }
 
@@ -130,6 +185,8 @@ impl Hasher for KeyHasher {
 
 /// Keys remembered: 32 bytes and a row of 128 each, and a quarter more for the table.
 pub(crate) const KEYS_MAX: usize = 65_536;
+/// Combs remembered: 46 MB.
+pub(crate) const COMBS_MAX: usize = 512;
 
 #[cfg(test)]
 mod tests {

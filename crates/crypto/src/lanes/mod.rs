@@ -3,16 +3,19 @@
 //! The engine is written once, over the traits [`field::Field`] and [`sha512::Words`]; a vector
 //! unit brings an implementation of both and a token that proves its detection: `avx2` with four
 //! lanes, `ifma8` with eight. `limbs` is the radix 2^51 of floats and `plain` the twin of `avx2` in
-//! plain integers;
-//! `decompress`, `point` and `scalar` are the curve;
-//! `pippenger` and `straus` sum many and few points; `batch` and `single` are the two ways to a
-//! verdict; `keys` remembers decoded keys; `backend` puts it behind the gate.
+//! plain integers; `decompress`, `point`, `affine` and `scalar` are the curve;
+//! `pippenger` and `straus` sum many and few points, `comb` those whose multiples are in tables;
+//! `batch` is the one way to a verdict, `single` and `known` the other; `keys` remembers decoded
+//! keys and combs; `backend` puts it behind the gate.
 
+mod affine;
 pub(crate) mod backend;
 mod batch;
+mod comb;
 mod decompress;
 mod field;
 mod keys;
+mod known;
 mod limbs;
 mod pippenger;
 mod point;
@@ -44,13 +47,13 @@ pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
     #[cfg(target_arch = "x86_64")]
     if let Some(token) = avx2::Token::new() {
         type Avx2 = backend::Lanes<avx2::field::Field4, avx2::words::Words4, 4>;
-        backends.push(Box::new(Avx2::new("avx2", token)));
+        backends.push(Box::new(Avx2::new("avx2", token, 128)));
     }
     #[cfg(target_arch = "x86_64")]
     if let Some(token) = ifma8::Token::new() {
         use ifma8::{field::Field8, unit::Register, words::Words8};
         type Ifma8 = backend::Lanes<Field8<Register>, Words8<Register>, 8>;
-        backends.push(Box::new(Ifma8::new("ifma8", token)));
+        backends.push(Box::new(Ifma8::new("ifma8", token, 512)));
     }
     backends
 }

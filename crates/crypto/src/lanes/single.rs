@@ -9,11 +9,11 @@ use super::sha512::{Words, hash};
 use super::straus;
 use crate::backend::Item;
 
-/// Writes the verdict on each item.
+/// Writes the verdict on each item to its place.
 pub(crate) fn verify<F, W, const LANES: usize>(
     token: F::Token,
     base: &Row,
-    items: &[Item<'_>],
+    items: &[(usize, Item<'_>)],
     valid: &mut [bool],
 ) where
     F: Field<LANES>,
@@ -21,9 +21,9 @@ pub(crate) fn verify<F, W, const LANES: usize>(
 {
     let neutral = Row::neutral::<F, LANES>(token);
     // Twice as many points as lanes are decoded at a time: each lane's key and R.
-    for (items, valid) in items.chunks(LANES).zip(valid.chunks_mut(LANES)) {
+    for items in items.chunks(LANES) {
         // Short chunks repeat their last item.
-        let item = |lane: usize| &items[lane.min(items.len() - 1)];
+        let item = |lane: usize| &items[lane.min(items.len() - 1)].1;
         let keys: [[u8; 32]; LANES] = std::array::from_fn(|lane| *item(lane).public_key);
         let rs: [[u8; 32]; LANES] = std::array::from_fn(|lane| r_of(item(lane)));
         let mut rows = [[neutral; LANES]; 2];
@@ -43,9 +43,9 @@ pub(crate) fn verify<F, W, const LANES: usize>(
                 .unwrap_or_default()
         });
         let residue = residues::<F, LANES>(token, base, &rows, &[k, s]);
-        for (lane, valid) in valid.iter_mut().enumerate() {
+        for (lane, (place, item)) in items.iter().enumerate() {
             let points = is_point[0][lane] && is_point[1][lane];
-            *valid = points && is_canonical(&s_of(item(lane))) && residue.has(lane);
+            valid[*place] = points && is_canonical(&s_of(item)) && residue.has(lane);
         }
     }
 }

@@ -6,9 +6,9 @@
 //!
 //! Bounds: carried limbs are below 2^51 + 2^16, loose ones below 2^52. A half is then below 2^52,
 //! and a doubled high half below 2^52 + 2^18. Column 0 of a product is the largest: one low half,
-//! and 19 times four low and five high ones, below 173 * 2^52 together. Sums of up to four products,
-//! of either sign, stay below 2^62 less a little, which is added before they are carried: the sum
-//! is below 2^63, its excess over 51 bits below 3434, and 19 times that below 2^16.
+//! and 19 times four low and five high ones, below 173 * 2^52 together. Sums of up to four
+//! products, of either sign, stay below 2^62 less a little, which is added before they are carried:
+//! the sum is below 2^63, its excess over 51 bits below 3434, and 19 times that below 2^16.
 //!
 //! Attacked by `lanes::field_tests`, with operands at the bounds and a unit that checks them.
 

@@ -1,0 +1,154 @@
+//! Combs: tables of a point's multiples, with which a product needs few doublings or none.
+//!
+//! A number is cut into windows of signed digits; a table holds the multiples 1 to 2^(width - 1) of
+//! the point for the places of one window. With a stride of two every other window has a table: the
+//! windows between take the same tables before a window's worth of doublings.
+
+use super::affine::affine;
+use super::decompress::rows;
+use super::field::{Field, LaneMask, Work};
+use super::point::{Curve, Extended, PackedPoint, Row, Rows};
+use super::scalar::{Scalar, digit_count, signed_digits};
+
+/// How a comb cuts a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    /// Bits of a window.
+    pub(crate) width: usize,
+    /// Windows for one table.
+    pub(crate) stride: usize,
+}
+
+/// Multiples of a point.
+#[derive(Debug)]
+pub(crate) struct Comb {
+    shape: Shape,
+    /// Table after table.
+    rows: Vec<Row>,
+}
+
+impl Shape {
+    /// Windows of a scalar below the group order.
+    fn windows(self) -> usize {
+        digit_count(253, self.width)
+    }
+
+    fn tables(self) -> usize {
+        self.windows().div_ceil(self.stride)
+    }
+
+    /// Rows of one table.
+    fn table_len(self) -> usize {
+        1 << (self.width - 1)
+    }
+
+    /// Rows of a comb, 128 bytes each.
+    pub(crate) const fn row_count(self) -> usize {
+        (254_usize.div_ceil(self.width).div_ceil(self.stride)) << (self.width - 1)
+    }
+}
+
+impl Comb {
+    /// The comb of a point: some hundred thousand cycles.
+    pub(crate) fn new<F: Field<LANES>, const LANES: usize>(
+        token: F::Token,
+        shape: Shape,
+        point: &Row,
+    ) -> Self {
+        let build = Build::<F, LANES> {
+            token,
+            shape,
+            point,
+        };
+        let rows = F::enter(token, build);
+        assert_eq!(rows.len(), shape.row_count(), "whole tables");
+        Self { shape, rows }
+    }
+
+    /// The row for a digit of a window; `neutral` for 0.
+    #[inline(always)]
+    fn row<'r>(&'r self, window: usize, digit: i16, neutral: &'r Row) -> &'r Row {
+        match usize::from(digit.unsigned_abs()) {
+            0 => neutral,
+            size => {
+                let table = window / self.shape.stride;
+                &self.rows[table * self.shape.table_len() + size - 1]
+            }
+        }
+    }
+}
+
+/// What is to be added for one number a lane, each times the point of its lane's comb: the windows
+/// whose place in the stride is `part`.
+///
+/// # Panics
+/// When the combs differ in shape.
+pub(crate) fn steps<'r, const LANES: usize>(
+    combs: [&'r Comb; LANES],
+    scalars: &[Scalar; LANES],
+    minus: bool,
+    part: usize,
+    neutral: &'r Row,
+) -> impl Iterator<Item = Rows<'r, LANES>> {
+    let shape = combs[0].shape;
+    assert!(combs.iter().all(|comb| comb.shape == shape), "one shape");
+    let mut digits = vec![[0; LANES]; shape.windows()];
+    for (lane, scalar) in scalars.iter().enumerate() {
+        signed_digits(scalar, shape.width, digits.len(), |window, digit| {
+            digits[window][lane] = digit;
+        });
+    }
+    let windows = digits.into_iter().enumerate();
+    let windows = windows.skip(part).step_by(shape.stride);
+    windows.map(move |(window, digits)| Rows {
+        rows: std::array::from_fn(|lane| combs[lane].row(window, digits[lane], neutral)),
+        negative: LaneMask::from_fn::<LANES>(|lane| (digits[lane] < 0) != minus),
+    })
+}
+
+/// The arguments of [`Comb::new`].
+struct Build<'a, F: Field<LANES>, const LANES: usize> {
+    token: F::Token,
+    shape: Shape,
+    point: &'a Row,
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for Build<'_, F, LANES> {
+    type Output = Vec<Row>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<Row> {
+        let (curve, shape) = (Curve::<F, LANES>::new(self.token), self.shape);
+        let same = Rows {
+            rows: [self.point; LANES],
+            negative: LaneMask::NONE,
+        };
+        let mut place = Extended::from_rows(&curve, &same);
+        // The point at the places of each table; a lane a table from here on.
+        let mut places: Vec<PackedPoint> = Vec::new();
+        while places.len() < shape.tables() {
+            places.push(place.store()[0]);
+            place = place.double_times(shape.width * shape.stride);
+        }
+        let mut found = Vec::new();
+        for places in places.chunks(LANES) {
+            let lanes = std::array::from_fn(|lane| &places[lane.min(places.len() - 1)]);
+            let step = Extended::load(self.token, lanes);
+            let cached = step.cached(&curve);
+            let mut multiples = vec![step; shape.table_len()];
+            for at in 1..multiples.len() {
+                multiples[at] = multiples[at - 1].add_cached(&cached);
+            }
+            let all = LaneMask::from_fn::<LANES>(|_| true);
+            let multiples = affine(&curve, &multiples);
+            let multiples: Vec<[Row; LANES]> = multiples
+                .iter()
+                .map(|[x, y]| rows(&curve, all, x, y))
+                .collect();
+            for lane in 0..places.len() {
+                found.extend(multiples.iter().map(|rows| rows[lane]));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,190 @@
+//! Verdicts one by one under keys that have combs: no doublings, and no square root where the
+//! signature is valid.
+//!
+//! `P = [S]B - [k]A` is compared with R as the two are encoded: y, and whether x is odd. Where
+//! they agree, P is the point that R decodes to and the rule's equation holds. Where they do not,
+//! nothing is said yet: R is decoded and the equation itself decides, as R may differ from P by a
+//! point of small order, or be "minus zero".
+
+use std::sync::Arc;
+
+use super::affine::affine;
+use super::batch::{parts, r_of, s_of};
+use super::comb::{Comb, Shape, steps};
+use super::decompress::decompress;
+use super::field::{Field, LaneMask, Work};
+use super::point::{Curve, DifferenceIsSmall, Extended, Row, Rows};
+use super::scalar::{Scalar, is_canonical, reduce_wide};
+use super::sha512::{Words, hash};
+use crate::backend::Item;
+
+/// A key's comb: 22 tables of 32 rows, 90 KB.
+pub(crate) const KEY_SHAPE: Shape = Shape {
+    width: 6,
+    stride: 2,
+};
+/// The base point's comb: 32 tables of 128 rows, 0.5 MB.
+pub(crate) const BASE_SHAPE: Shape = Shape {
+    width: 8,
+    stride: 1,
+};
+
+/// A signature under a key that has a comb.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    /// Where its verdict belongs.
+    pub(crate) place: usize,
+    pub(crate) item: Item<'a>,
+    pub(crate) comb: Arc<Comb>,
+}
+
+/// Writes the verdict on each item to its place.
+pub(crate) fn verify<F, W, const LANES: usize>(
+    token: F::Token,
+    base: &Comb,
+    items: &[Known<'_>],
+    valid: &mut [bool],
+) where
+    F: Field<LANES>,
+    W: Words<LANES, Token = F::Token>,
+{
+    for items in items.chunks(GROUP * LANES) {
+        let chunks = items.chunks(LANES);
+        let sums: Vec<_> = chunks
+            .map(|items| sum::<F, W, LANES>(token, base, items))
+            .collect();
+        let rs: Vec<_> = items.chunks(LANES).map(rs_of).collect();
+        let mut equal = F::enter(
+            token,
+            Compare::<F, LANES> {
+                token,
+                sums: &sums,
+                rs: &rs,
+            },
+        );
+        decide(token, &sums, &rs, &mut equal);
+        for (at, Known { place, item, .. }) in items.iter().enumerate() {
+            let holds = equal[at / LANES].has(at % LANES);
+            valid[*place] = holds && is_canonical(&s_of(item));
+        }
+    }
+}
+
+/// R of each lane's item; short chunks repeat their last item.
+fn rs_of<const LANES: usize>(items: &[Known<'_>]) -> [[u8; 32]; LANES] {
+    std::array::from_fn(|lane| r_of(&items[lane.min(items.len() - 1)].item))
+}
+
+/// `[S]B - [k]A` of each lane's item.
+fn sum<F, W, const LANES: usize>(
+    token: F::Token,
+    base: &Comb,
+    items: &[Known<'_>],
+) -> Extended<F, LANES>
+where
+    F: Field<LANES>,
+    W: Words<LANES, Token = F::Token>,
+{
+    let known = |lane: usize| &items[lane.min(items.len() - 1)];
+    let hashes = hash::<W, LANES>(token, &std::array::from_fn(|lane| parts(&known(lane).item)));
+    let k: [Scalar; LANES] = std::array::from_fn(|lane| reduce_wide(&hashes[lane]));
+    // An S that is refused takes no part: sums want scalars below L.
+    let s: [Scalar; LANES] = std::array::from_fn(|lane| {
+        let s = Some(s_of(&known(lane).item));
+        s.filter(is_canonical).unwrap_or_default()
+    });
+    let neutral = Row::neutral::<F, LANES>(token);
+    let combs: [&Comb; LANES] = std::array::from_fn(|lane| &*known(lane).comb);
+    let odd: Vec<_> = steps(combs, &k, true, 1, &neutral).collect();
+    let even = steps(combs, &k, true, 0, &neutral);
+    let even: Vec<_> = even
+        .chain(steps([base; LANES], &s, false, 0, &neutral))
+        .collect();
+    let parts = [&odd[..], &even[..]];
+    F::enter(token, Sum::<F, LANES> { token, parts })
+}
+
+/// Decides the lanes that are not equal by the equation itself.
+fn decide<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    sums: &[Extended<F, LANES>],
+    rs: &[[[u8; 32]; LANES]],
+    equal: &mut [LaneMask],
+) {
+    let all = LaneMask::from_fn::<LANES>(|_| true);
+    let open: Vec<usize> = (0..sums.len()).filter(|&at| equal[at] != all).collect();
+    let encodings: Vec<_> = open.iter().map(|&at| rs[at]).collect();
+    let mut rows = vec![[Row::neutral::<F, LANES>(token); LANES]; open.len()];
+    let mut is_point = vec![[false; LANES]; open.len()];
+    decompress::<F, LANES>(
+        token,
+        encodings.as_flattened(),
+        rows.as_flattened_mut(),
+        is_point.as_flattened_mut(),
+    );
+    for ((&at, less), is_point) in open.iter().zip(&rows).zip(&is_point) {
+        let small = DifferenceIsSmall {
+            token,
+            point: sums[at],
+            less,
+        };
+        let is_point = LaneMask::from_fn::<LANES>(|lane| is_point[lane]);
+        equal[at] = equal[at].or(F::enter(token, small).and(is_point));
+    }
+}
+
+/// Sums of rows, lane by lane, with doublings between the parts.
+struct Sum<'a, F: Field<LANES>, const LANES: usize> {
+    token: F::Token,
+    parts: [&'a [Rows<'a, LANES>]; KEY_SHAPE.stride],
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for Sum<'_, F, LANES> {
+    type Output = Extended<F, LANES>;
+
+    #[inline(always)]
+    fn run(self) -> Extended<F, LANES> {
+        let mut sum = Extended::neutral(&Curve::new(self.token));
+        for steps in self.parts {
+            sum = sum.double_times(KEY_SHAPE.width);
+            for (at, rows) in steps.iter().enumerate() {
+                for row in steps.get(at + AHEAD).iter().flat_map(|rows| rows.rows) {
+                    F::prefetch(self.token, row);
+                }
+                sum = sum.add_rows(self.token, rows);
+            }
+        }
+        sum
+    }
+}
+
+/// The lanes whose point is encoded as these bytes, give or take the prime.
+struct Compare<'a, F: Field<LANES>, const LANES: usize> {
+    token: F::Token,
+    sums: &'a [Extended<F, LANES>],
+    rs: &'a [[[u8; 32]; LANES]],
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for Compare<'_, F, LANES> {
+    type Output = Vec<LaneMask>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<LaneMask> {
+        let mut equal = Vec::with_capacity(self.sums.len());
+        let points = affine(&Curve::new(self.token), self.sums);
+        for ([x, y], rs) in points.iter().zip(self.rs) {
+            let same_y = F::decode(self.token, rs).difference(y).is_zero();
+            let odd = LaneMask::from_fn::<LANES>(|lane| rs[lane][31] >> 7 == 1);
+            let other_x = x.is_odd().xor(odd);
+            equal.push(LaneMask::from_fn::<LANES>(|lane| {
+                same_y.has(lane) && !other_x.has(lane)
+            }));
+        }
+        equal
+    }
+}
+
+/// Vectors whose Z are inverted together.
+const GROUP: usize = 16;
+/// Rows are fetched so many additions ahead.
+const AHEAD: usize = 2;
