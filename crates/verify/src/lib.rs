@@ -15,7 +15,7 @@
 //! bounded by [`sources::SOURCES_MAX`].
 //! # Cost
 //! An envelope: five SHA-256 blocks (0.2 us), one lock of the in-flight table (0.1 us), its part of
-//! a batch equation (11 us with the portable backend, 32 keys, frames of 1,024 or more). About 70
+//! a batch equation (see `clearway_crypto`). About 70
 //! allocations for 2,048 envelopes of one key: by the frame and the key, none by the envelope.
 
 pub mod check;

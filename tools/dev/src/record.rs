@@ -1,4 +1,7 @@
-//! `cargo dev record`: reports of `clearway bench` runs become rows of `benches/results`.
+//! `cargo dev record`: reports of `clearway bench` and `cargo dev bench-verify` become rows of
+//! `benches/results`.
+
+mod verification;
 
 use crate::error::DevError;
 use serde_json::{Map, Value, json};
@@ -19,8 +22,8 @@ pub(crate) struct Recording {
     /// A further condition of the run, as in `load=closed-loop`.
     #[arg(long = "condition", value_name = "NAME=VALUE", value_parser = condition)]
     conditions: Vec<(String, String)>,
-    /// Reports that `clearway bench --json FILE` wrote, one a run of the command; the median of
-    /// each figure is recorded.
+    /// Reports that the command wrote with `--json FILE`, one a run; the median of each figure is
+    /// recorded.
     #[arg(required = true)]
     reports: Vec<PathBuf>,
 }
@@ -54,7 +57,8 @@ const FIGURES: &[(&str, &str, &str, bool)] = &[
 
 /// Appends the rows of the reports to the file of their machine, day and commit.
 pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
-    let day = day(seconds_since_1970());
+    let now = seconds_since_1970();
+    let (day, date) = (day(now), format!("{}T{}Z", day(now), time(now)));
     let mut runs = Vec::new();
     let mut commit = None;
     for path in &recording.reports {
@@ -68,7 +72,7 @@ pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
         })?;
         let report: Value =
             serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
-        runs.push(rows(&report, recording, &day).map_err(fault)?);
+        runs.push(rows(&report, recording, &date).map_err(fault)?);
         commit = report["commit"].as_str().map(str::to_owned);
     }
     let rows = medians(&runs).map_err(|fault| DevError::Report {
@@ -99,7 +103,7 @@ pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
 }
 
 /// The rows of a report, or why it may not be recorded.
-fn rows(report: &Value, recording: &Recording, day: &str) -> Result<Vec<Value>, String> {
+fn rows(report: &Value, recording: &Recording, date: &str) -> Result<Vec<Value>, String> {
     let commit = report["commit"].as_str().unwrap_or_default();
     if commit.len() < 7 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(format!(
@@ -108,6 +112,9 @@ fn rows(report: &Value, recording: &Recording, day: &str) -> Result<Vec<Value>, 
     }
     if report["dirty"] == json!(true) {
         return Err("the build had uncommitted changes; commit them and measure again".into());
+    }
+    if report["schema"] == verification::SCHEMA {
+        return verification::rows(report, recording, date);
     }
     let failed = report["checks"].as_object().map(|checks| {
         let failed = checks.iter().filter(|(_, passed)| **passed != json!(true));
@@ -150,7 +157,7 @@ fn rows(report: &Value, recording: &Recording, day: &str) -> Result<Vec<Value>, 
         };
         Ok(json!({
             "suite": "pipeline", "name": format!("{prefix}_{name}"), "value": value, "unit": unit,
-            "conditions": conditions, "command": recording.command, "commit": commit, "date": day,
+            "conditions": conditions, "command": recording.command, "commit": commit, "date": date,
             "machine": recording.machine,
         }))
     };
@@ -222,6 +229,12 @@ fn seconds_since_1970() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// The time of day of a moment in UTC, as in `23:59:59`: of two results of one day the later counts.
+fn time(seconds: u64) -> String {
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{hour:02}:{minute:02}:{second:02}")
 }
 
 /// The day of a moment in UTC, as in `2026-01-31`.

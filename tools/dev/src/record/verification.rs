@@ -1,0 +1,98 @@
+//! Reports of `cargo dev bench-verify` become rows: an implementation on a kind of input each.
+
+use serde_json::{Map, Value, json};
+
+use super::{Recording, number};
+
+/// What marks a report of this kind.
+pub(super) const SCHEMA: &str = "clearway/bench_verify/1";
+
+/// Classes of keys, and the figure that they belong to.
+const FIGURES: &[(&str, &str)] = &[
+    ("shared32", "verify_shared_keys"),
+    ("shared1024", "verify_shared_keys"),
+    ("distinct_cached", "verify_cached_keys"),
+    ("distinct", "verify_distinct_keys"),
+    ("single", "verify_single_known_keys"),
+    ("hinted", "verify_with_hints"),
+];
+
+/// Where some signatures are invalid, of whatever class.
+const WITH_INVALID: &str = "verify_with_invalid";
+
+/// What a rate depends on besides its row, and where the report says it.
+const CONDITIONS: &[(&str, &str)] = &[
+    ("seed", "/seed"),
+    ("rounds", "/rounds"),
+    ("one_core_pinned", "/pinned"),
+    ("clock", "/clock"),
+    ("rivals_built_with", "/builds/rivals/flags"),
+];
+
+/// The rows of a report, or why it may not be recorded.
+pub(super) fn rows(
+    report: &Value,
+    recording: &Recording,
+    date: &str,
+) -> Result<Vec<Value>, String> {
+    let mut conditions: Map<String, Value> = recording
+        .conditions
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    for (name, pointer) in CONDITIONS {
+        if let Some(value) = report.pointer(pointer) {
+            conditions.insert((*name).to_owned(), value.clone());
+        }
+    }
+    let rows = report["rows"].as_array().ok_or("it has no `rows`")?;
+    let row = |row: &Value| {
+        let text = |field| row[field].as_str().ok_or(format!("a row has no {field}"));
+        let keys = text("keys")?;
+        let figure = FIGURES.iter().find(|(class, _)| *class == keys);
+        let (_, figure) = figure.ok_or(format!("keys {keys:?} belong to no figure"))?;
+        let invalid = number(row, "/invalid_percent")?;
+        let figure = if invalid > 0.0 { WITH_INVALID } else { figure };
+        let (len, implementation) = (number(row, "/batch_len")?, text("implementation")?);
+        let name = format!(
+            "{figure}/keys={keys} n={len} invalid={invalid} implementation={implementation}"
+        );
+        Ok(json!({
+            "suite": "kernels", "name": name, "value": number(row, "/signatures_per_second")?,
+            "unit": "signatures/s", "conditions": conditions, "command": recording.command,
+            "commit": report["commit"], "date": date, "machine": recording.machine,
+        }))
+    };
+    rows.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_implementation_and_input_becomes_a_row_that_the_page_can_read() {
+        let recording = Recording {
+            machine: "two-cores".into(),
+            command: "cargo dev bench-verify".into(),
+            conditions: Vec::new(),
+            reports: Vec::new(),
+        };
+        let mut report = json!({
+            "schema": SCHEMA, "commit": "0123abcdef", "seed": 7, "rounds": 3, "pinned": true,
+            "rows": [{
+                "implementation": "avx2", "keys": "shared32", "batch_len": 8192,
+                "invalid_percent": 0.1, "signatures_per_second": 390_000.5,
+            }],
+        });
+        let found = rows(&report, &recording, "2026-01-31").expect("the report is right");
+        crate::perf::check_row(&found[0].to_string()).expect("a right row");
+        let name = "verify_with_invalid/keys=shared32 n=8192 invalid=0.1 implementation=avx2";
+        assert_eq!(found[0]["name"], name);
+        assert_eq!(found[0]["value"], json!(390_000.5));
+        assert_eq!(found[0]["conditions"]["seed"], 7);
+        report["rows"][0]["keys"] = json!("lost");
+        let refused = rows(&report, &recording, "2026-01-31").expect_err("no such class");
+        assert!(refused.contains("lost"), "{refused}");
+    }
+}
