@@ -231,7 +231,7 @@ fn seconds_since_1970() -> u64 {
         .map_or(0, |elapsed| elapsed.as_secs())
 }
 
-/// The time of day of a moment in UTC, as in `23:59:59`: of two results of one day the later counts.
+/// The time of day of a moment in UTC, as in `23:59:59`: of a day's results the later one counts.
 fn time(seconds: u64) -> String {
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{hour:02}:{minute:02}:{second:02}")
