@@ -41,11 +41,6 @@ impl Shape {
     fn table_len(self) -> usize {
         1 << (self.width - 1)
     }
-
-    /// Rows of a comb, 128 bytes each.
-    pub(crate) const fn row_count(self) -> usize {
-        (254_usize.div_ceil(self.width).div_ceil(self.stride)) << (self.width - 1)
-    }
 }
 
 impl Comb {
@@ -61,7 +56,8 @@ impl Comb {
             point,
         };
         let rows = F::enter(token, build);
-        assert_eq!(rows.len(), shape.row_count(), "whole tables");
+        let len = shape.tables() * shape.table_len();
+        assert_eq!(rows.len(), len, "whole tables");
         Self { shape, rows }
     }
 
@@ -78,18 +74,17 @@ impl Comb {
     }
 }
 
-/// What is to be added for one number a lane, each times the point of its lane's comb: the windows
-/// whose place in the stride is `part`.
+/// What is to be added for one number a lane, each times the point of its lane's comb: the rows of
+/// each window, lowest first.
 ///
 /// # Panics
 /// When the combs differ in shape.
-pub(crate) fn steps<'r, const LANES: usize>(
+pub(crate) fn windows<'r, const LANES: usize>(
     combs: [&'r Comb; LANES],
     scalars: &[Scalar; LANES],
     minus: bool,
-    part: usize,
     neutral: &'r Row,
-) -> impl Iterator<Item = Rows<'r, LANES>> {
+) -> Vec<Rows<'r, LANES>> {
     let shape = combs[0].shape;
     assert!(combs.iter().all(|comb| comb.shape == shape), "one shape");
     let mut digits = vec![[0; LANES]; shape.windows()];
@@ -98,12 +93,12 @@ pub(crate) fn steps<'r, const LANES: usize>(
             digits[window][lane] = digit;
         });
     }
-    let windows = digits.into_iter().enumerate();
-    let windows = windows.skip(part).step_by(shape.stride);
-    windows.map(move |(window, digits)| Rows {
+    let windows = digits.iter().enumerate();
+    let rows = windows.map(|(window, digits)| Rows {
         rows: std::array::from_fn(|lane| combs[lane].row(window, digits[lane], neutral)),
         negative: LaneMask::from_fn::<LANES>(|lane| (digits[lane] < 0) != minus),
-    })
+    });
+    rows.collect()
 }
 
 /// The arguments of [`Comb::new`].

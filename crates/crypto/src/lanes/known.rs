@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::affine::affine;
 use super::batch::{parts, r_of, s_of};
-use super::comb::{Comb, Shape, steps};
+use super::comb::{Comb, Shape, windows};
 use super::decompress::decompress;
 use super::field::{Field, LaneMask, Work};
 use super::point::{Curve, DifferenceIsSmall, Extended, Row, Rows};
@@ -95,12 +95,19 @@ where
     });
     let neutral = Row::neutral::<F, LANES>(token);
     let combs: [&Comb; LANES] = std::array::from_fn(|lane| &*known(lane).comb);
-    let odd: Vec<_> = steps(combs, &k, true, 1, &neutral).collect();
-    let even = steps(combs, &k, true, 0, &neutral);
-    let even: Vec<_> = even
-        .chain(steps([base; LANES], &s, false, 0, &neutral))
-        .collect();
-    let parts = [&odd[..], &even[..]];
+    let by_key = windows(combs, &k, true, &neutral);
+    // The windows between the tables come first, and are doubled with what is summed by then.
+    let mut parts: [Vec<Rows<'_, LANES>>; KEY_SHAPE.stride] = std::array::from_fn(|at| {
+        let part = KEY_SHAPE.stride - 1 - at;
+        by_key
+            .iter()
+            .copied()
+            .skip(part)
+            .step_by(KEY_SHAPE.stride)
+            .collect()
+    });
+    parts[KEY_SHAPE.stride - 1].extend(windows([base; LANES], &s, false, &neutral));
+    let parts = parts.each_ref().map(Vec::as_slice);
     F::enter(token, Sum::<F, LANES> { token, parts })
 }
 
