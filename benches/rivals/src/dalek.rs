@@ -7,6 +7,7 @@ use ed25519_dalek::{Signature, Verifier as _, VerifyingKey, verify_batch};
 
 use crate::Rival;
 use crate::input::{Batch, Input};
+use crate::keys::Keys;
 
 /// One equation; when it fails, one by one.
 #[derive(Default)]
@@ -16,10 +17,15 @@ pub(crate) struct Batches {
 }
 
 /// One by one.
-#[derive(Default)]
 pub(crate) struct Singles {
-    /// By index in the input; `None` for a key that does not decode. Empty for fresh keys.
-    keys: Vec<Option<VerifyingKey>>,
+    keys: Keys<VerifyingKey>,
+}
+
+impl Default for Singles {
+    fn default() -> Self {
+        let keys = Keys::new(|key| VerifyingKey::from_bytes(key).ok());
+        Self { keys }
+    }
 }
 
 impl Rival for Batches {
@@ -39,7 +45,7 @@ impl Rival for Batches {
     fn verify(&mut self, batch: &Batch<'_>, first: usize, valid: &mut [bool]) {
         let numbered = batch.keys.iter().enumerate();
         let keys: Option<Vec<VerifyingKey>> = numbered
-            .map(|(index, key)| self.singles.key(first + index, key))
+            .map(|(index, key)| self.singles.keys.get(first + index, key))
             .collect();
         let signatures = &self.signatures[first..first + batch.keys.len()];
         let holds =
@@ -47,15 +53,6 @@ impl Rival for Batches {
         match holds {
             true => valid.fill(true),
             false => self.singles.verify(batch, first, valid),
-        }
-    }
-}
-
-impl Singles {
-    fn key(&self, index: usize, bytes: &[u8; 32]) -> Option<VerifyingKey> {
-        match self.keys.get(index) {
-            Some(known) => *known,
-            None => decoded(bytes),
         }
     }
 }
@@ -70,22 +67,15 @@ impl Rival for Singles {
     }
 
     fn prepare(&mut self, input: &Input) {
-        self.keys.clear();
-        if input.keys_known {
-            self.keys.extend(input.keys.iter().map(decoded));
-        }
+        self.keys.prepare(input);
     }
 
     fn verify(&mut self, batch: &Batch<'_>, first: usize, valid: &mut [bool]) {
         for (index, valid) in valid.iter_mut().enumerate() {
-            let key = self.key(first + index, &batch.keys[index]);
+            let key = self.keys.get(first + index, &batch.keys[index]);
             let signature = Signature::from_bytes(&batch.signatures[index]);
             let message = batch.messages[index];
             *valid = key.is_some_and(|key| key.verify(message, &signature).is_ok());
         }
     }
-}
-
-fn decoded(key: &[u8; 32]) -> Option<VerifyingKey> {
-    VerifyingKey::from_bytes(key).ok()
 }

@@ -12,6 +12,7 @@
 
 mod dalek;
 mod input;
+mod keys;
 #[cfg(all(
     target_arch = "x86_64",
     target_feature = "avx512f",

@@ -4,6 +4,7 @@ use ed25519_zebra::{Signature, VerificationKey, VerificationKeyBytes, batch};
 
 use crate::Rival;
 use crate::input::{Batch, Input};
+use crate::keys::Keys;
 
 /// One equation; when it fails, one by one.
 #[derive(Default)]
@@ -12,10 +13,15 @@ pub(crate) struct Batches {
 }
 
 /// One by one, with decoded keys where they are known.
-#[derive(Default)]
 pub(crate) struct Singles {
-    /// By index in the input; `None` for a key that does not decode. Empty for fresh keys.
-    keys: Vec<Option<VerificationKey>>,
+    keys: Keys<VerificationKey>,
+}
+
+impl Default for Singles {
+    fn default() -> Self {
+        let keys = Keys::new(|key| VerificationKey::try_from(*key).ok());
+        Self { keys }
+    }
 }
 
 impl Rival for Batches {
@@ -55,25 +61,15 @@ impl Rival for Singles {
     }
 
     fn prepare(&mut self, input: &Input) {
-        self.keys.clear();
-        if input.keys_known {
-            self.keys.extend(input.keys.iter().map(decoded));
-        }
+        self.keys.prepare(input);
     }
 
     fn verify(&mut self, batch: &Batch<'_>, first: usize, valid: &mut [bool]) {
         for (index, valid) in valid.iter_mut().enumerate() {
-            let key = match self.keys.get(first + index) {
-                Some(known) => *known,
-                None => decoded(&batch.keys[index]),
-            };
+            let key = self.keys.get(first + index, &batch.keys[index]);
             let signature = Signature::from_bytes(&batch.signatures[index]);
             let message = batch.messages[index];
             *valid = key.is_some_and(|key| key.verify(&signature, message).is_ok());
         }
     }
-}
-
-fn decoded(key: &[u8; 32]) -> Option<VerificationKey> {
-    VerificationKey::try_from(*key).ok()
 }

@@ -126,16 +126,7 @@ fn rows(report: &Value, recording: &Recording, date: &str) -> Result<Vec<Value>,
         Some(names) => return Err(format!("these checks did not pass: {}", names.join(", "))),
     }
     let settled = number(report, "/settled")?;
-    let mut conditions: Map<String, Value> = recording
-        .conditions
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
-    for (name, pointer) in CONDITIONS {
-        if let Some(value) = report.pointer(pointer).filter(|value| !value.is_null()) {
-            conditions.insert((*name).to_owned(), value.clone());
-        }
-    }
+    let conditions = conditions(report, recording, CONDITIONS);
     let prefix = match number(report, "/nodes")? {
         1.0 => "one_node".to_owned(),
         4.0 => "four_nodes".to_owned(),
@@ -183,6 +174,20 @@ fn rows(report: &Value, recording: &Recording, date: &str) -> Result<Vec<Value>,
         ))?);
     }
     Ok(rows)
+}
+
+/// The conditions that the person named, and those of the table that the report says.
+fn conditions(report: &Value, recording: &Recording, table: &[(&str, &str)]) -> Value {
+    let named = recording.conditions.iter();
+    let mut conditions: Map<String, Value> = named
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    for (name, pointer) in table {
+        if let Some(value) = report.pointer(pointer).filter(|value| !value.is_null()) {
+            conditions.insert((*name).to_owned(), value.clone());
+        }
+    }
+    Value::Object(conditions)
 }
 
 /// One row a figure: the median of its values and their range. Runs that differ in anything but

@@ -1,8 +1,8 @@
 //! Reports of `cargo dev bench-verify` become rows: an implementation on a kind of input each.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Recording, number};
+use super::{Recording, conditions, number};
 
 /// What marks a report of this kind.
 pub(super) const SCHEMA: &str = "clearway/bench_verify/1";
@@ -35,16 +35,7 @@ pub(super) fn rows(
     recording: &Recording,
     date: &str,
 ) -> Result<Vec<Value>, String> {
-    let mut conditions: Map<String, Value> = recording
-        .conditions
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
-    for (name, pointer) in CONDITIONS {
-        if let Some(value) = report.pointer(pointer) {
-            conditions.insert((*name).to_owned(), value.clone());
-        }
-    }
+    let conditions = conditions(report, recording, CONDITIONS);
     let rows = report["rows"].as_array().ok_or("it has no `rows`")?;
     let row = |row: &Value| {
         let text = |field| row[field].as_str().ok_or(format!("a row has no {field}"));
