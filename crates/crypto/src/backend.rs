@@ -56,8 +56,8 @@ pub trait Backend: Send + Sync {
     /// Signatures that it works on side by side; the suite tests lengths around it.
     fn lanes(&self) -> usize;
 
-    /// Shortest batch for which one equation is cheaper than one verdict each.
-    fn batch_len_min(&self) -> usize;
+    /// Whether one equation over these items is cheaper than one verdict each.
+    fn batch_pays(&self, items: &[Item<'_>]) -> bool;
 
     /// What a search may spend on equations after the first, in passes over the whole batch: as
     /// much as single verdicts on everything cost. A search that needs more has lost.

@@ -137,7 +137,7 @@ impl Gate {
             valid: None,
             work: Work::default(),
         };
-        if items.len() < backend.batch_len_min() {
+        if !backend.batch_pays(items) {
             return verdicts.each(backend);
         }
         verdicts.work.batched += items.len();
@@ -245,7 +245,6 @@ impl<T> Deref for Verified<T> {
 /// Every `false` comes from a single verdict, every `true` from one or from an equation that held.
 fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &mut Work) {
     let mut budget = backend.search_passes_max() * items.len();
-    let single_len_max = SINGLE_LEN_MAX.max(2 * backend.batch_len_min());
     let mut holds = |range: Range<usize>, budget: &mut usize, work: &mut Work| {
         *budget = budget.saturating_sub(range.len());
         work.batched += range.len();
@@ -261,12 +260,13 @@ fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &
     let mut failing = VecDeque::new();
     failing.push_back(0..items.len());
     while let Some(range) = failing.pop_front() {
-        if range.len() <= single_len_max || budget < range.len() {
+        let middle = range.start + range.len() / 2;
+        let (left, right) = (range.start..middle, middle..range.end);
+        let short = range.len() <= SINGLE_LEN_MAX || budget < range.len();
+        if short || !backend.batch_pays(&items[left.clone()]) {
             singles.push(range);
             continue;
         }
-        let middle = range.start + range.len() / 2;
-        let (left, right) = (range.start..middle, middle..range.end);
         let left_holds = holds(left.clone(), &mut budget, work);
         if !left_holds {
             failing.push_back(left);

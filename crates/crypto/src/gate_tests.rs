@@ -22,8 +22,8 @@ impl Backend for FirstByte {
         8
     }
 
-    fn batch_len_min(&self) -> usize {
-        1
+    fn batch_pays(&self, items: &[Item<'_>]) -> bool {
+        !items.is_empty()
     }
 
     fn search_passes_max(&self) -> usize {
@@ -59,8 +59,8 @@ impl Backend for Faulty {
         8
     }
 
-    fn batch_len_min(&self) -> usize {
-        1
+    fn batch_pays(&self, items: &[Item<'_>]) -> bool {
+        !items.is_empty()
     }
 
     fn search_passes_max(&self) -> usize {

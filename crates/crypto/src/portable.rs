@@ -25,8 +25,8 @@ impl Backend for Portable {
         1
     }
 
-    fn batch_len_min(&self) -> usize {
-        BATCH_LEN_MIN
+    fn batch_pays(&self, items: &[Item<'_>]) -> bool {
+        items.len() >= BATCH_LEN_MIN
     }
 
     fn search_passes_max(&self) -> usize {

@@ -38,7 +38,7 @@ where
     W: Words<LANES, Token = F::Token>,
 {
     /// A backend that knows no keys yet. Below `batch_len_min` signatures, verdicts by combs cost
-    /// no more than an equation.
+    /// less than an equation.
     #[must_use]
     pub(crate) fn new(name: &'static str, token: F::Token, batch_len_min: usize) -> Self {
         Self {
@@ -64,33 +64,20 @@ where
 
     /// Each item's comb, where its key is used often.
     fn combs_of(&self, items: &[Item<'_>]) -> Vec<Option<Arc<Comb>>> {
-        let mut distinct = Distinct::default();
-        let key_of: Vec<u32> = items
-            .iter()
-            .map(|item| distinct.number(item.public_key))
-            .collect();
-        let mut uses = vec![0; distinct.keys.len()];
-        for &key in &key_of {
-            uses[key as usize] += 1;
-        }
-        let found: Vec<Found> = {
-            let mut combs = lock(&self.combs);
-            let keys = distinct.keys.iter().zip(uses);
-            keys.map(|(key, uses)| combs.use_key(key, uses, self.often))
-                .collect()
-        };
-        let combs = found.into_iter().zip(&distinct.keys);
-        let combs: Vec<_> = combs
-            .map(|(found, key)| match found {
-                Found::Comb(comb) => Some(comb),
-                Found::Often => self.make_comb(key),
-                Found::Seldom => None,
-            })
-            .collect();
-        key_of
-            .iter()
-            .map(|&key| combs[key as usize].clone())
-            .collect()
+        let keys = KeysOf::new(items);
+        let found = keys.find(&self.combs, self.often).into_iter();
+        let keys_found = found.zip(keys.distinct.keys.iter().zip(&keys.uses));
+        let combs = keys_found.map(|(found, (key, &uses))| match found {
+            Found::Comb(comb) => Some(comb),
+            Found::Often => self.make_comb(key),
+            Found::Seldom => {
+                lock(&self.combs).count(key, uses);
+                None
+            }
+        });
+        let combs: Vec<_> = combs.collect();
+        let key_of = keys.key_of.iter();
+        key_of.map(|&key| combs[key as usize].clone()).collect()
     }
 
     /// A key's comb; none for what is no point.
@@ -120,8 +107,16 @@ where
         LANES
     }
 
-    fn batch_len_min(&self) -> usize {
-        self.batch_len_min
+    fn batch_pays(&self, items: &[Item<'_>]) -> bool {
+        match items.len() {
+            ..COLD_LEN_MIN => false,
+            len if len >= self.batch_len_min => true,
+            _ => {
+                let keys = KeysOf::new(items);
+                let found = keys.find(&self.combs, self.often);
+                found.iter().any(|found| matches!(found, Found::Seldom))
+            }
+        }
     }
 
     fn search_passes_max(&self) -> usize {
@@ -165,11 +160,47 @@ where
     }
 }
 
+/// The distinct keys of some items.
+struct KeysOf {
+    distinct: Distinct,
+    /// Each item's key.
+    key_of: Vec<u32>,
+    /// Items of each key.
+    uses: Vec<u32>,
+}
+
+impl KeysOf {
+    fn new(items: &[Item<'_>]) -> Self {
+        let mut distinct = Distinct::default();
+        let keys = items.iter().map(|item| item.public_key);
+        let key_of: Vec<u32> = keys.map(|key| distinct.number(key)).collect();
+        let mut uses = vec![0; distinct.keys.len()];
+        for &key in &key_of {
+            uses[key as usize] += 1;
+        }
+        Self {
+            distinct,
+            key_of,
+            uses,
+        }
+    }
+
+    /// Which of the keys have combs, or are due one when the items are verified singly.
+    fn find(&self, combs: &Mutex<Combs>, often: u32) -> Vec<Found> {
+        let mut combs = lock(combs);
+        let keys = self.distinct.keys.iter().zip(&self.uses);
+        keys.map(|(key, &uses)| combs.find(key, uses, often))
+            .collect()
+    }
+}
+
 /// What the mutexes guard is right at every moment, whatever happened to a thread that held one.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Single verdicts under a key after which it gets a comb: making one costs about as much as that
-/// many save.
-const OFTEN: u32 = 8;
+/// Uses of a key after which it gets a comb: making one costs as much as nine verdicts by it save,
+/// and where more keys are in use than there may be combs, it must not cost more than it saves.
+const OFTEN: u32 = 16;
+/// Below this, an equation costs more than verdicts without combs.
+const COLD_LEN_MIN: usize = 16;

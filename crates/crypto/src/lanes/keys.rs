@@ -84,21 +84,22 @@ impl<V: Clone, const MAX: usize> Recent<V, MAX> {
 }
 
 impl Combs {
-    /// Counts uses of a key, and says whether it has a comb.
-    pub(crate) fn use_key(&mut self, key: &[u8; 32], times: u32, often: u32) -> Found {
+    /// Whether a key has a comb, or is due one after `times` more uses.
+    pub(crate) fn find(&mut self, key: &[u8; 32], times: u32, often: u32) -> Found {
         if let Some(comb) = self.combs.find(key) {
             return Found::Comb(comb);
         }
-        let uses = self
-            .uses
-            .find(key)
-            .unwrap_or_default()
-            .saturating_add(times);
-        self.uses.insert(key, uses);
-        match uses >= often {
+        let uses = self.uses.find(key).unwrap_or_default();
+        match uses.saturating_add(times) >= often {
             true => Found::Often,
             false => Found::Seldom,
         }
+    }
+
+    /// Counts uses of a key that has no comb.
+    pub(crate) fn count(&mut self, key: &[u8; 32], times: u32) {
+        let uses = self.uses.find(key).unwrap_or_default();
+        self.uses.insert(key, uses.saturating_add(times));
     }
 
     /// Remembers a comb. Once it is forgotten, its key has to be used as often again.
