@@ -71,8 +71,8 @@ fn memory_stays_flat_for_longer_than_twice_the_longest_life_of_an_identifier() {
     let early = full.iter().filter(|s| s.at <= first.at + MOMENT);
     let late = full.iter().filter(|s| s.at + MOMENT >= last.at);
     let held = |sample: &&Sample| sample.anonymous_bytes;
-    let before = early.map(|s| held(s)).min().expect("the first is early");
-    let after = late.map(|s| held(s)).min().expect("the last is late");
+    let before = early.map(held).min().expect("the first is early");
+    let after = late.map(held).min().expect("the last is late");
     let peak = full.iter().map(held).max().expect("the first at least");
     assert!(
         after <= before + GROWTH_BYTES_MAX && peak <= before + PASSING_BYTES_MAX,
