@@ -15,8 +15,10 @@ use super::field::{Field, LaneMask};
 use super::keys::{Distinct, KeyCache};
 use super::pippenger::{self, Digits};
 use super::point::{Extended, Row, Rows, SumIsSmall};
-use super::scalar::{self, Scalar, WideSum, is_canonical, negate};
+use super::scalar::{Scalar, WideSum, is_canonical, negate};
 use super::sha512::{Words, hash};
+use super::signature::{parts, r_of, s_of};
+use super::spread;
 use super::straus;
 use crate::backend::Item;
 
@@ -163,8 +165,7 @@ impl Scratch {
             .resize(self.distinct.keys.len(), WideSum::default());
         let mut base = WideSum::default();
         for (chunk, items) in items.chunks(LANES).enumerate() {
-            let messages = std::array::from_fn(|lane| parts(&items[lane.min(items.len() - 1)]));
-            let hashes = hash::<W, LANES>(token, &messages);
+            let hashes = hash::<W, LANES>(token, &spread(items).map(parts));
             for (lane, item) in items.iter().enumerate() {
                 let at = chunk * LANES + lane;
                 let coefficient = self.coefficients[at];
@@ -217,20 +218,6 @@ fn few_keys<F: Field<LANES>, const LANES: usize>(
         }));
     }
     straus::sum(token, &groups, &group_scalars)
-}
-
-/// What is hashed: R || A || M, as received.
-pub(crate) fn parts<'a>(item: &Item<'a>) -> [&'a [u8]; 4] {
-    let r = &item.signature[..32];
-    [r, item.public_key, item.prefix, item.message]
-}
-
-pub(crate) fn r_of(item: &Item<'_>) -> [u8; 32] {
-    *item.signature.first_chunk().expect("64 bytes")
-}
-
-pub(crate) fn s_of(item: &Item<'_>) -> Scalar {
-    scalar::words(item.signature.last_chunk().expect("64 bytes"))
 }
 
 /// Bits of a window for so many points, as measured.

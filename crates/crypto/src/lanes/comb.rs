@@ -9,6 +9,7 @@ use super::decompress::rows;
 use super::field::{Field, LaneMask, Work};
 use super::point::{Curve, Extended, PackedPoint, Row, Rows};
 use super::scalar::{Scalar, digit_count, signed_digits};
+use super::spread;
 
 /// How a comb cuts a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,14 +128,13 @@ impl<F: Field<LANES>, const LANES: usize> Work for Build<'_, F, LANES> {
         }
         let mut found = Vec::new();
         for places in places.chunks(LANES) {
-            let lanes = std::array::from_fn(|lane| &places[lane.min(places.len() - 1)]);
-            let step = Extended::load(self.token, lanes);
+            let step = Extended::load(self.token, spread(places));
             let cached = step.cached(&curve);
             let mut multiples = vec![step; shape.table_len()];
             for at in 1..multiples.len() {
                 multiples[at] = multiples[at - 1].add_cached(&cached);
             }
-            let all = LaneMask::from_fn::<LANES>(|_| true);
+            let all = LaneMask::all::<LANES>();
             let multiples = affine(&curve, &multiples);
             let multiples: Vec<[Row; LANES]> = multiples
                 .iter()

@@ -113,7 +113,7 @@ fn encoding_of<F: Field<LANES>, const LANES: usize>(
     decompress::<F, LANES>(token, &[expected.compress().0], &mut row, &mut [false]);
     let minus = Rows {
         rows: [&row[0]; LANES],
-        negative: LaneMask::from_fn::<LANES>(|_| true),
+        negative: LaneMask::all::<LANES>(),
     };
     let difference = point.add_rows(token, &minus);
     let y_is_z = difference.y.difference(&difference.z).is_zero();
@@ -161,7 +161,7 @@ fn decoding_accepts_what_the_oracle_accepts_and_finds_points_on_the_curve() {
 
 /// -X^2 + Y^2 = Z^2 + d T^2 and XY = ZT in all lanes.
 fn on_curve<F: Field<LANES>, const LANES: usize>(token: F::Token, point: &Extended<F, LANES>) {
-    let all = LaneMask::from_fn::<LANES>(|_| true);
+    let all = LaneMask::all::<LANES>();
     let left = F::square(&point.y).difference(&F::square(&point.x));
     let dt2 = F::mul(&F::square(&point.t), &F::splat(token, &EDWARDS_D));
     let right = F::square(&point.z).sum(&dt2);

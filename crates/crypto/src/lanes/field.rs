@@ -104,6 +104,12 @@ impl LaneMask {
     /// No lane.
     pub(crate) const NONE: Self = Self(0);
 
+    /// Every lane.
+    #[inline(always)]
+    pub(crate) fn all<const LANES: usize>() -> Self {
+        Self::from_fn::<LANES>(|_| true)
+    }
+
     /// The lanes for which `holds` says so.
     #[inline(always)]
     pub(crate) fn from_fn<const LANES: usize>(mut holds: impl FnMut(usize) -> bool) -> Self {

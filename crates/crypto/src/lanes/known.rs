@@ -9,13 +9,14 @@
 use std::sync::Arc;
 
 use super::affine::affine;
-use super::batch::{parts, r_of, s_of};
 use super::comb::{Comb, Shape, windows};
 use super::decompress::decompress;
 use super::field::{Field, LaneMask, Work};
 use super::point::{Curve, DifferenceIsSmall, Extended, Row, Rows};
-use super::scalar::{Scalar, is_canonical, reduce_wide};
-use super::sha512::{Words, hash};
+use super::scalar::is_canonical;
+use super::sha512::Words;
+use super::signature::{factors, r_of, s_of};
+use super::spread;
 use crate::backend::Item;
 
 /// A key's comb: 22 tables of 32 rows, 90 KB.
@@ -53,7 +54,10 @@ pub(crate) fn verify<F, W, const LANES: usize>(
         let sums: Vec<_> = chunks
             .map(|items| sum::<F, W, LANES>(token, base, items))
             .collect();
-        let rs: Vec<_> = items.chunks(LANES).map(rs_of).collect();
+        let chunks = items.chunks(LANES);
+        let rs: Vec<[[u8; 32]; LANES]> = chunks
+            .map(|items| spread(items).map(|known: &Known<'_>| r_of(&known.item)))
+            .collect();
         let mut equal = F::enter(
             token,
             Compare::<F, LANES> {
@@ -70,11 +74,6 @@ pub(crate) fn verify<F, W, const LANES: usize>(
     }
 }
 
-/// R of each lane's item; short chunks repeat their last item.
-fn rs_of<const LANES: usize>(items: &[Known<'_>]) -> [[u8; 32]; LANES] {
-    std::array::from_fn(|lane| r_of(&items[lane.min(items.len() - 1)].item))
-}
-
 /// `[S]B - [k]A` of each lane's item.
 fn sum<F, W, const LANES: usize>(
     token: F::Token,
@@ -85,17 +84,10 @@ where
     F: Field<LANES>,
     W: Words<LANES, Token = F::Token>,
 {
-    let known = |lane: usize| &items[lane.min(items.len() - 1)];
-    let hashes = hash::<W, LANES>(token, &std::array::from_fn(|lane| parts(&known(lane).item)));
-    let k: [Scalar; LANES] = std::array::from_fn(|lane| reduce_wide(&hashes[lane]));
-    // An S that is refused takes no part: sums want scalars below L.
-    let s: [Scalar; LANES] = std::array::from_fn(|lane| {
-        let s = Some(s_of(&known(lane).item));
-        s.filter(is_canonical).unwrap_or_default()
-    });
+    let items = spread(items);
+    let [k, s] = factors::<W, LANES>(token, items.map(|known| &known.item));
     let neutral = Row::neutral::<F, LANES>(token);
-    let combs: [&Comb; LANES] = std::array::from_fn(|lane| &*known(lane).comb);
-    let by_key = windows(combs, &k, true, &neutral);
+    let by_key = windows(items.map(|known| &*known.comb), &k, true, &neutral);
     // The windows between the tables come first, and are doubled with what is summed by then.
     let mut parts: [Vec<Rows<'_, LANES>>; KEY_SHAPE.stride] = std::array::from_fn(|at| {
         let part = KEY_SHAPE.stride - 1 - at;
@@ -118,7 +110,7 @@ fn decide<F: Field<LANES>, const LANES: usize>(
     rs: &[[[u8; 32]; LANES]],
     equal: &mut [LaneMask],
 ) {
-    let all = LaneMask::from_fn::<LANES>(|_| true);
+    let all = LaneMask::all::<LANES>();
     let open: Vec<usize> = (0..sums.len()).filter(|&at| equal[at] != all).collect();
     let encodings: Vec<_> = open.iter().map(|&at| rs[at]).collect();
     let mut rows = vec![[Row::neutral::<F, LANES>(token); LANES]; open.len()];
@@ -182,10 +174,8 @@ impl<F: Field<LANES>, const LANES: usize> Work for Compare<'_, F, LANES> {
         for ([x, y], rs) in points.iter().zip(self.rs) {
             let same_y = F::decode(self.token, rs).difference(y).is_zero();
             let odd = LaneMask::from_fn::<LANES>(|lane| rs[lane][31] >> 7 == 1);
-            let other_x = x.is_odd().xor(odd);
-            equal.push(LaneMask::from_fn::<LANES>(|lane| {
-                same_y.has(lane) && !other_x.has(lane)
-            }));
+            let same_x = x.is_odd().xor(odd).xor(LaneMask::all::<LANES>());
+            equal.push(same_y.and(same_x));
         }
         equal
     }

@@ -5,8 +5,8 @@
 //! lanes, `ifma8` with eight. `limbs` is the radix 2^51 of floats and `plain` the twin of `avx2` in
 //! plain integers; `decompress`, `point`, `affine` and `scalar` are the curve;
 //! `pippenger` and `straus` sum many and few points, `comb` those whose multiples are in tables;
-//! `batch` is the one way to a verdict, `single` and `known` the other; `keys` remembers decoded
-//! keys and combs; `backend` puts it behind the gate.
+//! `signature` takes apart what is verified; `batch` is the one way to a verdict, `single` and
+//! `known` the other; `keys` remembers decoded keys and combs; `backend` puts it behind the gate.
 
 mod affine;
 pub(crate) mod backend;
@@ -21,6 +21,7 @@ mod pippenger;
 mod point;
 mod scalar;
 mod sha512;
+mod signature;
 mod single;
 mod straus;
 
@@ -56,4 +57,10 @@ pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
         backends.push(Box::new(Ifma8::new("ifma8", token, 512)));
     }
     backends
+}
+
+/// An entry of a chunk for each lane; a short chunk repeats its last.
+#[inline(always)]
+fn spread<T, const LANES: usize>(chunk: &[T]) -> [&T; LANES] {
+    std::array::from_fn(|lane| &chunk[lane.min(chunk.len() - 1)])
 }

@@ -339,7 +339,7 @@ impl<F: Field<LANES>, const LANES: usize> Work for DifferenceIsSmall<'_, F, LANE
     fn run(self) -> LaneMask {
         let less = Rows {
             rows: self.less.each_ref(),
-            negative: LaneMask::from_fn::<LANES>(|_| true),
+            negative: LaneMask::all::<LANES>(),
         };
         self.point.add_rows(self.token, &less).is_small_order()
     }

@@ -1,11 +1,12 @@
 //! Verdicts one by one: a signature a lane, each with an equation of its own.
 
-use super::batch::{parts, r_of, s_of};
 use super::decompress::decompress;
 use super::field::{Field, LaneMask};
 use super::point::{DifferenceIsSmall, Row, Rows};
-use super::scalar::{Scalar, is_canonical, reduce_wide};
-use super::sha512::{Words, hash};
+use super::scalar::{Scalar, is_canonical};
+use super::sha512::Words;
+use super::signature::{factors, r_of, s_of};
+use super::spread;
 use super::straus;
 use crate::backend::Item;
 
@@ -22,10 +23,9 @@ pub(crate) fn verify<F, W, const LANES: usize>(
     let neutral = Row::neutral::<F, LANES>(token);
     // Twice as many points as lanes are decoded at a time: each lane's key and R.
     for items in items.chunks(LANES) {
-        // Short chunks repeat their last item.
-        let item = |lane: usize| &items[lane.min(items.len() - 1)].1;
-        let keys: [[u8; 32]; LANES] = std::array::from_fn(|lane| *item(lane).public_key);
-        let rs: [[u8; 32]; LANES] = std::array::from_fn(|lane| r_of(item(lane)));
+        let lanes = spread(items).map(|(_, item)| item);
+        let keys: [[u8; 32]; LANES] = lanes.map(|item| *item.public_key);
+        let rs: [[u8; 32]; LANES] = lanes.map(r_of);
         let mut rows = [[neutral; LANES]; 2];
         let mut is_point = [[false; LANES]; 2];
         decompress::<F, LANES>(
@@ -34,15 +34,8 @@ pub(crate) fn verify<F, W, const LANES: usize>(
             rows.as_flattened_mut(),
             is_point.as_flattened_mut(),
         );
-        let hashes = hash::<W, LANES>(token, &std::array::from_fn(|lane| parts(item(lane))));
-        let k: [Scalar; LANES] = std::array::from_fn(|lane| reduce_wide(&hashes[lane]));
-        // An S that is refused below takes no part: sums want scalars below L.
-        let s: [Scalar; LANES] = std::array::from_fn(|lane| {
-            Some(s_of(item(lane)))
-                .filter(is_canonical)
-                .unwrap_or_default()
-        });
-        let residue = residues::<F, LANES>(token, base, &rows, &[k, s]);
+        let factors = factors::<W, LANES>(token, lanes);
+        let residue = residues::<F, LANES>(token, base, &rows, &factors);
         for (lane, (place, item)) in items.iter().enumerate() {
             let points = is_point[0][lane] && is_point[1][lane];
             valid[*place] = points && is_canonical(&s_of(item)) && residue.has(lane);
@@ -55,13 +48,13 @@ fn residues<F: Field<LANES>, const LANES: usize>(
     token: F::Token,
     base: &Row,
     [keys, rs]: &[[Row; LANES]; 2],
-    scalars: &[[Scalar; LANES]; 2],
+    factors: &[[Scalar; LANES]; 2],
 ) -> LaneMask {
     let base = Rows {
         rows: [base; LANES],
         negative: LaneMask::NONE,
     };
-    let sum = straus::sum::<F, LANES>(token, &[minus(keys), base], scalars);
+    let sum = straus::sum::<F, LANES>(token, &[minus(keys), base], factors);
     F::enter(
         token,
         DifferenceIsSmall {
@@ -75,6 +68,6 @@ fn residues<F: Field<LANES>, const LANES: usize>(
 fn minus<const LANES: usize>(rows: &[Row; LANES]) -> Rows<'_, LANES> {
     Rows {
         rows: rows.each_ref(),
-        negative: LaneMask::from_fn::<LANES>(|_| true),
+        negative: LaneMask::all::<LANES>(),
     }
 }
