@@ -7,24 +7,29 @@ use ed25519_dalek::{Signature, Verifier as _, VerifyingKey, verify_batch};
 
 use crate::Rival;
 use crate::input::{Batch, Input};
-use crate::keys::Keys;
+use crate::singles::{Library, Singles};
+
+/// The library's single verification.
+pub(crate) struct Dalek;
 
 /// One equation; when it fails, one by one.
 #[derive(Default)]
 pub(crate) struct Batches {
-    singles: Singles,
+    singles: Singles<Dalek>,
     signatures: Vec<Signature>,
 }
 
-/// One by one.
-pub(crate) struct Singles {
-    keys: Keys<VerifyingKey>,
-}
+impl Library for Dalek {
+    const NAME: &'static str = "ed25519-dalek-single";
+    type Key = VerifyingKey;
 
-impl Default for Singles {
-    fn default() -> Self {
-        let keys = Keys::new(|key| VerifyingKey::from_bytes(key).ok());
-        Self { keys }
+    fn decode(key: &[u8; 32]) -> Option<VerifyingKey> {
+        VerifyingKey::from_bytes(key).ok()
+    }
+
+    fn is_valid(key: &VerifyingKey, signature: &[u8; 64], message: &[u8]) -> bool {
+        key.verify(message, &Signature::from_bytes(signature))
+            .is_ok()
     }
 }
 
@@ -45,7 +50,7 @@ impl Rival for Batches {
     fn verify(&mut self, batch: &Batch<'_>, first: usize, valid: &mut [bool]) {
         let numbered = batch.keys.iter().enumerate();
         let keys: Option<Vec<VerifyingKey>> = numbered
-            .map(|(index, key)| self.singles.keys.get(first + index, key))
+            .map(|(index, key)| self.singles.key(first + index, key))
             .collect();
         let signatures = &self.signatures[first..first + batch.keys.len()];
         let holds =
@@ -53,29 +58,6 @@ impl Rival for Batches {
         match holds {
             true => valid.fill(true),
             false => self.singles.verify(batch, first, valid),
-        }
-    }
-}
-
-impl Rival for Singles {
-    fn mode(&self) -> &'static str {
-        "single"
-    }
-
-    fn name(&self) -> &'static str {
-        "ed25519-dalek-single"
-    }
-
-    fn prepare(&mut self, input: &Input) {
-        self.keys.prepare(input);
-    }
-
-    fn verify(&mut self, batch: &Batch<'_>, first: usize, valid: &mut [bool]) {
-        for (index, valid) in valid.iter_mut().enumerate() {
-            let key = self.keys.get(first + index, &batch.keys[index]);
-            let signature = Signature::from_bytes(&batch.signatures[index]);
-            let message = batch.messages[index];
-            *valid = key.is_some_and(|key| key.verify(message, &signature).is_ok());
         }
     }
 }

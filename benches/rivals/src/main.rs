@@ -12,22 +12,19 @@
 
 mod dalek;
 mod input;
-mod keys;
-#[cfg(all(
-    target_arch = "x86_64",
-    target_feature = "avx512f",
-    target_feature = "avx512bw",
-    target_feature = "avx512dq",
-    target_feature = "avx512ifma"
-))]
+#[cfg(target_feature = "avx512ifma")]
 mod simd;
+mod singles;
 mod zebra;
 
 use std::error::Error;
 use std::io::{self, BufRead as _, Write as _};
 
+use dalek::Dalek;
 use input::{Batch, Input};
 use rustix::time::{ClockId, clock_gettime};
+use singles::Singles;
+use zebra::Zebra;
 
 /// One implementation.
 trait Rival {
@@ -81,21 +78,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn rivals() -> Vec<Box<dyn Rival>> {
     let rivals: Vec<Box<dyn Rival>> = vec![
         Box::new(zebra::Batches::default()),
-        Box::new(zebra::Singles::default()),
+        Box::new(Singles::<Zebra>::default()),
         Box::new(dalek::Batches::default()),
-        Box::new(dalek::Singles::default()),
+        Box::new(Singles::<Dalek>::default()),
     ];
-    #[cfg(all(
-        target_arch = "x86_64",
-        target_feature = "avx512f",
-        target_feature = "avx512bw",
-        target_feature = "avx512dq",
-        target_feature = "avx512ifma"
-    ))]
+    #[cfg(target_feature = "avx512ifma")]
     let rivals = {
         let mut rivals = rivals;
-        rivals.push(Box::new(simd::Cold::default()));
-        rivals.push(Box::new(simd::Hot::default()));
+        rivals.push(Box::new(simd::cold()));
+        rivals.push(Box::new(simd::hot()));
         rivals
     };
     rivals

@@ -5,67 +5,51 @@ use ed25519_simd::{HotKeyCache, KeyCache, NullKeyCache, VerifyInput, Zip215Verif
 use crate::Rival;
 use crate::input::{Batch, Input};
 
+/// With some memory of keys, or none.
+pub(crate) struct Each<C: KeyCache> {
+    name: &'static str,
+    verifier: Zip215Verifier<C>,
+}
+
 /// Without a memory of keys.
-pub(crate) struct Cold(Zip215Verifier<NullKeyCache>);
+pub(crate) fn cold() -> Each<NullKeyCache> {
+    Each {
+        name: "ed25519-simd",
+        verifier: Zip215Verifier::new(),
+    }
+}
 
 /// With its cache of keys, as many as the largest input has.
-pub(crate) struct Hot(Zip215Verifier<HotKeyCache>);
-
-impl Default for Cold {
-    fn default() -> Self {
-        Self(Zip215Verifier::new())
+pub(crate) fn hot() -> Each<HotKeyCache> {
+    let cache = HotKeyCache::with_capacity(KEYS_MAX);
+    Each {
+        name: "ed25519-simd-hot",
+        verifier: Zip215Verifier::with_cache(cache),
     }
 }
 
-impl Default for Hot {
-    fn default() -> Self {
-        let cache = HotKeyCache::with_capacity(KEYS_MAX);
-        Self(Zip215Verifier::with_cache(cache))
-    }
-}
-
-impl Rival for Cold {
+impl<C: KeyCache> Rival for Each<C> {
     fn mode(&self) -> &'static str {
         "each"
     }
 
     fn name(&self) -> &'static str {
-        "ed25519-simd"
+        self.name
     }
 
     fn prepare(&mut self, _: &Input) {}
 
     fn verify(&mut self, batch: &Batch<'_>, _: usize, valid: &mut [bool]) {
-        verify(&mut self.0, batch, valid);
+        let signatures = batch.signatures.iter().zip(batch.messages);
+        let inputs = batch.keys.iter().zip(signatures);
+        let inputs = inputs.map(|(key, (signature, message))| VerifyInput {
+            public_key: *key,
+            signature: *signature,
+            message,
+        });
+        let inputs: Vec<_> = inputs.collect();
+        self.verifier.verify_batch(&inputs, valid);
     }
-}
-
-impl Rival for Hot {
-    fn mode(&self) -> &'static str {
-        "each"
-    }
-
-    fn name(&self) -> &'static str {
-        "ed25519-simd-hot"
-    }
-
-    fn prepare(&mut self, _: &Input) {}
-
-    fn verify(&mut self, batch: &Batch<'_>, _: usize, valid: &mut [bool]) {
-        verify(&mut self.0, batch, valid);
-    }
-}
-
-fn verify<C: KeyCache>(verifier: &mut Zip215Verifier<C>, batch: &Batch<'_>, valid: &mut [bool]) {
-    let signatures = batch.signatures.iter().zip(batch.messages);
-    let inputs = batch.keys.iter().zip(signatures);
-    let inputs = inputs.map(|(key, (signature, message))| VerifyInput {
-        public_key: *key,
-        signature: *signature,
-        message,
-    });
-    let inputs: Vec<_> = inputs.collect();
-    verifier.verify_batch(&inputs, valid);
 }
 
 /// Keys of the largest input: at 2.8 KB each they take 92 MB.

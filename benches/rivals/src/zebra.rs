@@ -4,23 +4,28 @@ use ed25519_zebra::{Signature, VerificationKey, VerificationKeyBytes, batch};
 
 use crate::Rival;
 use crate::input::{Batch, Input};
-use crate::keys::Keys;
+use crate::singles::{Library, Singles};
+
+/// The library's single verification.
+pub(crate) struct Zebra;
 
 /// One equation; when it fails, one by one.
 #[derive(Default)]
 pub(crate) struct Batches {
-    singles: Singles,
+    singles: Singles<Zebra>,
 }
 
-/// One by one, with decoded keys where they are known.
-pub(crate) struct Singles {
-    keys: Keys<VerificationKey>,
-}
+impl Library for Zebra {
+    const NAME: &'static str = "ed25519-zebra-single";
+    type Key = VerificationKey;
 
-impl Default for Singles {
-    fn default() -> Self {
-        let keys = Keys::new(|key| VerificationKey::try_from(*key).ok());
-        Self { keys }
+    fn decode(key: &[u8; 32]) -> Option<VerificationKey> {
+        VerificationKey::try_from(*key).ok()
+    }
+
+    fn is_valid(key: &VerificationKey, signature: &[u8; 64], message: &[u8]) -> bool {
+        key.verify(&Signature::from_bytes(signature), message)
+            .is_ok()
     }
 }
 
@@ -47,29 +52,6 @@ impl Rival for Batches {
         match equation.verify(rand::rng()) {
             Ok(()) => valid.fill(true),
             Err(_) => self.singles.verify(batch, first, valid),
-        }
-    }
-}
-
-impl Rival for Singles {
-    fn mode(&self) -> &'static str {
-        "single"
-    }
-
-    fn name(&self) -> &'static str {
-        "ed25519-zebra-single"
-    }
-
-    fn prepare(&mut self, input: &Input) {
-        self.keys.prepare(input);
-    }
-
-    fn verify(&mut self, batch: &Batch<'_>, first: usize, valid: &mut [bool]) {
-        for (index, valid) in valid.iter_mut().enumerate() {
-            let key = self.keys.get(first + index, &batch.keys[index]);
-            let signature = Signature::from_bytes(&batch.signatures[index]);
-            let message = batch.messages[index];
-            *valid = key.is_some_and(|key| key.verify(&signature, message).is_ok());
         }
     }
 }
