@@ -15,8 +15,8 @@
 //! bounded by [`sources::SOURCES_MAX`].
 //! # Cost
 //! An envelope: five SHA-256 blocks (0.2 us), one lock of the in-flight table (0.1 us), its part of
-//! a batch equation (see `clearway_crypto`). About 70
-//! allocations for 2,048 envelopes of one key: by the frame and the key, none by the envelope.
+//! a batch equation (see `clearway_crypto`). About 70 allocations for 2,048 envelopes of one key:
+//! by the frame and the key, none by the envelope.
 
 pub mod check;
 pub mod config;
