@@ -130,16 +130,13 @@ impl Contender for Rival {
         process.load(input)?;
         process.tell(&format!("round {}", self.name))?;
         let line = process.answer()?;
-        let number = |text: &str| text.parse::<u32>().ok();
-        match line.split_once(' ') {
-            Some(("micros", text)) => text.parse::<f64>().ok().map(|micros| micros * 1e-6),
-            Some(("wrong", text)) if number(text).is_some() => {
-                let at = number(text).unwrap_or_default() as usize;
-                return Err(wrong_verdict(&self.name, &input.shape, at));
-            }
+        let wrong = |at| wrong_verdict(&self.name, &input.shape, at);
+        let outcome = match line.split_once(' ') {
+            Some(("micros", text)) => text.parse().ok().map(|micros: f64| Ok(micros * 1e-6)),
+            Some(("wrong", text)) => text.parse().ok().map(|at| Err(wrong(at))),
             _ => None,
-        }
-        .ok_or_else(|| process.broken(&line))
+        };
+        outcome.unwrap_or_else(|| Err(process.broken(&line)))
     }
 }
 
