@@ -1,5 +1,7 @@
 //! What a verification backend is: one implementation of the rule, for batches and for singles.
 
+use std::ops::AddAssign;
+
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::Envelope;
 use zerocopy::IntoBytes;
@@ -15,6 +17,9 @@ pub struct Item<'a> {
     pub message: &'a [u8],
     /// R, then S.
     pub signature: &'a [u8; 64],
+    /// What [`crate::hint`] makes, from whoever knew it: a right one spares a square root, a wrong
+    /// one is as good as none.
+    pub hint: Option<&'a [u8; 32]>,
 }
 
 impl<'a> Item<'a> {
@@ -26,6 +31,16 @@ impl<'a> Item<'a> {
             prefix: &tag.0,
             message: envelope.body.as_bytes(),
             signature: &envelope.signature,
+            hint: None,
+        }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hinted(self, hint: &'a [u8; 32]) -> Self {
+        Self {
+            hint: Some(hint),
+            ..self
         }
     }
 
@@ -43,6 +58,28 @@ pub enum BatchVerdict {
     AllValid,
     /// At least one is not; the equation does not say which.
     SomeInvalid,
+}
+
+/// What verdicts cost, in signatures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Work {
+    /// Signatures that went through batch equations, each time counted.
+    pub batched: usize,
+    /// Those of them whose hint was right, and used.
+    pub hints_right: usize,
+    /// Those of them whose hint was wrong.
+    pub hints_wrong: usize,
+    /// Signatures that were verified on their own.
+    pub single: usize,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, more: Self) {
+        self.batched += more.batched;
+        self.hints_right += more.hints_right;
+        self.hints_wrong += more.hints_wrong;
+        self.single += more.single;
+    }
 }
 
 /// One implementation of [`crate::rule`].
@@ -66,8 +103,8 @@ pub trait Backend: Send + Sync {
     /// One equation over all items; no items are all valid.
     ///
     /// Coefficients are 128 bits from a CSPRNG that a submitter cannot predict, so that invalid
-    /// signatures made to cancel each other do not.
-    fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict;
+    /// signatures made to cancel each other do not. What it does with hints goes into `work`.
+    fn verify_batch(&self, items: &[Item<'_>], work: &mut Work) -> BatchVerdict;
 
     /// One verdict an item, written to the same place in `valid`.
     ///

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::{Deref, Range};
 
-use crate::backend::{Backend, BatchVerdict, Item};
+use crate::backend::{Backend, BatchVerdict, Item, Work};
 use crate::lanes;
 use crate::portable::Portable;
 use crate::suite::{self, SuiteFailure};
@@ -53,15 +53,6 @@ pub struct Verdicts<'i, 'a> {
     /// `None` when all are valid.
     valid: Option<Vec<bool>>,
     work: Work,
-}
-
-/// What the verdicts cost, in signatures.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Work {
-    /// Signatures that went through batch equations, each time counted.
-    pub batched: usize,
-    /// Signatures that were verified on their own.
-    pub single: usize,
 }
 
 impl Gate {
@@ -141,7 +132,7 @@ impl Gate {
             return verdicts.each(backend);
         }
         verdicts.work.batched += items.len();
-        if backend.verify_batch(items) == BatchVerdict::SomeInvalid {
+        if backend.verify_batch(items, &mut verdicts.work) == BatchVerdict::SomeInvalid {
             let mut valid = vec![false; items.len()];
             search(backend, items, &mut valid, &mut verdicts.work);
             verdicts.settle(valid);
@@ -248,7 +239,7 @@ fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &
     let mut holds = |range: Range<usize>, budget: &mut usize, work: &mut Work| {
         *budget = budget.saturating_sub(range.len());
         work.batched += range.len();
-        let holds = backend.verify_batch(&items[range.clone()]) == BatchVerdict::AllValid;
+        let holds = backend.verify_batch(&items[range.clone()], work) == BatchVerdict::AllValid;
         if holds {
             valid[range].fill(true);
         }

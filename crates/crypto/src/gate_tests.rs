@@ -30,7 +30,7 @@ impl Backend for FirstByte {
         3
     }
 
-    fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict {
+    fn verify_batch(&self, items: &[Item<'_>], _: &mut Work) -> BatchVerdict {
         match items.iter().all(|item| item.signature[0] == 0) {
             true => BatchVerdict::AllValid,
             false => BatchVerdict::SomeInvalid,
@@ -67,8 +67,11 @@ impl Backend for Faulty {
         3
     }
 
-    fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict {
-        (self.batch)(items, Portable::new().verify_batch(items))
+    fn verify_batch(&self, items: &[Item<'_>], _: &mut Work) -> BatchVerdict {
+        (self.batch)(
+            items,
+            Portable::new().verify_batch(items, &mut Work::default()),
+        )
     }
 
     fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
@@ -179,7 +182,9 @@ fn a_backend_that_parts_from_the_rule_is_not_trusted() {
             Faulty {
                 batch: |items, _| match items {
                     [] => BatchVerdict::AllValid,
-                    [checked @ .., _] => Portable::new().verify_batch(checked),
+                    [checked @ .., _] => {
+                        Portable::new().verify_batch(checked, &mut Work::default())
+                    }
                 },
                 single: keep_single,
             },
@@ -245,6 +250,7 @@ fn a_search_finds_exactly_the_invalid_ones_within_its_budget() {
                     prefix: &[],
                     message: &message,
                     signature,
+                    hint: None,
                 })
                 .collect();
             let (mut valid, mut work) = (vec![false; len], Work::default());
@@ -292,8 +298,8 @@ fn verdicts_are_the_rules_and_only_valid_items_come_out_verified() {
             }
             if each {
                 let expected = Work {
-                    batched: 0,
                     single: 150,
+                    ..Work::default()
                 };
                 assert_eq!(verdicts.work(), expected);
             }

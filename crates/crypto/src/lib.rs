@@ -21,6 +21,7 @@ pub mod backend;
 pub mod certificate;
 pub mod gate;
 pub mod hash;
+pub mod hint;
 pub mod keys;
 #[cfg_attr(
     not(target_arch = "x86_64"),

@@ -2,7 +2,7 @@
 
 use ed25519_zebra as zebra;
 
-use crate::backend::{Backend, BatchVerdict, Item};
+use crate::backend::{Backend, BatchVerdict, Item, Work};
 
 /// Verification by ed25519-zebra, which picks a vector unit of its own at run time.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ impl Backend for Portable {
         4
     }
 
-    fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict {
+    fn verify_batch(&self, items: &[Item<'_>], _: &mut Work) -> BatchVerdict {
         let mut batch = zebra::batch::Verifier::new();
         for item in items {
             batch.queue(prepare(item));

@@ -8,7 +8,8 @@ use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
 
-use crate::backend::{Backend, BatchVerdict, Item};
+use crate::backend::{Backend, BatchVerdict, Item, Work};
+use crate::hint;
 use crate::keys::SigningKey;
 use crate::rule;
 
@@ -53,6 +54,7 @@ impl Case {
             prefix,
             message,
             signature: &self.signature,
+            hint: None,
         }
     }
 
@@ -95,6 +97,7 @@ pub fn self_test(backend: &dyn Backend) -> Result<(), SuiteFailure> {
     let cases = known_answers();
     verdicts_each(backend, &cases)?;
     all_valid_together(backend, &cases)?;
+    hints_change_nothing(backend, &cases, HINTS_MIXED)?;
     cancelling(backend)?;
     let lengths = [0, 1, backend.lanes(), backend.lanes() + 1];
     lengths
@@ -109,13 +112,16 @@ pub fn self_test(backend: &dyn Backend) -> Result<(), SuiteFailure> {
 /// The first wrong verdict.
 pub fn full(backend: &dyn Backend, seed: u64, differential_len: usize) -> Result<(), SuiteFailure> {
     self_test(backend)?;
+    for way in 0..HINTS_MIXED {
+        hints_change_nothing(backend, &known_answers(), way)?;
+    }
     for case in known_answers() {
         for prefix_len in [0, 1, 16] {
             let expected = match case.valid {
                 true => BatchVerdict::AllValid,
                 false => BatchVerdict::SomeInvalid,
             };
-            if backend.verify_batch(&[case.item(prefix_len)]) != expected {
+            if backend.verify_batch(&[case.item(prefix_len)], &mut Work::default()) != expected {
                 return Err(failure(case.name, prefix_len));
             }
         }
@@ -176,16 +182,53 @@ fn verdicts_each(backend: &dyn Backend, cases: &[Case]) -> Result<(), SuiteFailu
 fn all_valid_together(backend: &dyn Backend, cases: &[Case]) -> Result<(), SuiteFailure> {
     let (good, bad): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|case| case.valid);
     let mut items: Vec<_> = good.iter().map(|case| case.item(0)).collect();
-    if backend.verify_batch(&items) != BatchVerdict::AllValid {
+    if backend.verify_batch(&items, &mut Work::default()) != BatchVerdict::AllValid {
         return Err(failure("all valid cases in one batch", items.len()));
     }
     for case in bad {
         items.truncate(8);
         items.insert(4, case.item(0));
-        if backend.verify_batch(&items) != BatchVerdict::SomeInvalid {
+        if backend.verify_batch(&items, &mut Work::default()) != BatchVerdict::SomeInvalid {
             return Err(failure(case.name, 4));
         }
         items.remove(4);
+    }
+    Ok(())
+}
+
+/// With right hints, with the wrong ones that a sender may think of, or with some of each, batches
+/// get the verdicts that they get without.
+fn hints_change_nothing(
+    backend: &dyn Backend,
+    cases: &[Case],
+    way: usize,
+) -> Result<(), SuiteFailure> {
+    let (good, bad): (Vec<&Case>, Vec<&Case>) = cases.iter().partition(|case| case.valid);
+    let ordered: Vec<&Case> = good.into_iter().chain(bad).collect();
+    let right = hint::hints(ordered.iter().map(|case| &case.signature));
+    // A machine that makes no hints still refuses wrong ones.
+    let right = right.unwrap_or_else(|| vec![[0; 32]; ordered.len()]);
+    let valid_count = cases.iter().filter(|case| case.valid).count();
+    let hint = |at: usize| match (way, at % 4) {
+        (0, _) | (HINTS_MIXED, 0) => right[at],
+        (1, _) | (HINTS_MIXED, 1) => right[(at + 1) % right.len()],
+        (2, _) | (HINTS_MIXED, 2) => [0xff; 32],
+        _ => [0; 32],
+    };
+    let hints: Vec<[u8; 32]> = (0..ordered.len()).map(hint).collect();
+    let items = ordered.iter().zip(&hints);
+    let items = items.map(|(case, hint)| case.item(16).hinted(hint));
+    let items: Vec<_> = items.collect();
+    let (good, bad) = items.split_at(valid_count);
+    let work = &mut Work::default();
+    if backend.verify_batch(good, work) != BatchVerdict::AllValid {
+        return Err(failure("all valid cases with hints", way));
+    }
+    for (at, item) in bad.iter().enumerate() {
+        let batch = [&good[..4], &[*item], &good[4..8]].concat();
+        if backend.verify_batch(&batch, work) != BatchVerdict::SomeInvalid {
+            return Err(failure(ordered[valid_count + at].name, way));
+        }
     }
     Ok(())
 }
@@ -200,7 +243,7 @@ fn cancelling(backend: &dyn Backend) -> Result<(), SuiteFailure> {
         case.signature[32..].copy_from_slice(changed.as_bytes());
     }
     let items = pair.each_ref().map(|case| case.item(16));
-    match backend.verify_batch(&items) {
+    match backend.verify_batch(&items, &mut Work::default()) {
         BatchVerdict::SomeInvalid => Ok(()),
         BatchVerdict::AllValid => Err(failure("errors that cancel", 0)),
     }
@@ -213,7 +256,7 @@ fn batch_of(backend: &dyn Backend, len: usize, key_count: u64) -> Result<(), Sui
         .map(|index| Case::honest(index % key_count, &mut mixer))
         .collect();
     let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
-    if backend.verify_batch(&items) != BatchVerdict::AllValid {
+    if backend.verify_batch(&items, &mut Work::default()) != BatchVerdict::AllValid {
         return Err(failure("honest batch", len));
     }
     let mut positions: Vec<usize> = (0..len).collect();
@@ -229,7 +272,9 @@ fn batch_of(backend: &dyn Backend, len: usize, key_count: u64) -> Result<(), Sui
             .iter()
             .enumerate()
             .all(|(i, &valid)| valid == (i != at));
-        if backend.verify_batch(&items) != BatchVerdict::SomeInvalid || !only_this {
+        if backend.verify_batch(&items, &mut Work::default()) != BatchVerdict::SomeInvalid
+            || !only_this
+        {
             return Err(failure("one altered signature", at));
         }
         cases[at].message[20] ^= 4;
@@ -258,7 +303,7 @@ fn differential(backend: &dyn Backend, seed: u64, len: usize) -> Result<(), Suit
         let mut valid = vec![false; batch_len];
         backend.verify_each(&items, &mut valid);
         let wrong = (0..batch_len).find(|&at| valid[at] != cases[at].valid);
-        let together = backend.verify_batch(&items) == BatchVerdict::AllValid;
+        let together = backend.verify_batch(&items, &mut Work::default()) == BatchVerdict::AllValid;
         if wrong.is_some() || together != cases.iter().all(|case| case.valid) {
             return Err(failure("differential", done + wrong.unwrap_or(0)));
         }
@@ -527,6 +572,8 @@ fn failure(check: &'static str, at: usize) -> SuiteFailure {
     SuiteFailure { check, at }
 }
 
+/// Ways to give hints: this number and the smaller ones.
+const HINTS_MIXED: usize = 4;
 /// Batches up to this length are tested with an invalid signature at every position.
 const EVERY_POSITION_LEN_MAX: usize = 33;
 /// 2^255 - 19, little-endian.

@@ -3,7 +3,7 @@
 //! `CLEARWAY_DIFFERENTIAL` says how many signatures; CI runs the small default. Zebra judges every
 //! altered one by itself and the others in batches, by way of the portable backend.
 
-use clearway_crypto::backend::{Backend, BatchVerdict, Item};
+use clearway_crypto::backend::{Backend, BatchVerdict, Item, Work};
 use clearway_crypto::gate::Gate;
 use clearway_crypto::suite::{Case, Mixer};
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
@@ -42,7 +42,7 @@ fn backends_and_zebra_agree_on_seeded_signatures() {
         for (_, backend) in gate.backends() {
             let name = backend.name();
             assert_eq!(
-                backend.verify_batch(&all_valid),
+                backend.verify_batch(&all_valid, &mut Work::default()),
                 BatchVerdict::AllValid,
                 "{name} on valid ones, from {start:?}"
             );
@@ -84,7 +84,7 @@ fn one_invalid(
     let mut items = valid.to_vec();
     items.insert(mixer.below(items.len() + 1), case.item(16));
     assert_eq!(
-        backend.verify_batch(&items),
+        backend.verify_batch(&items, &mut Work::default()),
         BatchVerdict::SomeInvalid,
         "{} on {case:?}",
         backend.name()

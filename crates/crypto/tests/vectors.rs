@@ -172,6 +172,7 @@ fn item(vector: &Vector) -> Item<'_> {
         prefix: &[],
         message: &vector.message,
         signature: &vector.signature,
+        hint: None,
     }
 }
 

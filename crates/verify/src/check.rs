@@ -1,7 +1,7 @@
 //! The way from signatures of one source to a verdict on each: as its past suggests.
 
-use clearway_crypto::backend::Item;
-use clearway_crypto::gate::{BackendId, Gate, Verdicts, Verified, Work};
+use clearway_crypto::backend::{Item, Work};
+use clearway_crypto::gate::{BackendId, Gate, Verdicts, Verified};
 
 use crate::sources::{SMALL_BATCH_LEN, Trust};
 
@@ -62,10 +62,10 @@ impl<'i, 'a> Checked<'i, 'a> {
     /// What it cost.
     #[must_use]
     pub fn work(&self) -> Work {
-        let parts = self.parts.iter().map(Verdicts::work);
-        parts.fold(Work::default(), |sum, part| Work {
-            batched: sum.batched + part.batched,
-            single: sum.single + part.single,
-        })
+        let mut sum = Work::default();
+        for part in &self.parts {
+            sum += part.work();
+        }
+        sum
     }
 }

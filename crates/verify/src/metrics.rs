@@ -1,6 +1,6 @@
 //! Counters of verification; `node` puts them on the metrics page.
 
-use clearway_crypto::gate::Work;
+use clearway_crypto::backend::Work;
 use clearway_flow::Counter;
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;

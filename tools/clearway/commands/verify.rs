@@ -192,6 +192,7 @@ fn answer(
                     prefix: &[],
                     message: &question.message,
                     signature,
+                    hint: None,
                 });
                 Some(items.len() - 1)
             }

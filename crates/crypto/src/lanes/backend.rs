@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::batch::{self, Scratch};
+use super::batch::{self, Ready, Scratch};
 use super::comb::Comb;
 use super::decompress::{base_row, decompress};
 use super::field::Field;
@@ -11,7 +11,7 @@ use super::known::{self, BASE_SHAPE, KEY_SHAPE, Known};
 use super::point::Row;
 use super::sha512::Words;
 use super::single;
-use crate::backend::{Backend, BatchVerdict, Item};
+use crate::backend::{Backend, BatchVerdict, Item, Work};
 
 /// A backend over one kind of vector unit: `F` for the field, `W` for the hash.
 #[derive(Debug)]
@@ -124,13 +124,16 @@ where
         2
     }
 
-    fn verify_batch(&self, items: &[Item<'_>]) -> BatchVerdict {
+    fn verify_batch(&self, items: &[Item<'_>], work: &mut Work) -> BatchVerdict {
         let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
         // Each thread's generator is seeded by the operating system: nobody outside predicts it.
         let mut rng = rand::rng();
-        let (base, keys) = (&self.base, &self.keys);
-        let holds =
-            batch::holds::<F, W, LANES>(self.token, base, items, &mut rng, keys, &mut scratch);
+        let ready = Ready {
+            token: self.token,
+            base: &self.base,
+            keys: &self.keys,
+        };
+        let holds = batch::holds::<F, W, LANES>(ready, items, &mut rng, &mut scratch, work);
         lock(&self.scratch).push(scratch);
         match holds {
             true => BatchVerdict::AllValid,

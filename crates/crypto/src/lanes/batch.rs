@@ -10,8 +10,9 @@ use std::sync::Mutex;
 use rand_core::CryptoRng;
 
 use super::backend::lock;
-use super::decompress::decompress;
+use super::decompress::{decompress, decompress_at};
 use super::field::{Field, LaneMask};
+use super::hint;
 use super::keys::{Distinct, KeyCache};
 use super::pippenger::{self, Digits};
 use super::point::{Extended, Row, Rows, SumIsSmall};
@@ -20,7 +21,7 @@ use super::sha512::{Words, hash};
 use super::signature::{parts, r_of, s_of};
 use super::spread;
 use super::straus;
-use crate::backend::Item;
+use crate::backend::{Item, Work};
 
 /// Buffers that are kept from batch to batch.
 #[derive(Debug, Default)]
@@ -33,6 +34,7 @@ pub(crate) struct Scratch {
     /// z * k, a sum a key.
     challenges: Vec<WideSum>,
     encodings: Vec<[u8; 32]>,
+    hints: Vec<[u8; 32]>,
     valid: Vec<bool>,
     /// Keys, then the base point, then every R.
     rows: Vec<Row>,
@@ -42,14 +44,22 @@ pub(crate) struct Scratch {
     pippenger: pippenger::Scratch,
 }
 
+/// What a backend has ready before a batch comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready<'a, T> {
+    pub(crate) token: T,
+    /// The base point's.
+    pub(crate) base: &'a Row,
+    pub(crate) keys: &'a Mutex<KeyCache>,
+}
+
 /// Whether the equation over all items holds; over none it does.
 pub(crate) fn holds<F, W, const LANES: usize>(
-    token: F::Token,
-    base: &Row,
+    Ready { token, base, keys }: Ready<'_, F::Token>,
     items: &[Item<'_>],
     rng: &mut dyn CryptoRng,
-    keys: &Mutex<KeyCache>,
     scratch: &mut Scratch,
+    work: &mut Work,
 ) -> bool
 where
     F: Field<LANES>,
@@ -66,7 +76,7 @@ where
         return false;
     }
     scratch.rows.push(*base);
-    if !scratch.decode_rs::<F, LANES>(token, items) {
+    if !scratch.decode_rs::<F, LANES>(token, items, work) {
         return false;
     }
     scratch.draw_coefficients(items.len(), rng);
@@ -97,33 +107,27 @@ impl Scratch {
         token: F::Token,
         keys: &Mutex<KeyCache>,
     ) -> bool {
+        let encodings = &self.distinct.keys;
         self.rows.clear();
-        self.encodings.clear();
+        self.valid.clear();
         let neutral = Row::neutral::<F, LANES>(token);
-        let mut unknown = Vec::new();
         {
             let mut keys = lock(keys);
-            for (number, key) in self.distinct.keys.iter().enumerate() {
+            for key in encodings {
                 let known = keys.find(key);
-                if known.is_none() {
-                    unknown.push(number);
-                    self.encodings.push(*key);
-                }
+                self.valid.push(known.is_some());
                 self.rows.push(known.unwrap_or(neutral));
             }
         }
+        let unknown = invalid(&self.valid);
         if unknown.is_empty() {
             return true;
         }
-        let mut found = vec![neutral; unknown.len()];
-        self.valid.resize(unknown.len(), false);
-        decompress::<F, LANES>(token, &self.encodings, &mut found, &mut self.valid);
+        let (rows, valid) = (&mut self.rows, &mut self.valid);
+        decompress_at::<F, LANES>(token, &unknown, encodings, rows, valid);
         let mut keys = lock(keys);
-        for (at, &number) in unknown.iter().enumerate() {
-            if self.valid[at] {
-                self.rows[number] = found[at];
-                keys.insert(&self.encodings[at], found[at]);
-            }
+        for &number in unknown.iter().filter(|&&number| valid[number]) {
+            keys.insert(&encodings[number], rows[number]);
         }
         self.valid.iter().all(|&valid| valid)
     }
@@ -133,15 +137,33 @@ impl Scratch {
         &mut self,
         token: F::Token,
         items: &[Item<'_>],
+        work: &mut Work,
     ) -> bool {
         self.encodings.clear();
         self.encodings.extend(items.iter().map(r_of));
+        self.valid.clear();
         self.valid.resize(items.len(), false);
         let first = self.rows.len();
         let neutral = Row::neutral::<F, LANES>(token);
         self.rows.resize(first + items.len(), neutral);
-        let rows = &mut self.rows[first..];
-        decompress::<F, LANES>(token, &self.encodings, rows, &mut self.valid);
+        let (encodings, rows) = (&self.encodings, &mut self.rows[first..]);
+        let hinted = items.iter().filter(|item| item.hint.is_some()).count();
+        if hinted == 0 {
+            decompress::<F, LANES>(token, encodings, rows, &mut self.valid);
+        } else {
+            // No hint is as good as a wrong one; zeros are wrong, or else they are right.
+            self.hints.clear();
+            let hints = items.iter().map(|item| item.hint.copied());
+            self.hints.extend(hints.map(Option::unwrap_or_default));
+            hint::decode::<F, LANES>(token, encodings, &self.hints, rows, &mut self.valid);
+            let right = items.iter().zip(&self.valid);
+            let right = right.filter(|(item, right)| item.hint.is_some() && **right);
+            let right = right.count();
+            work.hints_right += right;
+            work.hints_wrong += hinted - right;
+            let others = invalid(&self.valid);
+            decompress_at::<F, LANES>(token, &others, encodings, rows, &mut self.valid);
+        }
         self.valid.iter().all(|&valid| valid)
     }
 
@@ -218,6 +240,11 @@ fn few_keys<F: Field<LANES>, const LANES: usize>(
         }));
     }
     straus::sum(token, &groups, &group_scalars)
+}
+
+/// The places of what is not valid.
+fn invalid(valid: &[bool]) -> Vec<usize> {
+    (0..valid.len()).filter(|&at| !valid[at]).collect()
 }
 
 /// Bits of a window for so many points, as measured.

@@ -38,6 +38,23 @@ pub(crate) fn decompress<F: Field<LANES>, const LANES: usize>(
     );
 }
 
+/// As [`decompress`], for the encodings at some places alone; what belongs to others stays.
+pub(crate) fn decompress_at<F: Field<LANES>, const LANES: usize>(
+    token: F::Token,
+    places: &[usize],
+    encodings: &[[u8; 32]],
+    rows: &mut [Row],
+    valid: &mut [bool],
+) {
+    let encodings: Vec<_> = places.iter().map(|&place| encodings[place]).collect();
+    let mut found = vec![Row::neutral::<F, LANES>(token); places.len()];
+    let mut is_point = vec![false; places.len()];
+    decompress::<F, LANES>(token, &encodings, &mut found, &mut is_point);
+    for (at, &place) in places.iter().enumerate() {
+        (rows[place], valid[place]) = (found[at], is_point[at]);
+    }
+}
+
 /// The arguments of [`decompress`].
 struct Decompress<'a, F: Field<LANES>, const LANES: usize> {
     token: F::Token,
@@ -87,11 +104,24 @@ fn decode<F: Field<LANES>, const LANES: usize>(
         let is_other = check[i].sum(&u[i]).is_zero();
         let other = F::mul(&root[i], &curve.sqrt_minus_one);
         let x = F::select(is_root, &root[i], &other);
-        let sign = LaneMask::from_fn::<LANES>(|lane| encodings[i][lane][31] >> 7 == 1);
-        let x = F::carry(&x.negate_where(x.is_odd().xor(sign)));
         let is_point = is_root.or(is_other);
-        (rows(curve, is_point, &x, &y[i]), is_point)
+        let rows = signed_rows(curve, &encodings[i], is_point, &x, &y[i]);
+        (rows, is_point)
     })
+}
+
+/// Rows of the points with this y and this x or its negative, as the encodings say.
+#[inline(always)]
+pub(crate) fn signed_rows<F: Field<LANES>, const LANES: usize>(
+    curve: &Curve<F, LANES>,
+    encodings: &[[u8; 32]; LANES],
+    is_point: LaneMask,
+    x: &F,
+    y: &F,
+) -> [Row; LANES] {
+    let odd = LaneMask::from_fn::<LANES>(|lane| encodings[lane][31] >> 7 == 1);
+    let x = F::carry(&x.negate_where(x.is_odd().xor(odd)));
+    rows(curve, is_point, &x, y)
 }
 
 /// Rows of affine points; the neutral element's in the lanes that are none.

@@ -8,14 +8,15 @@ use curve25519_dalek::scalar::Scalar;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::backend::Lanes;
-use super::batch::{self, Scratch};
+use super::batch::{self, Ready, Scratch};
 use super::decompress::{base_row, decompress};
 use super::field::{EDWARDS_D, Field, LaneMask};
+use super::hint;
 use super::keys::KeyCache;
 use super::plain::{Plain, PlainWords};
 use super::point::{Curve, Extended, Row, Rows};
 use super::sha512::{self, Words};
-use crate::backend::{Backend, BatchVerdict};
+use crate::backend::{Backend, BatchVerdict, Work};
 use crate::rule;
 use crate::suite::{self, Case, Mixer};
 
@@ -159,6 +160,63 @@ fn decoding_accepts_what_the_oracle_accepts_and_finds_points_on_the_curve() {
     over_every_field!(check);
 }
 
+#[test]
+fn hints_give_the_points_that_decoding_gives_and_wrong_ones_none() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        let mut mixer = Mixer(13);
+        let mut encodings: Vec<[u8; 32]> = suite::small_order_encodings().into();
+        for _ in 0..60 {
+            let words: [[u8; 8]; 4] = std::array::from_fn(|_| mixer.draw().to_le_bytes());
+            encodings.push(words.as_flattened().try_into().expect("32 bytes"));
+        }
+        let neutral = Row::neutral::<F, LANES>(token);
+        let decode = |hints: &[[u8; 32]]| {
+            let mut rows = vec![neutral; encodings.len()];
+            let mut right = vec![false; encodings.len()];
+            hint::decode::<F, LANES>(token, &encodings, hints, &mut rows, &mut right);
+            (rows, right)
+        };
+        let hints = hint::make::<F, LANES>(token, &encodings);
+        // The other root is as good, as the encoding has the sign; and so is a bit too many.
+        let negative = hints.iter().map(|hint| {
+            let x = Plain::<1>::splat((), hint).negate_where(LaneMask(1));
+            super::limbs::join(&Plain::carry(&x).reduced()[0])
+        });
+        let high_bit = hints.iter().map(|hint| {
+            let mut hint = *hint;
+            hint[31] |= 0x80;
+            hint
+        });
+        for hints in [hints.clone(), negative.collect(), high_bit.collect()] {
+            let (rows, right) = decode(&hints);
+            for (at, encoding) in encodings.iter().enumerate() {
+                let expected = CompressedEdwardsY(*encoding).decompress();
+                assert_eq!(right[at], expected.is_some(), "{encoding:x?}");
+                let found = Rows {
+                    rows: [&rows[at]; LANES],
+                    negative: LaneMask::NONE,
+                };
+                let found = Extended::<F, LANES>::from_rows(&Curve::new(token), &found);
+                let expected = expected.unwrap_or_default();
+                assert!(encoding_of(token, &found, 0, &expected), "{encoding:x?}");
+            }
+        }
+        for bit in [0, 100, 254] {
+            let wrong = hints.iter().map(|hint| {
+                let mut hint = *hint;
+                hint[bit / 8] ^= 1 << (bit % 8);
+                hint
+            });
+            let (rows, right) = decode(&wrong.collect::<Vec<_>>());
+            assert_eq!(right, vec![false; encodings.len()], "bit {bit}");
+            assert!(rows.iter().all(|row| row.plus == neutral.plus));
+        }
+    }
+    over_every_field!(check);
+}
+
 /// -X^2 + Y^2 = Z^2 + d T^2 and XY = ZT in all lanes.
 fn on_curve<F: Field<LANES>, const LANES: usize>(token: F::Token, point: &Extended<F, LANES>) {
     let all = LaneMask::all::<LANES>();
@@ -265,7 +323,13 @@ fn the_coefficients_alone_stop_errors_that_cancel() {
         let base = base_row::<F, LANES>(token);
         let mut scratch = Scratch::default();
         let mut holds = |rng: &mut dyn rand_core::CryptoRng| {
-            batch::holds::<F, W, LANES>(token, &base, &items, rng, &keys, &mut scratch)
+            let ready = Ready {
+                token,
+                base: &base,
+                keys: &keys,
+            };
+            let work = &mut Work::default();
+            batch::holds::<F, W, LANES>(ready, &items, rng, &mut scratch, work)
         };
         assert!(
             holds(&mut Constant),
@@ -300,7 +364,7 @@ fn every_width_of_window_and_every_way_to_sum_gives_the_same_verdict() {
             for cases in [&mut cases[..len], &mut few.clone()[..len]] {
                 let verdict = |cases: &[Case]| {
                     let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
-                    backend.verify_batch(&items)
+                    backend.verify_batch(&items, &mut Work::default())
                 };
                 assert_eq!(verdict(cases), BatchVerdict::AllValid, "length {len}");
                 cases[len / 2].message[77] ^= 1;

@@ -94,6 +94,8 @@ pub(crate) trait Field<const LANES: usize>: Copy + AsRef<Self::Loose> {
     /// The elements that the columns stand for.
     fn carry_wide(wide: &Self::Wide) -> Self;
 
+    /// The numbers below the prime, in limbs of 51 bits.
+    fn reduced(&self) -> [[u64; 5]; LANES];
     /// The lanes that hold zero, in whatever representation.
     fn is_zero(&self) -> LaneMask;
     /// The lanes whose element, fully reduced, is odd.

@@ -24,6 +24,23 @@ pub(crate) const PRIME: [i64; 5] = {
     [ones - 18, ones, ones, ones, ones]
 };
 
+/// The little-endian number whose limbs these are, of 51 bits and without sign.
+#[inline(always)]
+pub(crate) fn join(limbs: &[u64; 5]) -> [u8; 32] {
+    let [a, b, c, d, e] = *limbs;
+    let words = [
+        a | b << 51,
+        b >> 13 | c << 38,
+        c >> 26 | d << 25,
+        d >> 39 | e << 12,
+    ];
+    let mut bytes = [0; 32];
+    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
+    }
+    bytes
+}
+
 /// Splits the low 255 bits of a little-endian number; the limbs have 51 bits and no sign.
 #[inline(always)]
 pub(crate) fn split(bytes: &[u8; 32]) -> [i64; 5] {

@@ -3,7 +3,7 @@
 //! The engine is written once, over the traits [`field::Field`] and [`sha512::Words`]; a vector
 //! unit brings an implementation of both and a token that proves its detection: `avx2` with four
 //! lanes, `ifma8` with eight. `limbs` is the radix 2^51 of floats and `plain` the twin of `avx2` in
-//! plain integers; `decompress`, `point`, `affine` and `scalar` are the curve;
+//! plain integers; `decompress`, `hint`, `point`, `affine` and `scalar` are the curve;
 //! `pippenger` and `straus` sum many and few points, `comb` those whose multiples are in tables;
 //! `signature` takes apart what is verified; `batch` is the one way to a verdict, `single` and
 //! `known` the other; `keys` remembers decoded keys and combs; `backend` puts it behind the gate.
@@ -14,6 +14,7 @@ mod batch;
 mod comb;
 mod decompress;
 mod field;
+mod hint;
 mod keys;
 mod known;
 mod limbs;
@@ -57,6 +58,22 @@ pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
         backends.push(Box::new(Ifma8::new("ifma8", token, 512)));
     }
     backends
+}
+
+/// A hint for each encoded R, by the widest unit of this machine; none where it has none.
+#[must_use]
+pub(crate) fn hints(encodings: &[[u8; 32]]) -> Option<Vec<[u8; 32]>> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(token) = ifma8::Token::new() {
+        type Field = ifma8::field::Field8<ifma8::unit::Register>;
+        return Some(hint::make::<Field, 8>(token, encodings));
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(token) = avx2::Token::new() {
+        return Some(hint::make::<avx2::field::Field4, 4>(token, encodings));
+    }
+    let _ = encodings;
+    None
 }
 
 /// An entry of a chunk for each lane; a short chunk repeats its last.

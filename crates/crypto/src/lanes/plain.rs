@@ -128,6 +128,10 @@ impl<const LANES: usize> Field<LANES> for Plain<LANES> {
         Self::from_limbs(wide.0.map(carried))
     }
 
+    fn reduced(&self) -> [[u64; 5]; LANES] {
+        self.0.0.map(|limbs| reduced(limbs).map(i64::cast_unsigned))
+    }
+
     fn is_zero(&self) -> LaneMask {
         LaneMask::from_fn::<LANES>(|lane| reduced(self.0.0[lane]) == [0; 5])
     }

@@ -94,7 +94,7 @@ impl Row {
 impl<const LANES: usize> Rows<'_, LANES> {
     /// y + x of each, or y - x where it is negative, and the other way around.
     #[inline(always)]
-    fn sides<F: Field<LANES>>(&self, token: F::Token) -> (F, F) {
+    pub(crate) fn sides<F: Field<LANES>>(&self, token: F::Token) -> (F, F) {
         let side = |swapped: bool| {
             F::load(
                 token,

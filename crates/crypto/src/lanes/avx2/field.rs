@@ -167,6 +167,11 @@ impl Field<4> for Field4 {
     }
 
     #[inline(always)]
+    fn reduced(&self) -> [[u64; 5]; 4] {
+        kernel!(numbers(self.limbs()))
+    }
+
+    #[inline(always)]
     fn is_zero(&self) -> LaneMask {
         kernel!(is_zero(self.limbs()))
     }
@@ -257,14 +262,8 @@ fn wide_within(columns: &Columns) -> bool {
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 fn load([a, b, c, d]: [&Packed; 4]) -> Limbs {
-    let [row_0, row_1] = [
-        load_words(a.first_chunk().expect("five words")),
-        load_words(b.first_chunk().expect("five words")),
-    ];
-    let [row_2, row_3] = [
-        load_words(c.first_chunk().expect("five words")),
-        load_words(d.first_chunk().expect("five words")),
-    ];
+    let row = |row: &Packed| load_words(row.first_chunk().expect("five words"));
+    let [row_0, row_1, row_2, row_3] = [row(a), row(b), row(c), row(d)];
     let low = _mm256_unpacklo_pd(row_0, row_1);
     let high = _mm256_unpackhi_pd(row_0, row_1);
     let low_2 = _mm256_unpacklo_pd(row_2, row_3);
@@ -526,6 +525,12 @@ fn reduced(limbs: &Limbs) -> Columns {
         excess = _mm256_srli_epi64::<SHIFT>(total);
     }
     number
+}
+
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn numbers(limbs: &Limbs) -> [[u64; 5]; 4] {
+    store(&reduced(limbs).map(|limb| _mm256_castsi256_pd(limb)))
 }
 
 #[target_feature(enable = "avx2,fma")]

@@ -85,8 +85,7 @@ impl<U: Unit> Field<8> for Field8<U> {
 
     #[inline(always)]
     fn store(&self) -> [Packed; 8] {
-        let limbs = self.limbs().map(U::store);
-        std::array::from_fn(|lane| limbs.map(|limb| limb[lane]))
+        by_lane(self.limbs())
     }
 
     #[inline(always)]
@@ -183,6 +182,11 @@ impl<U: Unit> Field<8> for Field8<U> {
     }
 
     #[inline(always)]
+    fn reduced(&self) -> [[u64; 5]; 8] {
+        by_lane(&reduced(self.limbs()))
+    }
+
+    #[inline(always)]
     fn is_zero(&self) -> LaneMask {
         let mut zero = LaneMask(u8::MAX);
         for limb in reduced(self.limbs()) {
@@ -235,6 +239,13 @@ impl<U: Unit> Wide8<U> {
             .iter()
             .all(|column| column.store().into_iter().all(within))
     }
+}
+
+/// The limbs of each lane.
+#[inline(always)]
+fn by_lane<U: Unit>(limbs: &Limbs<U>) -> [[u64; 5]; 8] {
+    let limbs = limbs.map(U::store);
+    std::array::from_fn(|lane| limbs.map(|limb| limb[lane]))
 }
 
 /// For assertions alone: as a call, so that they do not make every formula longer.

@@ -159,6 +159,7 @@ mod tests {
             shape,
             source: made.source,
             cases: chosen.cloned().collect(),
+            hints: Vec::new(),
         }
     }
 

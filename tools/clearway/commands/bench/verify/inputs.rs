@@ -3,6 +3,7 @@
 use std::thread;
 
 use clearway_crypto::backend::Item;
+use clearway_crypto::hint::{HINT_BYTES, hints};
 use clearway_crypto::suite::{Case, Mixer};
 use clearway_types::messages::SourceId;
 
@@ -16,6 +17,8 @@ pub(super) struct Input {
     /// Who sent them: each kind of input has a source of its own.
     pub(super) source: SourceId,
     pub(super) cases: Vec<Case>,
+    /// One a signature, or none at all.
+    pub(super) hints: Vec<[u8; HINT_BYTES]>,
 }
 
 /// The inputs of a row: one for all rounds, or one a round where no key may come twice.
@@ -34,8 +37,12 @@ pub(super) struct Maker {
 impl Input {
     /// The batches; a message's first bytes are its prefix, as the domain tag is in an envelope.
     pub(super) fn items(&self) -> Vec<Item<'_>> {
-        let cases = self.cases.iter();
-        cases.map(|case| case.item(PREFIX_LEN)).collect()
+        let cases = self.cases.iter().enumerate();
+        let items = cases.map(|(at, case)| Item {
+            hint: self.hints.get(at),
+            ..case.item(PREFIX_LEN)
+        });
+        items.collect()
     }
 }
 
@@ -77,7 +84,7 @@ impl Maker {
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let part_len = count.div_ceil(workers);
         let spoiled: Vec<&[bool]> = spoiled.chunks(part_len).collect();
-        let cases = thread::scope(|scope| {
+        let cases: Vec<Case> = thread::scope(|scope| {
             let parts = spoiled.iter().enumerate().map(|(part, spoiled)| {
                 let from = part * part_len;
                 let keys = KeyNumbers {
@@ -93,11 +100,16 @@ impl Maker {
                 .flat_map(|cases| cases.expect("making signatures does not fail"))
                 .collect()
         });
+        let hints = match shape.keys {
+            Keys::Hinted => hints(cases.iter().map(|case| &case.signature)),
+            _ => None,
+        };
         Input {
             number: first,
             shape: *shape,
             source: SourceId(self.sources),
             cases,
+            hints: hints.unwrap_or_default(),
         }
     }
 }
@@ -114,7 +126,7 @@ struct KeyNumbers {
 impl KeyNumbers {
     fn of(self, index: u64) -> u64 {
         match self.keys {
-            Keys::Shared32 | Keys::Single => index % 32,
+            Keys::Shared32 | Keys::Hinted | Keys::Single => index % 32,
             Keys::Shared1024 => index % 1024,
             Keys::DistinctCached => index,
             Keys::Distinct => FRESH_KEYS + self.first + index,
@@ -198,6 +210,7 @@ mod tests {
     fn classes_have_their_number_of_keys_and_fresh_ones_never_come_again() {
         let rows = [
             (Keys::Shared32, 32),
+            (Keys::Hinted, 32),
             (Keys::Single, 32),
             (Keys::Shared1024, 1024),
             (Keys::DistinctCached, 4096),

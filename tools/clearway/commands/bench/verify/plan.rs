@@ -15,6 +15,8 @@ pub(super) enum Keys {
     DistinctCached,
     /// A key a signature, none seen before
     Distinct,
+    /// 32 keys, seen before, and the x of each R, which the signer may send along
+    Hinted,
     /// A verdict a signature without batch equations; 32 keys, seen before
     Single,
 }
@@ -35,11 +37,12 @@ pub(super) struct Plan {
     pub(super) unwarned: bool,
 }
 
-const KEYS: [Keys; 5] = [
+const KEYS: [Keys; 6] = [
     Keys::Shared32,
     Keys::Shared1024,
     Keys::DistinctCached,
     Keys::Distinct,
+    Keys::Hinted,
     Keys::Single,
 ];
 const BATCHES: [u32; 6] = [64, 256, 1024, 4096, 8192, 32_768];
@@ -56,6 +59,7 @@ impl Keys {
             Self::Shared1024 => "shared1024",
             Self::DistinctCached => "distinct_cached",
             Self::Distinct => "distinct",
+            Self::Hinted => "hinted",
             Self::Single => "single",
         }
     }
