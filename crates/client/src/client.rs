@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
+use clearway_types::envelope::{ENVELOPE_BYTES, Envelope};
 use clearway_types::limits::STREAM_ENVELOPES_MAX;
 use clearway_types::wire::{CloseCode, Op};
 use quinn::VarInt;
@@ -16,6 +16,7 @@ use crate::chain::split_at_chains;
 use crate::config::{ClientConfig, Server};
 use crate::error::ClientError;
 use crate::metrics::ClientMetrics;
+use crate::slab::Slab;
 use crate::submit::{Receipts, Submission};
 use crate::tls;
 
@@ -131,24 +132,29 @@ impl Client {
     /// # Errors
     /// When an envelope stays unanswered; those answered are answered all the same.
     pub async fn submit(&self, envelopes: &[Envelope]) -> Result<Receipts, ClientError> {
-        self.submit_slab(Bytes::copy_from_slice(envelopes.as_bytes()))
-            .await
+        let copy = Bytes::copy_from_slice(envelopes.as_bytes());
+        let slab = tokio::task::spawn_blocking(|| Slab::hinted(copy));
+        let slab = slab.await.expect("making hints does not panic");
+        self.submit_slab(slab).await
     }
 
-    /// As [`Client::submit`], without copying: `slab` holds whole envelopes.
+    /// As [`Client::submit`], without copying; as bytes or as a [`Slab`] with hints.
     ///
     /// # Errors
     /// As [`Client::submit`], and for a slab that holds no whole number of envelopes.
-    pub async fn submit_slab(&self, slab: Bytes) -> Result<Receipts, ClientError> {
-        let bytes = slab.len();
+    pub async fn submit_slab(&self, slab: impl Into<Slab>) -> Result<Receipts, ClientError> {
+        let slab = slab.into();
+        let bytes = slab.envelope_bytes();
         if !bytes.is_multiple_of(ENVELOPE_BYTES) {
             return Err(ClientError::SlabLen { bytes });
         }
-        let all = envelopes(&slab);
-        let total = all.len();
+        let total = slab.len();
         let mut receipts = Receipts::with_capacity(total);
-        for run in split_at_chains(all, STREAM_ENVELOPES_MAX) {
-            let mut submission = self.submission(slab.slice_ref(run.as_bytes()))?;
+        let mut from = 0;
+        for run in split_at_chains(slab.envelopes(), STREAM_ENVELOPES_MAX) {
+            let to = from + run.len();
+            let mut submission = self.submission(slab.slice(from, to))?;
+            from = to;
             while let Some(run) = submission.next().await.map_err(|error| match error {
                 ClientError::Unanswered { .. } => ClientError::Unanswered {
                     answered: receipts.len(),
@@ -167,8 +173,8 @@ impl Client {
     ///
     /// # Errors
     /// For a slab that is empty, too long or no whole number of envelopes.
-    pub fn submission(&self, slab: Bytes) -> Result<Submission, ClientError> {
-        Submission::new(self.clone(), slab)
+    pub fn submission(&self, slab: impl Into<Slab>) -> Result<Submission, ClientError> {
+        Submission::new(self.clone(), slab.into())
     }
 
     /// What this client has done.

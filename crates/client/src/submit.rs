@@ -7,14 +7,13 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use clearway_types::code::{Outcome, ResultCode};
-use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
+use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::limits::STREAM_ENVELOPES_MAX;
 use clearway_types::units::Height;
 use clearway_types::wire::{
-    CloseCode, FrameError, OUTCOME_BYTES, Op, RUN_HEADER_BYTES, RunHeader, StreamHeader,
-    parse_outcomes,
+    CloseCode, FrameError, OUTCOME_BYTES, RUN_HEADER_BYTES, RunHeader, StreamHeader, parse_outcomes,
 };
 use quinn::VarInt;
 use tokio::sync::oneshot;
@@ -22,9 +21,10 @@ use tokio::sync::oneshot;
 use crate::chain::chain_head;
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::slab::Slab;
 
-/// Bytes given to the transport at once: progress is noted after each.
-const WRITE_BYTES: usize = 128 << 10;
+/// Envelopes given to the transport at once: progress is noted after each.
+const WRITE_ENVELOPES: usize = 640;
 /// Bytes taken from the transport at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -110,7 +110,7 @@ impl Run {
 #[derive(Debug)]
 pub struct Submission {
     client: Client,
-    slab: Bytes,
+    slab: Slab,
     total: usize,
     answered: usize,
     attempt: Option<Attempt>,
@@ -120,12 +120,12 @@ pub struct Submission {
 }
 
 impl Submission {
-    pub(crate) fn new(client: Client, slab: Bytes) -> Result<Self, ClientError> {
-        let (bytes, max) = (slab.len(), STREAM_ENVELOPES_MAX);
+    pub(crate) fn new(client: Client, slab: Slab) -> Result<Self, ClientError> {
+        let (bytes, max) = (slab.envelope_bytes(), STREAM_ENVELOPES_MAX);
         if !bytes.is_multiple_of(ENVELOPE_BYTES) {
             return Err(ClientError::SlabLen { bytes });
         }
-        let count = bytes / ENVELOPE_BYTES;
+        let count = slab.len();
         if count == 0 || count > max {
             return Err(ClientError::StreamLen { count, max });
         }
@@ -204,8 +204,8 @@ impl Submission {
             .await
             .unwrap_or(Err(ClientError::NoAnswer));
         let (connection, send, recv) = opened.inspect_err(|_| self.client.move_on_from(server))?;
-        let base = chain_head(envelopes(&self.slab), self.answered);
-        let slab = self.slab.slice(base * ENVELOPE_BYTES..);
+        let base = chain_head(self.slab.envelopes(), self.answered);
+        let slab = self.slab.slice(base, self.total);
         self.client
             .metrics()
             .envelopes_sent
@@ -312,17 +312,16 @@ impl Attempt {
 /// part for the whole.
 async fn write(
     mut send: quinn::SendStream,
-    slab: Bytes,
+    slab: Slab,
     wrote_at: Arc<Progress>,
     cancelled: oneshot::Receiver<()>,
 ) {
     let sending = async {
-        let header = StreamHeader::new(Op::Submit, slab.len() / ENVELOPE_BYTES);
+        let header = StreamHeader::new(slab.op(), slab.len());
         send.write_all(&header.to_bytes()).await?;
-        let mut rest = slab;
-        while !rest.is_empty() {
-            let piece = rest.split_to(rest.len().min(WRITE_BYTES));
-            send.write_chunk(piece).await?;
+        for from in (0..slab.len()).step_by(WRITE_ENVELOPES) {
+            let piece = slab.slice(from, slab.len().min(from + WRITE_ENVELOPES));
+            send.write_chunk(piece.wire()).await?;
             wrote_at.note();
         }
         Ok::<(), quinn::WriteError>(())

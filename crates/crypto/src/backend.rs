@@ -4,6 +4,7 @@ use std::ops::AddAssign;
 
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::Envelope;
+use clearway_types::wire::HINT_BYTES;
 use zerocopy::IntoBytes;
 
 /// One signature to check; everything lies where it was received.
@@ -19,7 +20,7 @@ pub struct Item<'a> {
     pub signature: &'a [u8; 64],
     /// What [`crate::hint`] makes, from whoever knew it: a right one spares a square root, a wrong
     /// one is as good as none.
-    pub hint: Option<&'a [u8; 32]>,
+    pub hint: Option<&'a [u8; HINT_BYTES]>,
 }
 
 impl<'a> Item<'a> {
@@ -37,7 +38,7 @@ impl<'a> Item<'a> {
 
     /// The same with a hint.
     #[must_use]
-    pub fn hinted(self, hint: &'a [u8; 32]) -> Self {
+    pub fn hinted(self, hint: &'a [u8; HINT_BYTES]) -> Self {
         Self {
             hint: Some(hint),
             ..self

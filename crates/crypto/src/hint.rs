@@ -5,10 +5,9 @@
 //! beside the signature. It is not signed and belongs to no record: a verifier checks it with five
 //! products and, where it is wrong or missing, finds x itself. Verdicts do not depend on it.
 
-use crate::lanes;
+use clearway_types::wire::HINT_BYTES;
 
-/// Bytes of a hint.
-pub const HINT_BYTES: usize = 32;
+use crate::lanes;
 
 /// The hint for each signature, zeros where R is no point; `None` on a machine without the vector
 /// unit that makes them in about 1 us each.

@@ -9,6 +9,7 @@ use clearway_types::limits::{CHAIN_LEN_MAX, STREAM_ENVELOPES_MAX};
 use clearway_types::units::ParticipantId;
 
 use crate::error::IngestError;
+use crate::slab::Slab;
 
 /// Limits of the door.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,7 +149,7 @@ impl IngestConfig {
 
     /// Bytes of the longest slab that is filled at once.
     pub(crate) fn slab_bytes_max(&self) -> usize {
-        (self.frame_envelopes + CHAIN_LEN_MAX) * clearway_types::envelope::ENVELOPE_BYTES
+        Slab::bytes(self.frame_envelopes + CHAIN_LEN_MAX, true)
     }
 
     /// Contracted rate of a member.

@@ -4,9 +4,8 @@
 //! QUIC connections of members, known by their key; [`clearway_types::messages::Refusals`] and
 //! executed blocks through [`ReceiptRouter`].
 //! # Out
-//! [`clearway_types::messages::FrameBatch`]es to `verify` through a [`FrameSink`]; runs of
-//! answers to
-//! the streams that wait, in stream order; answers of the [`QueryService`].
+//! [`clearway_types::messages::FrameBatch`]es to `verify` through a [`FrameSink`]; runs of answers
+//! to the streams that wait, in stream order; answers of the [`QueryService`].
 //! # Never
 //! Looks at a signature, splits a linked chain, loses an envelope that it has offered, reads from a
 //! stream what it has no room for, writes an answer before it is final (the node calls
@@ -15,9 +14,8 @@
 //! All of [`IngestConfig`]: connections, streams, windows, bytes in slabs that are being filled,
 //! signatures a second a member, time to fill a frame and to take an answer.
 //! # Cost
-//! One copy of each byte from QUIC into a slab, one scan of the flags for chains, 4 bytes copied
-//! for
-//! each answer; `examples/throughput.rs` measures it.
+//! One copy of each byte from QUIC into a slab, two in a hinted stream, one scan of the flags for
+//! chains, 4 bytes copied for each answer; `examples/throughput.rs` measures it.
 
 mod admission;
 mod answers;
@@ -29,6 +27,7 @@ mod members;
 mod metrics;
 mod query;
 mod receipts;
+mod slab;
 mod stage;
 mod stream;
 

@@ -124,7 +124,7 @@ impl Question {
                 request.map(Self::Follow)
             }
             Op::Status => Ok(Self::Status),
-            Op::Submit => unreachable!("a submit is no question"),
+            Op::Submit | Op::SubmitHinted => unreachable!("a submit is no question"),
         };
         let question = question.map_err(|_| CloseCode::Malformed)?;
         reader.finish().map_err(|_| CloseCode::Malformed)?;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, BytesMut};
 use clearway_types::code::ResultCode;
 use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
 use clearway_types::limits::CHAIN_LEN_MAX;
 use clearway_types::messages::FrameBatch;
 use clearway_types::wire::{
-    AnswerHeader, AnswerStatus, CloseCode, FrameError, Op, STREAM_HEADER_BYTES, StreamHeader,
+    AnswerHeader, AnswerStatus, CloseCode, FrameError, HINT_BYTES, Op, STREAM_HEADER_BYTES,
+    StreamHeader,
 };
 use quinn::{RecvStream, SendStream};
 use tokio::io::AsyncReadExt;
@@ -18,6 +18,7 @@ use crate::door::{Visit, close_code};
 use crate::frame::{ChainCutter, Piece};
 use crate::query::{Feed, Question, answer, refusal};
 use crate::receipts::WaitingStream;
+use crate::slab::Slab;
 
 /// Why a stream ends before its work is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,7 +33,10 @@ impl Visit {
     /// Serves one stream to its end.
     pub(crate) async fn serve_stream(&self, mut send: SendStream, mut recv: RecvStream) {
         let served = match self.read_header(&mut recv).await {
-            Ok((Op::Submit, count)) => self.submit(count, &mut send, &mut recv).await,
+            Ok((op @ (Op::Submit | Op::SubmitHinted), count)) => {
+                let hinted = op == Op::SubmitHinted;
+                self.submit(count, hinted, &mut send, &mut recv).await
+            }
             Ok((op, count)) => self.ask(op, count, &mut send, &mut recv).await,
             Err(broken) => Err(broken),
         };
@@ -80,6 +84,7 @@ impl Visit {
     async fn submit(
         &self,
         count: usize,
+        hinted: bool,
         send: &mut SendStream,
         recv: &mut RecvStream,
     ) -> Result<(), Break> {
@@ -88,6 +93,7 @@ impl Visit {
         let mut intake = Intake {
             visit: self,
             stream: &stream,
+            hinted,
             total: count,
             taken: 0,
             cutter: ChainCutter::default(),
@@ -238,6 +244,8 @@ impl Visit {
 struct Intake<'a> {
     visit: &'a Visit,
     stream: &'a WaitingStream,
+    /// Whether each envelope has its hint beside it.
+    hinted: bool,
     /// Envelopes announced.
     total: usize,
     /// Envelopes offered or refused.
@@ -248,7 +256,7 @@ struct Intake<'a> {
 /// How filling a slab ended.
 enum Filled {
     /// With whole envelopes up to a place where a frame may end.
-    Whole(BytesMut),
+    Whole(Slab),
     /// With the end of the stream, before all that was announced.
     Truncated,
     /// With the door closing.
@@ -270,7 +278,11 @@ impl Intake<'_> {
             let fills = self.visit.fills.acquire().await;
             let _fill = fills.expect("a connection's fills are never closed");
             let slab_len = (frame_len + CHAIN_LEN_MAX).min(self.total - self.taken);
-            let _room = self.visit.door.fill_room(slab_len * ENVELOPE_BYTES).await;
+            let _room = self
+                .visit
+                .door
+                .fill_room(Slab::bytes(slab_len, self.hinted))
+                .await;
             match self.fill(recv, frame_len, slab_len).await? {
                 Filled::Whole(slab) => self.offer(slab).await,
                 Filled::Truncated => {
@@ -309,14 +321,12 @@ impl Intake<'_> {
         frame_len: usize,
         slab_len: usize,
     ) -> Result<Filled, Break> {
-        let mut slab = BytesMut::with_capacity(slab_len * ENVELOPE_BYTES);
+        let mut slab = Slab::new(slab_len, self.hinted);
         let mut patience = self.visit.door.config.frame_fill_max;
         let mut want = frame_len;
         loop {
-            while slab.len() < want * ENVELOPE_BYTES {
-                let missing = want * ENVELOPE_BYTES - slab.len();
+            while let Some(mut room) = slab.room(want) {
                 let from = Instant::now();
-                let mut room = (&mut slab).limit(missing);
                 let reading = recv.read_buf(&mut room);
                 let read = tokio::select! {
                     read = tokio::time::timeout(patience, reading) => read,
@@ -328,11 +338,12 @@ impl Intake<'_> {
                     Ok(Err(_)) => return Err(Break::Gone),
                     Err(_) => return Err(Break::Fault(CloseCode::TooSlow)),
                 }
+                slab.settle();
                 patience = patience
                     .saturating_sub(from.elapsed())
                     .max(Duration::from_millis(1));
             }
-            if want == slab_len || self.cutter.may_end(envelopes(&slab)) {
+            if want == slab_len || self.cutter.may_end(slab.envelopes()) {
                 return Ok(Filled::Whole(slab));
             }
             want += 1;
@@ -340,8 +351,8 @@ impl Intake<'_> {
     }
 
     /// Offers the frames of a slab in order, and refuses its broken chains.
-    async fn offer(&mut self, slab: BytesMut) {
-        let slab = slab.freeze();
+    async fn offer(&mut self, slab: Slab) {
+        let (slab, hints) = slab.freeze();
         let all = envelopes(&slab);
         let base = self.taken;
         self.taken += all.len();
@@ -350,13 +361,15 @@ impl Intake<'_> {
             match piece {
                 Piece::Keep(range) => {
                     let first_index = base + range.start;
-                    let bytes = range.start * ENVELOPE_BYTES..range.end * ENVELOPE_BYTES;
+                    let bytes = |each| range.start * each..range.end * each;
+                    let each_hint = if self.hinted { HINT_BYTES } else { 0 };
                     let frame = FrameBatch {
                         source: self.visit.source,
                         member: self.visit.member.id,
                         stream: self.stream.key,
                         first_index: u32::try_from(first_index).expect("streams are bounded"),
-                        slab: slab.slice(bytes),
+                        slab: slab.slice(bytes(ENVELOPE_BYTES)),
+                        hints: hints.slice(bytes(each_hint)),
                     };
                     self.visit.door.offer(&self.visit.member, frame).await;
                 }

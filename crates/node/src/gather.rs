@@ -177,6 +177,16 @@ impl Figures {
         let help = "Signatures whose verdict was given, valid or not";
         let samples = vec![(backend, number(verified))];
         out.push(labelled("signatures_verified", help, Total, samples));
+        let hints = [
+            ("right", &verify.hints_right),
+            ("wrong", &verify.hints_wrong),
+        ];
+        let hints = hints.map(|(kind, counter)| {
+            let labels = vec![("hint", kind.to_owned())];
+            (labels, number(counter.value()))
+        });
+        let help = "Hints that came with signatures of batch equations: a right one spares work";
+        out.push(labelled("signature_hints", help, Total, hints.into()));
         let reasons = DropReason::ALL.iter().map(|&reason| {
             let dropped = self.ingest.drops(reason);
             (vec![("reason", reason.name().to_owned())], number(dropped))

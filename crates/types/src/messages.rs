@@ -9,6 +9,7 @@ use crate::certificate::Certificate;
 use crate::code::{Outcome, ResultCode};
 use crate::manifest::Manifest;
 use crate::units::{Digest, Height, ParticipantId, TransferId};
+use crate::wire::HINT_BYTES;
 
 /// One connection of a member: the unit that is never mixed with others in a batch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -51,6 +52,16 @@ pub struct FrameBatch {
     pub first_index: u32,
     /// Whole envelopes.
     pub slab: Bytes,
+    /// A hint for each of them (see [`crate::wire`]), or nothing.
+    pub hints: Bytes,
+}
+
+impl FrameBatch {
+    /// The hint for the envelope at this place.
+    #[must_use]
+    pub fn hint(&self, index: usize) -> Option<&[u8; HINT_BYTES]> {
+        self.hints.as_chunks().0.get(index)
+    }
 }
 
 /// `verify_ingest`: envelopes refused before order, answered with height 0.

@@ -6,6 +6,7 @@
 //! | op | after the header | answer |
 //! |---|---|---|
 //! | submit | `count` envelopes of 192 bytes | runs: [`RunHeader`], then `count` x [`Outcome`] |
+//! | submit hinted | `count` x an envelope and its hint, 224 bytes | as submit |
 //! | lookup | `count` x [`query::Lookup`] | [`AnswerHeader`], then `count` x [`query::Found`] |
 //! | proof | one [`query::Lookup`] | [`AnswerHeader`], then a [`proof::SettlementProof`] |
 //! | account | account number u64 | [`AnswerHeader`], then a [`query::AccountView`] |
@@ -13,12 +14,15 @@
 //! | status | nothing | [`AnswerHeader`], then a [`query::StatusView`] |
 //!
 //! The runs of a submit stream come in stream order, each position once; together they are the
-//! `count` of the header. Height 0 means "refused before order". All numbers are little-endian.
+//! `count` of the header. Height 0 means "refused before order". A hint is x of the signature's R,
+//! 32 bytes: a right one spares the node work, a wrong one changes nothing. All numbers are
+//! little-endian.
 
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::code::Outcome;
+use crate::envelope::ENVELOPE_BYTES;
 use crate::limits::{ANSWER_BYTES_MAX, LOOKUPS_MAX, STREAM_ENVELOPES_MAX};
 use crate::units::Height;
 
@@ -38,6 +42,10 @@ pub const STREAM_HEADER_BYTES: usize = 16;
 pub const RUN_HEADER_BYTES: usize = 16;
 /// Bytes of an [`Outcome`] on the wire.
 pub const OUTCOME_BYTES: usize = 4;
+/// Bytes of a hint.
+pub const HINT_BYTES: usize = 32;
+/// Bytes of an envelope and its hint.
+pub const HINTED_BYTES: usize = ENVELOPE_BYTES + HINT_BYTES;
 /// Bytes of an [`AnswerHeader`].
 pub const ANSWER_HEADER_BYTES: usize = 8;
 
@@ -57,17 +65,20 @@ pub enum Op {
     Follow = 5,
     /// How far are you?
     Status = 6,
+    /// Clear these envelopes; each has its hint beside it.
+    SubmitHinted = 7,
 }
 
 impl Op {
     /// Every op.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Submit,
         Self::Lookup,
         Self::Proof,
         Self::Account,
         Self::Follow,
         Self::Status,
+        Self::SubmitHinted,
     ];
 
     /// The op with number `value`, if there is one.
@@ -80,7 +91,7 @@ impl Op {
     #[must_use]
     pub fn count_range(self) -> (usize, usize) {
         match self {
-            Self::Submit => (1, STREAM_ENVELOPES_MAX),
+            Self::Submit | Self::SubmitHinted => (1, STREAM_ENVELOPES_MAX),
             Self::Lookup => (1, LOOKUPS_MAX),
             Self::Proof | Self::Account | Self::Follow => (1, 1),
             Self::Status => (0, 0),
@@ -91,7 +102,8 @@ impl Op {
     #[must_use]
     pub fn item_bytes(self) -> usize {
         match self {
-            Self::Submit => crate::envelope::ENVELOPE_BYTES,
+            Self::Submit => ENVELOPE_BYTES,
+            Self::SubmitHinted => HINTED_BYTES,
             Self::Lookup | Self::Proof => query::LOOKUP_BYTES,
             Self::Account => query::ACCOUNT_REQUEST_BYTES,
             Self::Follow => query::FOLLOW_REQUEST_BYTES,
@@ -497,7 +509,7 @@ mod tests {
                 Err(FrameError::Version { found: 2 }),
             ),
             (|h| h.op = U16::ZERO, Err(FrameError::Op { found: 0 })),
-            (|h| h.op = U16::new(7), Err(FrameError::Op { found: 7 })),
+            (|h| h.op = U16::new(8), Err(FrameError::Op { found: 8 })),
             (|h| h.reserved = U32::new(1), Err(FrameError::Reserved)),
             (
                 |h| (h.op, h.count) = (U16::new(6), U32::new(1)),

@@ -53,6 +53,7 @@ fn measure(name: &str, envelopes: &[Envelope], now: TimeMs, rounds: u64) {
             stream: StreamKey(round),
             first_index: 0,
             slab: envelopes.as_bytes().to_vec().into(),
+            hints: Default::default(),
         };
         let since = cpu_ns();
         let verdict = stage.on_batch(&frame, now);

@@ -32,6 +32,10 @@ pub struct VerifyMetrics {
     pub signatures_batched: Counter,
     /// Signatures that were verified on their own.
     pub signatures_single: Counter,
+    /// Hints that spared a square root, repeated ones counted again.
+    pub hints_right: Counter,
+    /// Hints that were wrong: x was found without them.
+    pub hints_wrong: Counter,
     /// Groups that were verified in small batches or one by one because of their source's past.
     pub groups_cautious: Counter,
     /// Envelopes refused, by [`DropReason`].
@@ -72,6 +76,8 @@ impl VerifyMetrics {
         self.signatures_verified.add_count(count);
         self.signatures_batched.add_count(work.batched);
         self.signatures_single.add_count(work.single);
+        self.hints_right.add_count(work.hints_right);
+        self.hints_wrong.add_count(work.hints_wrong);
     }
 }
 

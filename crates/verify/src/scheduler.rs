@@ -82,6 +82,7 @@ mod tests {
             stream: StreamKey(stream),
             first_index: 0,
             slab: Bytes::from(vec![0; len * ENVELOPE_BYTES]),
+            hints: Bytes::new(),
         }
     }
 

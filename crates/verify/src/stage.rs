@@ -160,7 +160,10 @@ impl VerifyStage {
             }
             candidates.push(index);
             digests.push(hashes);
-            items.push(Item::envelope(&self.tag, key, envelope));
+            items.push(Item {
+                hint: frame.hint(index),
+                ..Item::envelope(&self.tag, key, envelope)
+            });
         }
         OpenFrame {
             frame,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use clearway_crypto::hash::envelope_digests_all;
+use clearway_crypto::hint::hints;
 use clearway_crypto::keys::SigningKey;
 use clearway_crypto::suite::Mixer;
 use clearway_types::account::KeyEntry;
@@ -89,6 +90,7 @@ fn frame_of(source: u64, stream: u64, first_index: u32, envelopes: &[Envelope]) 
         stream: StreamKey(stream),
         first_index,
         slab: Bytes::copy_from_slice(envelopes.as_bytes()),
+        hints: Bytes::new(),
     }
 }
 
@@ -137,6 +139,34 @@ fn a_frame_of_valid_envelopes_passes_without_a_copy() {
     assert_eq!(metrics.signatures_verified.value(), 24);
     assert_eq!(metrics.signatures_batched.value(), 24);
     assert_eq!(metrics.signatures_single.value(), 0);
+}
+
+#[test]
+fn hints_are_used_where_they_are_right_and_change_no_verdict() {
+    let stage = stage();
+    let mut envelopes: Vec<_> = (0..600).map(|n| sign(body(n))).collect();
+    envelopes[7].signature[40] ^= 1;
+    let Some(mut hints) = hints(envelopes.iter().map(|e| &e.signature)) else {
+        println!("NOT RUN: this machine makes no hints");
+        return;
+    };
+    hints[3] = hints[4];
+    hints[9] = [0xff; 32];
+    let frame = FrameBatch {
+        hints: hints.into_flattened().into(),
+        ..frame_of(5, 6, 0, &envelopes)
+    };
+    let verdict = stage.on_batch(&frame, NOW);
+    assert_eq!(
+        codes(&verdict, 6),
+        BTreeMap::from([(7, ResultCode::BadSignature)])
+    );
+    let metrics = stage.metrics();
+    // The first equation fails for the seventh; the search asks parts of it again.
+    assert!(metrics.hints_right.value() >= 598, "{metrics:?}");
+    let all = metrics.hints_right.value() + metrics.hints_wrong.value();
+    assert_eq!(all, metrics.signatures_batched.value());
+    assert!(metrics.hints_wrong.value() >= 2, "{metrics:?}");
 }
 
 type Fault = fn(&mut Envelope);

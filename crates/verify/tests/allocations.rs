@@ -78,6 +78,7 @@ fn allocations(stage: &VerifyStage, key: &SigningKey, stream: u64, len: u64) -> 
         stream: StreamKey(stream),
         first_index: 0,
         slab: slab.into(),
+        hints: Default::default(),
     };
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     let verdict = stage.on_batch(&frame, TimeMs(5));

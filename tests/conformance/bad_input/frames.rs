@@ -5,7 +5,7 @@ use std::time::Duration;
 use clearway_client::{Client, ClientConfig, ClientError, Identity};
 use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::units::ParticipantId;
-use clearway_types::wire::{ALPN, CloseCode, Op, StreamHeader};
+use clearway_types::wire::{ALPN, CloseCode, HINTED_BYTES, Op, StreamHeader};
 
 use crate::bad_input::desk::{Desk, RATE, STREAMS};
 use crate::bad_input::raw::{closed, connect};
@@ -69,7 +69,11 @@ fn header(edit: fn(&mut StreamHeader)) -> Vec<u8> {
 
 /// The header of a submit stream, and this many bytes of something like envelopes.
 pub(crate) fn submit(count: usize, bytes: usize) -> Vec<u8> {
-    let mut all = StreamHeader::new(Op::Submit, count).to_bytes().to_vec();
+    stream(Op::Submit, count, bytes)
+}
+
+fn stream(op: Op, count: usize, bytes: usize) -> Vec<u8> {
+    let mut all = StreamHeader::new(op, count).to_bytes().to_vec();
     all.resize(all.len() + bytes, 0);
     all
 }
@@ -108,6 +112,16 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "a stream that ends within an envelope",
         bad: Bad::Bytes(|| submit(3, 2 * ENVELOPE_BYTES + 100)),
+        told: Told::Codes(&[ResultCode::Malformed; 3]),
+        counter: Counter::Lines(&[
+            ("clearway_door_closes_total{code=\"Malformed\"}", 1),
+            ("clearway_envelopes_dropped_total{reason=\"Malformed\"}", 3),
+        ]),
+        says: "send 192-byte envelopes",
+    },
+    Row {
+        name: "a stream that ends within a hint",
+        bad: Bad::Bytes(|| stream(Op::SubmitHinted, 3, 3 * HINTED_BYTES - 1)),
         told: Told::Codes(&[ResultCode::Malformed; 3]),
         counter: Counter::Lines(&[
             ("clearway_door_closes_total{code=\"Malformed\"}", 1),

@@ -51,11 +51,9 @@ impl Raw {
         // The door may stop the stream before it has all of it; its answer tells why.
         let _ = send.write_all(bytes).await;
         let _ = send.finish();
-        heard(
-            recv,
-            bytes.get(6..8) == Some(&(Op::Submit as u16).to_le_bytes()),
-        )
-        .await
+        let submits = [Op::Submit, Op::SubmitHinted].map(|op| (op as u16).to_le_bytes());
+        let submitted = submits.iter().any(|op| bytes.get(6..8) == Some(op));
+        heard(recv, submitted).await
     }
 
     /// Sends bytes on a stream that never ends, and gives what came back.

@@ -68,6 +68,9 @@ pub(crate) struct Args {
     /// One stream, one after the other: the same payments give the same balances every time
     #[arg(long, conflicts_with_all = ["processes", "rate"])]
     ordered: bool,
+    /// Payers send no hints (x of R) with their signatures: the node finds every R itself
+    #[arg(long)]
+    no_hints: bool,
     /// A node setting, for example --set verify_workers=2
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
@@ -192,6 +195,7 @@ impl Args {
             },
             processes: whole(self.processes),
             ordered: self.ordered,
+            hints: !self.no_hints,
             settings: self.settings.clone(),
             keep: self.keep.clone(),
         })

@@ -75,6 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         rate: None,
         processes: 0,
         ordered: false,
+        hints: true,
         settings: Vec::new(),
         keep: args.keep.clone(),
     };

@@ -10,7 +10,7 @@ use clearway_load::driver::{self, Plan, clock_us};
 use clearway_load::machine::{Disk, Machine};
 use clearway_load::measure::Tally;
 use clearway_load::report::{self, Checks, LoadShape, REPORT_VERSION, Report, WorkloadInfo};
-use clearway_load::sign::{Share, SignedStream, sign};
+use clearway_load::sign::{Share, SignedStream, StreamShape, sign};
 use clearway_load::stage_cpu::{Meter, Spent};
 use clearway_load::worker::{Job, Source, Workers};
 use clearway_load::workload::Workload;
@@ -48,6 +48,8 @@ pub(crate) struct Trial {
     pub(crate) processes: usize,
     /// One stream after the other.
     pub(crate) ordered: bool,
+    /// Whether payers send hints with their signatures.
+    pub(crate) hints: bool,
     /// Node settings, as `--set` gives them.
     pub(crate) settings: Vec<(String, String)>,
     /// Folder to use and keep; a temporary one without it.
@@ -67,6 +69,7 @@ struct Stand<'a> {
 struct NodeFigures {
     backend: String,
     signatures_verified: u64,
+    hints_used: u64,
     height: u64,
 }
 
@@ -132,6 +135,13 @@ impl Trial {
             None => self.stream_len,
         }
     }
+
+    fn stream_shape(&self) -> StreamShape {
+        StreamShape {
+            len: self.stream_len(),
+            hints: self.hints,
+        }
+    }
 }
 
 impl Stand<'_> {
@@ -161,6 +171,7 @@ impl Stand<'_> {
         let figures = NodeFigures {
             backend: shown.backend.to_owned(),
             signatures_verified: shown.verify.signatures_verified.value(),
+            hints_used: shown.verify.hints_right.value(),
             height: node.durable_height().0,
         };
         drop(shown);
@@ -172,16 +183,9 @@ impl Stand<'_> {
 
     fn sign_here(&self) -> Vec<SignedStream> {
         let start = Instant::now();
-        let len = self.trial.stream_len();
-        let tag = tag(self.genesis);
-        let streams = sign(
-            self.workload,
-            self.members,
-            tag,
-            self.now,
-            len,
-            Share::WHOLE,
-        );
+        let (tag, shape) = (tag(self.genesis), self.trial.stream_shape());
+        let (workload, members) = (self.workload, self.members);
+        let streams = sign(workload, members, tag, self.now, shape, Share::WHOLE);
         ui::note(&format!(
             "signed   {} payments in {:.1} s",
             self.workload.payments.len(),
@@ -225,7 +229,7 @@ impl Stand<'_> {
                 key_seed: self.trial.seed,
                 genesis: HexBytes(self.genesis.hash().0),
                 now: self.now,
-                stream_len: self.trial.stream_len(),
+                shape: self.trial.stream_shape(),
                 share: Share { part, of: count },
                 plan: plan.clone(),
             })
@@ -279,6 +283,7 @@ impl Stand<'_> {
                 replay_ok: summary.ok() && told,
             },
             signatures_verified: figures.signatures_verified,
+            hints_used: figures.hints_used,
             height: summary.height.0,
             balances_root: summary.balances_root.clone(),
             replay_seconds: timed.seconds,
@@ -293,6 +298,7 @@ impl Stand<'_> {
                 stream_len: trial.stream_len(),
                 processes: trial.processes,
                 ordered: trial.ordered,
+                hints: trial.hints,
             },
             workload: WorkloadInfo {
                 name: self.workload.name.clone(),

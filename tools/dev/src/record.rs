@@ -41,6 +41,7 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("processes", "/load/processes"),
     ("streams_in_flight", "/load/streams_in_flight"),
     ("stream_len", "/load/stream_len"),
+    ("hints", "/load/hints"),
 ];
 
 /// What is recorded of a report: end of the name, unit, pointer to the value, and whether it is

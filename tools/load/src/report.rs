@@ -59,6 +59,9 @@ pub struct LoadShape {
     pub processes: usize,
     /// One stream after the other, in workload order.
     pub ordered: bool,
+    /// Whether the payers sent hints with their signatures.
+    #[serde(default)]
+    pub hints: bool,
 }
 
 /// What was cleared.
@@ -113,6 +116,9 @@ pub struct Report {
     pub checks: Checks,
     /// Signatures that the node verified.
     pub signatures_verified: u64,
+    /// Hints that spared it a square root; those of a repeated equation count again.
+    #[serde(default)]
+    pub hints_used: u64,
     /// Height of the last block.
     pub height: u64,
     /// Hash of id and four balances of every account, in id order, hexadecimal.
@@ -187,6 +193,7 @@ impl Report {
             ("nodes", self.nodes.to_string()),
             ("blocks", self.height.to_string()),
             ("signatures verified", self.signatures_verified.to_string()),
+            ("hints used", self.hints_used.to_string()),
             ("balances root", self.balances_root.clone()),
             ("replay seconds", format!("{:.1}", self.replay_seconds)),
             ("conserved", yes(self.checks.conserved)),
@@ -262,6 +269,7 @@ mod tests {
                 replay_ok: true,
             },
             signatures_verified: 3,
+            hints_used: 3,
             height: 9,
             balances_root: "00".into(),
             replay_seconds: 0.5,
@@ -274,6 +282,7 @@ mod tests {
                 stream_len: 1,
                 processes: 0,
                 ordered: false,
+                hints: true,
             },
             workload: WorkloadInfo {
                 name: "zipf".into(),

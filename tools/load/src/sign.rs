@@ -1,6 +1,7 @@
 //! Signs a workload before the clock starts: whole streams of envelopes, on all cores.
 
 use bytes::Bytes;
+use clearway_client::Slab;
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, VERSION};
 use clearway_types::flags::Flags;
@@ -18,15 +19,15 @@ use crate::workload::Workload;
 pub struct SignedStream {
     /// Position of the first payment in the workload.
     pub first: usize,
-    /// Whole envelopes.
-    pub slab: Bytes,
+    /// Whole envelopes, with hints or without.
+    pub slab: Slab,
 }
 
 impl SignedStream {
     /// Envelopes in it.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.slab.len() / ENVELOPE_BYTES
+        self.slab.len()
     }
 
     /// Whether there is none.
@@ -50,25 +51,34 @@ impl Share {
     pub const WHOLE: Self = Self { part: 0, of: 1 };
 }
 
-/// Signs a share of the workload as TRANSFERs in streams of at most `stream_len` envelopes.
+/// What a stream is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct StreamShape {
+    /// Most envelopes on it.
+    pub len: usize,
+    /// Whether it has hints, where this machine makes them.
+    pub hints: bool,
+}
+
+/// Signs a share of the workload as TRANSFERs.
 ///
 /// # Panics
-/// When `stream_len` is 0.
+/// When streams of no envelopes are asked for.
 #[must_use]
 pub fn sign(
     workload: &Workload,
     members: &Members,
     tag: DomainTag,
     now: TimeMs,
-    stream_len: usize,
+    shape: StreamShape,
     share: Share,
 ) -> Vec<SignedStream> {
     let chunks: Vec<(usize, &[crate::workload::Payment])> = workload
         .payments
-        .chunks(stream_len)
+        .chunks(shape.len)
         .enumerate()
         .filter(|(number, _)| number % share.of == share.part)
-        .map(|(number, payments)| (number * stream_len, payments))
+        .map(|(number, payments)| (number * shape.len, payments))
         .collect();
     chunks
         .into_par_iter()
@@ -80,10 +90,11 @@ pub fn sign(
                 let envelope: Envelope = key.sign_envelope(tag, *transfer.as_body());
                 slab.extend_from_slice(envelope.as_bytes());
             }
-            SignedStream {
-                first,
-                slab: slab.into(),
-            }
+            let slab = match shape.hints {
+                true => Slab::hinted(slab.into()),
+                false => Slab::from(Bytes::from(slab)),
+            };
+            SignedStream { first, slab }
         })
         .collect()
 }
@@ -112,7 +123,6 @@ fn transfer(
 
 #[cfg(test)]
 mod tests {
-    use clearway_types::envelope::envelopes;
     use clearway_types::units::Digest;
 
     use super::*;
@@ -131,9 +141,11 @@ mod tests {
         let now = TimeMs(1_700_000_000_000);
         let mut ids = std::collections::BTreeSet::new();
         for part in 0..3 {
-            for stream in sign(&workload, &members, tag, now, 4, Share { part, of: 3 }) {
+            let (len, hints) = (4, part == 0);
+            let (shape, share) = (StreamShape { len, hints }, Share { part, of: 3 });
+            for stream in sign(&workload, &members, tag, now, shape, share) {
                 assert!(stream.len() <= 4 && !stream.is_empty());
-                for (offset, envelope) in envelopes(&stream.slab).iter().enumerate() {
+                for (offset, envelope) in stream.slab.envelopes().iter().enumerate() {
                     let payment = &workload.payments[stream.first + offset];
                     let body = &envelope.body;
                     assert_eq!(Transfer::of(body).amount.get(), payment.amount);

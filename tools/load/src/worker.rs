@@ -15,7 +15,7 @@ use crate::driver::{self, DriverError, Plan};
 use crate::files::{self, FileError};
 use crate::machine::Usage;
 use crate::measure::{Latency, Tally};
-use crate::sign::{Share, sign};
+use crate::sign::{Share, StreamShape, sign};
 use crate::workload::{Generator, Workload};
 
 /// Where a workload comes from; a worker makes or reads it again itself.
@@ -57,8 +57,8 @@ pub struct Job {
     pub genesis: HexBytes<32>,
     /// Time in identifiers and expiry.
     pub now: TimeMs,
-    /// Envelopes on a stream.
-    pub stream_len: usize,
+    /// What a stream is.
+    pub shape: StreamShape,
     /// Which streams are this worker's.
     pub share: Share,
     /// How they are offered.
@@ -117,7 +117,7 @@ pub fn work(
     let workload = job.source.load()?;
     let members = Members::new(job.key_seed);
     let tag = DomainTag::new(Digest(job.genesis.0));
-    let streams = sign(&workload, &members, tag, job.now, job.stream_len, job.share);
+    let streams = sign(&workload, &members, tag, job.now, job.shape, job.share);
     drop(workload);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

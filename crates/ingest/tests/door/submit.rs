@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, ClientError, Receipt, Transport};
+use clearway_client::{Client, ClientConfig, ClientError, Receipt, Slab, Transport};
+use clearway_crypto::hint::hints;
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
 use clearway_types::flags::Flags;
+use clearway_types::messages::FrameBatch;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::Height;
 use clearway_types::wire::{Op, RUN_HEADER_BYTES, RunHeader, StreamHeader, parse_outcomes};
@@ -55,11 +57,15 @@ async fn answers_come_in_stream_order_and_a_refusal_harms_nobody() {
     assert_eq!(node.metrics.answers.value(), 5);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_stream_arrives_whole_and_in_order_in_several_frames() {
+/// Sends a full stream and gives the frames that came of it.
+async fn full_stream(slab: Slab) -> Vec<FrameBatch> {
     let node = Node::start(config()).await;
-    let sent = payments(1, MANY);
-    let receipts = node.client(1).await.submit(&sent).await.unwrap();
+    let receipts = node
+        .client(1)
+        .await
+        .submit_slab(slab.clone())
+        .await
+        .unwrap();
     assert_eq!(receipts.len(), MANY);
     assert_eq!(
         receipts.settled_count(),
@@ -71,18 +77,48 @@ async fn a_full_stream_arrives_whole_and_in_order_in_several_frames() {
         node.metrics.envelope_bytes.value() == envelope_bytes
     })
     .await;
-    let frames = node.frames.lock().unwrap();
+    let frames = node.frames.lock().unwrap().clone();
     assert!(
         frames.len() >= 4,
         "verification starts before the last byte"
     );
-    let seen: Vec<Envelope> = frames
-        .iter()
-        .flat_map(|f| envelopes(&f.slab).to_vec())
-        .collect();
-    assert!(seen == sent);
+    let seen = frames.iter().flat_map(|f| envelopes(&f.slab).to_vec());
+    assert!(seen.collect::<Vec<Envelope>>() == slab.envelopes());
+    frames
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_stream_arrives_whole_and_in_order_in_several_frames() {
+    let sent = slab(&payments(1, MANY));
+    let frames = full_stream(sent.into()).await;
     let firsts: Vec<u32> = frames.iter().map(|f| f.first_index).collect();
     assert_eq!(firsts, [0, 2048, 4096, 6144]);
+    assert!(frames.iter().all(|frame| frame.hint(0).is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_envelope_keeps_its_hint_through_frames_and_chains() {
+    let mut sent = payments(1, MANY);
+    link_up(&mut sent, 2040..2060);
+    link_up(&mut sent, 6100..6150);
+    let frames = full_stream(Slab::hinted(slab(&sent))).await;
+    let signatures = sent.iter().map(|envelope| &envelope.signature);
+    let Some(hints) = hints(signatures) else {
+        println!("NOT RUN: this machine makes no hints");
+        return;
+    };
+    let firsts: Vec<u32> = frames.iter().map(|f| f.first_index).collect();
+    assert_eq!(firsts[..2], [0, 2061], "a chain stays whole");
+    for frame in &frames {
+        let count = envelopes(&frame.slab).len();
+        let first = frame.first_index as usize;
+        let kept: Vec<_> = (0..count)
+            .filter_map(|at| frame.hint(at))
+            .copied()
+            .collect();
+        assert!(kept == hints[first..first + count], "frame at {first}");
+        assert!(frame.hint(count).is_none());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

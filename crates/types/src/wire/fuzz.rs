@@ -8,7 +8,7 @@ use crate::limits::STREAM_ENVELOPES_MAX;
 use crate::units::Height;
 use crate::wire::proof::SettlementProof;
 use crate::wire::query::{AccountView, FollowItem, FollowRequest, Found, Lookup, StatusView};
-use crate::wire::{AnswerHeader, Op, RunHeader, StreamHeader, parse_outcomes};
+use crate::wire::{AnswerHeader, HINTED_BYTES, Op, RunHeader, StreamHeader, parse_outcomes};
 
 /// Stream headers and what follows them, runs, answers. Panics when a decoder does, or when it
 /// accepts bytes that are not the one spelling of what it read.
@@ -40,6 +40,11 @@ fn fuzz_request(op: Op, count: usize, rest: &[u8]) {
         Op::Submit => {
             let announced_bytes = count.saturating_mul(ENVELOPE_BYTES);
             fuzz_envelope(&rest[..rest.len().min(announced_bytes)]);
+        }
+        Op::SubmitHinted => {
+            for item in rest.chunks_exact(HINTED_BYTES).take(count) {
+                fuzz_envelope(&item[..ENVELOPE_BYTES]);
+            }
         }
         Op::Lookup | Op::Proof => {
             if let Ok(lookup) = Lookup::decode(&mut Reader::new(rest)) {
@@ -94,6 +99,11 @@ mod tests {
         let samples = [
             [&StreamHeader::new(Op::Lookup, 2).to_bytes()[..], &[7; 40]].concat(),
             [&StreamHeader::new(Op::Submit, 2).to_bytes()[..], &[1; 384]].concat(),
+            [
+                &StreamHeader::new(Op::SubmitHinted, 2).to_bytes()[..],
+                &[1; 448],
+            ]
+            .concat(),
             [&StreamHeader::new(Op::Follow, 1).to_bytes()[..], &[1; 20]].concat(),
             RunHeader::new(Height(7), 0, 3).to_bytes().to_vec(),
             crate::wire::proof::sample().encode(),

@@ -125,6 +125,7 @@ pub(super) fn differences(before: &Report, after: &Report) -> Vec<String> {
             ("connections".to_owned(), load.connections.to_string()),
             ("streams".to_owned(), load.streams_in_flight.to_string()),
             ("stream_len".to_owned(), load.stream_len.to_string()),
+            ("hints".to_owned(), load.hints.to_string()),
             ("processes".to_owned(), load.processes.to_string()),
         ];
         let settings = report.config.iter();

@@ -3,9 +3,10 @@
 use std::thread;
 
 use clearway_crypto::backend::Item;
-use clearway_crypto::hint::{HINT_BYTES, hints};
+use clearway_crypto::hint::hints;
 use clearway_crypto::suite::{Case, Mixer};
 use clearway_types::messages::SourceId;
+use clearway_types::wire::HINT_BYTES;
 
 use super::plan::{Keys, Shape};
 

@@ -1,0 +1,150 @@
+//! One frame's envelopes as they arrive, and the hints beside them where the stream has some.
+
+use bytes::buf::Limit;
+use bytes::{BufMut, Bytes, BytesMut};
+use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
+use clearway_types::wire::{HINT_BYTES, HINTED_BYTES};
+
+/// Fills up with whole items of a submit stream.
+///
+/// Envelopes lie one behind the other from here on to the disk. Those of a hinted stream come with
+/// their hints between them, and are sorted out of a small buffer.
+#[derive(Debug)]
+pub(crate) struct Slab {
+    envelopes: BytesMut,
+    hinted: Option<Hinted>,
+}
+
+#[derive(Debug)]
+struct Hinted {
+    hints: BytesMut,
+    /// Less than one item, between two reads.
+    arriving: Vec<u8>,
+}
+
+impl Slab {
+    /// An empty slab with room for `len` items.
+    pub(crate) fn new(len: usize, hinted: bool) -> Self {
+        let hinted = hinted.then(|| Hinted {
+            hints: BytesMut::with_capacity(len * HINT_BYTES),
+            arriving: Vec::with_capacity(ARRIVING_BYTES),
+        });
+        Self {
+            envelopes: BytesMut::with_capacity(len * ENVELOPE_BYTES),
+            hinted,
+        }
+    }
+
+    /// Bytes that a slab of so many items takes.
+    pub(crate) fn bytes(len: usize, hinted: bool) -> usize {
+        match hinted {
+            true => len * HINTED_BYTES + ARRIVING_BYTES,
+            false => len * ENVELOPE_BYTES,
+        }
+    }
+
+    /// The envelopes that are whole.
+    pub(crate) fn envelopes(&self) -> &[Envelope] {
+        let whole = self.envelopes.len() / ENVELOPE_BYTES * ENVELOPE_BYTES;
+        envelopes(&self.envelopes[..whole])
+    }
+
+    /// Where further bytes go, up to the end of item `want`; `None` when so many are there.
+    pub(crate) fn room(&mut self, want: usize) -> Option<Limit<&mut (dyn BufMut + Send)>> {
+        let (buffer, missing): (&mut (dyn BufMut + Send), usize) = match &mut self.hinted {
+            None => {
+                let missing = (want * ENVELOPE_BYTES).saturating_sub(self.envelopes.len());
+                (&mut self.envelopes, missing)
+            }
+            Some(hinted) => {
+                let items = want.saturating_sub(self.envelopes.len() / ENVELOPE_BYTES);
+                let missing = (items * HINTED_BYTES).saturating_sub(hinted.arriving.len());
+                let room = ARRIVING_BYTES - hinted.arriving.len();
+                (&mut hinted.arriving, missing.min(room))
+            }
+        };
+        (missing > 0).then(|| buffer.limit(missing))
+    }
+
+    /// Sorts what has arrived; to be called after each read.
+    pub(crate) fn settle(&mut self) {
+        let Some(hinted) = &mut self.hinted else {
+            return;
+        };
+        let (items, rest) = hinted.arriving.as_chunks::<HINTED_BYTES>();
+        for item in items {
+            let (envelope, hint) = item.split_at(ENVELOPE_BYTES);
+            self.envelopes.extend_from_slice(envelope);
+            hinted.hints.extend_from_slice(hint);
+        }
+        let sorted = hinted.arriving.len() - rest.len();
+        hinted.arriving.drain(..sorted);
+    }
+
+    /// Envelopes and hints, which are as many or none.
+    pub(crate) fn freeze(self) -> (Bytes, Bytes) {
+        let hints = self.hinted.map(|hinted| hinted.hints.freeze());
+        (self.envelopes.freeze(), hints.unwrap_or_default())
+    }
+}
+
+/// Bytes of a hinted stream that are taken from the transport at once.
+const ARRIVING_BYTES: usize = 32 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Item `number`, as a hinted or a plain stream carries it.
+    fn item(number: u8, hinted: bool) -> Vec<u8> {
+        let hint = if hinted { HINT_BYTES } else { 0 };
+        [vec![number; ENVELOPE_BYTES], vec![number ^ 0x80; hint]].concat()
+    }
+
+    #[test]
+    fn items_are_sorted_however_their_bytes_arrive() {
+        for hinted in [false, true] {
+            for step in [1, 100, 223, 224, 225, 40_000] {
+                let sent: Vec<u8> = (0..200).flat_map(|number| item(number, hinted)).collect();
+                let mut slab = Slab::new(200, hinted);
+                let mut rest = &sent[..];
+                while let Some(mut room) = slab.room(200) {
+                    let taken = step.min(room.remaining_mut()).min(rest.len());
+                    assert!(taken > 0, "more is asked for than was sent");
+                    room.put_slice(&rest[..taken]);
+                    rest = &rest[taken..];
+                    slab.settle();
+                }
+                assert!(rest.is_empty(), "step {step}");
+                assert_eq!(slab.envelopes().len(), 200);
+                let (envelopes, hints) = slab.freeze();
+                let expected: Vec<u8> = (0..200).flat_map(|n| item(n, false)).collect();
+                assert_eq!(envelopes, expected, "step {step}");
+                let expected = if hinted { 200 * HINT_BYTES } else { 0 };
+                assert_eq!(hints.len(), expected);
+                for (number, hint) in hints.chunks(HINT_BYTES).enumerate() {
+                    let byte = u8::try_from(number).expect("below 200") ^ 0x80;
+                    assert_eq!(hint, [byte; HINT_BYTES], "step {step}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_taken_than_was_asked_for() {
+        for hinted in [false, true] {
+            let mut slab = Slab::new(3, hinted);
+            assert!(slab.room(0).is_none());
+            let mut room = slab.room(1).expect("one is missing");
+            let first = item(1, hinted);
+            assert_eq!(room.remaining_mut(), first.len());
+            room.put_slice(&first);
+            slab.settle();
+            assert!(slab.room(1).is_none());
+            assert_eq!(
+                slab.room(2).map(|room| room.remaining_mut()),
+                Some(first.len())
+            );
+        }
+    }
+}
