@@ -26,7 +26,7 @@ pub(crate) struct Lanes<F: Field<LANES>, W, const LANES: usize> {
     combs: Mutex<Combs>,
     /// The base point's, made when it is first needed.
     base_comb: OnceLock<Comb>,
-    /// Single verdicts after which a key gets a comb.
+    /// Uses after which a key gets a comb, where its signatures are verified singly.
     often: u32,
     batch_len_min: usize,
     words: std::marker::PhantomData<fn() -> W>,
@@ -65,16 +65,14 @@ where
     /// Each item's comb, where its key is used often.
     fn combs_of(&self, items: &[Item<'_>]) -> Vec<Option<Arc<Comb>>> {
         let keys = KeysOf::new(items);
-        let found = keys.find(&self.combs, self.often).into_iter();
-        let keys_found = found.zip(keys.distinct.keys.iter().zip(&keys.uses));
-        let combs = keys_found.map(|(found, (key, &uses))| match found {
-            Found::Comb(comb) => Some(comb),
-            Found::Often => self.make_comb(key),
-            Found::Seldom => {
-                lock(&self.combs).count(key, uses);
-                None
-            }
-        });
+        let found = keys.count(&self.combs, self.often).into_iter();
+        let combs = found
+            .zip(&keys.distinct.keys)
+            .map(|(found, key)| match found {
+                Found::Comb(comb) => Some(comb),
+                Found::Often => self.make_comb(key),
+                Found::Seldom => None,
+            });
         let combs: Vec<_> = combs.collect();
         let key_of = keys.key_of.iter();
         key_of.map(|&key| combs[key as usize].clone()).collect()
@@ -125,6 +123,10 @@ where
     }
 
     fn verify_batch(&self, items: &[Item<'_>], work: &mut Work) -> BatchVerdict {
+        if items.len() < self.batch_len_min {
+            // Equations this short are for keys without combs; those that come again get one.
+            KeysOf::new(items).count(&self.combs, self.often);
+        }
         let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
         // Each thread's generator is seeded by the operating system: nobody outside predicts it.
         let mut rng = rand::rng();
@@ -194,6 +196,20 @@ impl KeysOf {
         let keys = self.distinct.keys.iter().zip(&self.uses);
         keys.map(|(key, &uses)| combs.find(key, uses, often))
             .collect()
+    }
+
+    /// The same, and counts these uses of keys that are due none yet.
+    fn count(&self, combs: &Mutex<Combs>, often: u32) -> Vec<Found> {
+        let mut combs = lock(combs);
+        let keys = self.distinct.keys.iter().zip(&self.uses);
+        keys.map(|(key, &uses)| {
+            let found = combs.find(key, uses, often);
+            if matches!(found, Found::Seldom) {
+                combs.count(key, uses);
+            }
+            found
+        })
+        .collect()
     }
 }
 

@@ -392,3 +392,21 @@ fn single_verdicts_by_combs_follow_the_rule() {
     }
     over_every_field!(check);
 }
+
+#[test]
+fn keys_that_come_again_in_short_batches_are_left_to_combs() {
+    let backend = Lanes::<Plain<4>, PlainWords<4>, 4>::new("under test", (), 128);
+    let mut mixer = Mixer(4);
+    let cases: Vec<_> = (0..16).map(|n| Case::honest(n % 4, &mut mixer)).collect();
+    let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
+    // Four uses of each key a batch: at the sixteenth it is due a comb.
+    for batch in 0..3 {
+        assert!(backend.batch_pays(&items), "batch {batch}");
+        let verdict = backend.verify_batch(&items, &mut Work::default());
+        assert_eq!(verdict, BatchVerdict::AllValid);
+    }
+    assert!(!backend.batch_pays(&items));
+    let new = Case::honest(9, &mut mixer);
+    let one_new = [&items[..15], &[new.item(16)]].concat();
+    assert!(backend.batch_pays(&one_new), "a new key is not");
+}

@@ -24,7 +24,8 @@ pub(crate) struct Recent<V, const MAX: usize> {
     older: KeyMap<V>,
 }
 
-/// The keys of single verdicts: how often each was used, and the combs of those used often.
+/// The keys of single verdicts and short batches: how often each was used, and the combs of those
+/// used often.
 #[derive(Debug, Default)]
 pub(crate) struct Combs {
     uses: Recent<u32, KEYS_MAX>,
