@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use clearway_types::envelope::{ENVELOPE_BYTES, Envelope};
+use clearway_types::envelope::Envelope;
 use clearway_types::limits::STREAM_ENVELOPES_MAX;
 use clearway_types::wire::{CloseCode, Op};
 use quinn::VarInt;
 use zerocopy::IntoBytes;
 
-use crate::chain::split_at_chains;
 use crate::config::{ClientConfig, Server};
 use crate::error::ClientError;
 use crate::metrics::ClientMetrics;
@@ -132,8 +130,8 @@ impl Client {
     /// # Errors
     /// When an envelope stays unanswered; those answered are answered all the same.
     pub async fn submit(&self, envelopes: &[Envelope]) -> Result<Receipts, ClientError> {
-        let copy = Bytes::copy_from_slice(envelopes.as_bytes());
-        let slab = tokio::task::spawn_blocking(|| Slab::hinted(copy));
+        let copy = envelopes.to_vec();
+        let slab = tokio::task::spawn_blocking(move || Slab::hinted(copy.as_bytes()));
         let slab = slab.await.expect("making hints does not panic");
         self.submit_slab(slab).await
     }
@@ -144,17 +142,11 @@ impl Client {
     /// As [`Client::submit`], and for a slab that holds no whole number of envelopes.
     pub async fn submit_slab(&self, slab: impl Into<Slab>) -> Result<Receipts, ClientError> {
         let slab = slab.into();
-        let bytes = slab.envelope_bytes();
-        if !bytes.is_multiple_of(ENVELOPE_BYTES) {
-            return Err(ClientError::SlabLen { bytes });
-        }
+        slab.check()?;
         let total = slab.len();
         let mut receipts = Receipts::with_capacity(total);
-        let mut from = 0;
-        for run in split_at_chains(slab.envelopes(), STREAM_ENVELOPES_MAX) {
-            let to = from + run.len();
-            let mut submission = self.submission(slab.slice(from, to))?;
-            from = to;
+        for run in slab.split_at_chains(STREAM_ENVELOPES_MAX) {
+            let mut submission = self.submission(run)?;
             while let Some(run) = submission.next().await.map_err(|error| match error {
                 ClientError::Unanswered { .. } => ClientError::Unanswered {
                     answered: receipts.len(),

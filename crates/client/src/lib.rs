@@ -27,9 +27,8 @@
 //! A stream takes [`clearway_types::limits::STREAM_ENVELOPES_MAX`] envelopes; a node takes 32
 //! streams a connection and 8 connections a member. Windows and time-outs are in [`ClientConfig`].
 //! # Cost
-//! One copy of the envelopes (none with [`Client::submit_slab`]), one between their hints, and one
-//! of QUIC's: see `crates/ingest/examples/throughput.rs` for the measured figure. A hint takes
-//! about 1 us to make.
+//! One copy of the envelopes (none with [`Client::submit_slab`]) and one of QUIC's: see
+//! `crates/ingest/examples/throughput.rs` for the measured figure. A hint takes about 1 us to make.
 
 mod chain;
 mod client;
@@ -48,7 +47,6 @@ mod submit;
 pub mod tls;
 mod transport;
 
-pub use chain::{chain_head, split_at_chains};
 pub use client::Client;
 pub use config::{ClientConfig, Server};
 pub use draft::Draft;

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use clearway_types::code::{Outcome, ResultCode};
-use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::limits::STREAM_ENVELOPES_MAX;
 use clearway_types::units::Height;
 use clearway_types::wire::{
@@ -18,7 +17,6 @@ use clearway_types::wire::{
 use quinn::VarInt;
 use tokio::sync::oneshot;
 
-use crate::chain::chain_head;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::slab::Slab;
@@ -121,11 +119,8 @@ pub struct Submission {
 
 impl Submission {
     pub(crate) fn new(client: Client, slab: Slab) -> Result<Self, ClientError> {
-        let (bytes, max) = (slab.envelope_bytes(), STREAM_ENVELOPES_MAX);
-        if !bytes.is_multiple_of(ENVELOPE_BYTES) {
-            return Err(ClientError::SlabLen { bytes });
-        }
-        let count = slab.len();
+        slab.check()?;
+        let (count, max) = (slab.len(), STREAM_ENVELOPES_MAX);
         if count == 0 || count > max {
             return Err(ClientError::StreamLen { count, max });
         }
@@ -204,7 +199,7 @@ impl Submission {
             .await
             .unwrap_or(Err(ClientError::NoAnswer));
         let (connection, send, recv) = opened.inspect_err(|_| self.client.move_on_from(server))?;
-        let base = chain_head(self.slab.envelopes(), self.answered);
+        let base = self.slab.chain_head(self.answered);
         let slab = self.slab.slice(base, self.total);
         self.client
             .metrics()
@@ -321,7 +316,7 @@ async fn write(
         send.write_all(&header.to_bytes()).await?;
         for from in (0..slab.len()).step_by(WRITE_ENVELOPES) {
             let piece = slab.slice(from, slab.len().min(from + WRITE_ENVELOPES));
-            send.write_chunk(piece.wire()).await?;
+            send.write_chunk(piece.into_wire()).await?;
             wrote_at.note();
         }
         Ok::<(), quinn::WriteError>(())

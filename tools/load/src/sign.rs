@@ -91,7 +91,7 @@ pub fn sign(
                 slab.extend_from_slice(envelope.as_bytes());
             }
             let slab = match shape.hints {
-                true => Slab::hinted(slab.into()),
+                true => Slab::hinted(&slab),
                 false => Slab::from(Bytes::from(slab)),
             };
             SignedStream { first, slab }
@@ -145,7 +145,7 @@ mod tests {
             let (shape, share) = (StreamShape { len, hints }, Share { part, of: 3 });
             for stream in sign(&workload, &members, tag, now, shape, share) {
                 assert!(stream.len() <= 4 && !stream.is_empty());
-                for (offset, envelope) in stream.slab.envelopes().iter().enumerate() {
+                for (offset, envelope) in stream.slab.envelopes().enumerate() {
                     let payment = &workload.payments[stream.first + offset];
                     let body = &envelope.body;
                     assert_eq!(Transfer::of(body).amount.get(), payment.amount);
