@@ -1,8 +1,14 @@
 //! SHA-256 of everything that blocks commit to: envelopes, receipts, batches, manifests, heads.
 //!
-//! One block of 64 bytes costs about 35 ns with the CPU's SHA instructions; the messages hashed
-//! most often have fixed lengths, so their padding is laid out by hand and no bytes are buffered.
+//! One block of 64 bytes costs about 37 ns with the CPU's SHA instructions, and less where two
+//! messages of one length are hashed side by side (`sha_ni`): a node 57 ns for 75. The messages
+//! hashed most often have fixed lengths, so their padding is laid out by hand and no bytes are
+//! buffered.
 
+#[cfg(target_arch = "x86_64")]
+mod sha_ni;
+
+use clearway_types::account::Account;
 use clearway_types::batch::{BATCH_HEADER_BYTES, BatchHeader, EnvelopeDigests};
 use clearway_types::code::Outcome;
 use clearway_types::domain::prefix;
@@ -27,19 +33,8 @@ pub fn sha256(parts: &[&[u8]]) -> Digest {
 /// Both hashes of one envelope: five SHA-256 blocks.
 #[must_use]
 pub fn envelope_digests(envelope: &Envelope) -> EnvelopeDigests {
-    let mut blocks = [0; BODY_BLOCKS_BYTES];
-    blocks[..BODY_BYTES].copy_from_slice(envelope.body.as_bytes());
-    let body = finish(&mut blocks, BODY_BYTES);
-
-    let mut blocks = [0; LEAF_BLOCKS_BYTES];
-    blocks[0] = prefix::ENVELOPE_LEAF;
-    blocks[1..33].copy_from_slice(&body.0);
-    blocks[33..LEAF_BYTES].copy_from_slice(&envelope.signature);
-    let leaf = finish(&mut blocks, LEAF_BYTES);
-
-    let mut short = [0; 16];
-    short.copy_from_slice(&body.0[..16]);
-    EnvelopeDigests { body: short, leaf }
+    let [digests] = digests_of([envelope]);
+    digests
 }
 
 /// [`envelope_digests`] of each envelope of a slab, in order.
@@ -48,7 +43,30 @@ pub fn envelope_digests(envelope: &Envelope) -> EnvelopeDigests {
 /// When the slab does not hold whole envelopes.
 #[must_use]
 pub fn envelope_digests_all(slab: &[u8]) -> Vec<EnvelopeDigests> {
-    envelopes(slab).iter().map(envelope_digests).collect()
+    let (pairs, last) = envelopes(slab).as_chunks::<2>();
+    let pairs = pairs.iter().flat_map(|pair| digests_of(pair.each_ref()));
+    pairs.chain(last.iter().map(envelope_digests)).collect()
+}
+
+fn digests_of<const N: usize>(of: [&Envelope; N]) -> [EnvelopeDigests; N] {
+    let bodies = of.map(|envelope| {
+        let mut blocks = [0; BODY_BLOCKS_BYTES];
+        blocks[..BODY_BYTES].copy_from_slice(envelope.body.as_bytes());
+        blocks
+    });
+    let bodies = finish(bodies, BODY_BYTES);
+    let leaves = std::array::from_fn(|at| {
+        let mut blocks = [0; LEAF_BLOCKS_BYTES];
+        blocks[0] = prefix::ENVELOPE_LEAF;
+        blocks[1..33].copy_from_slice(&bodies[at].0);
+        blocks[33..LEAF_BYTES].copy_from_slice(&of[at].signature);
+        blocks
+    });
+    let leaves: [Digest; N] = finish(leaves, LEAF_BYTES);
+    std::array::from_fn(|at| EnvelopeDigests {
+        body: *bodies[at].0.first_chunk().expect("32 bytes"),
+        leaf: leaves[at],
+    })
 }
 
 /// An inner node of every Merkle tree: SHA-256 of exactly 64 bytes.
@@ -56,10 +74,27 @@ pub fn envelope_digests_all(slab: &[u8]) -> Vec<EnvelopeDigests> {
 /// It has no prefix byte: no leaf is 64 bytes long, so no leaf can pass for a node.
 #[must_use]
 pub fn node(left: &Digest, right: &Digest) -> Digest {
-    let mut blocks = [0; 2 * BLOCK_BYTES];
-    blocks[..32].copy_from_slice(&left.0);
-    blocks[32..64].copy_from_slice(&right.0);
-    finish(&mut blocks, 64)
+    let block = node_block([left, right]);
+    one(&[block, NODE_PADDING])
+}
+
+/// [`node`] of two pairs, in the time of one.
+#[must_use]
+pub fn two_nodes(pairs: [[&Digest; 2]; 2]) -> [Digest; 2] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(token) = sha_ni::Token::new() {
+        let [left, right] = pairs.map(node_block);
+        let words = sha_ni::two(token, [&[left], &[right]], Some(&NODE_PADDING_SCHEDULE));
+        return words.map(digest_of_words);
+    }
+    pairs.map(|[left, right]| node(left, right))
+}
+
+fn node_block([left, right]: [&Digest; 2]) -> [u8; BLOCK_BYTES] {
+    let mut block = [0; BLOCK_BYTES];
+    block[..32].copy_from_slice(&left.0);
+    block[32..].copy_from_slice(&right.0);
+    block
 }
 
 /// Root of a tree with `count` leaves under the top node `top`.
@@ -69,7 +104,8 @@ pub fn tree_root(count: u64, top: &Digest) -> Digest {
     block[0] = prefix::TREE_ROOT;
     block[1..9].copy_from_slice(&count.to_le_bytes());
     block[9..41].copy_from_slice(&top.0);
-    finish(&mut block, 41)
+    let [root] = finish([block], 41);
+    root
 }
 
 /// Digest of a lane batch: its header commits to all its envelopes.
@@ -79,7 +115,8 @@ pub fn batch_digest(header: &BatchHeader) -> Digest {
     let mut blocks = [0; 2 * BLOCK_BYTES];
     blocks[0] = prefix::BATCH;
     blocks[1..BYTES].copy_from_slice(&header.to_bytes());
-    finish(&mut blocks, BYTES)
+    let [digest] = finish([blocks], BYTES);
+    digest
 }
 
 /// Digest of a manifest's canonical bytes.
@@ -98,13 +135,53 @@ pub fn receipt_leaf(
     index: u32,
     outcome: Outcome,
 ) -> Digest {
-    let mut block = [0; BLOCK_BYTES];
-    block[0] = prefix::RECEIPT_LEAF;
-    block[1..33].copy_from_slice(&envelope_leaf.0);
-    block[33..41].copy_from_slice(&height.0.to_le_bytes());
-    block[41..45].copy_from_slice(&index.to_le_bytes());
-    block[45..49].copy_from_slice(&outcome.to_bytes());
-    finish(&mut block, 49)
+    let [leaf] = receipts_of(height, [(envelope_leaf, index, outcome)]);
+    leaf
+}
+
+/// [`receipt_leaf`] of all envelopes of a block, in order.
+#[must_use]
+pub fn receipt_leaves(height: Height, envelopes: &[(&Digest, Outcome)]) -> Vec<Digest> {
+    let indexed = |at: usize, (leaf, outcome)| {
+        let index = u32::try_from(at).expect("BLOCK_BYTES_MAX bounds a block");
+        (leaf, index, outcome)
+    };
+    let (pairs, last) = envelopes.as_chunks::<2>();
+    let pairs = pairs.iter().enumerate().flat_map(|(pair, &[left, right])| {
+        let both = [indexed(2 * pair, left), indexed(2 * pair + 1, right)];
+        receipts_of(height, both)
+    });
+    let last = last.iter().flat_map(|&last| {
+        let alone = indexed(envelopes.len() - 1, last);
+        receipts_of(height, [alone])
+    });
+    pairs.chain(last).collect()
+}
+
+fn receipts_of<const N: usize>(height: Height, of: [(&Digest, u32, Outcome); N]) -> [Digest; N] {
+    let blocks = of.map(|(envelope_leaf, index, outcome)| {
+        let mut block = [0; BLOCK_BYTES];
+        block[0] = prefix::RECEIPT_LEAF;
+        block[1..33].copy_from_slice(&envelope_leaf.0);
+        block[33..41].copy_from_slice(&height.0.to_le_bytes());
+        block[41..45].copy_from_slice(&index.to_le_bytes());
+        block[45..49].copy_from_slice(&outcome.to_bytes());
+        block
+    });
+    finish(blocks, 49)
+}
+
+/// Leaves of the accounts tree.
+#[must_use]
+pub fn account_leaves<const N: usize>(accounts: [&Account; N]) -> [Digest; N] {
+    const BYTES: usize = 1 + size_of::<Account>();
+    let blocks = accounts.map(|account| {
+        let mut blocks = [0; 3 * BLOCK_BYTES];
+        blocks[0] = prefix::ACCOUNT_LEAF;
+        blocks[1..BYTES].copy_from_slice(account.as_bytes());
+        blocks
+    });
+    finish(blocks, BYTES)
 }
 
 /// Leaf of the receipts tree for a hold that ended by time; these follow all envelopes.
@@ -140,26 +217,83 @@ pub fn exec_head(
     }
 }
 
-/// Pads `blocks`, whose first `len` bytes are the message and the rest zero, and hashes them.
+/// Pads messages of one length and hashes them, two of them side by side. Each stands in the first
+/// `len` bytes; the rest is zero.
 #[inline]
-fn finish<const BYTES: usize>(blocks: &mut [u8; BYTES], len: usize) -> Digest {
+fn finish<const BYTES: usize, const N: usize>(
+    mut messages: [[u8; BYTES]; N],
+    len: usize,
+) -> [Digest; N] {
     const { assert!(BYTES.is_multiple_of(BLOCK_BYTES)) };
     assert!(len + PADDING_BYTES_MIN <= BYTES && BYTES - len < PADDING_BYTES_MIN + BLOCK_BYTES);
-    blocks[len] = 0x80;
     let bits = (len as u64) * 8;
-    blocks[BYTES - 8..].copy_from_slice(&bits.to_be_bytes());
+    for message in &mut messages {
+        message[len] = 0x80;
+        message[BYTES - 8..].copy_from_slice(&bits.to_be_bytes());
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let [left, right] = messages.as_slice()
+        && let Some(token) = sha_ni::Token::new()
+    {
+        let blocks = [left, right].map(|message| message.as_chunks().0);
+        let words = sha_ni::two(token, blocks, None);
+        return std::array::from_fn(|at| digest_of_words(words[at]));
+    }
+    messages.map(|message| one(message.as_chunks().0))
+}
 
+/// The hash of a message of whole padded blocks.
+fn one(blocks: &[[u8; BLOCK_BYTES]]) -> Digest {
     let mut state = INITIAL_STATE;
-    for block in blocks.chunks_exact(BLOCK_BYTES) {
+    for block in blocks {
         let block: &GenericArray<u8, U64> = block.into();
         sha2::compress256(&mut state, std::slice::from_ref(block));
     }
+    digest_of_words(state)
+}
+
+fn digest_of_words(words: [u32; 8]) -> Digest {
     let mut out = [0; 32];
-    for (bytes, word) in out.chunks_exact_mut(4).zip(state) {
-        bytes.copy_from_slice(&word.to_be_bytes());
+    for (bytes, word) in out.as_chunks_mut().0.iter_mut().zip(words) {
+        *bytes = word.to_be_bytes();
     }
     Digest(out)
 }
+
+/// The words of a block's 64 rounds, constants added.
+type Schedule = [[u32; 4]; 16];
+
+/// FIPS 180-4, section 6.2.2, step 1.
+const fn schedule(block: &[u8; BLOCK_BYTES]) -> Schedule {
+    let mut words = [0_u32; 64];
+    let mut schedule = [[0; 4]; 16];
+    let mut at = 0;
+    while at < 64 {
+        words[at] = if at < 16 {
+            let [a, b, c, d] = [4 * at, 4 * at + 1, 4 * at + 2, 4 * at + 3];
+            u32::from_be_bytes([block[a], block[b], block[c], block[d]])
+        } else {
+            let (early, late) = (words[at - 15], words[at - 2]);
+            let small_0 = early.rotate_right(7) ^ early.rotate_right(18) ^ (early >> 3);
+            let small_1 = late.rotate_right(17) ^ late.rotate_right(19) ^ (late >> 10);
+            let sum = words[at - 16].wrapping_add(words[at - 7]);
+            sum.wrapping_add(small_0).wrapping_add(small_1)
+        };
+        schedule[at / 4][at % 4] = words[at].wrapping_add(ROUNDS[at / 4][at % 4]);
+        at += 1;
+    }
+    schedule
+}
+
+/// The second block of every node: 64 bytes went before it.
+const NODE_PADDING: [u8; BLOCK_BYTES] = {
+    let mut block = [0; BLOCK_BYTES];
+    block[0] = 0x80;
+    // 512 bits.
+    block[BLOCK_BYTES - 2] = 2;
+    block
+};
+static NODE_PADDING_SCHEDULE: Schedule = schedule(&NODE_PADDING);
 
 /// Bytes of a SHA-256 block.
 const BLOCK_BYTES: usize = 64;
@@ -179,6 +313,26 @@ const INITIAL_STATE: [u32; 8] = [
     0x9b05_688c,
     0x1f83_d9ab,
     0x5be0_cd19,
+];
+
+/// FIPS 180-4, section 4.2.2, four a row.
+static ROUNDS: Schedule = [
+    [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
+    [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],
+    [0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3],
+    [0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174],
+    [0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc],
+    [0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da],
+    [0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7],
+    [0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967],
+    [0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13],
+    [0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85],
+    [0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3],
+    [0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070],
+    [0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5],
+    [0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3],
+    [0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208],
+    [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
 #[cfg(test)]
@@ -248,6 +402,48 @@ mod tests {
         };
         assert_eq!(batch_digest(&header), plain(&[&[4], &header.to_bytes()]));
         assert_eq!(manifest_digest(b"manifest"), plain(&[&[5], b"manifest"]));
+    }
+
+    #[test]
+    fn two_at_a_time_hash_as_one_does() {
+        let all: Vec<Digest> = (0..8).map(digest).collect();
+        let two = two_nodes([[&all[0], &all[1]], [&all[2], &all[3]]]);
+        assert_eq!(two, [node(&all[0], &all[1]), node(&all[2], &all[3])]);
+        let code = |at: u8| Outcome::new(ResultCode::ALL[usize::from(at)]);
+        for count in 0..6 {
+            let envelopes: Vec<_> = all.iter().zip((0..count).map(code)).collect();
+            let leaves = receipt_leaves(Height(7), &envelopes);
+            let expected = envelopes.iter().zip(0..);
+            let expected = expected
+                .map(|((leaf, outcome), index)| receipt_leaf(leaf, Height(7), index, *outcome));
+            assert!(leaves.iter().copied().eq(expected), "{count} receipts");
+        }
+        let bytes: Vec<u8> = (0..251).cycle().take(2 * size_of::<Account>()).collect();
+        let accounts = <[Account]>::ref_from_bytes(&bytes).expect("two accounts");
+        let expected = [0, 1].map(|at| plain(&[&[7], accounts[at].as_bytes()]));
+        assert_eq!(account_leaves([&accounts[0], &accounts[1]]), expected);
+        assert_eq!(account_leaves([&accounts[1]]), expected[1..]);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_kernel_agrees_with_the_general_hasher_at_every_number_of_blocks() {
+        let Some(token) = sha_ni::Token::new() else {
+            println!("NOT RUN: this machine has no SHA instructions");
+            return;
+        };
+        let bytes: Vec<u8> = (0..=250).cycle().take(64 * 40).collect();
+        let last = NODE_PADDING;
+        for count in 0..20 {
+            let (left, right) = bytes.as_chunks().0.split_at(count);
+            let right = &right[..count];
+            let found = sha_ni::two(token, [left, right], None).map(digest_of_words);
+            assert_eq!(found, [one(left), one(right)], "{count} blocks");
+            let found = sha_ni::two(token, [left, right], Some(&NODE_PADDING_SCHEDULE));
+            let with_last = |blocks: &[[u8; 64]]| one(&[blocks, &[last]].concat());
+            let expected = [with_last(left), with_last(right)];
+            assert_eq!(found.map(digest_of_words), expected, "{count} and one");
+        }
     }
 
     #[test]

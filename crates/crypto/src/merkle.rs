@@ -9,35 +9,21 @@ use clearway_types::units::Digest;
 
 use crate::hash;
 
-/// Root over `leaves`, in order. Allocates one scratch buffer of half their size.
+/// Root over `leaves`, in order. Allocates a buffer of their size.
 #[must_use]
 pub fn root(leaves: &[Digest]) -> Digest {
-    root_of(leaves.len(), leaves.iter().copied())
+    root_of(leaves.iter().copied())
 }
 
-/// Root over `count` leaves that an iterator gives, so that they need not lie side by side.
-///
-/// # Panics
-/// When the iterator does not give exactly `count` leaves.
+/// Root over the leaves that an iterator gives, so that they need not lie side by side.
 #[must_use]
-pub fn root_of(count: usize, mut leaves: impl Iterator<Item = Digest>) -> Digest {
-    let mut level = Vec::with_capacity(count.div_ceil(2));
-    let mut taken = 0;
-    while let Some(left) = leaves.next() {
-        taken += 1;
-        level.push(match leaves.next() {
-            Some(right) => {
-                taken += 1;
-                hash::node(&left, &right)
-            }
-            None => left,
-        });
-    }
-    assert_eq!(taken, count, "leaves given");
+pub fn root_of(leaves: impl Iterator<Item = Digest>) -> Digest {
+    let mut level: Vec<Digest> = leaves.collect();
+    let count = level.len() as u64;
     while level.len() > 1 {
         fold(&mut level);
     }
-    hash::tree_root(count as u64, level.first().unwrap_or(&Digest::ZERO))
+    hash::tree_root(count, level.first().unwrap_or(&Digest::ZERO))
 }
 
 /// The sibling nodes from leaf `index` up to the top, lowest first.
@@ -210,25 +196,41 @@ impl DenseTree {
 /// Recomputes the nodes `dirty` of `upper` from `lower`, extending `upper` to its full length.
 fn refresh_level(lower: &[Digest], upper: &mut Vec<Digest>, dirty: &[usize]) {
     upper.resize(lower.len().div_ceil(2), Digest::ZERO);
-    for &index in dirty {
-        let left = &lower[2 * index];
-        upper[index] = match lower.get(2 * index + 1) {
-            Some(right) => hash::node(left, right),
-            None => *left,
-        };
+    for pair in dirty.chunks(2) {
+        match *pair {
+            [one, other] if 2 * other + 1 < lower.len() => {
+                let children = [one, other].map(|at| [&lower[2 * at], &lower[2 * at + 1]]);
+                [upper[one], upper[other]] = hash::two_nodes(children);
+            }
+            _ => {
+                for &at in pair {
+                    upper[at] = parent(lower, at);
+                }
+            }
+        }
     }
 }
 
 /// Replaces a level by the one above it.
 fn fold(level: &mut Vec<Digest>) {
     let above = level.len().div_ceil(2);
-    for index in 0..above {
-        level[index] = match level.get(2 * index + 1) {
-            Some(right) => hash::node(&level[2 * index], right),
-            None => level[2 * index],
-        };
+    let pairs = level.len() / 4;
+    for pair in 0..pairs {
+        let [a, b, c, d] = [4 * pair, 4 * pair + 1, 4 * pair + 2, 4 * pair + 3].map(|at| level[at]);
+        [level[2 * pair], level[2 * pair + 1]] = hash::two_nodes([[&a, &b], [&c, &d]]);
+    }
+    for at in 2 * pairs..above {
+        level[at] = parent(level, at);
     }
     level.truncate(above);
+}
+
+/// Node `at` of the level above.
+fn parent(level: &[Digest], at: usize) -> Digest {
+    match level.get(2 * at + 1) {
+        Some(right) => hash::node(&level[2 * at], right),
+        None => level[2 * at],
+    }
 }
 
 #[cfg(test)]

@@ -109,10 +109,7 @@ impl OwnLane {
             previous: self.tip.digest,
             directory_height: open.directory_height,
             time: now.time,
-            envelopes_root: merkle::root_of(
-                open.digests.len(),
-                open.digests.iter().map(|digests| digests.leaf),
-            ),
+            envelopes_root: merkle::root_of(open.digests.iter().map(|digests| digests.leaf)),
         };
         let digest = hash::batch_digest(&header);
         self.tip = LaneTip {

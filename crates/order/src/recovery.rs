@@ -292,7 +292,7 @@ pub fn recover_batch(payload: &Bytes) -> Result<Arc<Batch>, RecoveryError> {
 
 fn build_batch(header: BatchHeader, envelopes: Bytes) -> Result<Arc<Batch>, RecoveryError> {
     let digests = hash::envelope_digests_all(&envelopes);
-    let root = merkle::root_of(digests.len(), digests.iter().map(|digests| digests.leaf));
+    let root = merkle::root_of(digests.iter().map(|digests| digests.leaf));
     if root != header.envelopes_root {
         let (lane, index) = (header.lane.0, header.index);
         return Err(RecoveryError::BatchRoot { lane, index });

@@ -23,7 +23,7 @@ fn peer_batch(lane: u32, index: u64, previous: Digest, directory_height: u64) ->
         previous,
         directory_height: Height(directory_height),
         time: TimeMs(0),
-        envelopes_root: merkle::root_of(2, envelopes.digests.iter().map(|digests| digests.leaf)),
+        envelopes_root: merkle::root_of(envelopes.digests.iter().map(|digests| digests.leaf)),
     };
     Arc::new(Batch {
         header,
