@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
-use clearway_crypto::hash::sha256;
+use clearway_crypto::hash::account_leaves;
 use clearway_types::account::{Account, AccountFlags};
-use clearway_types::domain::prefix;
 use clearway_types::units::{AccountId, Digest};
-use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64, U128};
 
 use crate::clock::Clock;
@@ -14,7 +12,12 @@ use crate::slots::{Pages, Record, Slot, Slots};
 
 impl Record for Account {
     fn leaf(&self) -> Digest {
-        sha256(&[&[prefix::ACCOUNT_LEAF], self.as_bytes()])
+        let [leaf] = account_leaves([self]);
+        leaf
+    }
+
+    fn two_leaves(accounts: [&Self; 2]) -> [Digest; 2] {
+        account_leaves(accounts)
     }
 }
 

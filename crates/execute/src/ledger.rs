@@ -7,11 +7,12 @@ use std::sync::Arc;
 use clearway_crypto::keys::register_check;
 use clearway_crypto::{hash, merkle};
 use clearway_types::account::{self, Account, KeyEntry, Limit, Participant};
+use clearway_types::code::Outcome;
 use clearway_types::directory::KeyDirectory;
 use clearway_types::domain::DomainTag;
 use clearway_types::genesis::{Genesis, GenesisLedger, GenesisParticipant};
 use clearway_types::limits::ROOT_INTERVAL;
-use clearway_types::messages::{ExecutedBlock, OrderedBlock};
+use clearway_types::messages::{ExecutedBlock, ExpiredHold, OrderedBlock};
 use clearway_types::units::{
     AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId,
 };
@@ -47,6 +48,20 @@ pub struct Conservation {
 /// The deterministic ledger.
 pub struct Ledger {
     pub(crate) state: State,
+}
+
+/// Leaves of the receipts tree: one for each envelope, then one for each hold that ended by time.
+fn receipts(block: &OrderedBlock, outcomes: &[Outcome], expired: &[ExpiredHold]) -> Vec<Digest> {
+    let height = block.manifest.height;
+    let digests = block.batches.iter().flat_map(|batch| &batch.digests);
+    let envelopes = digests.map(|digests| &digests.leaf);
+    let envelopes: Vec<_> = envelopes.zip(outcomes.iter().copied()).collect();
+    let mut leaves = hash::receipt_leaves(height, &envelopes);
+    for hold in expired {
+        let index = u32::try_from(leaves.len()).expect("a block is bounded");
+        leaves.push(hash::expired_leaf(height, index, hold));
+    }
+    leaves
 }
 
 impl Ledger {
@@ -115,19 +130,13 @@ impl Ledger {
         let count = block.batches.iter().map(|batch| batch.digests.len()).sum();
         let mut results = Results {
             outcomes: Vec::with_capacity(count),
-            leaves: Vec::with_capacity(count),
             ..Results::default()
         };
         for batch in &block.batches {
             state.execute_batch(batch, &mut results);
         }
         state.end_block();
-        for (hold, index) in expired.iter().zip(0u32..) {
-            let place = u32::try_from(results.outcomes.len()).expect("a block is bounded");
-            let index = index.checked_add(place).expect("a block is bounded");
-            results.leaves.push(hash::expired_leaf(height, index, hold));
-        }
-        let receipts_root = merkle::root(&results.leaves);
+        let receipts_root = merkle::root(&receipts(&block, &results.outcomes, &expired));
         let due = height.0.is_multiple_of(ROOT_INTERVAL);
         let state_root = due.then(|| state_root::state_root(state));
         let head = hash::exec_head(

@@ -1,6 +1,5 @@
 //! The whole state, and how one block moves it.
 
-use clearway_crypto::hash;
 use clearway_types::batch::{Batch, EnvelopeDigests};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::domain::DomainTag;
@@ -46,18 +45,14 @@ pub(crate) struct State {
 pub(crate) struct Results {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) duplicates: Vec<Duplicate>,
-    /// Leaves of the receipts tree.
-    pub(crate) leaves: Vec<Digest>,
 }
 
 impl Results {
-    fn push(&mut self, height: Height, leaf: &Digest, outcome: Outcome, first: Option<Height>) {
+    fn push(&mut self, outcome: Outcome, first: Option<Height>) {
         let index = u32::try_from(self.outcomes.len()).expect("BLOCK_BYTES_MAX bounds a block");
         if let Some(height) = first {
             self.duplicates.push(Duplicate { index, height });
         }
-        self.leaves
-            .push(hash::receipt_leaf(leaf, height, index, outcome));
         self.outcomes.push(outcome);
     }
 }
@@ -162,7 +157,7 @@ impl State {
                 (outcome, None)
             }
         };
-        results.push(self.clock.height, &member.digests.leaf, outcome, first);
+        results.push(outcome, first);
     }
 
     fn execute_chain(
@@ -203,7 +198,7 @@ impl State {
             if matches!(admission, Admission::Fresh(_)) {
                 self.remember(&member.envelope.body, member.digests, outcome);
             }
-            results.push(self.clock.height, &member.digests.leaf, outcome, first);
+            results.push(outcome, first);
         }
     }
 

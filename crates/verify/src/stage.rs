@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clearway_crypto::backend::Item;
 use clearway_crypto::gate::{BackendId, Gate};
-use clearway_crypto::hash::envelope_digests;
+use clearway_crypto::hash::envelope_digests_all;
 use clearway_flow::{InFlight, Joined, Latest};
 use clearway_types::batch::EnvelopeDigests;
 use clearway_types::code::ResultCode;
@@ -146,11 +146,12 @@ impl VerifyStage {
         let mut digests = Vec::with_capacity(envelopes.len());
         items.reserve(envelopes.len());
         let first_item = items.len();
-        for (index, envelope) in envelopes.iter().enumerate() {
+        // Of refused ones too: two at a time cost less than those that are needed one by one.
+        let all = envelopes.iter().zip(envelope_digests_all(&frame.slab));
+        for (index, (envelope, hashes)) in all.enumerate() {
             let Fate::Open(key) = triage.fates[index] else {
                 continue;
             };
-            let hashes = envelope_digests(envelope);
             // A chain's members are not joined: two chains may share some, and none may lose one.
             if lone(&envelope.body)
                 && self.in_flight.join(hashes.leaf, origin(frame, index)) == Joined::Again

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use clearway_crypto::hash::envelope_digests_all;
+use clearway_crypto::hash::envelope_digests;
 use clearway_crypto::hint::hints;
 use clearway_crypto::keys::SigningKey;
 use clearway_crypto::suite::Mixer;
