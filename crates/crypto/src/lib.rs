@@ -19,6 +19,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod fuzz;
 pub mod gate;
 pub mod hash;
 pub mod hint;
