@@ -122,7 +122,7 @@ impl Default for NodeConfig {
                 member_rate_max: 0,
             },
             order: OrderPace {
-                pace_ms: 2,
+                pace_ms: 6,
                 heartbeat_ms: 250,
             },
             store: StoreSizes {
