@@ -59,8 +59,9 @@ pub struct LoadShape {
     pub processes: usize,
     /// One stream after the other, in workload order.
     pub ordered: bool,
-    /// Whether the payers sent hints with their signatures.
-    #[serde(default)]
+    /// Whether the payers sent hints with their signatures; left out where they did not, as in
+    /// reports from before there were hints.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hints: bool,
 }
 
