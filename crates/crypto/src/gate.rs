@@ -56,7 +56,7 @@ pub struct Verdicts<'i, 'a> {
 }
 
 impl Gate {
-    /// The backends of this machine, each after its self-test (about 20 ms).
+    /// The backends of this machine, each after its self-test (about 30 ms).
     ///
     /// # Errors
     /// [`GateError::SelfTest`] of the first that fails: a machine that miscomputes one thing is not

@@ -84,7 +84,11 @@ pub fn two_nodes(pairs: [[&Digest; 2]; 2]) -> [Digest; 2] {
     #[cfg(target_arch = "x86_64")]
     if let Some(token) = sha_ni::Token::new() {
         let [left, right] = pairs.map(node_block);
-        let words = sha_ni::two(token, [&[left], &[right]], Some(&NODE_PADDING_SCHEDULE));
+        let words = sha_ni::two(
+            token,
+            [&[left], &[right]],
+            Some(&sha_ni::NODE_PADDING_SCHEDULE),
+        );
         return words.map(digest_of_words);
     }
     pairs.map(|[left, right]| node(left, right))
@@ -260,31 +264,6 @@ fn digest_of_words(words: [u32; 8]) -> Digest {
     Digest(out)
 }
 
-/// The words of a block's 64 rounds, constants added.
-type Schedule = [[u32; 4]; 16];
-
-/// FIPS 180-4, section 6.2.2, step 1.
-const fn schedule(block: &[u8; BLOCK_BYTES]) -> Schedule {
-    let mut words = [0_u32; 64];
-    let mut schedule = [[0; 4]; 16];
-    let mut at = 0;
-    while at < 64 {
-        words[at] = if at < 16 {
-            let [a, b, c, d] = [4 * at, 4 * at + 1, 4 * at + 2, 4 * at + 3];
-            u32::from_be_bytes([block[a], block[b], block[c], block[d]])
-        } else {
-            let (early, late) = (words[at - 15], words[at - 2]);
-            let small_0 = early.rotate_right(7) ^ early.rotate_right(18) ^ (early >> 3);
-            let small_1 = late.rotate_right(17) ^ late.rotate_right(19) ^ (late >> 10);
-            let sum = words[at - 16].wrapping_add(words[at - 7]);
-            sum.wrapping_add(small_0).wrapping_add(small_1)
-        };
-        schedule[at / 4][at % 4] = words[at].wrapping_add(ROUNDS[at / 4][at % 4]);
-        at += 1;
-    }
-    schedule
-}
-
 /// The second block of every node: 64 bytes went before it.
 const NODE_PADDING: [u8; BLOCK_BYTES] = {
     let mut block = [0; BLOCK_BYTES];
@@ -293,7 +272,6 @@ const NODE_PADDING: [u8; BLOCK_BYTES] = {
     block[BLOCK_BYTES - 2] = 2;
     block
 };
-static NODE_PADDING_SCHEDULE: Schedule = schedule(&NODE_PADDING);
 
 /// Bytes of a SHA-256 block.
 const BLOCK_BYTES: usize = 64;
@@ -313,26 +291,6 @@ const INITIAL_STATE: [u32; 8] = [
     0x9b05_688c,
     0x1f83_d9ab,
     0x5be0_cd19,
-];
-
-/// FIPS 180-4, section 4.2.2, four a row.
-static ROUNDS: Schedule = [
-    [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
-    [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],
-    [0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3],
-    [0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174],
-    [0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc],
-    [0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da],
-    [0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7],
-    [0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967],
-    [0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13],
-    [0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85],
-    [0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3],
-    [0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070],
-    [0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5],
-    [0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3],
-    [0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208],
-    [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
 #[cfg(test)]
@@ -439,7 +397,7 @@ mod tests {
             let right = &right[..count];
             let found = sha_ni::two(token, [left, right], None).map(digest_of_words);
             assert_eq!(found, [one(left), one(right)], "{count} blocks");
-            let found = sha_ni::two(token, [left, right], Some(&NODE_PADDING_SCHEDULE));
+            let found = sha_ni::two(token, [left, right], Some(&sha_ni::NODE_PADDING_SCHEDULE));
             let with_last = |blocks: &[[u8; 64]]| one(&[blocks, &[last]].concat());
             let expected = [with_last(left), with_last(right)];
             assert_eq!(found.map(digest_of_words), expected, "{count} and one");

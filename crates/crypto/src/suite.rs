@@ -89,7 +89,7 @@ impl Mixer {
     }
 }
 
-/// Known answers and edge cases, a batch and a verdict each: about 20 ms for the portable backend.
+/// Known answers and edge cases, a batch and a verdict each: about 30 ms for the portable backend.
 ///
 /// # Errors
 /// The first wrong verdict.

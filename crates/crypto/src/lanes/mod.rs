@@ -44,6 +44,10 @@ use crate::backend::Backend;
 
 /// The lane backends of this machine, slower ones first.
 #[must_use]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(unused_mut, reason = "no vector unit of this machine is supported yet")
+)]
 pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     #[cfg(target_arch = "x86_64")]
@@ -72,6 +76,7 @@ pub(crate) fn hints(encodings: &[[u8; 32]]) -> Option<Vec<[u8; 32]>> {
     if let Some(token) = avx2::Token::new() {
         return Some(hint::make::<avx2::field::Field4, 4>(token, encodings));
     }
+    #[cfg(not(target_arch = "x86_64"))]
     let _ = encodings;
     None
 }
