@@ -200,16 +200,15 @@ impl KeysOf {
 
     /// The same, and counts these uses of keys that are due none yet.
     fn count(&self, combs: &Mutex<Combs>, often: u32) -> Vec<Found> {
+        let found = self.find(combs, often);
         let mut combs = lock(combs);
         let keys = self.distinct.keys.iter().zip(&self.uses);
-        keys.map(|(key, &uses)| {
-            let found = combs.find(key, uses, often);
+        for ((key, &uses), found) in keys.zip(&found) {
             if matches!(found, Found::Seldom) {
                 combs.count(key, uses);
             }
-            found
-        })
-        .collect()
+        }
+        found
     }
 }
 

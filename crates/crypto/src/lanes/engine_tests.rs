@@ -102,6 +102,17 @@ fn hashes_agree_with_the_general_hasher_at_every_length() {
     over_every_field!(check);
 }
 
+/// Those of the points of small order, and seeded bytes, of which half are points.
+fn encodings(seed: u64, count: usize) -> Vec<[u8; 32]> {
+    let mut mixer = Mixer(seed);
+    let mut encodings: Vec<[u8; 32]> = suite::small_order_encodings().into();
+    for _ in 0..count {
+        let words: [[u8; 8]; 4] = std::array::from_fn(|_| mixer.draw().to_le_bytes());
+        encodings.push(words.as_flattened().try_into().expect("32 bytes"));
+    }
+    encodings
+}
+
 /// The affine coordinates that a row holds must be those of the oracle's point.
 fn encoding_of<F: Field<LANES>, const LANES: usize>(
     token: F::Token,
@@ -126,12 +137,7 @@ fn decoding_accepts_what_the_oracle_accepts_and_finds_points_on_the_curve() {
     fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
         token: F::Token,
     ) {
-        let mut mixer = Mixer(11);
-        let mut encodings: Vec<[u8; 32]> = suite::small_order_encodings().into();
-        for _ in 0..200 {
-            let words: [[u8; 8]; 4] = std::array::from_fn(|_| mixer.draw().to_le_bytes());
-            encodings.push(words.as_flattened().try_into().expect("32 bytes"));
-        }
+        let encodings = encodings(11, 200);
         let mut valid = vec![false; encodings.len()];
         let mut rows = vec![Row::neutral::<F, LANES>(token); encodings.len()];
         decompress::<F, LANES>(token, &encodings, &mut rows, &mut valid);
@@ -165,12 +171,7 @@ fn hints_give_the_points_that_decoding_gives_and_wrong_ones_none() {
     fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
         token: F::Token,
     ) {
-        let mut mixer = Mixer(13);
-        let mut encodings: Vec<[u8; 32]> = suite::small_order_encodings().into();
-        for _ in 0..60 {
-            let words: [[u8; 8]; 4] = std::array::from_fn(|_| mixer.draw().to_le_bytes());
-            encodings.push(words.as_flattened().try_into().expect("32 bytes"));
-        }
+        let encodings = encodings(13, 60);
         let neutral = Row::neutral::<F, LANES>(token);
         let decode = |hints: &[[u8; 32]]| {
             let mut rows = vec![neutral; encodings.len()];
