@@ -122,7 +122,8 @@ impl Client {
         })
     }
 
-    /// Sends envelopes and waits for all answers, in order.
+    /// Sends envelopes, with hints where this machine makes them ([`Slab::hinted`]), and waits for
+    /// all answers, in order.
     ///
     /// More than one stream's worth goes stream after stream, cut at chain ends; for throughput
     /// keep several [`Client::submission`]s going.

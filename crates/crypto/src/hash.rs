@@ -1,4 +1,4 @@
-//! SHA-256 of everything that blocks commit to: envelopes, receipts, batches, manifests, heads.
+//! SHA-256 of what blocks commit to: envelopes, receipts, accounts, batches, manifests, heads.
 //!
 //! One block of 64 bytes costs about 37 ns with the CPU's SHA instructions, and less where two
 //! messages of one length are hashed side by side (`sha_ni`): a node 57 ns for 75. The messages
