@@ -27,7 +27,7 @@ impl Slab {
     pub(crate) fn new(len: usize, hinted: bool) -> Self {
         let hinted = hinted.then(|| Hinted {
             hints: BytesMut::with_capacity(len * HINT_BYTES),
-            arriving: Vec::with_capacity(ARRIVING_BYTES),
+            arriving: Vec::with_capacity(arriving_bytes(len)),
         });
         Self {
             envelopes: BytesMut::with_capacity(len * ENVELOPE_BYTES),
@@ -38,7 +38,7 @@ impl Slab {
     /// Bytes that a slab of so many items takes.
     pub(crate) fn bytes(len: usize, hinted: bool) -> usize {
         match hinted {
-            true => len * HINTED_BYTES + ARRIVING_BYTES,
+            true => len * HINTED_BYTES + arriving_bytes(len),
             false => len * ENVELOPE_BYTES,
         }
     }
@@ -59,7 +59,7 @@ impl Slab {
             Some(hinted) => {
                 let items = want.saturating_sub(self.envelopes.len() / ENVELOPE_BYTES);
                 let missing = (items * HINTED_BYTES).saturating_sub(hinted.arriving.len());
-                let room = ARRIVING_BYTES - hinted.arriving.len();
+                let room = hinted.arriving.capacity() - hinted.arriving.len();
                 (&mut hinted.arriving, missing.min(room))
             }
         };
@@ -88,8 +88,12 @@ impl Slab {
     }
 }
 
-/// Bytes of a hinted stream that are taken from the transport at once.
-const ARRIVING_BYTES: usize = 32 << 10;
+/// Bytes of a hinted stream that are taken from the transport at once; no more than there will be.
+fn arriving_bytes(len: usize) -> usize {
+    ARRIVING_BYTES_MAX.min(len * HINTED_BYTES)
+}
+
+const ARRIVING_BYTES_MAX: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -128,6 +132,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_short_stream_takes_little_room() {
+        assert_eq!(Slab::bytes(1, true), 2 * HINTED_BYTES);
+        assert_eq!(Slab::bytes(1, false), ENVELOPE_BYTES);
+        let most = 2048 * HINTED_BYTES + ARRIVING_BYTES_MAX;
+        assert_eq!(Slab::bytes(2048, true), most);
     }
 
     #[test]
