@@ -53,6 +53,8 @@ pub struct Ledger {
 /// Leaves of the receipts tree: one for each envelope, then one for each hold that ended by time.
 fn receipts(block: &OrderedBlock, outcomes: &[Outcome], expired: &[ExpiredHold]) -> Vec<Digest> {
     let height = block.manifest.height;
+    let count: usize = block.batches.iter().map(|batch| batch.digests.len()).sum();
+    assert_eq!(count, outcomes.len(), "a result an envelope");
     let digests = block.batches.iter().flat_map(|batch| &batch.digests);
     let envelopes = digests.map(|digests| &digests.leaf);
     let envelopes: Vec<_> = envelopes.zip(outcomes.iter().copied()).collect();
