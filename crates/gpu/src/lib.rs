@@ -1,0 +1,21 @@
+//! The proofs on a device: wgpu host code, the kernel table, Rust twins of the shaders.
+//!
+//! # In
+//! Signatures as a [`clearway_crypto::backend::Backend`] gets them; shaders from `shaders/`.
+//! # Out
+//! Verdicts like every backend's: what a device accepts with evidence, and the CPU's word on the
+//! rest.
+//! # Never
+//! Believes a refusal, an answer without evidence, or a device that was wrong once since it was
+//! opened; loses a signature, whatever the device does; takes an adapter that computes on the CPU
+//! unless told to; computes coefficients or signs.
+//! # Limits
+//! [`device::Size`] bounds what lies on the device; messages longer than
+//! [`layout::MESSAGE_LEN_MAX`] bytes are verified by the CPU.
+//! # Cost
+//! A payment: 340 bytes to the device and 16 back; about 1,500 products and 1,000 squares of the
+//! field. The CPU verifies one accepted signature in 1,024 again, and every refused one.
+
+pub mod kernels;
+pub mod layout;
+pub mod twin;
