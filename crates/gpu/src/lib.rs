@@ -16,6 +16,14 @@
 //! A payment: 340 bytes to the device and 16 back; about 1,500 products and 1,000 squares of the
 //! field. The CPU verifies one accepted signature in 1,024 again, and every refused one.
 
+pub mod adapter;
+pub mod batch;
+pub mod device;
 pub mod kernels;
+pub mod keys;
 pub mod layout;
+pub mod testing;
 pub mod twin;
+pub mod wgpu_device;
+
+pub use adapter::{AdapterChoice, AdapterReport};

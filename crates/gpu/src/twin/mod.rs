@@ -4,6 +4,7 @@
 //! compare what both leave in memory, word by word. The twin also makes the table of the base point
 //! and the answers that a device must know before it is trusted.
 
+pub mod device;
 pub mod field;
 pub mod kernels;
 pub mod point;

@@ -1,0 +1,49 @@
+//! A device that is the twin: slow, everywhere, and right or panicking.
+
+use std::time::Duration;
+
+use super::kernels::{Memory, dsm, finish, hram, keys};
+use crate::device::{Device, DeviceError, Size};
+use crate::layout::{HEAD_ITEM_COUNT, RESULT_WORDS};
+
+/// The twins of the kernels behind the device's face.
+#[derive(Clone, Debug)]
+pub struct TwinDevice {
+    size: Size,
+    /// What the kernels left.
+    pub memory: Memory,
+    results: Vec<Option<Vec<u32>>>,
+}
+
+impl TwinDevice {
+    /// A device of this size.
+    #[must_use]
+    pub fn new(size: Size) -> Self {
+        Self {
+            size,
+            memory: Memory::new(size.items_max, size.key_slots),
+            results: vec![None; size.ring_len],
+        }
+    }
+}
+
+impl Device for TwinDevice {
+    fn size(&self) -> Size {
+        self.size
+    }
+
+    fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError> {
+        assert!(self.results[slot].is_none(), "a free slot");
+        self.memory.batch = batch.to_vec();
+        for kernel in [keys, hram, dsm, finish] {
+            kernel(&mut self.memory);
+        }
+        let words = batch[HEAD_ITEM_COUNT] as usize * RESULT_WORDS;
+        self.results[slot] = Some(self.memory.results[..words].to_vec());
+        Ok(())
+    }
+
+    fn collect(&mut self, slot: usize, _: Duration) -> Result<Option<Vec<u32>>, DeviceError> {
+        Ok(self.results[slot].take())
+    }
+}

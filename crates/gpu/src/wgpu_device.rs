@@ -1,0 +1,364 @@
+//! The device behind wgpu: buffers, pipelines and the ring of slots.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, TryRecvError, bounded};
+use wgpu::{
+    Adapter, BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout,
+    BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, Buffer, BufferBindingType,
+    BufferDescriptor, BufferUsages, ComputePipeline, ComputePipelineDescriptor, DeviceDescriptor,
+    ErrorFilter, MapMode, PipelineCompilationOptions, PipelineLayoutDescriptor, PollError,
+    PollType, Queue, ShaderModuleDescriptor, ShaderSource, ShaderStages, SubmissionIndex,
+};
+use zerocopy::IntoBytes;
+
+use crate::adapter::{self, AdapterChoice};
+use crate::device::{Device, DeviceError, Size};
+use crate::kernels::{Kernel, VERIFICATION};
+use crate::layout::{
+    HEAD_ITEM_COUNT, HEAD_KEY_COUNT, RESULT_WORDS, RUN_LEN, SCRATCH_WORDS, SLOT_WORDS,
+    WORKGROUP_LEN,
+};
+use crate::twin::kernels::base_table;
+
+/// A device, its tables and its ring.
+#[derive(Debug)]
+pub struct WgpuDevice {
+    device: wgpu::Device,
+    queue: Queue,
+    size: Size,
+    /// In the order of [`VERIFICATION`].
+    pipelines: Vec<ComputePipeline>,
+    /// Kept for tests, which compare it with the twin's.
+    #[cfg_attr(not(test), expect(dead_code, reason = "slots bind them"))]
+    tables: Tables,
+    slots: Vec<Slot>,
+}
+
+/// What all slots share.
+#[derive(Debug)]
+struct Tables {
+    base: Buffer,
+    keys: Buffer,
+    scratch: Buffer,
+}
+
+/// Buffers of one batch under way.
+#[derive(Debug)]
+struct Slot {
+    /// Written by the host while mapped.
+    staging: Buffer,
+    batch: Buffer,
+    results: Buffer,
+    /// Read by the host once mapped.
+    readback: Buffer,
+    bindings: BindGroup,
+    under_way: Option<UnderWay>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    submission: SubmissionIndex,
+    items: usize,
+    mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl WgpuDevice {
+    /// Opens the adapter and compiles the kernels: seconds where the driver has no cache of them.
+    ///
+    /// # Errors
+    /// When no adapter fits, or the driver fails.
+    pub fn open(choice: AdapterChoice, size: Size) -> Result<Self, DeviceError> {
+        let adapter = adapter::choose(choice)?;
+        check_limits(&adapter, size)?;
+        let (device, queue) = request(&adapter)?;
+        let scope = device.push_error_scope(ErrorFilter::Validation);
+        let layout = bind_group_layout(&device);
+        let pipelines = VERIFICATION
+            .iter()
+            .map(|kernel| pipeline(&device, &layout, kernel))
+            .collect();
+        let tables = Tables {
+            base: device_buffer(&device, "base table", base_table().len()),
+            keys: device_buffer(&device, "key table", size.key_slots * SLOT_WORDS),
+            scratch: device_buffer(&device, "scratch", size.items_max * SCRATCH_WORDS),
+        };
+        queue.write_buffer(&tables.base, 0, base_table().as_bytes());
+        let slots = (0..size.ring_len)
+            .map(|_| Slot::new(&device, &layout, &tables, size))
+            .collect();
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(driver("set-up")(error));
+        }
+        Ok(Self {
+            device,
+            queue,
+            size,
+            pipelines,
+            tables,
+            slots,
+        })
+    }
+
+    /// Destroys the device under whatever runs on it, as a driver does that resets: for tests.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    /// Waits for the map of a readback buffer; nothing when it takes longer.
+    fn wait(&self, slot: usize, patience: Duration) -> Result<bool, DeviceError> {
+        let under_way = self.slots[slot].under_way.as_ref().expect("a batch in it");
+        let waiting = PollType::Wait {
+            submission_index: Some(under_way.submission.clone()),
+            timeout: Some(patience),
+        };
+        match self.device.poll(waiting) {
+            Ok(_) | Err(PollError::Timeout) => {}
+            Err(error) => return Err(driver("waiting")(error)),
+        }
+        // The callback's word counts: polls of a lost device succeed.
+        match under_way.mapped.try_recv() {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(error)) => Err(driver("reading results")(error)),
+            Err(TryRecvError::Empty) => Ok(false),
+            Err(error @ TryRecvError::Disconnected) => Err(driver("reading results")(error)),
+        }
+    }
+}
+
+impl Device for WgpuDevice {
+    fn size(&self) -> Size {
+        self.size
+    }
+
+    fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError> {
+        let (items, keys) = (
+            batch[HEAD_ITEM_COUNT] as usize,
+            batch[HEAD_KEY_COUNT] as usize,
+        );
+        assert!(items <= self.size.items_max && batch.len() <= self.size.batch_words_max);
+        let slot = &mut self.slots[slot];
+        assert!(slot.under_way.is_none(), "a free slot");
+        let bytes = batch.as_bytes();
+        slot.staging
+            .get_mapped_range_mut(..bytes.len() as u64)
+            .map_err(driver("writing a batch"))?
+            .copy_from_slice(bytes);
+        slot.staging.unmap();
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&slot.staging, 0, &slot.batch, 0, bytes.len() as u64);
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_bind_group(0, &slot.bindings, &[]);
+            let threads = [keys, items, items, items.div_ceil(RUN_LEN)];
+            for (pipeline, threads) in self.pipelines.iter().zip(threads) {
+                if threads > 0 {
+                    pass.set_pipeline(pipeline);
+                    pass.dispatch_workgroups(groups(threads), 1, 1);
+                }
+            }
+        }
+        let result_bytes = result_bytes(items);
+        encoder.copy_buffer_to_buffer(&slot.results, 0, &slot.readback, 0, result_bytes);
+        let submission = self.queue.submit([encoder.finish()]);
+        let (sender, mapped) = bounded(1);
+        let readback = slot.readback.slice(..result_bytes);
+        readback.map_async(MapMode::Read, move |outcome| drop(sender.send(outcome)));
+        slot.under_way = Some(UnderWay {
+            submission,
+            items,
+            mapped,
+        });
+        Ok(())
+    }
+
+    fn collect(
+        &mut self,
+        slot: usize,
+        patience: Duration,
+    ) -> Result<Option<Vec<u32>>, DeviceError> {
+        if !self.wait(slot, patience)? {
+            return Ok(None);
+        }
+        let slot = &mut self.slots[slot];
+        let items = slot.under_way.take().expect("a batch in it").items;
+        let mut results = vec![0; items * RESULT_WORDS];
+        {
+            let view = slot
+                .readback
+                .get_mapped_range(..result_bytes(items))
+                .map_err(driver("reading results"))?;
+            results.as_mut_bytes().copy_from_slice(&view);
+        }
+        slot.readback.unmap();
+        // The copy out of it is done, so this returns at once.
+        let (sender, mapped) = bounded(1);
+        let staging = slot.staging.slice(..);
+        staging.map_async(MapMode::Write, move |outcome| drop(sender.send(outcome)));
+        self.device
+            .poll(PollType::Poll)
+            .map_err(driver("polling"))?;
+        match mapped.try_recv() {
+            Ok(Ok(())) => Ok(Some(results)),
+            Ok(Err(error)) => Err(driver("mapping a batch")(error)),
+            Err(error) => Err(driver("mapping a batch")(error)),
+        }
+    }
+}
+
+impl Slot {
+    fn new(device: &wgpu::Device, layout: &BindGroupLayout, tables: &Tables, size: Size) -> Self {
+        let buffer = |label, words: usize, usage, mapped_at_creation| {
+            device.create_buffer(&BufferDescriptor {
+                label: Some(label),
+                size: 4 * words as u64,
+                usage,
+                mapped_at_creation,
+            })
+        };
+        let (words, result_words) = (size.batch_words_max, size.items_max * RESULT_WORDS);
+        let to_device = BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC;
+        let to_host = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
+        let batch = device_buffer(device, "batch", words);
+        let results = device_buffer(device, "results", result_words);
+        let buffers = [
+            &batch,
+            &tables.base,
+            &tables.keys,
+            &tables.scratch,
+            &results,
+        ];
+        let entries: Vec<_> = (0..)
+            .zip(buffers)
+            .map(|(binding, buffer)| BindGroupEntry {
+                binding,
+                resource: buffer.as_entire_binding(),
+            })
+            .collect();
+        let bindings = device.create_bind_group(&BindGroupDescriptor {
+            label: Some("verification"),
+            layout,
+            entries: &entries,
+        });
+        Self {
+            staging: buffer("staging", words, to_device, true),
+            readback: buffer("readback", result_words, to_host, false),
+            batch,
+            results,
+            bindings,
+            under_way: None,
+        }
+    }
+}
+
+/// A device error of this step, in the driver's words.
+fn driver<E: std::fmt::Display>(at: &'static str) -> impl Fn(E) -> DeviceError {
+    move |error| DeviceError::Driver {
+        at,
+        why: error.to_string(),
+    }
+}
+
+fn check_limits(adapter: &Adapter, size: Size) -> Result<(), DeviceError> {
+    let limits = adapter.limits();
+    let rows = [
+        ("key_slots", size.key_slots * SLOT_WORDS),
+        ("items_max", size.items_max * SCRATCH_WORDS),
+        ("batch_words_max", size.batch_words_max),
+    ];
+    for (setting, words) in rows {
+        let bytes = 4 * words as u64;
+        let max = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size);
+        if bytes > max {
+            return Err(DeviceError::Unfit {
+                adapter: adapter.get_info().name,
+                lacks: format!("buffers of {bytes} bytes ({max} at most): lower {setting}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn request(adapter: &Adapter) -> Result<(wgpu::Device, Queue), DeviceError> {
+    let descriptor = DeviceDescriptor {
+        label: Some("clearway"),
+        required_features: adapter::FEATURES,
+        required_limits: adapter.limits(),
+        ..Default::default()
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+        .map_err(driver("opening the device"))?;
+    // Results that never come, or come wrong, are how the lane learns of it; this is for people.
+    device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
+        tracing::error!(%error, "the GPU's driver reports an error");
+    }));
+    device.set_device_lost_callback(|reason, message| {
+        tracing::warn!(?reason, message, "the GPU is lost");
+    });
+    Ok((device, queue))
+}
+
+fn bind_group_layout(device: &wgpu::Device) -> BindGroupLayout {
+    let entry = |(binding, read_only)| BindGroupLayoutEntry {
+        binding,
+        visibility: ShaderStages::COMPUTE,
+        ty: BindingType::Buffer {
+            ty: BufferBindingType::Storage { read_only },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    };
+    let entries: Vec<_> = (0..)
+        .zip([true, true, false, false, false])
+        .map(entry)
+        .collect();
+    device.create_bind_group_layout(&BindGroupLayoutDescriptor {
+        label: Some("verification"),
+        entries: &entries,
+    })
+}
+
+fn pipeline(device: &wgpu::Device, layout: &BindGroupLayout, kernel: &Kernel) -> ComputePipeline {
+    let module = device.create_shader_module(ShaderModuleDescriptor {
+        label: Some(kernel.name),
+        source: ShaderSource::Wgsl(kernel.source().into()),
+    });
+    let layout = device.create_pipeline_layout(&PipelineLayoutDescriptor {
+        label: Some(kernel.name),
+        bind_group_layouts: &[Some(layout)],
+        immediate_size: 0,
+    });
+    device.create_compute_pipeline(&ComputePipelineDescriptor {
+        label: Some(kernel.name),
+        layout: Some(&layout),
+        module: &module,
+        entry_point: Some(kernel.name),
+        compilation_options: PipelineCompilationOptions::default(),
+        cache: None,
+    })
+}
+
+fn device_buffer(device: &wgpu::Device, label: &str, words: usize) -> Buffer {
+    device.create_buffer(&BufferDescriptor {
+        label: Some(label),
+        size: 4 * words as u64,
+        usage: BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC,
+        mapped_at_creation: false,
+    })
+}
+
+fn result_bytes(items: usize) -> u64 {
+    4 * (items * RESULT_WORDS) as u64
+}
+
+fn groups(threads: usize) -> u32 {
+    u32::try_from(threads.div_ceil(WORKGROUP_LEN)).expect("items_max bounds it")
+}
+
+#[cfg(test)]
+#[path = "wgpu_tests.rs"]
+mod tests;

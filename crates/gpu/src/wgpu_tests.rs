@@ -1,0 +1,77 @@
+//! The device against its twin, word by word, on whatever adapter this machine has.
+
+use clearway_crypto::suite;
+use wgpu::{Buffer, BufferDescriptor, BufferUsages, MapMode, PollType};
+use zerocopy::IntoBytes;
+
+use super::*;
+use crate::batch::{Batch, Packed, Signature};
+use crate::keys::KeyDirectory;
+use crate::layout::RESULT_ACCEPT;
+use crate::testing;
+use crate::twin::device::TwinDevice;
+
+const SIZE: Size = Size {
+    items_max: 1024,
+    batch_words_max: Batch::words_max(1024),
+    key_slots: 1024,
+    ring_len: 3,
+};
+
+/// The words of a buffer that shaders write.
+fn words(device: &WgpuDevice, buffer: &Buffer) -> Vec<u32> {
+    let size = buffer.size();
+    let readback = device.device.create_buffer(&BufferDescriptor {
+        label: None,
+        size,
+        usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = device.device.create_command_encoder(&Default::default());
+    encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, size);
+    device.queue.submit([encoder.finish()]);
+    readback.map_async(MapMode::Read, .., |outcome| outcome.expect("mapped"));
+    let poll = device.device.poll(PollType::wait_indefinitely());
+    poll.expect("the copy ends");
+    let view = readback.get_mapped_range(..).expect("mapped");
+    let mut words = vec![0; view.len() / 4];
+    words.as_mut_bytes().copy_from_slice(&view);
+    words
+}
+
+#[test]
+fn every_word_that_kernels_leave_is_the_twins() {
+    let Some(choice) = testing::adapter("every_word_that_kernels_leave_is_the_twins") else {
+        return;
+    };
+    let mut device = WgpuDevice::open(choice, SIZE).expect("an adapter");
+    let mut twin = TwinDevice::new(SIZE);
+    let mut directory = KeyDirectory::new(SIZE.key_slots);
+    let cases = suite::known_answers();
+    let mut packed = Packed::default();
+    for case in &cases {
+        packed.push(&case.item(16));
+    }
+    let order: Vec<Signature<'_>> = packed.signatures().collect();
+    for (nonce, len) in [(1, 1), (2, 9), (3, order.len())] {
+        let batch = Batch::lay_out(&order[..len], &mut directory, SIZE.items_max, nonce);
+        let results = [&mut device as &mut dyn Device, &mut twin].map(|device| {
+            device.submit(0, &batch.words).expect("submitted");
+            let found = device
+                .collect(0, Duration::from_secs(60))
+                .expect("no fault");
+            found.expect("results in time")
+        });
+        let keys = words(&device, &device.tables.keys);
+        assert!(keys == twin.memory.key_table, "key table of batch {nonce}");
+        let scratch = words(&device, &device.tables.scratch);
+        assert!(scratch == twin.memory.scratch, "scratch of batch {nonce}");
+        assert!(results[0] == results[1], "results of batch {nonce}");
+        let accepts = results[0].chunks(RESULT_WORDS);
+        for (case, result) in cases.iter().zip(accepts) {
+            assert!(case.valid || result[0] != RESULT_ACCEPT, "{}", case.name);
+            let plain = case.name == "honest" || case.name.starts_with("RFC");
+            assert!(!plain || result[0] == RESULT_ACCEPT, "{}", case.name);
+        }
+    }
+}
