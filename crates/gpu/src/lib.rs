@@ -17,13 +17,25 @@
 //! field. The CPU verifies one accepted signature in 1,024 again, and every refused one.
 
 pub mod adapter;
+mod backend;
 pub mod batch;
+pub mod canary;
 pub mod device;
+pub mod faults;
 pub mod kernels;
 pub mod keys;
+mod lane;
 pub mod layout;
+mod metrics;
+mod self_test;
 pub mod testing;
+mod thread;
 pub mod twin;
 pub mod wgpu_device;
 
 pub use adapter::{AdapterChoice, AdapterReport};
+pub use backend::{Gpu, GpuConfig};
+pub use lane::Doubt;
+pub use metrics::GpuMetrics;
+pub use self_test::Speed;
+pub use thread::{Opener, Patience};

@@ -1,0 +1,297 @@
+//! The backend `gpu`: advice from a device, verdicts with the CPU's word wherever there is doubt.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clearway_crypto::backend::{Backend, BatchVerdict, Item, Work};
+use clearway_crypto::gate::{BackendId, Gate};
+use crossbeam::channel::{Receiver, Sender, bounded};
+use rand::RngExt as _;
+
+use crate::adapter::AdapterChoice;
+use crate::batch::{self, Batch, Packed};
+use crate::device::Size;
+use crate::lane::{Doubt, Job};
+use crate::metrics::GpuMetrics;
+use crate::self_test::Speed;
+use crate::thread::{self as lane_thread, Bounds, Opener, Patience, Shared};
+use crate::wgpu_device::WgpuDevice;
+
+/// A device's lane as a backend of the gate.
+pub struct Gpu {
+    jobs: Sender<Job>,
+    shared: Arc<Shared>,
+    cpu: Arc<Gate>,
+    cpu_backend: BackendId,
+}
+
+/// Settings of a lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GpuConfig {
+    /// Which adapter.
+    pub adapter: AdapterChoice,
+    /// What the device holds.
+    pub size: Size,
+    /// How long things may take.
+    pub patience: Patience,
+}
+
+impl Default for GpuConfig {
+    /// Batches of 32,768 payments, 65,536 remembered keys: 130 MiB of the device's memory.
+    fn default() -> Self {
+        Self::sized(32_768, 65_536)
+    }
+}
+
+impl GpuConfig {
+    /// Settings with batches of so many payments and so many remembered keys.
+    #[must_use]
+    pub fn sized(items_max: usize, key_slots: usize) -> Self {
+        Self {
+            adapter: AdapterChoice::default(),
+            size: Size {
+                items_max,
+                batch_words_max: Batch::words_max(items_max),
+                key_slots,
+                ring_len: 3,
+            },
+            patience: Patience::default(),
+        }
+    }
+
+    /// The same for an adapter that computes on the CPU: smaller, and slower than any GPU.
+    #[must_use]
+    pub fn software(self) -> Self {
+        let mut config = Self::sized(4096, 8192);
+        config.adapter = AdapterChoice {
+            software: true,
+            ..self.adapter
+        };
+        config.patience.batch_min = Duration::from_secs(10);
+        config
+    }
+}
+
+impl Gpu {
+    /// Opens a device, compiles its kernels and tests it: seconds.
+    ///
+    /// # Errors
+    /// Why no device is used.
+    pub fn open(config: GpuConfig, cpu: Arc<Gate>) -> Result<Self, Doubt> {
+        let opener = move || {
+            let device = WgpuDevice::open(config.adapter, config.size)?;
+            Ok(Box::new(device) as _)
+        };
+        Self::with_opener(Box::new(opener), config.patience, cpu)
+    }
+
+    /// The same over any kind of device.
+    ///
+    /// # Errors
+    /// Why the device is not used.
+    pub fn with_opener(opener: Opener, patience: Patience, cpu: Arc<Gate>) -> Result<Self, Doubt> {
+        let (jobs, job_receiver) = bounded(JOBS_MAX);
+        let (first, first_receiver) = bounded(1);
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("gpu-lane".into())
+            .spawn(move || lane_thread::run(opener, patience, &job_receiver, &theirs, &first))
+            .expect("the system gives a thread");
+        let opened = first_receiver.recv_timeout(OPEN_PATIENCE);
+        opened.unwrap_or(Err(Doubt::Late(OPEN_PATIENCE)))?;
+        Ok(Self {
+            jobs,
+            shared,
+            cpu_backend: cpu.preferred(),
+            cpu,
+        })
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> &GpuMetrics {
+        &self.shared.metrics
+    }
+
+    /// Whether a device answers now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.shared.is_ready()
+    }
+
+    /// How fast the device was when it was opened.
+    #[must_use]
+    pub fn speed(&self) -> Speed {
+        self.shared.bounds().speed
+    }
+
+    /// Which of the items the device accepts; false is no verdict.
+    fn ask(&self, items: &[Item<'_>]) -> Vec<bool> {
+        let mut accepted = vec![false; items.len()];
+        if !self.shared.is_ready() {
+            self.metrics().unanswered.add_count(items.len());
+            return accepted;
+        }
+        let asked: Vec<Asked> = pack(items, self.shared.bounds())
+            .filter_map(|(places, packed)| self.send(places, packed))
+            .collect();
+        let mut answered = 0;
+        for asked in asked {
+            let Some(answer) = self.wait(&asked) else {
+                continue;
+            };
+            answered += answer.len();
+            for (&place, accept) in asked.places.iter().zip(answer) {
+                accepted[place] = accept;
+            }
+        }
+        let count = accepted.iter().filter(|&&accepted| accepted).count();
+        self.metrics().accepted.add_count(count);
+        self.metrics().refused.add_count(answered - count);
+        self.metrics().unanswered.add_count(items.len() - answered);
+        accepted
+    }
+
+    fn send(&self, places: Vec<usize>, packed: Packed) -> Option<Asked> {
+        let (reply, answer) = bounded(1);
+        let job = Job {
+            packed,
+            reply,
+            since: Instant::now(),
+        };
+        let patience = self.patience();
+        self.jobs.send_timeout(job, patience).ok()?;
+        Some(Asked {
+            places,
+            answer,
+            patience,
+        })
+    }
+
+    /// The lane's answer, or nothing once it is overdue.
+    fn wait(&self, asked: &Asked) -> Option<Vec<bool>> {
+        match asked.answer.recv_timeout(asked.patience) {
+            Ok(accepted) => Some(accepted),
+            Err(error) => {
+                if error.is_timeout() {
+                    self.shared.distrust();
+                }
+                None
+            }
+        }
+    }
+
+    /// Time for the batches under way, the jobs that wait and one more, each as slow as it may be.
+    fn patience(&self) -> Duration {
+        let ahead = self.jobs.len() + self.shared.bounds().ring_len + 1;
+        self.shared.patience() * u32::try_from(ahead).expect("JOBS_MAX bounds it")
+    }
+
+    /// The CPU's verdicts on the items at these places.
+    fn by_cpu(&self, items: &[Item<'_>], places: &[usize], valid: &mut [bool]) {
+        let chosen: Vec<Item<'_>> = places.iter().map(|&place| items[place]).collect();
+        let verdicts = self.cpu.verify(self.cpu_backend, &chosen);
+        for (at, &place) in places.iter().enumerate() {
+            valid[place] = verdicts.is_valid(at);
+        }
+    }
+
+    /// Looks at a random part of what the device accepted; false when it accepted wrongly.
+    fn sample_holds(&self, items: &[Item<'_>], accepted: &[bool]) -> bool {
+        let mut rng = rand::rng();
+        let places = (0..items.len()).filter(|&place| accepted[place]);
+        let drawn: Vec<usize> = places.filter(|_| rng.random_ratio(1, SAMPLE)).collect();
+        let mut valid = vec![true; items.len()];
+        self.by_cpu(items, &drawn, &mut valid);
+        self.metrics().sampled.add_count(drawn.len());
+        drawn.iter().all(|&place| valid[place])
+    }
+}
+
+impl Backend for Gpu {
+    fn name(&self) -> &'static str {
+        "gpu"
+    }
+
+    fn lanes(&self) -> usize {
+        64
+    }
+
+    /// A device gives each signature its verdict.
+    fn batch_pays(&self, _: &[Item<'_>]) -> bool {
+        false
+    }
+
+    fn search_passes_max(&self) -> usize {
+        1
+    }
+
+    fn verify_batch(&self, items: &[Item<'_>], _: &mut Work) -> BatchVerdict {
+        let mut valid = vec![false; items.len()];
+        self.verify_each(items, &mut valid);
+        match valid.contains(&false) {
+            true => BatchVerdict::SomeInvalid,
+            false => BatchVerdict::AllValid,
+        }
+    }
+
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
+        assert_eq!(items.len(), valid.len(), "one place a verdict");
+        let mut accepted = self.ask(items);
+        if !self.sample_holds(items, &accepted) {
+            self.shared.distrust();
+            accepted.fill(false);
+        }
+        valid.copy_from_slice(&accepted);
+        let rest: Vec<usize> = (0..items.len()).filter(|&place| !accepted[place]).collect();
+        self.by_cpu(items, &rest, valid);
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gpu").field("shared", &self.shared).finish()
+    }
+}
+
+/// A job that was sent, and the places of its items with the caller.
+struct Asked {
+    places: Vec<usize>,
+    answer: Receiver<Vec<bool>>,
+    patience: Duration,
+}
+
+/// Cuts items into jobs; those that no device hashes are left out.
+fn pack<'a>(
+    items: &'a [Item<'a>],
+    bounds: Bounds,
+) -> impl Iterator<Item = (Vec<usize>, Packed)> + 'a {
+    let mut places = (0..items.len())
+        .filter(|&at| batch::fits(&items[at]))
+        .peekable();
+    std::iter::from_fn(move || {
+        places.peek()?;
+        let mut words = bounds.words_max;
+        let mut taken = Vec::new();
+        let mut packed = Packed::with_capacity(items.len().min(bounds.len_max));
+        while taken.len() < bounds.len_max
+            && let Some(&at) = places.peek()
+            && let Some(left) = words.checked_sub(batch::words_of_item(&items[at]))
+        {
+            words = left;
+            packed.push(&items[at]);
+            taken.extend(places.next());
+        }
+        Some((taken, packed))
+    })
+}
+
+/// One accepted signature in so many is verified again.
+const SAMPLE: u32 = 1024;
+/// Jobs that may wait for the lane.
+const JOBS_MAX: usize = 16;
+/// Opening compiles the kernels, which takes a driver seconds, and tests the device.
+const OPEN_PATIENCE: Duration = Duration::from_secs(300);

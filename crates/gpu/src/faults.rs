@@ -1,0 +1,163 @@
+//! A device that lies, hangs or disappears: what tests put between a real one and the lane.
+
+use std::thread;
+use std::time::Duration;
+
+use clearway_crypto::suite::Mixer;
+
+use crate::device::{Device, DeviceError, Size};
+use crate::layout::{
+    HEAD_ITEM_COUNT, ITEM_STREAM, RESULT_ACCEPT, RESULT_REJECT, RESULT_WORDS, item_at,
+};
+use crate::self_test;
+
+/// What goes wrong: with each result at a rate, or with each batch for the last three.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// One bit flips.
+    Flip,
+    /// The result of the place before stands here.
+    Shift,
+    /// The result of the slot's batch before stands here.
+    Repeat,
+    /// It says that the signature is valid.
+    AllTrue,
+    /// It says so, and forges the evidence from what was asked.
+    Forge,
+    /// It says that the signature is invalid.
+    AllFalse,
+    /// It is not written.
+    Unwritten,
+    /// Results never come.
+    Stuck,
+    /// The call for results takes this long.
+    Slow(Duration),
+    /// The device is lost.
+    Lost,
+}
+
+/// A device with a fault.
+pub struct Faulty<D> {
+    device: D,
+    fault: Fault,
+    rate: f64,
+    random: Mixer,
+    /// Batches that still go well.
+    healthy: usize,
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    /// Whether the fault may strike this batch, and whether it strikes it as a whole.
+    sick: bool,
+    struck: bool,
+    /// Two words of R of each item.
+    asked: Vec<[u32; 2]>,
+    /// Results of the batch before.
+    before: Vec<u32>,
+}
+
+impl<D: Device> Faulty<D> {
+    /// The device, healthy until it passed its self-test; then the fault strikes at this rate, from
+    /// 0 to 1.
+    #[must_use]
+    pub fn new(device: D, fault: Fault, rate: f64, seed: u64) -> Self {
+        let healthy = self_test::batches(device.size());
+        let slots = vec![Slot::default(); device.size().ring_len];
+        Self {
+            device,
+            fault,
+            rate,
+            random: Mixer(seed),
+            healthy,
+            slots,
+        }
+    }
+
+    fn strikes(&mut self) -> bool {
+        // 53 bits, as many as the mantissa holds.
+        let drawn = (self.random.draw() >> 11) as f64 / (1u64 << 53) as f64;
+        drawn < self.rate
+    }
+
+    fn strike(&mut self, slot: usize, results: &mut [u32]) {
+        let (results, _) = results.as_chunks_mut::<RESULT_WORDS>();
+        let whole = results.to_vec();
+        for (place, result) in results.iter_mut().enumerate() {
+            if !self.strikes() {
+                continue;
+            }
+            let Slot { asked, before, .. } = &self.slots[slot];
+            match self.fault {
+                Fault::Flip => {
+                    result[self.random.below(RESULT_WORDS)] ^= 1 << self.random.below(32);
+                }
+                Fault::Shift => *result = whole[place.saturating_sub(1)],
+                Fault::Repeat => {
+                    let before = before.get(place * RESULT_WORDS..);
+                    *result = before
+                        .and_then(|words| words.first_chunk().copied())
+                        .unwrap_or([0; 4]);
+                }
+                Fault::AllTrue => result[0] = RESULT_ACCEPT,
+                Fault::Forge => {
+                    let [first, second] = asked[place];
+                    (result[0], result[1], result[2]) = (RESULT_ACCEPT, first, second);
+                }
+                Fault::AllFalse => result[0] = RESULT_REJECT,
+                Fault::Unwritten => *result = [0; 4],
+                Fault::Stuck | Fault::Slow(_) | Fault::Lost => {}
+            }
+        }
+        self.slots[slot].before = whole.into_flattened();
+    }
+}
+
+impl<D: Device> Device for Faulty<D> {
+    fn size(&self) -> Size {
+        self.device.size()
+    }
+
+    fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError> {
+        let struck = self.strikes();
+        let memory = &mut self.slots[slot];
+        memory.sick = self.healthy == 0;
+        memory.struck = memory.sick && struck;
+        memory.asked = (0..batch[HEAD_ITEM_COUNT] as usize)
+            .map(|place| {
+                let stream = batch[item_at(place) + ITEM_STREAM] as usize;
+                [batch[stream], batch[stream + 1]]
+            })
+            .collect();
+        self.healthy = self.healthy.saturating_sub(1);
+        self.device.submit(slot, batch)
+    }
+
+    fn collect(
+        &mut self,
+        slot: usize,
+        patience: Duration,
+    ) -> Result<Option<Vec<u32>>, DeviceError> {
+        let Slot { sick, struck, .. } = self.slots[slot];
+        match self.fault {
+            Fault::Stuck if struck => {
+                thread::sleep(patience);
+                return Ok(None);
+            }
+            Fault::Slow(more) if struck => thread::sleep(more),
+            Fault::Lost if struck => {
+                return Err(DeviceError::Driver {
+                    at: "collecting",
+                    why: "the fault of a test".into(),
+                });
+            }
+            _ => {}
+        }
+        let mut results = self.device.collect(slot, patience)?;
+        if let Some(results) = results.as_mut().filter(|_| sick) {
+            self.strike(slot, results);
+        }
+        Ok(results)
+    }
+}

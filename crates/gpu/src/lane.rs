@@ -1,0 +1,297 @@
+//! The way of signatures over one device: batches out, results in, and whether to believe them.
+//!
+//! Nothing is lost here, because nothing is owned here: callers keep their signatures and verify
+//! themselves whatever this lane does not answer.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use clearway_flow::Counter;
+use crossbeam::channel::Sender;
+use rand::seq::index;
+
+use crate::batch::{Batch, Packed, Signature};
+use crate::canary::{CANARIES_BATCH, Canaries};
+use crate::device::{Device, DeviceError};
+use crate::keys::KeyDirectory;
+use crate::layout::{HEAD_WORDS, ITEM_STREAM, RESULT_ACCEPT, RESULT_REJECT, RESULT_WORDS, item_at};
+
+/// Signatures of one caller, and where it waits for the device's word on each.
+///
+/// Dropping a job is an answer too: the caller verifies by itself.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) packed: Packed,
+    pub(crate) reply: Sender<Vec<bool>>,
+    pub(crate) since: Instant,
+}
+
+/// Why a device is not believed any longer.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Doubt {
+    /// It failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// It did not answer in time.
+    #[error("no results after {0:?}")]
+    Late(Duration),
+    /// A result is of another batch or place, or of no kind.
+    #[error("result {0} was not written for this batch")]
+    Unwritten(usize),
+    /// An acceptance does not carry what was computed.
+    #[error("result {0} accepts without evidence")]
+    Evidence(usize),
+    /// A signature with a known verdict got the other one.
+    #[error("the canary at {0} got the wrong verdict")]
+    Canary(usize),
+    /// The self-test's results are not the twin's.
+    #[error("the self-test's result {0} is wrong")]
+    SelfTest(usize),
+    /// A caller waited in vain, or found an accepted signature invalid.
+    #[error("a caller reports that {0}")]
+    Caller(&'static str),
+}
+
+impl Doubt {
+    /// A short word for each variant, for counters.
+    pub const KINDS: [&'static str; 7] = [
+        "device",
+        "late",
+        "unwritten",
+        "evidence",
+        "canary",
+        "self_test",
+        "caller",
+    ];
+
+    /// The word for this one.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let at = match self {
+            Self::Device(_) => 0,
+            Self::Late(_) => 1,
+            Self::Unwritten(_) => 2,
+            Self::Evidence(_) => 3,
+            Self::Canary(_) => 4,
+            Self::SelfTest(_) => 5,
+            Self::Caller(_) => 6,
+        };
+        Self::KINDS[at]
+    }
+}
+
+/// One live device.
+pub(crate) struct Lane {
+    device: Box<dyn Device>,
+    directory: KeyDirectory,
+    canaries: Canaries,
+    waiting: VecDeque<Job>,
+    under_way: VecDeque<UnderWay>,
+    free: Vec<usize>,
+    nonce: u32,
+    /// Longest time that a batch may take.
+    patience: Duration,
+    /// Longest time that a job waits for others to share its batch.
+    delay: Duration,
+}
+
+struct UnderWay {
+    slot: usize,
+    jobs: Vec<Job>,
+    batch: Batch,
+    /// Places of the canaries, ascending, and their verdicts.
+    canaries: Vec<(usize, bool)>,
+    since: Instant,
+}
+
+impl Lane {
+    /// A lane over this device. Its batches may take `patience`.
+    pub(crate) fn new(device: Box<dyn Device>, patience: Duration, delay: Duration) -> Self {
+        let size = device.size();
+        assert!(
+            size.key_slots >= size.items_max,
+            "a slot for each key of a batch"
+        );
+        Self {
+            device,
+            directory: KeyDirectory::new(size.key_slots),
+            canaries: Canaries::new(rand::random()),
+            waiting: VecDeque::new(),
+            under_way: VecDeque::new(),
+            free: (0..size.ring_len).collect(),
+            nonce: rand::random(),
+            patience,
+            delay,
+        }
+    }
+
+    /// Whether another job may be taken: what waits does not fill a batch yet.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting_len() < self.items_max()
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Takes a job; [`Lane::advance`] starts it.
+    pub(crate) fn take(&mut self, job: Job) {
+        assert!(
+            job.packed.len() <= self.items_max(),
+            "callers cut their jobs"
+        );
+        self.waiting.push_back(job);
+    }
+
+    /// Starts a batch where one is due, else waits a moment for the oldest one's results and
+    /// answers its callers. True when there was something to do.
+    pub(crate) fn advance(&mut self, moment: Duration, done: &Counter) -> Result<(), Doubt> {
+        if self.is_due(Instant::now()) {
+            return self.start();
+        }
+        let Some(oldest) = self.under_way.front() else {
+            return Ok(());
+        };
+        let Some(results) = self.device.collect(oldest.slot, moment)? else {
+            let waited = oldest.since.elapsed();
+            return match waited > self.patience {
+                true => Err(Doubt::Late(waited)),
+                false => Ok(()),
+            };
+        };
+        let oldest = self.under_way.pop_front().expect("looked at above");
+        let accepted = judge(&oldest.batch, &oldest.canaries, &results)?;
+        self.free.push(oldest.slot);
+        done.add(1);
+        answer(oldest.jobs, &accepted);
+        Ok(())
+    }
+
+    /// A batch is due at once on an idle device, else when it is half full or has waited.
+    fn is_due(&self, now: Instant) -> bool {
+        let Some(first) = self.waiting.front() else {
+            return false;
+        };
+        let waited = now.saturating_duration_since(first.since) >= self.delay;
+        let half_full = self.waiting_len() >= self.items_max() / 2;
+        !self.free.is_empty() && (self.under_way.is_empty() || waited || half_full)
+    }
+
+    fn start(&mut self) -> Result<(), Doubt> {
+        let jobs = self.take_jobs();
+        let asked = jobs.iter().flat_map(|job| job.packed.signatures());
+        let (order, canaries) = hide(asked.collect(), self.canaries.draw());
+        self.nonce = self.nonce.wrapping_add(1);
+        let capacity = self.device.size().items_max;
+        let batch = Batch::lay_out(&order, &mut self.directory, capacity, self.nonce);
+        let slot = self.free.pop().expect("a batch is due with a free slot");
+        self.device.submit(slot, &batch.words)?;
+        self.under_way.push_back(UnderWay {
+            slot,
+            jobs,
+            batch,
+            canaries,
+            since: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// The waiting jobs that fit one batch, at least one.
+    fn take_jobs(&mut self) -> Vec<Job> {
+        let (mut items, mut words) = (0, self.words_max());
+        let mut jobs = Vec::new();
+        while let Some(job) = self.waiting.front() {
+            let job_words: usize = job.packed.signatures().map(|s| s.words()).sum();
+            items += job.packed.len();
+            if !jobs.is_empty() && (items > self.items_max() || job_words > words) {
+                break;
+            }
+            words = words.saturating_sub(job_words);
+            jobs.extend(self.waiting.pop_front());
+        }
+        jobs
+    }
+
+    fn waiting_len(&self) -> usize {
+        self.waiting.iter().map(|job| job.packed.len()).sum()
+    }
+
+    fn items_max(&self) -> usize {
+        job_len_max(self.device.as_ref())
+    }
+
+    fn words_max(&self) -> usize {
+        job_words_max(self.device.as_ref())
+    }
+}
+
+/// Signatures that a job may have.
+pub(crate) fn job_len_max(device: &dyn Device) -> usize {
+    device.size().items_max - CANARIES_BATCH
+}
+
+/// Words that the signatures of a job may take.
+pub(crate) fn job_words_max(device: &dyn Device) -> usize {
+    device.size().batch_words_max - Batch::words_max(CANARIES_BATCH) - HEAD_WORDS
+}
+
+/// Puts canaries at random places among what is asked; gives their places and verdicts.
+fn hide<'a>(
+    asked: Vec<Signature<'a>>,
+    canaries: Vec<(Signature<'a>, bool)>,
+) -> (Vec<Signature<'a>>, Vec<(usize, bool)>) {
+    let len = asked.len() + canaries.len();
+    let mut places = index::sample(&mut rand::rng(), len, canaries.len()).into_vec();
+    places.sort_unstable();
+    let mut order = Vec::with_capacity(len);
+    let mut asked = asked.into_iter();
+    let mut known = Vec::with_capacity(canaries.len());
+    for (place, (canary, valid)) in places.into_iter().zip(canaries) {
+        order.extend(asked.by_ref().take(place - order.len()));
+        order.push(canary);
+        known.push((place, valid));
+    }
+    order.extend(asked);
+    (order, known)
+}
+
+/// Which of the asked signatures the device accepts, in order; or why none of it is believed.
+///
+/// An acceptance must repeat two words of R that the device computed from S, k and A alone. A
+/// refusal proves nothing and is the caller's to look at.
+pub(crate) fn judge(
+    batch: &Batch,
+    canaries: &[(usize, bool)],
+    results: &[u32],
+) -> Result<Vec<bool>, Doubt> {
+    let (results, _) = results.as_chunks::<RESULT_WORDS>();
+    let mut canaries = canaries.iter().peekable();
+    let mut accepted = Vec::with_capacity(results.len());
+    for (place, &[found, first, second, tag]) in results.iter().enumerate() {
+        let place_word = u32::try_from(place).expect("a place in a batch");
+        if tag != batch.nonce ^ place_word || ![RESULT_ACCEPT, RESULT_REJECT].contains(&found) {
+            return Err(Doubt::Unwritten(place));
+        }
+        let stream = batch.words[item_at(place) + ITEM_STREAM] as usize;
+        if found == RESULT_ACCEPT && [first, second] != batch.words[stream..stream + 2] {
+            return Err(Doubt::Evidence(place));
+        }
+        let valid = found == RESULT_ACCEPT;
+        match canaries.next_if(|(at, _)| *at == place) {
+            Some((_, expected)) if *expected != valid => return Err(Doubt::Canary(place)),
+            Some(_) => {}
+            None => accepted.push(valid),
+        }
+    }
+    Ok(accepted)
+}
+
+/// Gives each job its part; a caller that waits no longer has verified by itself.
+fn answer(jobs: Vec<Job>, mut accepted: &[bool]) {
+    for job in jobs {
+        let (part, rest) = accepted.split_at(job.packed.len());
+        drop(job.reply.send(part.to_vec()));
+        accepted = rest;
+    }
+}

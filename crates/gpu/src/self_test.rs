@@ -1,0 +1,122 @@
+//! What a device must answer before it is trusted, and how fast it is.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use clearway_crypto::suite::{self, Case, Mixer};
+
+use crate::batch::{Batch, Packed, Signature};
+use crate::device::{Device, Size};
+use crate::keys::KeyDirectory;
+use crate::lane::Doubt;
+use crate::layout::RESULT_WORDS;
+use crate::twin::device::TwinDevice;
+
+/// Time of a batch as a line: t = start + each * n.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Speed {
+    /// What a batch costs before its first signature.
+    pub start: Duration,
+    /// What a full batch costs.
+    pub full: Duration,
+    /// Signatures of a full batch.
+    pub full_len: usize,
+}
+
+impl Speed {
+    /// Time of a batch of so many signatures.
+    #[must_use]
+    pub fn of(&self, len: usize) -> Duration {
+        let more = self.full.saturating_sub(self.start).as_secs_f64();
+        let share = len as f64 / self.full_len.max(1) as f64;
+        self.start + Duration::from_secs_f64(more * share)
+    }
+}
+
+/// The known answers of the suite, and what the twin says to each: found and evidence.
+static KNOWN: LazyLock<(Packed, Vec<u32>)> = LazyLock::new(|| {
+    let mut cases = suite::known_answers();
+    let mut mixer = Mixer(4);
+    cases.extend((0..32).map(|key| Case::honest(key % 7, &mut mixer)));
+    let mut packed = Packed::with_capacity(cases.len());
+    for case in &cases {
+        packed.push(&case.item(16));
+    }
+    let mut twin = TwinDevice::new(Size {
+        items_max: cases.len(),
+        batch_words_max: usize::MAX,
+        key_slots: cases.len(),
+        ring_len: 1,
+    });
+    let order: Vec<_> = packed.signatures().collect();
+    let results = ask(&mut twin, &order, NONCE, Duration::ZERO).expect("the twin answers");
+    (packed, results)
+});
+
+/// Which batch the self-test's is.
+const NONCE: u32 = 0x7e57_0000;
+/// Compiling the kernels may take a driver this long.
+const FIRST_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Compares the device's answers with the twin's, word by word, then times a small and a full
+/// batch.
+pub(crate) fn pass(device: &mut dyn Device) -> Result<Speed, Doubt> {
+    let (packed, expected) = &*KNOWN;
+    let order: Vec<Signature<'_>> = packed.signatures().collect();
+    let items_max = device.size().items_max;
+    let asked = order
+        .chunks(items_max)
+        .zip(expected.chunks(items_max * RESULT_WORDS));
+    for (part, expected) in asked {
+        let results = ask(device, part, NONCE, FIRST_PATIENCE)?;
+        let pairs = results
+            .chunks(RESULT_WORDS)
+            .zip(expected.chunks(RESULT_WORDS));
+        for (at, (found, expected)) in pairs.enumerate() {
+            // The place within the batch is another where the answers were cut.
+            if found[..3] != expected[..3] || found[3] != NONCE ^ place(at) {
+                return Err(Doubt::SelfTest(at));
+            }
+        }
+    }
+    let honest: Vec<_> = order
+        .iter()
+        .rev()
+        .take(32)
+        .cycle()
+        .take(items_max)
+        .copied()
+        .collect();
+    let mut time = |len: usize| {
+        let start = Instant::now();
+        ask(device, &honest[..len], NONCE, FIRST_PATIENCE).map(|_| start.elapsed())
+    };
+    Ok(Speed {
+        start: time(1)?,
+        full: time(items_max)?,
+        full_len: items_max,
+    })
+}
+
+/// Batches of a self-test on a device of this size: the known answers, and two that are timed.
+pub(crate) fn batches(size: Size) -> usize {
+    KNOWN.0.len().div_ceil(size.items_max) + 2
+}
+
+fn ask(
+    device: &mut dyn Device,
+    order: &[Signature<'_>],
+    nonce: u32,
+    patience: Duration,
+) -> Result<Vec<u32>, Doubt> {
+    let size = device.size();
+    let mut directory = KeyDirectory::new(size.key_slots);
+    let batch = Batch::lay_out(order, &mut directory, size.items_max, nonce);
+    device.submit(0, &batch.words)?;
+    let results = device.collect(0, patience)?;
+    results.ok_or(Doubt::Late(patience))
+}
+
+fn place(at: usize) -> u32 {
+    u32::try_from(at).expect("a place in a batch")
+}

@@ -1,0 +1,197 @@
+//! The lane's thread: opens a device, tests it, serves callers, gives it up and tries again.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::device::{Device, DeviceError};
+use crate::lane::{Doubt, Job, Lane, job_len_max, job_words_max};
+use crate::metrics::GpuMetrics;
+use crate::self_test::{self, Speed};
+
+/// Makes a device anew.
+pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Device>, DeviceError> + Send>;
+
+/// What the thread and its callers know of each other.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// Whether jobs are answered now.
+    ready: AtomicBool,
+    /// Set by a caller that was answered wrongly or not at all.
+    distrusted: AtomicBool,
+    /// Longest time that a batch may take, in microseconds.
+    patience_us: AtomicU64,
+    /// Bounds of a job, and the speed, as last measured.
+    bounds: Mutex<Bounds>,
+    pub(crate) metrics: GpuMetrics,
+}
+
+/// What a job may hold, and how fast it is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Bounds {
+    pub(crate) len_max: usize,
+    pub(crate) words_max: usize,
+    pub(crate) ring_len: usize,
+    pub(crate) speed: Speed,
+}
+
+/// Times that the thread keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// Least time that a batch may take; twenty times what a full one took is the other bound.
+    pub batch_min: Duration,
+    /// Longest time that a job waits for others to share its batch.
+    pub delay: Duration,
+    /// Pause before a device that was given up is tried again; doubles up to `retry_max`.
+    pub retry_min: Duration,
+    /// Longest such pause.
+    pub retry_max: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            batch_min: Duration::from_millis(50),
+            delay: Duration::from_millis(1),
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// A caller gives the device up.
+    pub(crate) fn distrust(&self) {
+        self.ready.store(false, Ordering::Release);
+        self.distrusted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_micros(self.patience_us.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        *self.bounds.lock().expect("nothing panics under it")
+    }
+}
+
+/// Runs until the callers are gone. The first device's fate goes to `first`; without one the
+/// thread ends.
+pub(crate) fn run(
+    mut opener: Opener,
+    patience: Patience,
+    jobs: &Receiver<Job>,
+    shared: &Arc<Shared>,
+    first: &Sender<Result<(), Doubt>>,
+) {
+    let mut pause = patience.retry_min;
+    let mut opened_before = false;
+    loop {
+        match open(&mut opener, patience, shared) {
+            Ok(lane) => {
+                drop(first.try_send(Ok(())));
+                opened_before = true;
+                let since = Instant::now();
+                let Err(doubt) = serve(lane, jobs, shared) else {
+                    return;
+                };
+                if since.elapsed() > patience.retry_max {
+                    pause = patience.retry_min;
+                }
+                give_up(&doubt, pause, shared);
+            }
+            Err(doubt) if !opened_before => {
+                drop(first.try_send(Err(doubt)));
+                return;
+            }
+            Err(doubt) => give_up(&doubt, pause, shared),
+        }
+        if !wait_out(pause, jobs) {
+            return;
+        }
+        pause = (2 * pause).min(patience.retry_max);
+    }
+}
+
+/// A device that passed the self-test, with its bounds published.
+fn open(opener: &mut Opener, patience: Patience, shared: &Shared) -> Result<Lane, Doubt> {
+    let mut device = opener()?;
+    let speed = self_test::pass(device.as_mut())?;
+    let batch_patience = patience.batch_min.max(20 * speed.full);
+    let micros = u64::try_from(batch_patience.as_micros()).unwrap_or(u64::MAX);
+    shared.patience_us.store(micros, Ordering::Relaxed);
+    *shared.bounds.lock().expect("nothing panics under it") = Bounds {
+        len_max: job_len_max(device.as_ref()),
+        words_max: job_words_max(device.as_ref()),
+        ring_len: device.size().ring_len,
+        speed,
+    };
+    shared.metrics.opened.add(1);
+    shared.distrusted.store(false, Ordering::Release);
+    shared.ready.store(true, Ordering::Release);
+    Ok(Lane::new(device, batch_patience, patience.delay))
+}
+
+/// Serves until the callers are gone or the device is not believed.
+fn serve(mut lane: Lane, jobs: &Receiver<Job>, shared: &Shared) -> Result<(), Doubt> {
+    let outcome = loop {
+        if shared.distrusted.load(Ordering::Acquire) {
+            break Err(Doubt::Caller("its answer was wrong or late"));
+        }
+        if lane.is_idle() {
+            match jobs.recv_timeout(IDLE_WAIT) {
+                Ok(job) => lane.take(job),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break Ok(()),
+            }
+        }
+        while lane.has_room()
+            && let Ok(job) = jobs.try_recv()
+        {
+            lane.take(job);
+        }
+        if let Err(doubt) = lane.advance(MOMENT, &shared.metrics.batches) {
+            break Err(doubt);
+        }
+    };
+    shared.ready.store(false, Ordering::Release);
+    // A driver may hang while it lets go: not here.
+    let letting_go = thread::Builder::new().name("gpu-drop".into());
+    drop(letting_go.spawn(move || drop(lane)));
+    outcome
+}
+
+fn give_up(doubt: &Doubt, pause: Duration, shared: &Shared) {
+    shared.ready.store(false, Ordering::Release);
+    shared.metrics.doubts(doubt.kind()).add(1);
+    tracing::warn!(
+        reason = %doubt,
+        retry_s = pause.as_secs_f64(),
+        "the GPU is in quarantine; the CPU verifies alone"
+    );
+}
+
+/// Waits before the next try and lets callers know at once that there is no device. False when
+/// the callers are gone.
+fn wait_out(pause: Duration, jobs: &Receiver<Job>) -> bool {
+    let until = Instant::now() + pause;
+    loop {
+        match jobs.recv_deadline(until) {
+            Ok(job) => drop(job),
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+}
+
+/// How often an idle thread looks whether it is distrusted.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// Longest wait for results before new jobs are looked for.
+const MOMENT: Duration = Duration::from_micros(200);
