@@ -72,6 +72,23 @@ pub struct Work {
     pub hints_wrong: usize,
     /// Signatures that were verified on their own.
     pub single: usize,
+    /// Those of them whose verdict [`Backend::fallback`] gave.
+    pub fallback: usize,
+}
+
+/// A number that a backend counts beyond [`Work`], for operators.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BackendFigure {
+    /// Name of the metric.
+    pub name: &'static str,
+    /// What it counts.
+    pub help: &'static str,
+    /// Name and value of its label, where the metric has one.
+    pub label: Option<(&'static str, &'static str)>,
+    /// Whether it goes up and down.
+    pub gauge: bool,
+    /// The number now.
+    pub value: u64,
 }
 
 impl AddAssign for Work {
@@ -80,6 +97,7 @@ impl AddAssign for Work {
         self.hints_right += more.hints_right;
         self.hints_wrong += more.hints_wrong;
         self.single += more.single;
+        self.fallback += more.fallback;
     }
 }
 
@@ -107,9 +125,20 @@ pub trait Backend: Send + Sync {
     /// signatures made to cancel each other do not. What it does with hints goes into `work`.
     fn verify_batch(&self, items: &[Item<'_>], work: &mut Work) -> BatchVerdict;
 
-    /// One verdict an item, written to the same place in `valid`.
+    /// One verdict an item, written to the same place in `valid`. Verdicts that the fallback gave
+    /// are counted in `work`.
     ///
     /// # Panics
     /// When the two slices differ in length.
-    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]);
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool], work: &mut Work);
+
+    /// The backend that answers where this one cannot, or is not believed.
+    fn fallback(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What it counts of its own.
+    fn figures(&self) -> Vec<BackendFigure> {
+        Vec::new()
+    }
 }

@@ -25,7 +25,7 @@ pub fn fuzz_signatures(data: &[u8]) {
     for (id, backend) in GATE.backends() {
         let name = backend.name();
         let mut found: Vec<bool> = expected.iter().map(|valid| !valid).collect();
-        backend.verify_each(&plain, &mut found);
+        backend.verify_each(&plain, &mut found, &mut Work::default());
         assert_eq!(found, expected, "{name}, one by one");
         for items in [&plain, &hinted] {
             let verdict = backend.verify_batch(items, &mut Work::default());

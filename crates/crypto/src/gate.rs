@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use crate::backend::{Backend, BatchVerdict, Item, Work};
 use crate::lanes;
@@ -10,8 +11,9 @@ use crate::portable::Portable;
 use crate::suite::{self, SuiteFailure};
 
 /// Holds the backends that exist on this machine and answered known questions rightly.
+#[derive(Clone)]
 pub struct Gate {
-    backends: Vec<Box<dyn Backend>>,
+    backends: Vec<Arc<dyn Backend>>,
 }
 
 /// A backend of one gate.
@@ -56,31 +58,33 @@ pub struct Verdicts<'i, 'a> {
 }
 
 impl Gate {
-    /// The backends of this machine, each after its self-test (about 30 ms).
+    /// The backends of this machine's processor, each after its self-test (about 30 ms).
     ///
     /// # Errors
     /// [`GateError::SelfTest`] of the first that fails: a machine that miscomputes one thing is not
     /// to be trusted with the next.
     pub fn new() -> Result<Self, GateError> {
-        Self::with_backends(Vec::new())
+        // A new CPU backend takes its line here, slower ones first.
+        let portable: Box<dyn Backend> = Box::new(Portable::new());
+        let backends = [portable].into_iter().chain(lanes::backends());
+        let none = Self {
+            backends: Vec::new(),
+        };
+        backends.map(Arc::from).try_fold(none, Self::and)
     }
 
-    /// The backends of this machine and `more`, from outside this crate; the last is preferred.
+    /// These backends and one more, from outside this crate, which is preferred from now on. The
+    /// others are shared with the gate that it is added to.
     ///
     /// # Errors
-    /// As [`Gate::new`].
-    pub fn with_backends(more: Vec<Box<dyn Backend>>) -> Result<Self, GateError> {
-        // A new CPU backend takes its line here, slower ones first.
-        let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(Portable::new())];
-        backends.extend(lanes::backends());
-        backends.extend(more);
-        for backend in &backends {
-            suite::self_test(backend.as_ref()).map_err(|failure| GateError::SelfTest {
-                name: backend.name(),
-                failure,
-            })?;
-        }
-        Ok(Self { backends })
+    /// [`GateError::SelfTest`].
+    pub fn and(mut self, backend: Arc<dyn Backend>) -> Result<Self, GateError> {
+        suite::self_test(backend.as_ref()).map_err(|failure| GateError::SelfTest {
+            name: backend.name(),
+            failure,
+        })?;
+        self.backends.push(backend);
+        Ok(self)
     }
 
     /// All backends, the preferred one last.
@@ -104,6 +108,15 @@ impl Gate {
         found.map(|(id, _)| id).ok_or_else(|| GateError::Unknown {
             name: name.to_owned(),
         })
+    }
+
+    /// The backend itself, for what it counts.
+    ///
+    /// # Panics
+    /// When the id comes from another gate with more backends.
+    #[must_use]
+    pub fn backend(&self, backend: BackendId) -> &Arc<dyn Backend> {
+        &self.backends[backend.0]
     }
 
     /// The name of a backend.
@@ -204,7 +217,7 @@ impl<'a> Verdicts<'_, 'a> {
 
     fn each(mut self, backend: &dyn Backend) -> Self {
         let mut valid = vec![false; self.items.len()];
-        backend.verify_each(self.items, &mut valid);
+        backend.verify_each(self.items, &mut valid, &mut self.work);
         self.work.single += self.items.len();
         self.settle(valid);
         self
@@ -269,7 +282,7 @@ fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &
     }
     for range in singles {
         work.single += range.len();
-        backend.verify_each(&items[range.clone()], &mut valid[range]);
+        backend.verify_each(&items[range.clone()], &mut valid[range], work);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -37,7 +38,7 @@ impl Backend for FirstByte {
         }
     }
 
-    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool], _: &mut Work) {
         for (item, valid) in items.iter().zip(valid) {
             *valid = item.signature[0] == 0;
         }
@@ -74,8 +75,8 @@ impl Backend for Faulty {
         )
     }
 
-    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
-        Portable::new().verify_each(items, valid);
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool], work: &mut Work) {
+        Portable::new().verify_each(items, valid, work);
         for (item, valid) in items.iter().zip(valid) {
             *valid = (self.single)(item, *valid);
         }
@@ -191,7 +192,7 @@ fn a_backend_that_parts_from_the_rule_is_not_trusted() {
         ),
     ];
     for (name, faulty) in rows {
-        let found = Gate::with_backends(vec![Box::new(faulty)]);
+        let found = gate().and(Arc::new(faulty));
         assert!(
             matches!(found, Err(GateError::SelfTest { name: "faulty", .. })),
             "{name}"

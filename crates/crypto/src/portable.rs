@@ -45,7 +45,7 @@ impl Backend for Portable {
         }
     }
 
-    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool], _: &mut Work) {
         assert_eq!(items.len(), valid.len(), "one place a verdict");
         for (item, valid) in items.iter().zip(valid) {
             *valid = prepare(item).verify_single().is_ok();

@@ -166,7 +166,7 @@ fn verdicts_each(backend: &dyn Backend, cases: &[Case]) -> Result<(), SuiteFailu
         let items: Vec<_> = cases.iter().map(|case| case.item(prefix_len)).collect();
         // The opposite of what is expected, so that a verdict that is not written is seen.
         let mut valid: Vec<bool> = cases.iter().map(|case| !case.valid).collect();
-        backend.verify_each(&items, &mut valid);
+        backend.verify_each(&items, &mut valid, &mut Work::default());
         let wrong = cases
             .iter()
             .zip(&valid)
@@ -267,7 +267,7 @@ fn batch_of(backend: &dyn Backend, len: usize, key_count: u64) -> Result<(), Sui
         cases[at].message[20] ^= 4;
         let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
         let mut valid = vec![false; len];
-        backend.verify_each(&items, &mut valid);
+        backend.verify_each(&items, &mut valid, &mut Work::default());
         let only_this = valid
             .iter()
             .enumerate()
@@ -301,7 +301,7 @@ fn differential(backend: &dyn Backend, seed: u64, len: usize) -> Result<(), Suit
         }
         let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
         let mut valid = vec![false; batch_len];
-        backend.verify_each(&items, &mut valid);
+        backend.verify_each(&items, &mut valid, &mut Work::default());
         let wrong = (0..batch_len).find(|&at| valid[at] != cases[at].valid);
         let together = backend.verify_batch(&items, &mut Work::default()) == BatchVerdict::AllValid;
         if wrong.is_some() || together != cases.iter().all(|case| case.valid) {

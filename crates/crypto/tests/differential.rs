@@ -93,7 +93,7 @@ fn one_invalid(
 
 fn judge(backend: &dyn Backend, cases: &[Case]) -> Vec<bool> {
     let mut valid = vec![false; cases.len()];
-    backend.verify_each(&items(cases), &mut valid);
+    backend.verify_each(&items(cases), &mut valid, &mut Work::default());
     valid
 }
 

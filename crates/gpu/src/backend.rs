@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clearway_crypto::backend::{Backend, BatchVerdict, Item, Work};
+use clearway_crypto::backend::{Backend, BackendFigure, BatchVerdict, Item, Work};
 use clearway_crypto::gate::{BackendId, Gate};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use rand::RngExt as _;
@@ -229,16 +229,16 @@ impl Backend for Gpu {
         1
     }
 
-    fn verify_batch(&self, items: &[Item<'_>], _: &mut Work) -> BatchVerdict {
+    fn verify_batch(&self, items: &[Item<'_>], work: &mut Work) -> BatchVerdict {
         let mut valid = vec![false; items.len()];
-        self.verify_each(items, &mut valid);
+        self.verify_each(items, &mut valid, work);
         match valid.contains(&false) {
             true => BatchVerdict::SomeInvalid,
             false => BatchVerdict::AllValid,
         }
     }
 
-    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool], work: &mut Work) {
         assert_eq!(items.len(), valid.len(), "one place a verdict");
         let mut accepted = self.ask(items);
         if !self.sample_holds(items, &accepted) {
@@ -248,6 +248,15 @@ impl Backend for Gpu {
         valid.copy_from_slice(&accepted);
         let rest: Vec<usize> = (0..items.len()).filter(|&place| !accepted[place]).collect();
         self.by_cpu(items, &rest, valid);
+        work.fallback += rest.len();
+    }
+
+    fn fallback(&self) -> Option<&'static str> {
+        Some(self.cpu.name(self.cpu_backend))
+    }
+
+    fn figures(&self) -> Vec<BackendFigure> {
+        self.metrics().figures(self.is_ready())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Counters of the GPU lane; the binary puts them on the metrics page.
 
+use clearway_crypto::backend::BackendFigure;
 use clearway_flow::Counter;
 
 use crate::lane::Doubt;
@@ -32,5 +33,70 @@ impl GpuMetrics {
     pub fn doubts(&self, kind: &str) -> &Counter {
         let at = Doubt::KINDS.iter().position(|name| *name == kind);
         &self.doubts[at.expect("a kind of doubt")]
+    }
+
+    /// All of it for the metrics page.
+    pub(crate) fn figures(&self, ready: bool) -> Vec<BackendFigure> {
+        let figure = |name, help, value| BackendFigure {
+            name,
+            help,
+            label: None,
+            gauge: false,
+            value,
+        };
+        let mut figures = vec![
+            BackendFigure {
+                gauge: true,
+                ..figure(
+                    "gpu_ready",
+                    "1 while the GPU answers, 0 in quarantine",
+                    ready.into(),
+                )
+            },
+            figure(
+                "gpu_batches",
+                "Batches that the GPU answered credibly",
+                self.batches.value(),
+            ),
+            figure(
+                "gpu_accepted",
+                "Signatures that the GPU found valid",
+                self.accepted.value(),
+            ),
+            figure(
+                "gpu_refused",
+                "Signatures that the GPU refused; the CPU looked at each again",
+                self.refused.value(),
+            ),
+            figure(
+                "gpu_sampled",
+                "Signatures accepted by the GPU that the CPU looked at again",
+                self.sampled.value(),
+            ),
+            figure(
+                "gpu_unanswered",
+                "Signatures that the CPU verified for want of a credible answer",
+                self.unanswered.value(),
+            ),
+            figure(
+                "gpu_opened",
+                "Times a GPU passed its self-test",
+                self.opened.value(),
+            ),
+        ];
+        figures.extend(
+            Doubt::KINDS
+                .iter()
+                .zip(&self.doubts)
+                .map(|(&kind, counter)| BackendFigure {
+                    label: Some(("reason", kind)),
+                    ..figure(
+                        "gpu_doubts",
+                        "Times the GPU was given up, by reason",
+                        counter.value(),
+                    )
+                }),
+        );
+        figures
     }
 }

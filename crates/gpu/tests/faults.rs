@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clearway_crypto::backend::{Backend as _, Item};
+use clearway_crypto::backend::{Backend as _, Item, Work};
 use clearway_crypto::gate::Gate;
 use clearway_crypto::suite::{Case, Mixer};
 use clearway_gpu::batch::Batch;
@@ -53,7 +53,7 @@ fn ask(gpu: &Gpu, cases: &[Case], rounds: usize, what: &str) {
     for round in 0..rounds {
         // The opposite of what is right, so that a verdict that is not written is seen.
         let mut valid: Vec<bool> = cases.iter().map(|case| !case.valid).collect();
-        gpu.verify_each(&items, &mut valid);
+        gpu.verify_each(&items, &mut valid, &mut Work::default());
         let wrong = (0..cases.len()).find(|&at| valid[at] != cases[at].valid);
         assert_eq!(wrong, None, "{what}, round {round}: {gpu:?}");
     }

@@ -70,9 +70,13 @@ impl<'a> Starting<'a> {
         config: &'a NodeConfig,
         genesis: &'a Genesis,
         keys: &'a ValidatorKeys,
+        gate: Gate,
     ) -> Result<Self, NodeError> {
         let me = position(genesis, keys)?;
-        let gate = gate(config)?;
+        if let Some(name) = backend(config) {
+            // A node that cannot verify leaves the data directory as it is.
+            gate.find(name).map_err(VerifyError::from)?;
+        }
         let io: Arc<dyn BlockIo> = Arc::new(RealIo::new());
         let mut options = StoreOptions::new(config.data_dir.join(LOG_FOLDER), genesis.hash().0);
         options.segment_bytes = config.store.segment_bytes;
@@ -86,7 +90,7 @@ impl<'a> Starting<'a> {
             genesis,
             keys,
             me,
-            gate,
+            gate: Arc::new(gate),
             io,
             writer,
             reader,
@@ -232,7 +236,7 @@ impl Shared {
             admin: Arc::default(),
             ingest,
             verify: Arc::clone(self.verify.metrics()),
-            backend: self.verify.backend_name(),
+            backend: Arc::clone(self.verify.backend()),
             order,
             execute: self.execute_metrics,
             store,
@@ -251,22 +255,13 @@ fn verify_workers(config: &NodeConfig) -> usize {
     }
 }
 
-/// This validator's place in the genesis, by its connection key.
-/// The backend that is asked for; `None` for the fastest.
+/// The backend that is asked for, without the number of a device; `None` for the fastest.
 fn backend(config: &NodeConfig) -> Option<&str> {
-    Some(config.backend.as_str()).filter(|name| *name != "auto")
+    let name = config.backend.split(':').next();
+    name.filter(|name| *name != "auto")
 }
 
-/// The backends of this machine, the one that is asked for among them: a node that cannot verify
-/// leaves the data directory as it is.
-fn gate(config: &NodeConfig) -> Result<Arc<Gate>, NodeError> {
-    let gate = Gate::new()?;
-    if let Some(name) = backend(config) {
-        gate.find(name).map_err(VerifyError::from)?;
-    }
-    Ok(Arc::new(gate))
-}
-
+/// This validator's place in the genesis, by its connection key.
 fn position(genesis: &Genesis, keys: &ValidatorKeys) -> Result<ValidatorIndex, NodeError> {
     let key = keys.connection.public_key();
     let place = genesis

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use clearway_crypto::backend::Backend;
 use clearway_execute::ExecuteMetrics;
 use clearway_flow::{Counter, InFlight, LinkStats, WorkerTimes};
 use clearway_ingest::IngestMetrics;
@@ -29,7 +30,7 @@ pub struct Figures {
     /// Counters of stop 2.
     pub verify: Arc<VerifyMetrics>,
     /// Backend that verifies signatures.
-    pub backend: &'static str,
+    pub backend: Arc<dyn Backend>,
     /// Counters of stop 3.
     pub order: Arc<OrderMetrics>,
     /// Counters of stop 4.
@@ -67,7 +68,7 @@ impl Figures {
     fn pipes(&self, out: &mut Vec<Metric>) {
         let version = vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("backend", self.backend.to_owned()),
+            ("backend", self.backend.name().to_owned()),
         ];
         let help = "1, with the version and the signature backend as labels";
         out.push(labelled("build_info", help, Gauge, vec![(version, 1.0)]));
@@ -170,13 +171,35 @@ impl Figures {
         out.push(labelled("door_closes", help, Total, closes.collect()));
     }
 
+    /// What the backend counts of its own, the values of one name together.
+    fn backend_figures(&self, out: &mut Vec<Metric>) {
+        for figure in self.backend.figures() {
+            let label = figure.label.map(|(name, value)| (name, value.to_owned()));
+            let sample = (label.into_iter().collect(), number(figure.value));
+            match out.iter_mut().find(|metric| metric.name == figure.name) {
+                Some(metric) => metric.samples.push(sample),
+                None => out.push(Metric {
+                    name: figure.name,
+                    help: figure.help,
+                    kind: if figure.gauge { Gauge } else { Total },
+                    samples: vec![sample],
+                }),
+            }
+        }
+    }
+
     fn verification(&self, out: &mut Vec<Metric>) {
         let verify = &self.verify;
-        let backend = vec![("backend", self.backend.to_owned())];
-        let verified = verify.signatures_verified.value();
-        let help = "Signatures whose verdict was given, valid or not";
-        let samples = vec![(backend, number(verified))];
+        let label = |name: &'static str| vec![("backend", name.to_owned())];
+        // Read first: it never runs ahead of the sum that it is taken from.
+        let fallback = verify.signatures_fallback.value();
+        let verified = verify.signatures_verified.value().saturating_sub(fallback);
+        let mut samples = vec![(label(self.backend.name()), number(verified))];
+        let other = self.backend.fallback();
+        samples.extend(other.map(|name| (label(name), number(fallback))));
+        let help = "Signatures whose verdict was given, valid or not, by the backend that gave it";
         out.push(labelled("signatures_verified", help, Total, samples));
+        self.backend_figures(out);
         let hints = [
             ("right", &verify.hints_right),
             ("wrong", &verify.hints_wrong),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clearway_crypto::certificate::ValidatorSet;
+use clearway_crypto::gate::Gate;
 use clearway_execute::Ledger;
 use clearway_flow::{InFlight, LinkSender};
 use clearway_ingest::Ingest;
@@ -54,6 +55,7 @@ pub struct Addresses {
 
 impl Node {
     /// Recovers the data directory and starts every stage; ready for members when it returns.
+    /// Signatures are verified by the processor.
     ///
     /// # Errors
     /// Whatever keeps it from starting, with what to do; nothing is left running then.
@@ -62,6 +64,19 @@ impl Node {
         genesis: &Genesis,
         keys: &ValidatorKeys,
     ) -> Result<Self, NodeError> {
+        Self::start_with(config, genesis, keys, Gate::new()?)
+    }
+
+    /// The same with the backends of this gate.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_with(
+        config: &NodeConfig,
+        genesis: &Genesis,
+        keys: &ValidatorKeys,
+        gate: Gate,
+    ) -> Result<Self, NodeError> {
         genesis.check()?;
         ValidatorSet::from_genesis(genesis)?;
         if !admin::private(config.admin_listen) {
@@ -69,7 +84,7 @@ impl Node {
                 address: config.admin_listen,
             });
         }
-        Starting::new(config, genesis, keys)?.assemble()
+        Starting::new(config, genesis, keys, gate)?.assemble()
     }
 
     /// Where it can be reached.

@@ -28,6 +28,8 @@ pub struct VerifyMetrics {
     pub refused_linked: Counter,
     /// Signatures whose verdict was given, valid or not, by the backend in use.
     pub signatures_verified: Counter,
+    /// Those of them that the backend's fallback answered.
+    pub signatures_fallback: Counter,
     /// Signatures that went through batch equations, repeated ones counted again.
     pub signatures_batched: Counter,
     /// Signatures that were verified on their own.
@@ -74,6 +76,7 @@ impl VerifyMetrics {
     /// Counts what verdicts on `count` signatures cost.
     pub(crate) fn note_work(&self, count: usize, work: Work) {
         self.signatures_verified.add_count(count);
+        self.signatures_fallback.add_count(work.fallback);
         self.signatures_batched.add_count(work.batched);
         self.signatures_single.add_count(work.single);
         self.hints_right.add_count(work.hints_right);

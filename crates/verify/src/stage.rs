@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clearway_crypto::backend::Item;
+use clearway_crypto::backend::{Backend, Item};
 use clearway_crypto::gate::{BackendId, Gate};
 use clearway_crypto::hash::envelope_digests_all;
 use clearway_flow::{InFlight, Joined, Latest};
@@ -83,10 +83,10 @@ impl VerifyStage {
         &self.metrics
     }
 
-    /// Name of the backend in use.
+    /// The backend in use.
     #[must_use]
-    pub fn backend_name(&self) -> &'static str {
-        self.gate.name(self.backend)
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        self.gate.backend(self.backend)
     }
 
     /// The rule by which workers take frames.

@@ -169,7 +169,7 @@ impl Stand<'_> {
         };
         let shown = node.figures();
         let figures = NodeFigures {
-            backend: shown.backend.to_owned(),
+            backend: shown.backend.name().to_owned(),
             signatures_verified: shown.verify.signatures_verified.value(),
             hints_used: shown.verify.hints_right.value(),
             height: node.durable_height().0,

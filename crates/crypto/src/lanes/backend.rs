@@ -143,7 +143,7 @@ where
         }
     }
 
-    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool]) {
+    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool], _: &mut Work) {
         assert_eq!(items.len(), valid.len(), "one place a verdict");
         let (mut known, mut others) = (Vec::new(), Vec::new());
         for (place, (item, comb)) in items.iter().zip(self.combs_of(items)).enumerate() {
