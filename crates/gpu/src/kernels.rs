@@ -47,13 +47,43 @@ pub const NODE: Kernel = Kernel {
     body: include_str!("../../../shaders/kernels/node.wgsl"),
 };
 
-const PARTS: [(&str, &str); 7] = [
+/// Kernels that call the functions of one part, for tests.
+pub const PROBES: [Kernel; 5] = [
+    Kernel {
+        name: "field",
+        parts: &["field", "probe"],
+        body: include_str!("../../../shaders/probes/field.wgsl"),
+    },
+    Kernel {
+        name: "point",
+        parts: &["field", "point", "probe"],
+        body: include_str!("../../../shaders/probes/point.wgsl"),
+    },
+    Kernel {
+        name: "scalar",
+        parts: &["scalar", "probe"],
+        body: include_str!("../../../shaders/probes/scalar.wgsl"),
+    },
+    Kernel {
+        name: "sha256",
+        parts: &["bytes", "sha256", "probe"],
+        body: include_str!("../../../shaders/probes/sha256.wgsl"),
+    },
+    Kernel {
+        name: "sha512",
+        parts: &["sha512", "probe"],
+        body: include_str!("../../../shaders/probes/sha512.wgsl"),
+    },
+];
+
+const PARTS: [(&str, &str); 8] = [
     ("bytes", include_str!("../../../shaders/lib/bytes.wgsl")),
     ("sha256", include_str!("../../../shaders/lib/sha256.wgsl")),
     ("sha512", include_str!("../../../shaders/lib/sha512.wgsl")),
     ("scalar", include_str!("../../../shaders/lib/scalar.wgsl")),
     ("field", include_str!("../../../shaders/lib/field.wgsl")),
     ("point", include_str!("../../../shaders/lib/point.wgsl")),
+    ("probe", include_str!("../../../shaders/lib/probe.wgsl")),
     (
         "verification",
         include_str!("../../../shaders/lib/verification.wgsl"),

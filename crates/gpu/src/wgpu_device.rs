@@ -74,7 +74,8 @@ impl WgpuDevice {
         check_limits(&adapter, size)?;
         let (device, queue) = request(&adapter)?;
         let scope = device.push_error_scope(ErrorFilter::Validation);
-        let layout = bind_group_layout(&device);
+        let bound = [true, true, false, false, false];
+        let layout = layout_of(&device, "verification", &bound);
         let pipelines = VERIFICATION
             .iter()
             .map(|kernel| pipeline(&device, &layout, kernel))
@@ -209,14 +210,6 @@ impl Device for WgpuDevice {
 
 impl Slot {
     fn new(device: &wgpu::Device, layout: &BindGroupLayout, tables: &Tables, size: Size) -> Self {
-        let buffer = |label, words: usize, usage, mapped_at_creation| {
-            device.create_buffer(&BufferDescriptor {
-                label: Some(label),
-                size: 4 * words as u64,
-                usage,
-                mapped_at_creation,
-            })
-        };
         let (words, result_words) = (size.batch_words_max, size.items_max * RESULT_WORDS);
         let to_device = BufferUsages::MAP_WRITE | BufferUsages::COPY_SRC;
         let to_host = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
@@ -242,8 +235,8 @@ impl Slot {
             entries: &entries,
         });
         Self {
-            staging: buffer("staging", words, to_device, true),
-            readback: buffer("readback", result_words, to_host, false),
+            staging: buffer(device, "staging", words, to_device, true),
+            readback: buffer(device, "readback", result_words, to_host, false),
             batch,
             results,
             bindings,
@@ -253,7 +246,7 @@ impl Slot {
 }
 
 /// A device error of this step, in the driver's words.
-fn driver<E: std::fmt::Display>(at: &'static str) -> impl Fn(E) -> DeviceError {
+pub(crate) fn driver<E: std::fmt::Display>(at: &'static str) -> impl Fn(E) -> DeviceError {
     move |error| DeviceError::Driver {
         at,
         why: error.to_string(),
@@ -282,7 +275,8 @@ fn check_limits(adapter: &Adapter, size: Size) -> Result<(), DeviceError> {
     Ok(())
 }
 
-fn request(adapter: &Adapter) -> Result<(wgpu::Device, Queue), DeviceError> {
+/// The adapter's device, with all of its limits; errors go to the log.
+pub(crate) fn request(adapter: &Adapter) -> Result<(wgpu::Device, Queue), DeviceError> {
     let descriptor = DeviceDescriptor {
         label: Some("clearway"),
         required_features: adapter::FEATURES,
@@ -301,8 +295,9 @@ fn request(adapter: &Adapter) -> Result<(wgpu::Device, Queue), DeviceError> {
     Ok((device, queue))
 }
 
-fn bind_group_layout(device: &wgpu::Device) -> BindGroupLayout {
-    let entry = |(binding, read_only)| BindGroupLayoutEntry {
+/// Buffers of words in the order of their bindings, and which of them are only read.
+pub(crate) fn layout_of(device: &wgpu::Device, label: &str, read_only: &[bool]) -> BindGroupLayout {
+    let entry = |(binding, &read_only)| BindGroupLayoutEntry {
         binding,
         visibility: ShaderStages::COMPUTE,
         ty: BindingType::Buffer {
@@ -312,17 +307,19 @@ fn bind_group_layout(device: &wgpu::Device) -> BindGroupLayout {
         },
         count: None,
     };
-    let entries: Vec<_> = (0..)
-        .zip([true, true, false, false, false])
-        .map(entry)
-        .collect();
+    let entries: Vec<_> = (0..).zip(read_only).map(entry).collect();
     device.create_bind_group_layout(&BindGroupLayoutDescriptor {
-        label: Some("verification"),
+        label: Some(label),
         entries: &entries,
     })
 }
 
-fn pipeline(device: &wgpu::Device, layout: &BindGroupLayout, kernel: &Kernel) -> ComputePipeline {
+/// A compiled kernel.
+pub(crate) fn pipeline(
+    device: &wgpu::Device,
+    layout: &BindGroupLayout,
+    kernel: &Kernel,
+) -> ComputePipeline {
     let module = device.create_shader_module(ShaderModuleDescriptor {
         label: Some(kernel.name),
         source: ShaderSource::Wgsl(kernel.source().into()),
@@ -342,12 +339,25 @@ fn pipeline(device: &wgpu::Device, layout: &BindGroupLayout, kernel: &Kernel) ->
     })
 }
 
-fn device_buffer(device: &wgpu::Device, label: &str, words: usize) -> Buffer {
+/// A buffer that kernels use.
+pub(crate) fn device_buffer(device: &wgpu::Device, label: &str, words: usize) -> Buffer {
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
+    buffer(device, label, words, usage, false)
+}
+
+/// A buffer of so many words.
+pub(crate) fn buffer(
+    device: &wgpu::Device,
+    label: &str,
+    words: usize,
+    usage: BufferUsages,
+    mapped_at_creation: bool,
+) -> Buffer {
     device.create_buffer(&BufferDescriptor {
         label: Some(label),
         size: 4 * words as u64,
-        usage: BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC,
-        mapped_at_creation: false,
+        usage,
+        mapped_at_creation,
     })
 }
 
@@ -355,10 +365,14 @@ fn result_bytes(items: usize) -> u64 {
     4 * (items * RESULT_WORDS) as u64
 }
 
-fn groups(threads: usize) -> u32 {
+/// Workgroups for so many threads.
+pub(crate) fn groups(threads: usize) -> u32 {
     u32::try_from(threads.div_ceil(WORKGROUP_LEN)).expect("items_max bounds it")
 }
 
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod probe_tests;
 #[cfg(test)]
 #[path = "wgpu_tests.rs"]
 mod tests;

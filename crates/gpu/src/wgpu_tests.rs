@@ -19,19 +19,19 @@ const SIZE: Size = Size {
 };
 
 /// The words of a buffer that shaders write.
-fn words(device: &WgpuDevice, buffer: &Buffer) -> Vec<u32> {
+pub(super) fn words(device: &wgpu::Device, queue: &Queue, buffer: &Buffer) -> Vec<u32> {
     let size = buffer.size();
-    let readback = device.device.create_buffer(&BufferDescriptor {
+    let readback = device.create_buffer(&BufferDescriptor {
         label: None,
         size,
         usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
         mapped_at_creation: false,
     });
-    let mut encoder = device.device.create_command_encoder(&Default::default());
+    let mut encoder = device.create_command_encoder(&Default::default());
     encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, size);
-    device.queue.submit([encoder.finish()]);
+    queue.submit([encoder.finish()]);
     readback.map_async(MapMode::Read, .., |outcome| outcome.expect("mapped"));
-    let poll = device.device.poll(PollType::wait_indefinitely());
+    let poll = device.poll(PollType::wait_indefinitely());
     poll.expect("the copy ends");
     let view = readback.get_mapped_range(..).expect("mapped");
     let mut words = vec![0; view.len() / 4];
@@ -62,9 +62,9 @@ fn every_word_that_kernels_leave_is_the_twins() {
                 .expect("no fault");
             found.expect("results in time")
         });
-        let keys = words(&device, &device.tables.keys);
+        let keys = words(&device.device, &device.queue, &device.tables.keys);
         assert!(keys == twin.memory.key_table, "key table of batch {nonce}");
-        let scratch = words(&device, &device.tables.scratch);
+        let scratch = words(&device.device, &device.queue, &device.tables.scratch);
         assert!(scratch == twin.memory.scratch, "scratch of batch {nonce}");
         assert!(results[0] == results[1], "results of batch {nonce}");
         let accepts = results[0].chunks(RESULT_WORDS);

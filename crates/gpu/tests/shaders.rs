@@ -21,7 +21,7 @@ fn validated(name: &str, source: &str) -> (naga::Module, ModuleInfo) {
 
 #[test]
 fn every_kernel_is_valid_for_vulkan_metal_and_dx12() {
-    for kernel in kernels::ALL {
+    for kernel in kernels::ALL.into_iter().chain(kernels::PROBES) {
         let (module, info) = validated(kernel.name, &kernel.source());
         let names: Vec<&str> = module
             .entry_points
@@ -65,6 +65,8 @@ fn every_file_of_the_folder_is_in_the_table_and_every_kernel_has_a_twin() {
     };
     let kernels: BTreeSet<String> = kernels::ALL.iter().map(|k| k.name.to_owned()).collect();
     assert_eq!(files("kernels"), kernels);
+    let probes: BTreeSet<String> = kernels::PROBES.iter().map(|k| k.name.to_owned()).collect();
+    assert_eq!(files("probes"), probes);
     for part in files("lib") {
         assert!(kernels::part(&part).starts_with("// "), "{part}");
     }
