@@ -4,8 +4,8 @@
 
 @group(0) @binding(0) var<storage, read> lower: array<u32>;
 @group(0) @binding(1) var<storage, read_write> upper: array<u32>;
-// Pairs of this level.
-@group(0) @binding(2) var<uniform> pairs: vec4<u32>;
+// Pairs of this level, in the first word.
+@group(0) @binding(2) var<storage, read> pairs: array<u32>;
 
 // The padding of a message of 64 bytes is a block of its own.
 const NODE_PADDING = array<u32, 16>(
@@ -15,7 +15,7 @@ const NODE_PADDING = array<u32, 16>(
 @compute @workgroup_size(64)
 fn node(@builtin(global_invocation_id) id: vec3<u32>) {
     let i = id.x;
-    if (i >= pairs.x) { return; }
+    if (i >= pairs[0]) { return; }
     let at = 16u * i;
     let message = array<u32, 16>(
         byte_swap(lower[at]), byte_swap(lower[at + 1u]), byte_swap(lower[at + 2u]),

@@ -4,6 +4,8 @@ mod bad_input;
 mod bench_verify;
 mod cleared;
 mod command_line;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod memory;
 mod node;
 mod program;

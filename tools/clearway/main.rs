@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod backends;
 mod cli;
 mod commands;
 mod failure;

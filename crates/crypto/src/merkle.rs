@@ -5,9 +5,32 @@
 //! count. The root is [`hash::tree_root`] of the leaf count and the top node, so trees of different
 //! sizes never share a root. The top of an empty tree is 32 zero bytes.
 
+use std::sync::OnceLock;
+
 use clearway_types::units::Digest;
 
 use crate::hash;
+
+/// Somebody else who hashes levels of trees, such as a device.
+pub trait Levels: Send + Sync {
+    /// [`hash::node`] of each two neighbours, or nothing when it cannot. `lower` has pairs only.
+    fn nodes(&self, lower: &[Digest]) -> Option<Vec<Digest>>;
+}
+
+/// Hands levels of at least `pairs_min` pairs to somebody else, for the rest of the process; roots
+/// and paths stay the same. False when that was done before.
+pub fn hand_over(levels: Box<dyn Levels>, pairs_min: usize) -> bool {
+    ELSEWHERE.set((levels, pairs_min.max(1))).is_ok()
+}
+
+static ELSEWHERE: OnceLock<(Box<dyn Levels>, usize)> = OnceLock::new();
+
+/// The nodes over so many pairs from elsewhere, if somebody computes them there.
+fn nodes_elsewhere(pairs: usize, lower: impl FnOnce() -> Vec<Digest>) -> Option<Vec<Digest>> {
+    let (levels, pairs_min) = ELSEWHERE.get()?;
+    let nodes = (pairs >= *pairs_min).then(|| levels.nodes(&lower()))??;
+    (nodes.len() == pairs).then_some(nodes)
+}
 
 /// Root over `leaves`, in order. Allocates a buffer of their size.
 #[must_use]
@@ -196,6 +219,22 @@ impl DenseTree {
 /// Recomputes the nodes `dirty` of `upper` from `lower`, extending `upper` to its full length.
 fn refresh_level(lower: &[Digest], upper: &mut Vec<Digest>, dirty: &[usize]) {
     upper.resize(lower.len().div_ceil(2), Digest::ZERO);
+    let whole = dirty.partition_point(|&at| 2 * at + 1 < lower.len());
+    let children = || {
+        let pairs = dirty[..whole].iter();
+        pairs
+            .flat_map(|&at| [lower[2 * at], lower[2 * at + 1]])
+            .collect()
+    };
+    if let Some(nodes) = nodes_elsewhere(whole, children) {
+        for (&at, node) in dirty.iter().zip(nodes) {
+            upper[at] = node;
+        }
+        for &at in &dirty[whole..] {
+            upper[at] = parent(lower, at);
+        }
+        return;
+    }
     for pair in dirty.chunks(2) {
         match *pair {
             [one, other] if 2 * other + 1 < lower.len() => {
@@ -214,6 +253,13 @@ fn refresh_level(lower: &[Digest], upper: &mut Vec<Digest>, dirty: &[usize]) {
 /// Replaces a level by the one above it.
 fn fold(level: &mut Vec<Digest>) {
     let above = level.len().div_ceil(2);
+    let whole = level.len() / 2;
+    if let Some(nodes) = nodes_elsewhere(whole, || level[..2 * whole].to_vec()) {
+        let carried = level.last().copied().filter(|_| above > whole);
+        *level = nodes;
+        level.extend(carried);
+        return;
+    }
     let pairs = level.len() / 4;
     for pair in 0..pairs {
         let [a, b, c, d] = [4 * pair, 4 * pair + 1, 4 * pair + 2, 4 * pair + 3].map(|at| level[at]);

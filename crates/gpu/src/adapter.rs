@@ -30,6 +30,14 @@ pub struct AdapterChoice {
 }
 
 impl AdapterReport {
+    /// Whether it fits the choice.
+    #[must_use]
+    pub fn is_usable(&self, choice: AdapterChoice) -> bool {
+        self.lacks.is_empty()
+            && (choice.software || !self.software)
+            && choice.index.is_none_or(|index| index == self.index)
+    }
+
     /// Why it is or is not used.
     #[must_use]
     pub fn verdict(&self, choice: AdapterChoice) -> String {
@@ -53,6 +61,12 @@ pub fn list() -> Vec<AdapterReport> {
     found.into_iter().map(|(report, _)| report).collect()
 }
 
+/// The report on the adapter that would be taken.
+#[must_use]
+pub fn chosen(choice: AdapterChoice) -> Option<AdapterReport> {
+    list().into_iter().find(|report| report.is_usable(choice))
+}
+
 /// The first adapter that fits.
 pub(crate) fn choose(choice: AdapterChoice) -> Result<Adapter, DeviceError> {
     let found = all(&instance());
@@ -60,17 +74,14 @@ pub(crate) fn choose(choice: AdapterChoice) -> Result<Adapter, DeviceError> {
         let why = "this machine has no Vulkan driver, or it sees no adapter".into();
         return Err(DeviceError::NoAdapter { why });
     }
-    let usable = |report: &AdapterReport| {
-        report.lacks.is_empty()
-            && (choice.software || !report.software)
-            && choice.index.is_none_or(|index| index == report.index)
-    };
     let refusals = || {
         let reports = found.iter().map(|(report, _)| report);
         let lines = reports.map(|report| format!("{} is {}", report.name, report.verdict(choice)));
         lines.collect::<Vec<_>>().join("; ")
     };
-    let at = found.iter().position(|(report, _)| usable(report));
+    let at = found
+        .iter()
+        .position(|(report, _)| report.is_usable(choice));
     let at = at.ok_or_else(|| DeviceError::NoAdapter { why: refusals() })?;
     Ok(found.into_iter().nth(at).expect("its position").1)
 }

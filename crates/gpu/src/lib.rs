@@ -30,6 +30,7 @@ mod metrics;
 mod self_test;
 pub mod testing;
 mod thread;
+mod trees;
 pub mod twin;
 pub mod wgpu_device;
 
@@ -39,3 +40,4 @@ pub use lane::Doubt;
 pub use metrics::GpuMetrics;
 pub use self_test::Speed;
 pub use thread::{Opener, Patience};
+pub use trees::GpuTrees;

@@ -43,6 +43,10 @@ pub struct NodeConfig {
     pub verify_workers: u32,
     /// Backend that verifies signatures: `auto` or a name from `clearway verify --list-backends`.
     pub backend: String,
+    /// Who hashes levels of Merkle trees: `cpu`, `gpu` (large ones) or `gpu:all`.
+    pub hash_backend: String,
+    /// Whether a GPU driver that computes on the processor may be the backend.
+    pub allow_software_adapter: bool,
     /// Whether stage threads are pinned to cores.
     pub pin_threads: bool,
     /// Filter of the log, as `tracing` reads it.
@@ -108,6 +112,8 @@ impl Default for NodeConfig {
             admin_listen: loopback(7401),
             verify_workers: 0,
             backend: "auto".into(),
+            hash_backend: "cpu".into(),
+            allow_software_adapter: false,
             pin_threads: false,
             log: "info".into(),
             door: DoorConfig {

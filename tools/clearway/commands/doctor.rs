@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clearway_load::machine::{Disk, Machine};
 use serde::Serialize;
 
+use crate::backends::{self, Adapter};
 use crate::failure::Failure;
 use crate::ui::{self, Output};
 
@@ -27,6 +28,7 @@ struct Findings {
     machine: Machine,
     cpu_features: Vec<&'static str>,
     backends: Vec<&'static str>,
+    adapters: Vec<Adapter>,
     disk: Disk,
     open_files_max: Option<u64>,
     advice: Vec<String>,
@@ -38,6 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         machine: Machine::detect(),
         cpu_features: cpu_features(),
         backends: crate::commands::verify::backends_or_note(),
+        adapters: backends::adapters(),
         disk,
         open_files_max: open_files_max(),
         advice: Vec::new(),
@@ -93,6 +96,21 @@ fn shown(findings: &Findings) -> String {
                 .map_or("unknown".into(), |limit| limit.to_string()),
         ),
     ]);
+    text.push_str("\n\n");
+    if findings.adapters.is_empty() {
+        text.push_str("No GPU: no Vulkan driver, or none that sees an adapter.");
+    } else {
+        let head = ["gpu#", "adapter", "driver", ""];
+        let rows = findings.adapters.iter().map(|adapter| {
+            vec![
+                adapter.index.to_string(),
+                adapter.name.clone(),
+                adapter.driver.clone(),
+                adapter.verdict.clone(),
+            ]
+        });
+        text.push_str(&ui::table(&head, rows));
+    }
     if findings.advice.is_empty() {
         text.push_str("\n\nNothing to improve.");
     }

@@ -8,6 +8,7 @@ use clearway_types::genesis::Genesis;
 use clearway_types::units::Height;
 use serde::Serialize;
 
+use crate::backends::BackendArgs;
 use crate::commands::log::{self, LogArgs};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
@@ -16,9 +17,8 @@ use crate::ui::{self, Output};
 pub(crate) struct Args {
     #[command(flatten)]
     log: LogArgs,
-    /// Backend that verifies signatures; the fastest of this machine without it
-    #[arg(long)]
-    backend: Option<String>,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// Last height to check
     #[arg(long)]
     to: Option<u64>,
@@ -37,8 +37,9 @@ pub(crate) struct Timed {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let genesis = args.log.genesis()?;
     let reader = args.log.open(&genesis)?;
+    let (gate, backend) = args.backend.open()?;
     let options = Options {
-        backend: args.backend.clone(),
+        verified_by: Some((gate, backend)),
         to: args.to.map(Height),
         ..Options::default()
     };

@@ -22,6 +22,7 @@ use clearway_replay::Options;
 use clearway_types::genesis::{Genesis, HexBytes};
 use clearway_types::units::TimeMs;
 
+use crate::backends;
 use crate::commands::node::init::now;
 use crate::commands::{log, replay};
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -70,6 +71,7 @@ struct NodeFigures {
     backend: String,
     signatures_verified: u64,
     hints_used: u64,
+    signatures_fallback: u64,
     height: u64,
 }
 
@@ -154,7 +156,8 @@ impl Stand<'_> {
             0 => self.sign_here(),
             _ => Vec::new(),
         };
-        let node = Node::start(config, self.genesis, validator).or_fail(Kind::Failed)?;
+        let gate = backends::of_node(config)?;
+        let node = Node::start_with(config, self.genesis, validator, gate).or_fail(Kind::Failed)?;
         let plan = Plan {
             connections: self.trial.connections,
             streams_in_flight: self.trial.streams_in_flight,
@@ -172,6 +175,7 @@ impl Stand<'_> {
             backend: shown.backend.name().to_owned(),
             signatures_verified: shown.verify.signatures_verified.value(),
             hints_used: shown.verify.hints_right.value(),
+            signatures_fallback: shown.verify.signatures_fallback.value(),
             height: node.durable_height().0,
         };
         drop(shown);
@@ -284,6 +288,7 @@ impl Stand<'_> {
             },
             signatures_verified: figures.signatures_verified,
             hints_used: figures.hints_used,
+            signatures_fallback: figures.signatures_fallback,
             height: summary.height.0,
             balances_root: summary.balances_root.clone(),
             replay_seconds: timed.seconds,

@@ -9,6 +9,7 @@ use clearway_crypto::gate::{BackendId, Gate, GateError};
 use clearway_types::hex;
 use serde::{Deserialize, Serialize};
 
+use crate::backends::{self, BackendArgs};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui::{self, Output};
 
@@ -21,9 +22,8 @@ pub(crate) struct Args {
     /// JSON lines {"pk_hex","sig_hex","msg_hex"} with optional "zip215_valid"; .gz, or - for stdin
     #[arg(long, value_name = "FILE")]
     vectors: Option<PathBuf>,
-    /// Backend to use; the fastest of this machine without it
-    #[arg(long)]
-    backend: Option<String>,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// Signatures verified together; 1 for one by one
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
@@ -69,9 +69,13 @@ pub(crate) fn backend_names() -> Result<Vec<&'static str>, GateError> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let gate = Gate::new().or_fail(Kind::Failed)?;
     if args.list_backends {
-        let names: Vec<&str> = gate.backends().map(|(_, backend)| backend.name()).collect();
+        let gate = Gate::new().or_fail(Kind::Failed)?;
+        let mut names: Vec<&str> = gate.backends().map(|(_, backend)| backend.name()).collect();
+        // Listed first: nobody gets it without asking.
+        if backends::adapters().iter().any(|adapter| adapter.usable) {
+            names.insert(0, "gpu");
+        }
         #[derive(Serialize)]
         struct Backends<'a> {
             backends: &'a [&'a str],
@@ -85,10 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             .output
             .result("backends", &backends, || names.join("\n"));
     }
-    let backend = match &args.backend {
-        Some(name) => gate.find(name).or_fail(Kind::NotFound)?,
-        None => gate.preferred(),
-    };
+    let (gate, backend) = args.backend.open()?;
     let path = args.vectors.as_deref().unwrap_or(Path::new("-"));
     let mismatches = verify_file(&gate, backend, path, args)?;
     if mismatches.is_empty() {

@@ -120,6 +120,9 @@ pub struct Report {
     /// Hints that spared it a square root; those of a repeated equation count again.
     #[serde(default)]
     pub hints_used: u64,
+    /// Signatures that the backend's fallback verified: those that a device did not.
+    #[serde(default)]
+    pub signatures_fallback: u64,
     /// Height of the last block.
     pub height: u64,
     /// Hash of id and four balances of every account, in id order, hexadecimal.
@@ -271,6 +274,7 @@ mod tests {
             },
             signatures_verified: 3,
             hints_used: 3,
+            signatures_fallback: 0,
             height: 9,
             balances_root: "00".into(),
             replay_seconds: 0.5,

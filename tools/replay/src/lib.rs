@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clearway_crypto::certificate::{ValidatorSet, ValidatorSetError};
-use clearway_crypto::gate::{Gate, GateError};
+use clearway_crypto::gate::{BackendId, Gate, GateError};
 use clearway_execute::{ExecuteError, Ledger};
 use clearway_store::history::{History, HistoryError, StoredBlock};
 use clearway_store::{Reader, Sequence};
@@ -47,8 +47,8 @@ const GROUP_BLOCKS: usize = 1024;
 pub struct Options {
     /// What is checked.
     pub checks: Checks,
-    /// Backend that verifies signatures; `None` for the fastest of this machine.
-    pub backend: Option<String>,
+    /// Who verifies signatures; `None` for the fastest backend of the processor.
+    pub verified_by: Option<(Gate, BackendId)>,
     /// Last height to check; `None` for all.
     pub to: Option<Height>,
 }
@@ -57,7 +57,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             checks: Checks::all(),
-            backend: None,
+            verified_by: None,
             to: None,
         }
     }
@@ -166,10 +166,13 @@ pub fn replay(
     options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Summary, ReplayError> {
-    let gate = Gate::new()?;
-    let backend = match &options.backend {
-        Some(name) => gate.find(name)?,
-        None => gate.preferred(),
+    let (gate, backend) = match &options.verified_by {
+        Some(chosen) => chosen.clone(),
+        None => {
+            let gate = Gate::new()?;
+            let fastest = gate.preferred();
+            (gate, fastest)
+        }
     };
     let ledger = Ledger::from_genesis(genesis)?;
     let first = ledger.directory();

@@ -234,7 +234,18 @@ pub const SETTINGS: &[Setting] = &[
     text!(
         "backend",
         backend,
-        "Backend that verifies signatures: auto or a name of `clearway verify --list-backends`."
+        "Backend that verifies signatures: auto, gpu, gpu:N or a name of `clearway verify \
+         --list-backends`."
+    ),
+    text!(
+        "hash_backend",
+        hash_backend,
+        "Who hashes levels of Merkle trees: cpu, or gpu (large levels) or gpu:all."
+    ),
+    switch!(
+        "allow_software_adapter",
+        allow_software_adapter,
+        "Whether backend gpu may be a driver that computes on the processor: tests only."
     ),
     switch!("pin_threads", pin_threads, "Pin stage threads to cores."),
     text!(

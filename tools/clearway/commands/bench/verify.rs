@@ -10,17 +10,18 @@ mod statistics;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clearway_crypto::gate::Gate;
+use clearway_crypto::gate::{BackendId, Gate};
 use clearway_load::machine::Machine;
 use clearway_load::report::COMMIT;
 use serde::Serialize;
 
-use self::contender::{Contender, Ours};
+use self::contender::{Clock, Contender, Ours};
 use self::core::Pinned;
 use self::inputs::{Inputs, Maker};
 use self::plan::{Keys, Plan, Shape};
 use self::rival::Rivals;
-use crate::failure::{Failure, Kind, OrFail as _};
+use crate::backends::BackendArgs;
+use crate::failure::Failure;
 use crate::ui::{self, ReportFile};
 
 /// Timed rounds of each row, and of a quick run.
@@ -32,9 +33,9 @@ pub(crate) struct Args {
     /// Few rows: ends within a minute
     #[arg(long)]
     quick: bool,
-    /// This backend alone; all of this machine without it
-    #[arg(long, value_name = "NAME")]
-    backend: Option<String>,
+    /// The backend named alone; all of the processor without one
+    #[command(flatten)]
+    backend: BackendArgs,
     /// What is signed, where faults are, and of which kind
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     keys: Vec<Keys>,
     /// Signatures of a batch
     #[arg(long, value_name = "N", value_delimiter = ',')]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     batch: Vec<u32>,
     /// Share of invalid signatures, percent
     #[arg(long, value_name = "PERCENT", value_delimiter = ',', value_parser = parse_percent)]
@@ -95,6 +96,8 @@ struct Row {
     rival: bool,
     #[serde(flatten)]
     shape: Shape,
+    /// Which seconds the rate is by.
+    clock: Clock,
     /// Median of the rounds.
     signatures_per_second: f64,
     /// Distance of the fastest and the slowest round, in percent of the median.
@@ -105,11 +108,12 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let gate = Gate::new().or_fail(Kind::Failed)?;
+    let (gate, chosen) = args.backend.open()?;
+    let chosen = args.backend.backend.is_some().then_some(chosen);
     let plan = Plan::new(args.quick, &args.keys, &args.batch, &args.invalid);
     let usual = if args.quick { ROUNDS_QUICK } else { ROUNDS };
     let rounds = args.rounds.unwrap_or(usual);
-    let mut contenders = ours(&gate, args.backend.as_deref(), plan.unwarned)?;
+    let mut contenders = ours(&gate, chosen, plan.unwarned);
     let core = Pinned::choose();
     let rivals = rivals(args.rivals.as_deref(), core.as_ref())?;
     for rival in rivals.iter().flat_map(Rivals::implementations) {
@@ -136,7 +140,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         rounds,
         pinned: core.is_some(),
         core: core.map(|core| core.number()),
-        clock: "processor time of the measuring thread",
+        clock: "processor time of the measuring thread; wall time for devices",
         notes,
         rows,
     };
@@ -145,15 +149,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn ours<'g>(
     gate: &'g Gate,
-    name: Option<&str>,
+    chosen: Option<BackendId>,
     unwarned: bool,
-) -> Result<Vec<Box<dyn Contender + 'g>>, Failure> {
-    let backends: Vec<_> = match name {
-        Some(name) => vec![gate.find(name).or_fail(Kind::NotFound)?],
+) -> Vec<Box<dyn Contender + 'g>> {
+    let backends: Vec<_> = match chosen {
+        Some(chosen) => vec![chosen],
         None => gate.backends().map(|(id, _)| id).collect(),
     };
     let ours = backends.into_iter().map(|id| Ours::new(gate, id, unwarned));
-    Ok(ours.map(|ours| Box::new(ours) as Box<_>).collect())
+    ours.map(|ours| Box::new(ours) as Box<_>).collect()
 }
 
 /// Started on the core where all is measured, the program stays there.
@@ -195,6 +199,7 @@ fn measure(
             implementation: contender.name().to_owned(),
             rival: contender.is_rival(),
             shape: *shape,
+            clock: contender.clock(),
             signatures_per_second: statistics::median(first),
             spread_percent: statistics::spread_percent(first),
             signatures_per_second_unwarned: (!more.is_empty()).then(|| statistics::median(more)),

@@ -4,6 +4,7 @@ use clearway_node::{Node, Readiness, genesis_file, keystore};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+use crate::backends;
 use crate::commands::keys;
 use crate::commands::node::show::ConfigArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -29,7 +30,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let node = Node::start(&config, &genesis, &validator).or_fail(Kind::Failed)?;
+    let gate = backends::of_node(&config)?;
+    let node = Node::start_with(&config, &genesis, &validator, gate).or_fail(Kind::Failed)?;
     let addresses = node.addresses();
     ui::say(&ui::rows([
         ("door", addresses.door.to_string()),

@@ -19,6 +19,16 @@ pub(super) enum Pace {
     Unwarned,
 }
 
+/// Which seconds count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Clock {
+    /// The measuring thread's: other programs on the machine do not count.
+    Processor,
+    /// Everybody's.
+    Wall,
+}
+
 /// One implementation.
 pub(super) trait Contender {
     /// Its name in reports.
@@ -33,7 +43,12 @@ pub(super) trait Contender {
     /// The ways in which it is measured on this kind of input, the row's figure first.
     fn paces(&self, shape: &Shape) -> &'static [Pace];
 
-    /// Gives a verdict on each signature; answers the seconds of processor time that it took.
+    /// Which seconds are its: processor time, or those on the wall where a device works.
+    fn clock(&self) -> Clock {
+        Clock::Processor
+    }
+
+    /// Gives a verdict on each signature; answers the seconds that it took.
     fn round(&mut self, input: &Input, pace: Pace) -> Result<f64, Failure>;
 }
 
@@ -86,11 +101,20 @@ impl Contender for Ours<'_> {
         }
     }
 
+    fn clock(&self) -> Clock {
+        // A backend that needs a fallback is a device.
+        match self.gate.backend(self.backend).fallback() {
+            Some(_) => Clock::Wall,
+            None => Clock::Processor,
+        }
+    }
+
     fn round(&mut self, input: &Input, pace: Pace) -> Result<f64, Failure> {
         let items = input.items();
         let batch_len = input.shape.batch_len as usize;
         let mut verdicts = Vec::with_capacity(items.len() / batch_len);
-        let since = cpu_seconds();
+        let clock = self.clock();
+        let since = clock.seconds();
         for batch in items.chunks(batch_len) {
             let trust = self.trust(input, pace);
             let checked = Checked::new(self.gate, self.backend, trust, batch);
@@ -100,7 +124,7 @@ impl Contender for Ours<'_> {
             }
             verdicts.push(checked);
         }
-        let seconds = cpu_seconds() - since;
+        let seconds = clock.seconds() - since;
         let wrong = (0..items.len()).find(|&at| {
             let valid = verdicts[at / batch_len].is_valid(at % batch_len);
             valid != input.cases[at].valid
@@ -124,15 +148,19 @@ pub(super) fn wrong_verdict(name: &str, shape: &Shape, at: usize) -> Failure {
     Failure::new(Kind::Mismatch, message)
 }
 
-/// Processor time of this thread: other programs on the machine do not count.
-fn cpu_seconds() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "hours in nanoseconds stay below 2^53"
-    )]
-    let (whole, parts) = (time.tv_sec as f64, time.tv_nsec as f64);
-    whole + parts * 1e-9
+impl Clock {
+    fn seconds(self) -> f64 {
+        let time = clock_gettime(match self {
+            Self::Processor => ClockId::ThreadCPUTime,
+            Self::Wall => ClockId::Monotonic,
+        });
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "months in nanoseconds stay below 2^53"
+        )]
+        let (whole, parts) = (time.tv_sec as f64, time.tv_nsec as f64);
+        whole + parts * 1e-9
+    }
 }
 
 /// The moment at which all batches come: what is held against a source stays.
