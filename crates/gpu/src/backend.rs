@@ -21,7 +21,10 @@ use crate::wgpu_device::WgpuDevice;
 
 /// A device's lane as a backend of the gate.
 pub struct Gpu {
-    jobs: Sender<Job>,
+    /// Nothing only while it is dropped.
+    jobs: Option<Sender<Job>>,
+    /// Closed when the lane's thread ends.
+    ended: Receiver<()>,
     shared: Arc<Shared>,
     cpu: Arc<Gate>,
     cpu_backend: BackendId,
@@ -96,14 +99,19 @@ impl Gpu {
         let (first, first_receiver) = bounded(1);
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
+        let (end, ended) = bounded(0);
         thread::Builder::new()
             .name("gpu-lane".into())
-            .spawn(move || lane_thread::run(opener, patience, &job_receiver, &theirs, &first))
+            .spawn(move || {
+                lane_thread::run(opener, patience, &job_receiver, &theirs, &first);
+                drop(end);
+            })
             .expect("the system gives a thread");
         let opened = first_receiver.recv_timeout(OPEN_PATIENCE);
         opened.unwrap_or(Err(Doubt::Late(OPEN_PATIENCE)))?;
         Ok(Self {
-            jobs,
+            jobs: Some(jobs),
+            ended,
             shared,
             cpu_backend: cpu.preferred(),
             cpu,
@@ -163,7 +171,7 @@ impl Gpu {
             since: Instant::now(),
         };
         let patience = self.patience();
-        self.jobs.send_timeout(job, patience).ok()?;
+        self.jobs.as_ref()?.send_timeout(job, patience).ok()?;
         Some(Asked {
             places,
             answer,
@@ -186,7 +194,8 @@ impl Gpu {
 
     /// Time for the batches under way, the jobs that wait and one more, each as slow as it may be.
     fn patience(&self) -> Duration {
-        let ahead = self.jobs.len() + self.shared.bounds().ring_len + 1;
+        let waiting = self.jobs.as_ref().map_or(0, Sender::len);
+        let ahead = waiting + self.shared.bounds().ring_len + 1;
         self.shared.patience() * u32::try_from(ahead).expect("JOBS_MAX bounds it")
     }
 
@@ -260,6 +269,18 @@ impl Backend for Gpu {
     }
 }
 
+impl Drop for Gpu {
+    /// Waits for the lane to let its device go: a driver that still works while the program ends
+    /// may crash it.
+    fn drop(&mut self) {
+        self.jobs = None;
+        let end = self.ended.recv_timeout(END_PATIENCE);
+        if end.is_err_and(|error| error.is_timeout()) {
+            tracing::warn!("the GPU's driver does not let go; it is left behind");
+        }
+    }
+}
+
 impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gpu").field("shared", &self.shared).finish()
@@ -302,5 +323,7 @@ fn pack<'a>(
 const SAMPLE: u32 = 1024;
 /// Jobs that may wait for the lane.
 const JOBS_MAX: usize = 16;
+/// Longest wait for a driver to let go.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 /// Opening compiles the kernels, which takes a driver seconds, and tests the device.
 const OPEN_PATIENCE: Duration = Duration::from_secs(300);

@@ -162,7 +162,11 @@ fn serve(mut lane: Lane, jobs: &Receiver<Job>, shared: &Shared) -> Result<(), Do
         }
     };
     shared.ready.store(false, Ordering::Release);
-    // A driver may hang while it lets go: not here.
+    if outcome.is_ok() {
+        // The program may end next, and drivers must have let go by then.
+        return outcome;
+    }
+    // A driver may hang while it lets go of what it failed: not here.
     let letting_go = thread::Builder::new().name("gpu-drop".into());
     drop(letting_go.spawn(move || drop(lane)));
     outcome
