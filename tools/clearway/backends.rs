@@ -4,6 +4,7 @@ use clearway_crypto::gate::{BackendId, Gate};
 use clearway_node::config::NodeConfig;
 
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::ui;
 
 /// Which backend verifies.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -65,6 +66,12 @@ pub(crate) fn of_node(config: &NodeConfig) -> Result<Gate, Failure> {
     };
     if let Some(pairs_min) = pairs_min {
         device::hand_over_levels(software, pairs_min)?;
+    }
+    if config.backend == AUTO && adapters().iter().any(|adapter| adapter.usable) {
+        match open(GPU, false) {
+            Ok((gate, _)) => return Ok(gate),
+            Err(failure) => ui::note(&failure.to_string()),
+        }
     }
     Ok(open(&config.backend, software)?.0)
 }

@@ -7,7 +7,8 @@ use crate::error::VerifyError;
 /// What an operator may set; the defaults suit any machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifyConfig {
-    /// Name of the backend; `None` takes the fastest of this machine.
+    /// Name of the backend; `None` takes the fastest of the gate, and shares groups out between a
+    /// device and its fallback.
     pub backend: Option<String>,
     /// Worker threads that verify, at least one.
     pub workers: usize,

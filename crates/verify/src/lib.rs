@@ -19,6 +19,7 @@
 //! key: by the frame and the key, none by the envelope.
 
 pub mod check;
+pub mod choice;
 pub mod config;
 pub mod error;
 pub mod metrics;

@@ -28,7 +28,7 @@ pub struct VerifyMetrics {
     pub refused_linked: Counter,
     /// Signatures whose verdict was given, valid or not, by the backend in use.
     pub signatures_verified: Counter,
-    /// Those of them that the backend's fallback answered.
+    /// Those of them that the backend's fallback answered, or was given.
     pub signatures_fallback: Counter,
     /// Signatures that went through batch equations, repeated ones counted again.
     pub signatures_batched: Counter,

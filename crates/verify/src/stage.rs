@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clearway_crypto::backend::{Backend, Item};
-use clearway_crypto::gate::{BackendId, Gate};
+use clearway_crypto::gate::Gate;
 use clearway_crypto::hash::envelope_digests_all;
 use clearway_flow::{InFlight, Joined, Latest};
 use clearway_types::batch::EnvelopeDigests;
@@ -16,6 +16,7 @@ use clearway_types::messages::{FrameBatch, Origin, OriginRun, Refusals, SourceId
 use clearway_types::units::{Height, TimeMs};
 
 use crate::check::Checked;
+use crate::choice::Choice;
 use crate::config::VerifyConfig;
 use crate::error::VerifyError;
 use crate::metrics::VerifyMetrics;
@@ -28,7 +29,7 @@ use crate::triage::{Fate, Triage, lone};
 #[derive(Clone, Debug)]
 pub struct VerifyStage {
     gate: Arc<Gate>,
-    backend: BackendId,
+    choice: Choice,
     tag: DomainTag,
     directory: Arc<Latest<KeyDirectory>>,
     in_flight: Arc<InFlight>,
@@ -61,13 +62,11 @@ impl VerifyStage {
         in_flight: Arc<InFlight>,
     ) -> Result<Self, VerifyError> {
         config.check()?;
-        let backend = match &config.backend {
-            Some(name) => gate.find(name)?,
-            None => gate.preferred(),
-        };
+        let named = config.backend.as_ref().map(|name| gate.find(name));
+        let choice = Choice::new(&gate, named.transpose()?);
         Ok(Self {
             gate,
-            backend,
+            choice,
             tag,
             directory,
             in_flight,
@@ -83,10 +82,10 @@ impl VerifyStage {
         &self.metrics
     }
 
-    /// The backend in use.
+    /// The backend in use; a device where groups are shared out between it and its fallback.
     #[must_use]
     pub fn backend(&self) -> &Arc<dyn Backend> {
-        self.gate.backend(self.backend)
+        self.gate.backend(self.choice.face())
     }
 
     /// The rule by which workers take frames.
@@ -183,11 +182,16 @@ impl VerifyStage {
         now: TimeMs,
     ) -> Checked<'i, 'a> {
         let trust = self.sources.trust(source, now);
-        let checked = Checked::new(&self.gate, self.backend, trust, items);
+        let taken = self.choice.take(items.len());
+        let checked = Checked::new(&self.gate, taken.backend(), trust, items);
         if trust != Trust::Full {
             self.metrics.groups_cautious.add(1);
         }
-        self.metrics.note_work(items.len(), checked.work());
+        let mut work = checked.work();
+        if taken.backend() != self.choice.face() {
+            work.fallback = items.len();
+        }
+        self.metrics.note_work(items.len(), work);
         self.sources
             .note(source, items.len(), checked.invalid_count(), now);
         checked
