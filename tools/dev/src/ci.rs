@@ -41,6 +41,19 @@ const STEPS: &[Step] = &[
         args: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
         env: None,
     },
+    // The program alone changes: everything below it is built already.
+    Step {
+        name: "tests without gpu",
+        args: &[
+            "test",
+            "--workspace",
+            "--no-default-features",
+            "--test",
+            "conformance",
+            "--no-fail-fast",
+        ],
+        env: None,
+    },
     Step {
         name: "docs",
         args: &[
