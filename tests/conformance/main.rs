@@ -6,6 +6,8 @@ mod cleared;
 mod command_line;
 #[cfg(feature = "gpu")]
 mod gpu;
+#[cfg(feature = "gpu")]
+mod gpu_faults;
 mod memory;
 mod node;
 mod program;

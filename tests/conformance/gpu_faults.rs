@@ -1,0 +1,141 @@
+//! A node whose GPU lies, hangs or disappears: blocks go on, and every payment is answered rightly.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
+use clearway_crypto::gate::Gate;
+use clearway_gpu::batch::Batch;
+use clearway_gpu::device::Size;
+use clearway_gpu::faults::{Fault, Faulty};
+use clearway_gpu::twin::device::TwinDevice;
+use clearway_gpu::{Gpu, Patience};
+use clearway_load::cluster::{LEDGER, Members, bank};
+use clearway_load::workload::Generator;
+use clearway_node::config::{self, NodeConfig};
+use clearway_node::keystore::ValidatorKeys;
+use clearway_node::{Node, wall_time};
+use clearway_types::amount::Amount;
+use clearway_types::genesis::Genesis;
+use tempfile::tempdir;
+
+/// Payments of one stream, and how far apart those with a broken signature stand.
+const PAYMENTS: usize = 120;
+const BROKEN_EVERY: usize = 10;
+/// Streams one after the other: the fault strikes, the device recovers or does not.
+const STREAMS: usize = 3;
+
+/// A processor's gate with a GPU that is the twin behind a fault.
+fn gate(fault: Fault, rate: f64, seed: u64) -> (Gate, Arc<Gpu>) {
+    let size = Size {
+        items_max: 80,
+        batch_words_max: Batch::words_max(80),
+        key_slots: 80,
+        ring_len: 3,
+    };
+    let opener = move || {
+        let device = Faulty::new(TwinDevice::new(size), fault, rate, seed);
+        Ok(Box::new(device) as _)
+    };
+    let patience = Patience {
+        retry_min: Duration::from_millis(10),
+        ..Patience::default()
+    };
+    let cpu = Gate::new().expect("this machine computes rightly");
+    let gpu = Gpu::with_opener(Box::new(opener), patience, Arc::new(cpu.clone()));
+    let gpu = Arc::new(gpu.expect("healthy at first"));
+    let gate = cpu
+        .and(Arc::clone(&gpu) as _)
+        .expect("no wrong verdict leaves");
+    (gate, gpu)
+}
+
+#[test]
+fn blocks_go_on_whatever_the_gpu_does() {
+    let seed: u64 = rand::random();
+    let rows = [
+        (Fault::Flip, 0.01),
+        (Fault::Shift, 1.0),
+        (Fault::Repeat, 1.0),
+        (Fault::AllTrue, 1.0),
+        (Fault::AllFalse, 0.2),
+        (Fault::Stuck, 1.0),
+        (Fault::Slow(Duration::from_millis(300)), 0.5),
+        (Fault::Lost, 0.5),
+    ];
+    for (fault, rate) in rows {
+        println!("seed {seed}: {fault:?} at {rate}");
+        let (gate, gpu) = gate(fault, rate, seed);
+        clear(gate);
+        let figures = format!("{fault:?}: {gpu:?}");
+        let metrics = gpu.metrics();
+        let answered = metrics.accepted.value() + metrics.refused.value();
+        assert!(answered + metrics.unanswered.value() > 0, "{figures}");
+    }
+}
+
+/// Clears streams of payments over a node with this gate; each gets the answer that it must.
+fn clear(gate: Gate) {
+    let dir = tempdir().expect("a temporary folder");
+    let flags = [("preset".to_owned(), "bench".to_owned())];
+    let mut config: NodeConfig = config::parse("", [], &flags).expect("settings").config;
+    config.data_dir = dir.path().join("data");
+    config.listen = "127.0.0.1:0".parse().expect("an address");
+    config.admin_listen = config.listen;
+    config.backend = "gpu".to_owned();
+    let workload = Generator {
+        account_count: 64,
+        payment_count: 1,
+        ..Generator::default()
+    };
+    let workload = workload.generate();
+    let validator = ValidatorKeys::generate().expect("randomness");
+    let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
+    let members = Members::new(1);
+    let genesis = members.genesis(&workload, vec![row], wall_time());
+    let node = Node::start_with(&config, &genesis, &validator, gate).expect("it starts");
+    let server = Server {
+        address: node.addresses().door,
+        public_key: validator.connection.public_key(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .expect("a runtime")
+        .block_on(pay(&members, &genesis, server));
+    assert!(node.durable_height().0 > 0);
+    node.stop().expect("it stops");
+}
+
+async fn pay(members: &Members, genesis: &Genesis, server: Server) {
+    let payer = bank(0);
+    let identity = Identity::new(members.key(payer), payer, 0);
+    let signer = Signer::new(identity.clone(), genesis.hash()).expect("randomness");
+    let account = |owner| {
+        let mut accounts = genesis.accounts.iter();
+        let found = accounts.find(|account| account.id.owner() == owner);
+        found.expect("it has one").id
+    };
+    let (from, to) = (account(payer), account(bank(1)));
+    let client = Client::connect(ClientConfig::new(identity, vec![server]))
+        .await
+        .expect("it is up");
+    for stream in 0..STREAMS {
+        let mut payments = Vec::with_capacity(PAYMENTS);
+        for at in 0..PAYMENTS {
+            let mut payment = signer.sign(Draft::transfer(from, to, Amount::new(1, LEDGER)));
+            if at % BROKEN_EVERY == 0 {
+                payment.signature[40] ^= 1;
+            }
+            payments.push(payment);
+        }
+        let receipts = client.submit(&payments).await.expect("answered");
+        assert_eq!(receipts.len(), PAYMENTS);
+        for (at, receipt) in receipts.iter().enumerate() {
+            let sound = at % BROKEN_EVERY != 0;
+            assert_eq!(receipt.settled(), sound, "stream {stream}, payment {at}");
+        }
+    }
+    client.close().await;
+}
