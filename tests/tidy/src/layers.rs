@@ -66,6 +66,7 @@ const ENGINES: &[(&str, &[&str], bool)] = &[
     ("prometheus-client", &["clearway-node"], false),
     ("commonware-*", &["clearway-order"], false),
     ("wgpu*", &["clearway-gpu"], false),
+    ("naga*", &["clearway-gpu"], false),
     ("memmap2", &["clearway-store"], false),
     ("ed25519-*", &["clearway-crypto"], true),
     ("blst", &["clearway-crypto"], true),
