@@ -103,6 +103,7 @@ pub(crate) struct Adapter {
 
 #[cfg(feature = "gpu")]
 mod device {
+    use std::path::PathBuf;
     use std::sync::Arc;
 
     use clearway_crypto::gate::Gate;
@@ -116,6 +117,7 @@ mod device {
         let adapter = AdapterChoice { index, software };
         let config = GpuConfig {
             adapter,
+            kernels_in: cache_folder(),
             ..GpuConfig::default()
         };
         let is_software = adapter::chosen(adapter).is_some_and(|report| report.software);
@@ -127,6 +129,14 @@ mod device {
         let cpu = Arc::new(gate.clone());
         let gpu = Gpu::open(config, cpu).or_fail(Kind::NotFound)?;
         gate.and(Arc::new(gpu)).or_fail(Kind::Failed)
+    }
+
+    /// The user's own folder for what can be made again.
+    fn cache_folder() -> Option<PathBuf> {
+        let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let caches = named("XDG_CACHE_HOME").map(PathBuf::from);
+        let caches = caches.or_else(|| Some(PathBuf::from(named("HOME")?).join(".cache")));
+        caches.map(|caches| caches.join("clearway"))
     }
 
     pub(super) fn hand_over_levels(software: bool, pairs_min: usize) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! The backend `gpu`: advice from a device, verdicts with the CPU's word wherever there is doubt.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ pub struct Gpu {
 }
 
 /// Settings of a lane.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GpuConfig {
     /// Which adapter.
     pub adapter: AdapterChoice,
@@ -39,6 +40,8 @@ pub struct GpuConfig {
     pub size: Size,
     /// How long things may take.
     pub patience: Patience,
+    /// Folder where compiled kernels are kept; only this user may write there.
+    pub kernels_in: Option<PathBuf>,
 }
 
 impl Default for GpuConfig {
@@ -61,6 +64,7 @@ impl GpuConfig {
                 ring_len: 3,
             },
             patience: Patience::default(),
+            kernels_in: None,
         }
     }
 
@@ -73,6 +77,7 @@ impl GpuConfig {
             ..self.adapter
         };
         config.patience.batch_min = Duration::from_secs(10);
+        config.kernels_in = self.kernels_in;
         config
     }
 }
@@ -83,11 +88,13 @@ impl Gpu {
     /// # Errors
     /// Why no device is used.
     pub fn open(config: GpuConfig, cpu: Arc<Gate>) -> Result<Self, Doubt> {
+        let patience = config.patience;
         let opener = move || {
-            let device = WgpuDevice::open(config.adapter, config.size)?;
+            let kept_in = config.kernels_in.as_deref();
+            let device = WgpuDevice::open(config.adapter, config.size, kept_in)?;
             Ok(Box::new(device) as _)
         };
-        Self::with_opener(Box::new(opener), config.patience, cpu)
+        Self::with_opener(Box::new(opener), patience, cpu)
     }
 
     /// The same over any kind of device.

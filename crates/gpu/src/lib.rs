@@ -27,6 +27,7 @@ pub mod keys;
 mod lane;
 pub mod layout;
 mod metrics;
+mod pipeline_cache;
 mod self_test;
 pub mod testing;
 mod thread;

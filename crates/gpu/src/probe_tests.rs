@@ -32,7 +32,7 @@ fn check<const IN: usize>(name: &str, inputs: &[[u32; IN]], twin: impl Fn(&[u32;
     let (device, queue) = request(&adapter).expect("a device");
     let scope = device.push_error_scope(ErrorFilter::Validation);
     let layout = layout_of(&device, name, &[true, false]);
-    let pipeline = pipeline(&device, &layout, kernel);
+    let pipeline = pipeline(&device, &layout, kernel, None);
     let input = device_buffer(&device, "input", inputs.len() * IN);
     let output = device_buffer(&device, "output", expected.len());
     queue.write_buffer(&input, 0, inputs.as_bytes());

@@ -105,7 +105,7 @@ impl NodeDevice {
         let adapter = adapter::choose(choice)?;
         let (device, queue) = request(&adapter)?;
         let layout = layout_of(&device, "node", &[true, false, true]);
-        let pipeline = pipeline(&device, &layout, &NODE);
+        let pipeline = pipeline(&device, &layout, &NODE, None);
         let lower = device_buffer(&device, "lower", 16 * PAIRS_MAX);
         let upper = device_buffer(&device, "upper", 8 * PAIRS_MAX);
         let pairs = device_buffer(&device, "pairs", 4);

@@ -1,5 +1,6 @@
 //! The device behind wgpu: buffers, pipelines and the ring of slots.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use wgpu::{
     Adapter, BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout,
     BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, Buffer, BufferBindingType,
     BufferDescriptor, BufferUsages, ComputePipeline, ComputePipelineDescriptor, DeviceDescriptor,
-    ErrorFilter, MapMode, PipelineCompilationOptions, PipelineLayoutDescriptor, PollError,
-    PollType, Queue, ShaderModuleDescriptor, ShaderSource, ShaderStages, SubmissionIndex,
+    ErrorFilter, Features, MapMode, PipelineCache, PipelineCompilationOptions,
+    PipelineLayoutDescriptor, PollError, PollType, Queue, ShaderModuleDescriptor, ShaderSource,
+    ShaderStages, SubmissionIndex,
 };
 use zerocopy::IntoBytes;
 
@@ -20,6 +22,7 @@ use crate::layout::{
     HEAD_ITEM_COUNT, HEAD_KEY_COUNT, RESULT_WORDS, RUN_LEN, SCRATCH_WORDS, SLOT_WORDS,
     WORKGROUP_LEN,
 };
+use crate::pipeline_cache::KeptPipelines;
 use crate::twin::kernels::base_table;
 
 /// A device, its tables and its ring.
@@ -65,21 +68,34 @@ struct UnderWay {
 }
 
 impl WgpuDevice {
-    /// Opens the adapter and compiles the kernels: seconds where the driver has no cache of them.
+    /// Opens the adapter and compiles the kernels: seconds, unless a folder keeps them from a start
+    /// before.
     ///
     /// # Errors
     /// When no adapter fits, or the driver fails.
-    pub fn open(choice: AdapterChoice, size: Size) -> Result<Self, DeviceError> {
+    pub fn open(
+        choice: AdapterChoice,
+        size: Size,
+        kept_in: Option<&Path>,
+    ) -> Result<Self, DeviceError> {
         let adapter = adapter::choose(choice)?;
         check_limits(&adapter, size)?;
         let (device, queue) = request(&adapter)?;
         let scope = device.push_error_scope(ErrorFilter::Validation);
+        let info = adapter.get_info();
+        let kept = kept_in.and_then(|folder| KeptPipelines::open(folder, &info, &device));
         let bound = [true, true, false, false, false];
         let layout = layout_of(&device, "verification", &bound);
         let pipelines = VERIFICATION
             .iter()
-            .map(|kernel| pipeline(&device, &layout, kernel))
+            .map(|kernel| {
+                let cache = kept.as_ref().map(KeptPipelines::cache);
+                pipeline(&device, &layout, kernel, cache)
+            })
             .collect();
+        if let Some(kept) = &kept {
+            kept.keep();
+        }
         let tables = Tables {
             base: device_buffer(&device, "base table", base_table().len()),
             keys: device_buffer(&device, "key table", size.key_slots * SLOT_WORDS),
@@ -279,7 +295,7 @@ fn check_limits(adapter: &Adapter, size: Size) -> Result<(), DeviceError> {
 pub(crate) fn request(adapter: &Adapter) -> Result<(wgpu::Device, Queue), DeviceError> {
     let descriptor = DeviceDescriptor {
         label: Some("clearway"),
-        required_features: adapter::FEATURES,
+        required_features: adapter::FEATURES | (adapter.features() & Features::PIPELINE_CACHE),
         required_limits: adapter.limits(),
         ..Default::default()
     };
@@ -319,6 +335,7 @@ pub(crate) fn pipeline(
     device: &wgpu::Device,
     layout: &BindGroupLayout,
     kernel: &Kernel,
+    cache: Option<&PipelineCache>,
 ) -> ComputePipeline {
     let module = device.create_shader_module(ShaderModuleDescriptor {
         label: Some(kernel.name),
@@ -335,7 +352,7 @@ pub(crate) fn pipeline(
         module: &module,
         entry_point: Some(kernel.name),
         compilation_options: PipelineCompilationOptions::default(),
-        cache: None,
+        cache,
     })
 }
 

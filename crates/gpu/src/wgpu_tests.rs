@@ -44,7 +44,7 @@ fn every_word_that_kernels_leave_is_the_twins() {
     let Some(choice) = testing::adapter("every_word_that_kernels_leave_is_the_twins") else {
         return;
     };
-    let mut device = WgpuDevice::open(choice, SIZE).expect("an adapter");
+    let mut device = WgpuDevice::open(choice, SIZE, None).expect("an adapter");
     let mut twin = TwinDevice::new(SIZE);
     let mut directory = KeyDirectory::new(SIZE.key_slots);
     let cases = suite::known_answers();
@@ -74,4 +74,43 @@ fn every_word_that_kernels_leave_is_the_twins() {
             assert!(!plain || result[0] == RESULT_ACCEPT, "{}", case.name);
         }
     }
+}
+
+#[test]
+fn kernels_are_kept_and_a_damaged_file_is_as_good_as_none() {
+    let Some(choice) = testing::adapter("kernels_are_kept_and_a_damaged_file_is_as_good_as_none")
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut packed = Packed::default();
+    for case in &suite::known_answers()[..8] {
+        packed.push(&case.item(16));
+    }
+    let order: Vec<Signature<'_>> = packed.signatures().collect();
+    let results = || {
+        let mut device = WgpuDevice::open(choice, SIZE, Some(folder.path())).expect("an adapter");
+        let mut directory = KeyDirectory::new(SIZE.key_slots);
+        let batch = Batch::lay_out(&order, &mut directory, SIZE.items_max, 9);
+        device.submit(0, &batch.words).expect("submitted");
+        let found = device.collect(0, Duration::from_secs(60));
+        found.expect("no fault").expect("results in time")
+    };
+    let expected = results();
+    let files = || {
+        let entries = std::fs::read_dir(folder.path()).expect("read");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths.collect::<Vec<_>>()
+    };
+    let kept = files();
+    assert!(kept.len() <= 1, "{kept:?}");
+    assert_eq!(results(), expected, "from the file");
+    for path in &kept {
+        let mut file = std::fs::read(path).expect("read");
+        let middle = file.len() / 2;
+        file[middle] ^= 1;
+        std::fs::write(path, file).expect("written");
+        assert_eq!(results(), expected, "without the damaged file");
+    }
+    assert_eq!(files(), kept);
 }

@@ -237,7 +237,7 @@ fn a_destroyed_device_loses_nothing() {
     };
     let opener = move || {
         openings += 1;
-        let device = WgpuDevice::open(adapter, size)?;
+        let device = WgpuDevice::open(adapter, size, None)?;
         // The first is destroyed under its fifth batch, the others live.
         let batches = if openings == 1 { 0 } else { usize::MAX / 2 };
         Ok(Box::new(Destroying { device, batches }) as _)
