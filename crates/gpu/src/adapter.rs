@@ -64,26 +64,26 @@ pub fn list() -> Vec<AdapterReport> {
 /// The report on the adapter that would be taken.
 #[must_use]
 pub fn chosen(choice: AdapterChoice) -> Option<AdapterReport> {
-    list().into_iter().find(|report| report.is_usable(choice))
+    let usable = list().into_iter();
+    let usable = usable.filter(|report| report.is_usable(choice));
+    usable.min_by_key(|report| report.software)
 }
 
-/// The first adapter that fits.
+/// The first adapter that fits; one that computes on the CPU only where there is no other.
 pub(crate) fn choose(choice: AdapterChoice) -> Result<Adapter, DeviceError> {
     let found = all(&instance());
     if found.is_empty() {
         let why = "this machine has no Vulkan driver, or it sees no adapter".into();
         return Err(DeviceError::NoAdapter { why });
     }
-    let refusals = || {
-        let reports = found.iter().map(|(report, _)| report);
-        let lines = reports.map(|report| format!("{} is {}", report.name, report.verdict(choice)));
-        lines.collect::<Vec<_>>().join("; ")
-    };
-    let at = found
-        .iter()
-        .position(|(report, _)| report.is_usable(choice));
-    let at = at.ok_or_else(|| DeviceError::NoAdapter { why: refusals() })?;
-    Ok(found.into_iter().nth(at).expect("its position").1)
+    let reports = found.iter().map(|(report, _)| report);
+    let lines = reports.map(|report| format!("{} is {}", report.name, report.verdict(choice)));
+    let why = lines.collect::<Vec<_>>().join("; ");
+    let usable = found.into_iter();
+    let usable = usable.filter(|(report, _)| report.is_usable(choice));
+    let best = usable.min_by_key(|(report, _)| report.software);
+    best.map(|(_, adapter)| adapter)
+        .ok_or(DeviceError::NoAdapter { why })
 }
 
 /// What the kernels cannot do without: products of 64 bits.

@@ -7,10 +7,15 @@ use clearway_crypto::suite;
 use clearway_gpu::batch::Batch;
 use clearway_gpu::device::Size;
 use clearway_gpu::twin::device::TwinDevice;
-use clearway_gpu::{Gpu, GpuConfig, Patience, testing};
+use clearway_gpu::{Gpu, GpuConfig, Patience, adapter, testing};
 
-/// Signatures of the seeded comparison with the rule.
+/// Signatures of the seeded comparison with the rule, unless `CLEARWAY_DIFFERENTIAL` says.
 const DIFFERENTIAL_LEN: usize = 20_000;
+
+fn differential_len() -> usize {
+    let len = std::env::var("CLEARWAY_DIFFERENTIAL");
+    len.map_or(DIFFERENTIAL_LEN, |len| len.parse().expect("a number"))
+}
 
 fn cpu() -> Arc<Gate> {
     Arc::new(Gate::new().expect("this machine computes rightly"))
@@ -18,17 +23,21 @@ fn cpu() -> Arc<Gate> {
 
 #[test]
 fn a_device_passes_the_full_suite() {
-    let Some(adapter) = testing::adapter("a_device_passes_the_full_suite") else {
+    let Some(choice) = testing::adapter("a_device_passes_the_full_suite") else {
         return;
     };
     let config = GpuConfig {
-        adapter,
+        adapter: choice,
         ..GpuConfig::default()
     };
-    let gpu = Gpu::open(config.software(), cpu()).expect("the adapter is right");
+    let config = match adapter::chosen(choice).is_some_and(|report| report.software) {
+        true => config.software(),
+        false => config,
+    };
+    let gpu = Gpu::open(config, cpu()).expect("the adapter is right");
     let seed = rand::random();
     println!("seed {seed}");
-    suite::full(&gpu, seed, DIFFERENTIAL_LEN).unwrap_or_else(|failure| {
+    suite::full(&gpu, seed, differential_len()).unwrap_or_else(|failure| {
         panic!("seed {seed}: {failure}");
     });
     let metrics = gpu.metrics();
@@ -42,7 +51,7 @@ fn a_device_passes_the_full_suite() {
     );
     assert_eq!(metrics.unanswered.value(), 0, "{gpu:?}");
     assert!(
-        metrics.accepted.value() > DIFFERENTIAL_LEN as u64,
+        metrics.accepted.value() > differential_len() as u64,
         "{gpu:?}"
     );
 }

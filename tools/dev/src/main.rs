@@ -1,5 +1,6 @@
 //! `cargo dev`: the maintainers' checks, cheap first.
 
+mod bench_gpu;
 mod bench_verify;
 mod cargo;
 mod ci;
@@ -46,6 +47,11 @@ enum Command {
     /// `clearway bench verify` ask them in turn with ours, on one core and the same signatures, and
     /// adds to each row its ratio to the best rival on the same input.
     BenchVerify(bench_verify::Comparison),
+    /// Tests a GPU, then measures everything that PERF.md says of GPUs.
+    ///
+    /// Ten million signatures against the rule first; then signatures a second by keys and batch,
+    /// the batch from which the GPU is faster, nodes of trees, and payments end to end.
+    BenchGpu(bench_gpu::Measurement),
     /// Runs the fuzz targets with cargo-fuzz on the nightly toolchain.
     Fuzz {
         /// Seconds for each target.
@@ -74,6 +80,7 @@ fn run(command: Command) -> Result<ExitCode, DevError> {
         Command::Perf { check: true } => perf::check(&root)?,
         Command::Perf { check: false } => perf::write(&root)?,
         Command::Record(recording) => record::run(&root, &recording)?,
+        Command::BenchGpu(measurement) => bench_gpu::run(&root, &measurement)?,
         Command::BenchVerify(comparison) => bench_verify::run(&root, &comparison)?,
         Command::Fuzz { seconds, targets } => fuzz::run(&root, seconds, &targets)?,
     }
