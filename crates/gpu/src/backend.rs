@@ -143,31 +143,25 @@ impl Gpu {
         self.shared.bounds().speed
     }
 
-    /// Which of the items the device accepts; false is no verdict.
-    fn ask(&self, items: &[Item<'_>]) -> Vec<bool> {
-        let mut accepted = vec![false; items.len()];
+    /// What the device says of each item.
+    fn ask(&self, items: &[Item<'_>]) -> Vec<Advice> {
+        let mut advice = vec![Advice::None; items.len()];
         if !self.shared.is_ready() {
-            self.metrics().unanswered.add_count(items.len());
-            return accepted;
+            return advice;
         }
         let asked: Vec<Asked> = pack(items, self.shared.bounds())
             .filter_map(|(places, packed)| self.send(places, packed))
             .collect();
-        let mut answered = 0;
         for asked in asked {
-            let Some(answer) = self.wait(&asked) else {
-                continue;
-            };
-            answered += answer.len();
-            for (&place, accept) in asked.places.iter().zip(answer) {
-                accepted[place] = accept;
+            let answer = self.wait(&asked).unwrap_or_default();
+            for (&place, accepted) in asked.places.iter().zip(answer) {
+                advice[place] = match accepted {
+                    true => Advice::Accepted,
+                    false => Advice::Refused,
+                };
             }
         }
-        let count = accepted.iter().filter(|&&accepted| accepted).count();
-        self.metrics().accepted.add_count(count);
-        self.metrics().refused.add_count(answered - count);
-        self.metrics().unanswered.add_count(items.len() - answered);
-        accepted
+        advice
     }
 
     fn send(&self, places: Vec<usize>, packed: Packed) -> Option<Asked> {
@@ -199,31 +193,36 @@ impl Gpu {
         }
     }
 
-    /// Time for the batches under way, the jobs that wait and one more, each as slow as it may be.
+    /// Time for all that may be ahead of a job and for itself, each batch as slow as it may be.
     fn patience(&self) -> Duration {
         let waiting = self.jobs.as_ref().map_or(0, Sender::len);
-        let ahead = waiting + self.shared.bounds().ring_len + 1;
+        // The lane itself holds as much as fills a batch, and the job after that.
+        let ahead = waiting + self.shared.bounds().ring_len + 3;
         self.shared.patience() * u32::try_from(ahead).expect("JOBS_MAX bounds it")
     }
 
-    /// The CPU's verdicts on the items at these places.
-    fn by_cpu(&self, items: &[Item<'_>], places: &[usize], valid: &mut [bool]) {
+    /// The CPU's verdicts on the items at these places: together where they may well be valid, one
+    /// by one where that is unlikely.
+    fn by_cpu(&self, items: &[Item<'_>], places: &[usize], together: bool, valid: &mut [bool]) {
         let chosen: Vec<Item<'_>> = places.iter().map(|&place| items[place]).collect();
-        let verdicts = self.cpu.verify(self.cpu_backend, &chosen);
+        let verdicts = match together {
+            true => self.cpu.verify(self.cpu_backend, &chosen),
+            false => self.cpu.verify_each(self.cpu_backend, &chosen),
+        };
         for (at, &place) in places.iter().enumerate() {
             valid[place] = verdicts.is_valid(at);
         }
     }
 
     /// Looks at a random part of what the device accepted; false when it accepted wrongly.
-    fn sample_holds(&self, items: &[Item<'_>], accepted: &[bool]) -> bool {
+    fn sample_holds(&self, items: &[Item<'_>], advice: &[Advice]) -> bool {
         let mut rng = rand::rng();
-        let places = (0..items.len()).filter(|&place| accepted[place]);
-        let drawn: Vec<usize> = places.filter(|_| rng.random_ratio(1, SAMPLE)).collect();
+        let mut drawn = places_of(advice, Advice::Accepted);
+        drawn.retain(|_| rng.random_ratio(1, SAMPLE));
         let mut valid = vec![true; items.len()];
-        self.by_cpu(items, &drawn, &mut valid);
+        self.by_cpu(items, &drawn, false, &mut valid);
         self.metrics().sampled.add_count(drawn.len());
-        drawn.iter().all(|&place| valid[place])
+        !valid.contains(&false)
     }
 }
 
@@ -256,15 +255,21 @@ impl Backend for Gpu {
 
     fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool], work: &mut Work) {
         assert_eq!(items.len(), valid.len(), "one place a verdict");
-        let mut accepted = self.ask(items);
-        if !self.sample_holds(items, &accepted) {
+        let mut advice = self.ask(items);
+        if !self.sample_holds(items, &advice) {
             self.shared.distrust();
-            accepted.fill(false);
+            advice.fill(Advice::None);
         }
-        valid.copy_from_slice(&accepted);
-        let rest: Vec<usize> = (0..items.len()).filter(|&place| !accepted[place]).collect();
-        self.by_cpu(items, &rest, valid);
-        work.fallback += rest.len();
+        let refused = places_of(&advice, Advice::Refused);
+        let unanswered = places_of(&advice, Advice::None);
+        valid.fill(true);
+        self.by_cpu(items, &refused, false, valid);
+        self.by_cpu(items, &unanswered, true, valid);
+        work.fallback += refused.len() + unanswered.len();
+        let accepted = items.len() - refused.len() - unanswered.len();
+        self.metrics().accepted.add_count(accepted);
+        self.metrics().refused.add_count(refused.len());
+        self.metrics().unanswered.add_count(unanswered.len());
     }
 
     fn fallback(&self) -> Option<&'static str> {
@@ -292,6 +297,22 @@ impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gpu").field("shared", &self.shared).finish()
     }
+}
+
+/// What the device says of one item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Advice {
+    /// It is valid; taken as the verdict.
+    Accepted,
+    /// It is not; the CPU decides.
+    Refused,
+    /// Nothing that can be believed; the CPU decides.
+    None,
+}
+
+fn places_of(advice: &[Advice], wanted: Advice) -> Vec<usize> {
+    let places = (0..advice.len()).filter(|&place| advice[place] == wanted);
+    places.collect()
 }
 
 /// A job that was sent, and the places of its items with the caller.

@@ -145,7 +145,7 @@ impl Lane {
     }
 
     /// Starts a batch where one is due, else waits a moment for the oldest one's results and
-    /// answers its callers. True when there was something to do.
+    /// answers its callers; batches that were believed are counted in `done`.
     pub(crate) fn advance(&mut self, moment: Duration, done: &Counter) -> Result<(), Doubt> {
         if self.is_due(Instant::now()) {
             return self.start();

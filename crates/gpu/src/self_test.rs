@@ -12,25 +12,15 @@ use crate::lane::Doubt;
 use crate::layout::RESULT_WORDS;
 use crate::twin::device::TwinDevice;
 
-/// Time of a batch as a line: t = start + each * n.
+/// Time of a small batch and of a full one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Speed {
-    /// What a batch costs before its first signature.
+    /// Of one signature.
     pub start: Duration,
-    /// What a full batch costs.
+    /// Of as many as the device takes.
     pub full: Duration,
     /// Signatures of a full batch.
     pub full_len: usize,
-}
-
-impl Speed {
-    /// Time of a batch of so many signatures.
-    #[must_use]
-    pub fn of(&self, len: usize) -> Duration {
-        let more = self.full.saturating_sub(self.start).as_secs_f64();
-        let share = len as f64 / self.full_len.max(1) as f64;
-        self.start + Duration::from_secs_f64(more * share)
-    }
 }
 
 /// The known answers of the suite, and what the twin says to each: found and evidence.
