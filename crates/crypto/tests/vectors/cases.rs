@@ -1,5 +1,6 @@
-//! Published vectors and real signatures against the rule and every backend of this machine.
+//! What the vectors say, and that the rule and every backend of the gate under test agree.
 //!
+//! Whoever includes this file gives it a gate: the processor's here, a device's in `clearway_gpu`.
 //! The files lie in `CLEARWAY_TEST_DATA`, by default `../shared/data` beside the workspace. Where
 //! they are absent the tests say so and end; `CLEARWAY_REQUIRE=vectors` makes that a failure.
 
@@ -7,7 +8,6 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clearway_crypto::backend::Item;
-use clearway_crypto::gate::Gate;
 use clearway_crypto::rule;
 use clearway_types::hex;
 use serde_json::Value;
@@ -113,13 +113,14 @@ fn real_signatures_of_three_networks_are_valid() {
         })
         .collect();
     assert_eq!(vectors.len(), 5379);
-    let gate = Gate::new().expect("this machine computes rightly");
+    let gate = crate::gate();
     let items: Vec<_> = vectors.iter().map(item).collect();
     for (id, backend) in gate.backends() {
         for batch in items.chunks(1024) {
             let verdicts = gate.verify(id, batch);
             assert!(verdicts.all_valid(), "{}", backend.name());
-            assert_eq!(verdicts.work().single, 0, "no search was needed");
+            let searched = backend.batch_pays(batch) && verdicts.work().single > 0;
+            assert!(!searched, "no search was needed");
         }
     }
     // Each with one bit changed, at a place that moves through all three parts.
@@ -147,7 +148,7 @@ fn real_signatures_of_three_networks_are_valid() {
 /// The rule, every backend one by one, and every backend in batches of 64 agree with the vectors.
 fn check(vectors: impl Iterator<Item = Vector>) {
     let vectors: Vec<_> = vectors.collect();
-    let gate = Gate::new().expect("this machine computes rightly");
+    let gate = crate::gate();
     let items: Vec<_> = vectors.iter().map(item).collect();
     for vector in &vectors {
         let parts: [&[u8]; 1] = [&vector.message];
