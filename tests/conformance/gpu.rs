@@ -4,7 +4,7 @@ use clearway_gpu::testing;
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::program::run;
+use crate::program::{run, run_briefly};
 
 /// As many payments as every way of verifying must clear alike.
 const PAYMENTS: u64 = 2500;
@@ -118,4 +118,47 @@ fn verify_answers_from_a_gpu_and_says_what_to_do_without_one() {
         let refused = verify(&["gpu"]).expect(5).stderr;
         assert!(refused.contains("--allow-software-adapter"), "{refused}");
     }
+}
+
+#[test]
+fn a_node_without_a_driver_goes_on_with_the_processor_and_says_so() {
+    let dir = tempdir().expect("a temporary folder");
+    // Both names that Vulkan loaders know.
+    let no_driver = [
+        ("VK_DRIVER_FILES", "/nowhere"),
+        ("VK_ICD_FILENAMES", "/nowhere"),
+    ];
+    let count = PAYMENTS.to_string();
+    let mut arguments = vec![
+        "bench",
+        "--account-count",
+        "300",
+        "--count",
+        &count,
+        "--json",
+    ];
+    arguments.extend(["--set", "backend=gpu", "--set", "hash_backend=gpu"]);
+    let ran = run_briefly(dir.path(), &no_driver, &arguments).expect(0);
+    let json = ran.json("run");
+    assert_ne!(json["backend"], "gpu", "{json}");
+    assert_eq!(json["checks"]["replay_ok"], true, "{json}");
+    let said = ran
+        .stderr
+        .lines()
+        .filter(|line| line.contains("no GPU is used"));
+    assert_eq!(
+        said.count(),
+        2,
+        "one line for signatures, one for trees: {}",
+        ran.stderr
+    );
+    let doctor = run_briefly(dir.path(), &no_driver, &["doctor"]).expect(0);
+    assert!(doctor.stdout.contains("No GPU"), "{}", doctor.stdout);
+    // Who asks for its verdicts gets them or nothing.
+    let refused = run_briefly(
+        dir.path(),
+        &no_driver,
+        &["verify", "--vectors", "-", "--backend", "gpu"],
+    );
+    assert!(refused.expect(5).stderr.contains("no Vulkan driver"));
 }

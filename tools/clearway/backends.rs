@@ -52,8 +52,11 @@ pub(crate) fn open(name: &str, software: bool) -> Result<(Gate, BackendId), Fail
     Ok((gate, id))
 }
 
-/// What a node of this configuration needs: its gate; its trees' levels are handed over here.
-pub(crate) fn of_node(config: &NodeConfig) -> Result<Gate, Failure> {
+/// What a node of this configuration needs: its gate, and the configuration as it can be had. Its
+/// trees' levels are handed over here.
+///
+/// A validator that lost its GPU goes on with the processor, and says so.
+pub(crate) fn of_node(config: &NodeConfig) -> Result<(Gate, NodeConfig), Failure> {
     let software = config.allow_software_adapter;
     let pairs_min = match config.hash_backend.as_str() {
         "cpu" => None,
@@ -65,15 +68,31 @@ pub(crate) fn of_node(config: &NodeConfig) -> Result<Gate, Failure> {
         }
     };
     if let Some(pairs_min) = pairs_min {
-        device::hand_over_levels(software, pairs_min)?;
+        go_on(device::hand_over_levels(software, pairs_min))?;
     }
-    if config.backend == AUTO && adapters().iter().any(|adapter| adapter.usable) {
-        match open(GPU, false) {
-            Ok((gate, _)) => return Ok(gate),
-            Err(failure) => ui::note(&failure.to_string()),
+    let mut config = config.clone();
+    let unasked = config.backend == AUTO && adapters().iter().any(|adapter| adapter.usable);
+    let name = if unasked { GPU } else { &config.backend };
+    if name.split(':').next() == Some(GPU) {
+        if let Some((gate, _)) = go_on(open(name, software && !unasked))? {
+            return Ok((gate, config));
         }
+        config.backend = AUTO.to_owned();
     }
-    Ok(open(&config.backend, software)?.0)
+    let (gate, _) = open(&config.backend, software)?;
+    Ok((gate, config))
+}
+
+/// Nothing where a device is not to be had, which is said; other failures stay failures.
+fn go_on<T>(tried: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match tried {
+        Ok(done) => Ok(Some(done)),
+        Err(failure) if failure.kind() == Kind::NotFound => {
+            ui::note(&failure.to_string());
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Levels below this are hashed sooner than a device answers: 1.9 ms of one core.

@@ -30,6 +30,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// The exit code that it ends with.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(crate) fn new(kind: Kind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             kind,

@@ -19,7 +19,7 @@ pub struct Size {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DeviceError {
     /// No adapter fits what was asked for.
-    #[error("no GPU is used: {why}; signatures are verified by the CPU")]
+    #[error("no GPU is used: {why}; the CPU works alone")]
     NoAdapter {
         /// What was found.
         why: String,

@@ -156,8 +156,9 @@ impl Stand<'_> {
             0 => self.sign_here(),
             _ => Vec::new(),
         };
-        let gate = backends::of_node(config)?;
-        let node = Node::start_with(config, self.genesis, validator, gate).or_fail(Kind::Failed)?;
+        let (gate, config) = backends::of_node(config)?;
+        let node =
+            Node::start_with(&config, self.genesis, validator, gate).or_fail(Kind::Failed)?;
         let plan = Plan {
             connections: self.trial.connections,
             streams_in_flight: self.trial.streams_in_flight,

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let gate = backends::of_node(&config)?;
+    let (gate, config) = backends::of_node(&config)?;
     let node = Node::start_with(&config, &genesis, &validator, gate).or_fail(Kind::Failed)?;
     let addresses = node.addresses();
     ui::say(&ui::rows([
