@@ -14,7 +14,7 @@ use clearway_load::cluster::{LEDGER, Members, bank};
 use clearway_load::workload::Generator;
 use clearway_node::config::{self, NodeConfig};
 use clearway_node::keystore::ValidatorKeys;
-use clearway_node::{Node, wall_time};
+use clearway_node::{Gather, Node, wall_time};
 use clearway_types::amount::Amount;
 use clearway_types::genesis::Genesis;
 use tempfile::tempdir;
@@ -66,16 +66,24 @@ fn blocks_go_on_whatever_the_gpu_does() {
     for (fault, rate) in rows {
         println!("seed {seed}: {fault:?} at {rate}");
         let (gate, gpu) = gate(fault, rate, seed);
-        clear(gate);
-        let figures = format!("{fault:?}: {gpu:?}");
-        let metrics = gpu.metrics();
-        let answered = metrics.accepted.value() + metrics.refused.value();
-        assert!(answered + metrics.unanswered.value() > 0, "{figures}");
+        let (on_gpu, elsewhere) = clear(gate);
+        // Each signature has one verdict, by one of the two.
+        assert_eq!(on_gpu + elsewhere, STREAMS * PAYMENTS, "{fault:?}: {gpu:?}");
     }
 }
 
-/// Clears streams of payments over a node with this gate; each gets the answer that it must.
-fn clear(gate: Gate) {
+#[test]
+fn the_metrics_page_tells_the_gpus_verdicts_from_the_processors() {
+    let (gate, gpu) = gate(Fault::Flip, 0.0, 1);
+    let broken = STREAMS * PAYMENTS.div_ceil(BROKEN_EVERY);
+    // What the GPU refuses is looked at again.
+    let expected = (STREAMS * PAYMENTS - broken, broken);
+    assert_eq!(clear(gate), expected, "{gpu:?}");
+}
+
+/// Clears streams of payments over a node with this gate; each gets the answer that it must. Tells
+/// how many signatures the metrics page gives to the GPU, and how many to its fallback.
+fn clear(gate: Gate) -> (usize, usize) {
     let dir = tempdir().expect("a temporary folder");
     let flags = [("preset".to_owned(), "bench".to_owned())];
     let mut config: NodeConfig = config::parse("", [], &flags).expect("settings").config;
@@ -105,7 +113,23 @@ fn clear(gate: Gate) {
         .expect("a runtime")
         .block_on(pay(&members, &genesis, server));
     assert!(node.durable_height().0 > 0);
+    let page: Arc<dyn Gather> = node.figures();
+    let page = clearway_node::render(&page).expect("text");
     node.stop().expect("it stops");
+    let mut counts = (0, 0);
+    for line in page.lines() {
+        if let Some(row) = line.strip_prefix("clearway_signatures_verified_total{backend=") {
+            let (name, count) = row.split_once("} ").expect("a label and a value");
+            let whole = count.strip_suffix(".0").unwrap_or(count);
+            let place = if name == "\"gpu\"" {
+                &mut counts.0
+            } else {
+                &mut counts.1
+            };
+            *place += whole.parse::<usize>().expect("a whole number");
+        }
+    }
+    counts
 }
 
 async fn pay(members: &Members, genesis: &Genesis, server: Server) {
