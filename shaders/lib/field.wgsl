@@ -32,6 +32,26 @@ const FE_SQRT_M1 = Fe(array<u32, 10>(
     33281959u, 41962654u, 31548777u, 326685u, 11406482u,
 ));
 
+// Ten columns of a product as limbs. In: below 2^63. Out: tight.
+fn fe_carry_columns(h: array<u64, 10>) -> Fe {
+    let c1 = h[1] + (h[0] >> 26u);
+    let c2 = h[2] + (c1 >> 25u);
+    let c3 = h[3] + (c2 >> 26u);
+    let c4 = h[4] + (c3 >> 25u);
+    let c5 = h[5] + (c4 >> 26u);
+    let c6 = h[6] + (c5 >> 25u);
+    let c7 = h[7] + (c6 >> 26u);
+    let c8 = h[8] + (c7 >> 25u);
+    let c9 = h[9] + (c8 >> 26u);
+    let c0 = (h[0] & 0x3fffffflu) + (c9 >> 25u) * 19lu;
+    return Fe(array<u32, 10>(
+        u32(c0) & 0x3ffffffu, (u32(c1) & 0x1ffffffu) + u32(c0 >> 26u),
+        u32(c2) & 0x3ffffffu, u32(c3) & 0x1ffffffu, u32(c4) & 0x3ffffffu,
+        u32(c5) & 0x1ffffffu, u32(c6) & 0x3ffffffu, u32(c7) & 0x1ffffffu,
+        u32(c8) & 0x3ffffffu, u32(c9) & 0x1ffffffu,
+    ));
+}
+
 // The product. In: loose. Out: tight.
 fn fe_mul(a: Fe, b: Fe) -> Fe {
     let a0 = u64(a.l[0]); let a1 = u64(a.l[1]); let d1 = u64(a.l[1] * 2u);
@@ -48,41 +68,27 @@ fn fe_mul(a: Fe, b: Fe) -> Fe {
     let n1 = u64(b.l[1] * 19u); let n2 = u64(b.l[2] * 19u); let n3 = u64(b.l[3] * 19u);
     let n4 = u64(b.l[4] * 19u); let n5 = u64(b.l[5] * 19u); let n6 = u64(b.l[6] * 19u);
     let n7 = u64(b.l[7] * 19u); let n8 = u64(b.l[8] * 19u); let n9 = u64(b.l[9] * 19u);
-    var h0 = a0 * b0 + d1 * n9 + a2 * n8 + d3 * n7 + a4 * n6 + d5 * n5 + a6 * n4 + d7 * n3 +
+    let h0 = a0 * b0 + d1 * n9 + a2 * n8 + d3 * n7 + a4 * n6 + d5 * n5 + a6 * n4 + d7 * n3 +
         a8 * n2 + d9 * n1;
-    var h1 = a0 * b1 + a1 * b0 + a2 * n9 + a3 * n8 + a4 * n7 + a5 * n6 + a6 * n5 + a7 * n4 +
+    let h1 = a0 * b1 + a1 * b0 + a2 * n9 + a3 * n8 + a4 * n7 + a5 * n6 + a6 * n5 + a7 * n4 +
         a8 * n3 + a9 * n2;
-    var h2 = a0 * b2 + d1 * b1 + a2 * b0 + d3 * n9 + a4 * n8 + d5 * n7 + a6 * n6 + d7 * n5 +
+    let h2 = a0 * b2 + d1 * b1 + a2 * b0 + d3 * n9 + a4 * n8 + d5 * n7 + a6 * n6 + d7 * n5 +
         a8 * n4 + d9 * n3;
-    var h3 = a0 * b3 + a1 * b2 + a2 * b1 + a3 * b0 + a4 * n9 + a5 * n8 + a6 * n7 + a7 * n6 +
+    let h3 = a0 * b3 + a1 * b2 + a2 * b1 + a3 * b0 + a4 * n9 + a5 * n8 + a6 * n7 + a7 * n6 +
         a8 * n5 + a9 * n4;
-    var h4 = a0 * b4 + d1 * b3 + a2 * b2 + d3 * b1 + a4 * b0 + d5 * n9 + a6 * n8 + d7 * n7 +
+    let h4 = a0 * b4 + d1 * b3 + a2 * b2 + d3 * b1 + a4 * b0 + d5 * n9 + a6 * n8 + d7 * n7 +
         a8 * n6 + d9 * n5;
-    var h5 = a0 * b5 + a1 * b4 + a2 * b3 + a3 * b2 + a4 * b1 + a5 * b0 + a6 * n9 + a7 * n8 +
+    let h5 = a0 * b5 + a1 * b4 + a2 * b3 + a3 * b2 + a4 * b1 + a5 * b0 + a6 * n9 + a7 * n8 +
         a8 * n7 + a9 * n6;
-    var h6 = a0 * b6 + d1 * b5 + a2 * b4 + d3 * b3 + a4 * b2 + d5 * b1 + a6 * b0 + d7 * n9 +
+    let h6 = a0 * b6 + d1 * b5 + a2 * b4 + d3 * b3 + a4 * b2 + d5 * b1 + a6 * b0 + d7 * n9 +
         a8 * n8 + d9 * n7;
-    var h7 = a0 * b7 + a1 * b6 + a2 * b5 + a3 * b4 + a4 * b3 + a5 * b2 + a6 * b1 + a7 * b0 +
+    let h7 = a0 * b7 + a1 * b6 + a2 * b5 + a3 * b4 + a4 * b3 + a5 * b2 + a6 * b1 + a7 * b0 +
         a8 * n9 + a9 * n8;
-    var h8 = a0 * b8 + d1 * b7 + a2 * b6 + d3 * b5 + a4 * b4 + d5 * b3 + a6 * b2 + d7 * b1 +
+    let h8 = a0 * b8 + d1 * b7 + a2 * b6 + d3 * b5 + a4 * b4 + d5 * b3 + a6 * b2 + d7 * b1 +
         a8 * b0 + d9 * n9;
-    var h9 = a0 * b9 + a1 * b8 + a2 * b7 + a3 * b6 + a4 * b5 + a5 * b4 + a6 * b3 + a7 * b2 +
+    let h9 = a0 * b9 + a1 * b8 + a2 * b7 + a3 * b6 + a4 * b5 + a5 * b4 + a6 * b3 + a7 * b2 +
         a8 * b1 + a9 * b0;
-    h1 += h0 >> 26u; h0 &= 0x3fffffflu;
-    h2 += h1 >> 25u; h1 &= 0x1fffffflu;
-    h3 += h2 >> 26u; h2 &= 0x3fffffflu;
-    h4 += h3 >> 25u; h3 &= 0x1fffffflu;
-    h5 += h4 >> 26u; h4 &= 0x3fffffflu;
-    h6 += h5 >> 25u; h5 &= 0x1fffffflu;
-    h7 += h6 >> 26u; h6 &= 0x3fffffflu;
-    h8 += h7 >> 25u; h7 &= 0x1fffffflu;
-    h9 += h8 >> 26u; h8 &= 0x3fffffflu;
-    h0 += (h9 >> 25u) * 19lu; h9 &= 0x1fffffflu;
-    h1 += h0 >> 26u; h0 &= 0x3fffffflu;
-    return Fe(array<u32, 10>(
-        u32(h0), u32(h1), u32(h2), u32(h3), u32(h4),
-        u32(h5), u32(h6), u32(h7), u32(h8), u32(h9),
-    ));
+    return fe_carry_columns(array<u64, 10>(h0, h1, h2, h3, h4, h5, h6, h7, h8, h9));
 }
 
 // The square. In: loose. Out: tight.
@@ -101,31 +107,17 @@ fn fe_square(a: Fe) -> Fe {
     let f7 = u64(a.l[7] * 4u);
     let n5 = u64(a.l[5] * 19u); let n6 = u64(a.l[6] * 19u); let n7 = u64(a.l[7] * 19u);
     let n8 = u64(a.l[8] * 19u); let n9 = u64(a.l[9] * 19u);
-    var h0 = a0 * a0 + f1 * n9 + e2 * n8 + f3 * n7 + e4 * n6 + e5 * n5;
-    var h1 = e0 * a1 + e2 * n9 + e3 * n8 + e4 * n7 + e5 * n6;
-    var h2 = e0 * a2 + e1 * a1 + f3 * n9 + e4 * n8 + f5 * n7 + a6 * n6;
-    var h3 = e0 * a3 + e1 * a2 + e4 * n9 + e5 * n8 + e6 * n7;
-    var h4 = e0 * a4 + f1 * a3 + a2 * a2 + f5 * n9 + e6 * n8 + e7 * n7;
-    var h5 = e0 * a5 + e1 * a4 + e2 * a3 + e6 * n9 + e7 * n8;
-    var h6 = e0 * a6 + f1 * a5 + e2 * a4 + e3 * a3 + f7 * n9 + a8 * n8;
-    var h7 = e0 * a7 + e1 * a6 + e2 * a5 + e3 * a4 + e8 * n9;
-    var h8 = e0 * a8 + f1 * a7 + e2 * a6 + f3 * a5 + a4 * a4 + e9 * n9;
-    var h9 = e0 * a9 + e1 * a8 + e2 * a7 + e3 * a6 + e4 * a5;
-    h1 += h0 >> 26u; h0 &= 0x3fffffflu;
-    h2 += h1 >> 25u; h1 &= 0x1fffffflu;
-    h3 += h2 >> 26u; h2 &= 0x3fffffflu;
-    h4 += h3 >> 25u; h3 &= 0x1fffffflu;
-    h5 += h4 >> 26u; h4 &= 0x3fffffflu;
-    h6 += h5 >> 25u; h5 &= 0x1fffffflu;
-    h7 += h6 >> 26u; h6 &= 0x3fffffflu;
-    h8 += h7 >> 25u; h7 &= 0x1fffffflu;
-    h9 += h8 >> 26u; h8 &= 0x3fffffflu;
-    h0 += (h9 >> 25u) * 19lu; h9 &= 0x1fffffflu;
-    h1 += h0 >> 26u; h0 &= 0x3fffffflu;
-    return Fe(array<u32, 10>(
-        u32(h0), u32(h1), u32(h2), u32(h3), u32(h4),
-        u32(h5), u32(h6), u32(h7), u32(h8), u32(h9),
-    ));
+    let h0 = a0 * a0 + f1 * n9 + e2 * n8 + f3 * n7 + e4 * n6 + e5 * n5;
+    let h1 = e0 * a1 + e2 * n9 + e3 * n8 + e4 * n7 + e5 * n6;
+    let h2 = e0 * a2 + e1 * a1 + f3 * n9 + e4 * n8 + f5 * n7 + a6 * n6;
+    let h3 = e0 * a3 + e1 * a2 + e4 * n9 + e5 * n8 + e6 * n7;
+    let h4 = e0 * a4 + f1 * a3 + a2 * a2 + f5 * n9 + e6 * n8 + e7 * n7;
+    let h5 = e0 * a5 + e1 * a4 + e2 * a3 + e6 * n9 + e7 * n8;
+    let h6 = e0 * a6 + f1 * a5 + e2 * a4 + e3 * a3 + f7 * n9 + a8 * n8;
+    let h7 = e0 * a7 + e1 * a6 + e2 * a5 + e3 * a4 + e8 * n9;
+    let h8 = e0 * a8 + f1 * a7 + e2 * a6 + f3 * a5 + a4 * a4 + e9 * n9;
+    let h9 = e0 * a9 + e1 * a8 + e2 * a7 + e3 * a6 + e4 * a5;
+    return fe_carry_columns(array<u64, 10>(h0, h1, h2, h3, h4, h5, h6, h7, h8, h9));
 }
 
 // The sum, not carried. In: any whose sums fit 32 bits. Out: loose where both are tight.

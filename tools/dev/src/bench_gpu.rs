@@ -133,16 +133,6 @@ fn with(program: &Path, arguments: &[&str]) -> Command {
 
 fn finished(step: &'static str, mut command: Command) -> Result<(), DevError> {
     let shown = format!("{command:?}");
-    let status = command.stdin(Stdio::null()).status();
-    let status = status.map_err(|source| DevError::NotStarted {
-        command: shown.clone(),
-        source,
-    })?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(DevError::StepFailed {
-            step,
-            command: shown,
-        }),
-    }
+    command.stdin(Stdio::null());
+    cargo::finished(step, command, &shown)
 }

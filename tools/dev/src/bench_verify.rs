@@ -73,7 +73,7 @@ pub(crate) fn run(root: &Path, comparison: &Comparison) -> Result<(), DevError> 
 const OURS: [&str; 4] = ["build", "--release", "--bin", "clearway"];
 
 fn build_ours(root: &Path) -> Result<(), DevError> {
-    finished("build", cargo::command(root, &OURS), &command_line(&OURS))
+    cargo::finished("build", cargo::command(root, &OURS), &command_line(&OURS))
 }
 
 fn build_rivals(root: &Path, target: &Path) -> Result<(), DevError> {
@@ -93,7 +93,7 @@ fn build_rivals(root: &Path, target: &Path) -> Result<(), DevError> {
         .env("RUSTFLAGS", RIVAL_FLAGS)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     let shown = format!("RUSTFLAGS='{RIVAL_FLAGS}' {}", command_line(&args));
-    finished("build of the rivals", command, &shown)
+    cargo::finished("build of the rivals", command, &shown)
 }
 
 fn measure(target: &Path, json: &Path, comparison: &Comparison) -> Result<(), DevError> {
@@ -112,21 +112,7 @@ fn measure(target: &Path, json: &Path, comparison: &Comparison) -> Result<(), De
     command.args(&comparison.options).stdout(Stdio::null());
     let (program, rivals) = (program.display(), rivals.display());
     let shown = format!("{program} bench verify --rivals {rivals}");
-    finished("bench verify", command, &shown)
-}
-
-fn finished(step: &'static str, mut command: Command, shown: &str) -> Result<(), DevError> {
-    let status = command.status().map_err(|source| DevError::NotStarted {
-        command: shown.to_owned(),
-        source,
-    })?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(DevError::StepFailed {
-            step,
-            command: shown.to_owned(),
-        }),
-    }
+    cargo::finished("bench verify", command, &shown)
 }
 
 fn command_line(args: &[&str]) -> String {

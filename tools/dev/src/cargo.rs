@@ -1,5 +1,6 @@
 //! Starting cargo from a program that cargo itself started.
 
+use crate::error::DevError;
 use std::path::Path;
 use std::process::Command;
 
@@ -35,6 +36,25 @@ pub(crate) fn nightly(root: &Path, args: &[&str]) -> Command {
         .env_remove("CARGO")
         .env_remove("RUSTC");
     command
+}
+
+/// Runs a command to its end; `step` and what is shown of the command stand in the failure.
+pub(crate) fn finished(
+    step: &'static str,
+    mut command: Command,
+    shown: &str,
+) -> Result<(), DevError> {
+    let status = command.status().map_err(|source| DevError::NotStarted {
+        command: shown.to_owned(),
+        source,
+    })?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(DevError::StepFailed {
+            step,
+            command: shown.to_owned(),
+        }),
+    }
 }
 
 fn is_inherited(name: &str) -> bool {

@@ -81,7 +81,7 @@ pub fn fe_mul(a: Fe, b: Fe) -> Fe {
             h[(i + j) % LIMBS] += u64::from(doubled) * u64::from(folded);
         }
     }
-    carry_columns(h)
+    fe_carry_columns(h)
 }
 
 /// The square. In: loose. Out: tight.
@@ -90,7 +90,10 @@ pub fn fe_square(a: Fe) -> Fe {
     fe_mul(a, a)
 }
 
-fn carry_columns(mut h: [u64; LIMBS]) -> Fe {
+/// Ten columns of a product as limbs. In: below 2^63. Out: tight.
+#[must_use]
+pub fn fe_carry_columns(mut h: [u64; LIMBS]) -> Fe {
+    debug_assert!(h.iter().all(|column| column >> 63 == 0), "{h:?}");
     for k in 0..9 {
         h[k + 1] += h[k] >> bits(k);
         h[k] &= u64::from(mask(k));

@@ -64,28 +64,37 @@ pub fn scalar_is_reduced(s: [u32; 8]) -> bool {
     s.iter().rev().lt(ORDER.iter().rev())
 }
 
+/// The same number in ten limbs of 26 bits; what is beyond stays in the last.
+#[must_use]
+pub fn scalar_carry(mut h: [u64; 10]) -> [u64; 10] {
+    for k in 0..9 {
+        h[k + 1] += h[k] >> 26;
+        h[k] &= MASK;
+    }
+    h
+}
+
 /// A number of sixteen little-endian words, modulo L, as eight: below 2^253, maybe L too large.
 #[must_use]
 pub fn scalar_reduce(x: [u32; 16]) -> [u32; 8] {
-    let mut h: [u64; 10] = std::array::from_fn(|k| {
+    let h: [u64; 10] = std::array::from_fn(|k| {
         let low = limb(&x[..8], k);
         let powers = POWERS.iter().zip(&x[8..]);
         let upper = powers.map(|(power, &word)| u64::from(word) * u64::from(power[k]));
         low + upper.sum::<u64>()
     });
-    carry(&mut h);
+    let mut h = scalar_carry(h);
     let over = h[9] >> 18;
     h[9] &= (1 << 18) - 1;
     let mut m = [0u64; 10];
     for (product, &low) in m.iter_mut().zip(&ORDER_LOW) {
         *product = over * u64::from(low);
     }
-    carry(&mut m);
+    let m = scalar_carry(m);
     for k in 0..10 {
         h[k] += u64::from(ORDER_SPREAD[k]) - m[k];
     }
-    carry(&mut h);
-    to_words(&h)
+    to_words(&scalar_carry(h))
 }
 
 /// `x` plus the same word eight times, modulo 2^256: signed digits in unsigned places.
@@ -104,13 +113,6 @@ fn limb(words: &[u32], k: usize) -> u64 {
     let (word, shift) = (26 * k / 32, 26 * k % 32);
     let upper = words.get(word + 1).copied().unwrap_or(0);
     ((u64::from(words[word]) | (u64::from(upper) << 32)) >> shift) & MASK
-}
-
-fn carry(h: &mut [u64; 10]) {
-    for k in 0..9 {
-        h[k + 1] += h[k] >> 26;
-        h[k] &= MASK;
-    }
 }
 
 fn to_words(h: &[u64; 10]) -> [u32; 8] {
