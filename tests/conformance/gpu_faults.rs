@@ -3,21 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
 use clearway_crypto::gate::Gate;
 use clearway_gpu::batch::Batch;
 use clearway_gpu::device::Size;
 use clearway_gpu::faults::{Fault, Faulty};
 use clearway_gpu::twin::device::TwinDevice;
 use clearway_gpu::{Gpu, Patience};
-use clearway_load::cluster::{LEDGER, Members, bank};
-use clearway_load::workload::Generator;
-use clearway_node::config::{self, NodeConfig};
-use clearway_node::keystore::ValidatorKeys;
-use clearway_node::{Gather, Node, wall_time};
-use clearway_types::amount::Amount;
-use clearway_types::genesis::Genesis;
-use tempfile::tempdir;
+use clearway_node::{Gather, Node};
+
+use crate::stand::{Payer, Stand};
 
 /// Payments of one stream, and how far apart those with a broken signature stand.
 const PAYMENTS: usize = 120;
@@ -84,34 +78,11 @@ fn the_metrics_page_tells_the_gpus_verdicts_from_the_processors() {
 /// Clears streams of payments over a node with this gate; each gets the answer that it must. Tells
 /// how many signatures the metrics page gives to the GPU, and how many to its fallback.
 fn clear(gate: Gate) -> (usize, usize) {
-    let dir = tempdir().expect("a temporary folder");
-    let flags = [("preset".to_owned(), "bench".to_owned())];
-    let mut config: NodeConfig = config::parse("", [], &flags).expect("settings").config;
-    config.data_dir = dir.path().join("data");
-    config.listen = "127.0.0.1:0".parse().expect("an address");
-    config.admin_listen = config.listen;
-    config.backend = "gpu".to_owned();
-    let workload = Generator {
-        account_count: 64,
-        payment_count: 1,
-        ..Generator::default()
-    };
-    let workload = workload.generate();
-    let validator = ValidatorKeys::generate().expect("randomness");
-    let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
-    let members = Members::new(1);
-    let genesis = members.genesis(&workload, vec![row], wall_time());
-    let node = Node::start_with(&config, &genesis, &validator, gate).expect("it starts");
-    let server = Server {
-        address: node.addresses().door,
-        public_key: validator.connection.public_key(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .expect("a runtime")
-        .block_on(pay(&members, &genesis, server));
+    let mut stand = Stand::new();
+    stand.config.backend = "gpu".to_owned();
+    let node = Node::start_with(&stand.config, &stand.genesis, &stand.validator, gate);
+    let node = node.expect("it starts");
+    stand.visit(&node, pay);
     assert!(node.durable_height().0 > 0);
     let page: Arc<dyn Gather> = node.figures();
     let page = clearway_node::render(&page).expect("text");
@@ -132,34 +103,21 @@ fn clear(gate: Gate) -> (usize, usize) {
     counts
 }
 
-async fn pay(members: &Members, genesis: &Genesis, server: Server) {
-    let payer = bank(0);
-    let identity = Identity::new(members.key(payer), payer, 0);
-    let signer = Signer::new(identity.clone(), genesis.hash()).expect("randomness");
-    let account = |owner| {
-        let mut accounts = genesis.accounts.iter();
-        let found = accounts.find(|account| account.id.owner() == owner);
-        found.expect("it has one").id
-    };
-    let (from, to) = (account(payer), account(bank(1)));
-    let client = Client::connect(ClientConfig::new(identity, vec![server]))
-        .await
-        .expect("it is up");
+async fn pay(payer: &Payer) {
     for stream in 0..STREAMS {
         let mut payments = Vec::with_capacity(PAYMENTS);
         for at in 0..PAYMENTS {
-            let mut payment = signer.sign(Draft::transfer(from, to, Amount::new(1, LEDGER)));
+            let mut payment = payer.payment();
             if at % BROKEN_EVERY == 0 {
                 payment.signature[40] ^= 1;
             }
             payments.push(payment);
         }
-        let receipts = client.submit(&payments).await.expect("answered");
+        let receipts = payer.client.submit(&payments).await.expect("answered");
         assert_eq!(receipts.len(), PAYMENTS);
         for (at, receipt) in receipts.iter().enumerate() {
             let sound = at % BROKEN_EVERY != 0;
             assert_eq!(receipt.settled(), sound, "stream {stream}, payment {at}");
         }
     }
-    client.close().await;
 }

@@ -13,3 +13,4 @@ mod node;
 mod program;
 mod reports;
 mod spans;
+mod stand;

@@ -3,18 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
-use clearway_load::cluster::{LEDGER, Members, bank};
-use clearway_load::workload::Generator;
-use clearway_node::config::{self, NodeConfig};
-use clearway_node::keystore::ValidatorKeys;
+use clearway_node::Node;
 use clearway_node::topology::LINKS;
-use clearway_node::{Node, wall_time};
-use clearway_types::amount::Amount;
-use clearway_types::genesis::Genesis;
-use tempfile::tempdir;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::stand::{Payer, Stand};
 
 /// Notes the name of every span.
 #[derive(Clone, Default)]
@@ -36,34 +30,9 @@ impl<S: tracing::Subscriber> Layer<S> for Names {
 fn a_payment_a_refusal_and_a_question_pass_through_a_span_of_every_link() {
     let names = Names::default();
     tracing_subscriber::registry().with(names.clone()).init();
-    let dir = tempdir().expect("a temporary folder");
-    let flags = [("preset".to_owned(), "bench".to_owned())];
-    let mut config: NodeConfig = config::parse("", [], &flags).expect("settings").config;
-    config.data_dir = dir.path().join("data");
-    config.listen = "127.0.0.1:0".parse().expect("an address");
-    config.admin_listen = config.listen;
-    let workload = Generator {
-        account_count: 64,
-        payment_count: 1,
-        ..Generator::default()
-    };
-    let workload = workload.generate();
-    let validator = ValidatorKeys::generate().expect("randomness");
-    let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
-    let members = Members::new(1);
-    let now = wall_time();
-    let genesis = members.genesis(&workload, vec![row], now);
-    let node = Node::start(&config, &genesis, &validator).expect("it starts");
-    let server = Server {
-        address: node.addresses().door,
-        public_key: validator.connection.public_key(),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime
-        .expect("a runtime")
-        .block_on(visit(&members, &genesis, server));
+    let stand = Stand::new();
+    let node = Node::start(&stand.config, &stand.genesis, &stand.validator).expect("it starts");
+    stand.visit(&node, visit);
     node.stop().expect("it stops");
 
     let names = names.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,32 +46,12 @@ fn a_payment_a_refusal_and_a_question_pass_through_a_span_of_every_link() {
 }
 
 /// One good payment, one with a broken signature, one question.
-async fn visit(members: &Members, genesis: &Genesis, server: Server) {
-    let payer = bank(0);
-    let identity = Identity::new(members.key(payer), payer, 0);
-    let signer = Signer::new(identity.clone(), genesis.hash()).expect("randomness");
-    let of = |owner| {
-        genesis
-            .accounts
-            .iter()
-            .find(|account| account.id.owner() == owner)
-    };
-    let (from, to) = (
-        of(payer).expect("it has one").id,
-        of(bank(1)).expect("it has one").id,
-    );
-    let pay = || signer.sign(Draft::transfer(from, to, Amount::new(1, LEDGER)));
-    let mut broken = pay();
+async fn visit(payer: &Payer) {
+    let mut broken = payer.payment();
     broken.signature[0] ^= 1;
-    let client = Client::connect(ClientConfig::new(identity, vec![server]))
-        .await
-        .expect("it is up");
-    let receipts = client.submit(&[pay(), broken]).await.expect("answered");
+    let payments = [payer.payment(), broken];
+    let receipts = payer.client.submit(&payments).await.expect("answered");
     assert!(receipts[0].settled() && !receipts[1].is_final());
-    client
-        .account(from)
-        .await
-        .expect("answered")
-        .expect("it exists");
-    client.close().await;
+    let account = payer.client.account(payer.account).await;
+    account.expect("answered").expect("it exists");
 }
