@@ -140,8 +140,22 @@ pub(crate) const ROWS: &[Row] = &[
         "a backend that this machine does not have",
         as_it_is,
         "node run --config node.toml --set backend=abacus",
-        1,
+        5,
         "`clearway verify --list-backends` names those that do",
+    ),
+    Row::command(
+        "a number of a GPU that is none",
+        as_it_is,
+        "node run --config node.toml --set backend=gpu:first",
+        2,
+        "write gpu or gpu:0",
+    ),
+    Row::command(
+        "somebody to hash who is not known",
+        as_it_is,
+        "node run --config node.toml --set hash_backend=abacus",
+        2,
+        "write cpu, gpu or gpu:all",
     ),
     genesis(
         "a genesis that is not there",
