@@ -52,23 +52,23 @@ pub(crate) fn open(name: &str, software: bool) -> Result<(Gate, BackendId), Fail
     Ok((gate, id))
 }
 
-/// What a node of this configuration needs: its gate, and the configuration as it can be had. Its
-/// trees' levels are handed over here.
+/// What a node of this configuration needs: its gate, and the configuration as it can be had.
+/// Hashing is handed over here.
 ///
 /// A validator that lost its GPU goes on with the processor, and says so.
 pub(crate) fn of_node(config: &NodeConfig) -> Result<(Gate, NodeConfig), Failure> {
     let software = config.allow_software_adapter;
-    let pairs_min = match config.hash_backend.as_str() {
+    let len_min = match config.hash_backend.as_str() {
         "cpu" => None,
-        GPU => Some(PAIRS_MIN),
+        GPU => Some(HASHES_MIN),
         "gpu:all" => Some(1),
         other => {
             let message = format!("setting `hash_backend`: `{other}`; write cpu, gpu or gpu:all");
             return Err(Failure::usage(message));
         }
     };
-    if let Some(pairs_min) = pairs_min {
-        go_on(device::hand_over_levels(software, pairs_min))?;
+    if let Some(len_min) = len_min {
+        go_on(device::hand_over_hashes(software, len_min))?;
     }
     let mut config = config.clone();
     let unasked = config.backend == AUTO && adapters().iter().any(|adapter| adapter.usable);
@@ -95,8 +95,8 @@ fn go_on<T>(tried: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// Levels below this are hashed sooner than a device answers: 1.9 ms of one core.
-const PAIRS_MIN: usize = 32_768;
+/// Fewer digests are made sooner than a device answers: 1.9 ms of one core.
+const HASHES_MIN: usize = 32_768;
 /// The fastest backend of the processor.
 const AUTO: &str = "auto";
 /// The backend on a device.
@@ -126,8 +126,8 @@ mod device {
     use std::sync::Arc;
 
     use clearway_crypto::gate::Gate;
-    use clearway_crypto::merkle;
-    use clearway_gpu::{AdapterChoice, Gpu, GpuConfig, GpuTrees, adapter};
+    use clearway_crypto::hash;
+    use clearway_gpu::{AdapterChoice, Gpu, GpuConfig, GpuHashes, adapter};
 
     use super::Adapter;
     use crate::failure::{Failure, Kind, OrFail as _};
@@ -158,14 +158,14 @@ mod device {
         caches.map(|caches| caches.join("clearway"))
     }
 
-    pub(super) fn hand_over_levels(software: bool, pairs_min: usize) -> Result<(), Failure> {
+    pub(super) fn hand_over_hashes(software: bool, len_min: usize) -> Result<(), Failure> {
         let choice = AdapterChoice {
             index: None,
             software,
         };
-        let trees = GpuTrees::open(choice).or_fail(Kind::NotFound)?;
+        let hashes = GpuHashes::open(choice).or_fail(Kind::NotFound)?;
         // A second node of this process finds it done.
-        merkle::hand_over(Box::new(trees), pairs_min);
+        hash::hand_over(Box::new(hashes), len_min);
         Ok(())
     }
 
@@ -196,7 +196,7 @@ mod device {
         Err(without())
     }
 
-    pub(super) fn hand_over_levels(_: bool, _: usize) -> Result<(), Failure> {
+    pub(super) fn hand_over_hashes(_: bool, _: usize) -> Result<(), Failure> {
         Err(without())
     }
 

@@ -5,32 +5,9 @@
 //! count. The root is [`hash::tree_root`] of the leaf count and the top node, so trees of different
 //! sizes never share a root. The top of an empty tree is 32 zero bytes.
 
-use std::sync::OnceLock;
-
 use clearway_types::units::Digest;
 
-use crate::hash;
-
-/// Somebody else who hashes levels of trees, such as a device.
-pub trait Levels: Send + Sync {
-    /// [`hash::node`] of each two neighbours, or nothing when it cannot. `lower` has pairs only.
-    fn nodes(&self, lower: &[Digest]) -> Option<Vec<Digest>>;
-}
-
-/// Hands levels of at least `pairs_min` pairs to somebody else, for the rest of the process; roots
-/// and paths stay the same. False when that was done before.
-pub fn hand_over(levels: Box<dyn Levels>, pairs_min: usize) -> bool {
-    ELSEWHERE.set((levels, pairs_min.max(1))).is_ok()
-}
-
-static ELSEWHERE: OnceLock<(Box<dyn Levels>, usize)> = OnceLock::new();
-
-/// The nodes over so many pairs from elsewhere, if somebody computes them there.
-fn nodes_elsewhere(pairs: usize, lower: impl FnOnce() -> Vec<Digest>) -> Option<Vec<Digest>> {
-    let (levels, pairs_min) = ELSEWHERE.get()?;
-    let nodes = (pairs >= *pairs_min).then(|| levels.nodes(&lower()))??;
-    (nodes.len() == pairs).then_some(nodes)
-}
+use crate::hash::{self, elsewhere};
 
 /// Root over `leaves`, in order. Allocates a buffer of their size.
 #[must_use]
@@ -226,7 +203,7 @@ fn refresh_level(lower: &[Digest], upper: &mut Vec<Digest>, dirty: &[usize]) {
             .flat_map(|&at| [lower[2 * at], lower[2 * at + 1]])
             .collect()
     };
-    if let Some(nodes) = nodes_elsewhere(whole, children) {
+    if let Some(nodes) = elsewhere::nodes(whole, children) {
         for (&at, node) in dirty.iter().zip(nodes) {
             upper[at] = node;
         }
@@ -254,7 +231,7 @@ fn refresh_level(lower: &[Digest], upper: &mut Vec<Digest>, dirty: &[usize]) {
 fn fold(level: &mut Vec<Digest>) {
     let above = level.len().div_ceil(2);
     let whole = level.len() / 2;
-    if let Some(nodes) = nodes_elsewhere(whole, || level[..2 * whole].to_vec()) {
+    if let Some(nodes) = elsewhere::nodes(whole, || level[..2 * whole].to_vec()) {
         let carried = level.last().copied().filter(|_| above > whole);
         *level = nodes;
         level.extend(carried);

@@ -7,9 +7,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use clearway_crypto::hash;
-use clearway_crypto::merkle::Levels as _;
-use clearway_gpu::{AdapterChoice, GpuTrees};
+use clearway_crypto::hash::{self, Elsewhere as _};
+use clearway_gpu::{AdapterChoice, GpuHashes};
 use clearway_types::units::Digest;
 
 const SIZES: [usize; 4] = [1024, 16_384, 65_536, 1_048_576];
@@ -21,8 +20,8 @@ fn main() {
         index: None,
         software,
     };
-    let trees = match GpuTrees::open(choice) {
-        Ok(trees) => trees,
+    let hashes = match GpuHashes::open(choice) {
+        Ok(hashes) => hashes,
         Err(error) => {
             println!("{error}");
             return;
@@ -36,7 +35,7 @@ fn main() {
         let mut seconds: Vec<f64> = (0..ROUNDS)
             .map(|_| {
                 let since = Instant::now();
-                let upper = trees.nodes(black_box(&lower)).expect("a sound device");
+                let upper = hashes.nodes(black_box(&lower)).expect("a sound device");
                 checksum += u64::from(upper[pairs - 1].0[0]);
                 since.elapsed().as_secs_f64()
             })

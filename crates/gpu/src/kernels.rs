@@ -14,7 +14,7 @@ pub struct Kernel {
 pub const VERIFICATION: [Kernel; 4] = [KEYS, HRAM, DSM, FINISH];
 
 /// Every kernel.
-pub const ALL: [Kernel; 5] = [KEYS, HRAM, DSM, FINISH, NODE];
+pub const ALL: [Kernel; 6] = [KEYS, HRAM, DSM, FINISH, NODE, LEAF];
 
 /// Decodes new keys and fills their slots.
 pub const KEYS: Kernel = Kernel {
@@ -45,6 +45,13 @@ pub const NODE: Kernel = Kernel {
     name: "node",
     parts: &["bytes", "sha256"],
     body: include_str!("../../../shaders/kernels/node.wgsl"),
+};
+
+/// Both hashes of an envelope.
+pub const LEAF: Kernel = Kernel {
+    name: "leaf",
+    parts: &["bytes", "sha256"],
+    body: include_str!("../../../shaders/kernels/leaf.wgsl"),
 };
 
 /// Kernels that call the functions of one part, for tests.

@@ -209,6 +209,39 @@ pub fn node(lower: &[u32]) -> Vec<u32> {
     nodes.collect()
 }
 
+/// Twin of `leaf.wgsl`: twelve words for each envelope of 48.
+///
+/// # Panics
+/// When `envelopes` does not hold whole envelopes.
+#[must_use]
+pub fn leaf(envelopes: &[u32]) -> Vec<u32> {
+    let (envelopes, rest) = envelopes.as_chunks::<48>();
+    assert!(rest.is_empty(), "whole envelopes");
+    let mut padding = [0; 16];
+    (padding[0], padding[15]) = (0x8000_0000, 1024);
+    let digests = envelopes.iter().flat_map(|envelope| {
+        let words = envelope.map(u32::swap_bytes);
+        let (blocks, _) = words.as_chunks::<16>();
+        let first = sha256_compress(SHA256_INITIAL, blocks[0]);
+        let body = sha256_compress(sha256_compress(first, blocks[1]), padding);
+        // The prefix is one byte of zeros: all that follows is shifted by one.
+        let mut shifted = [0; 32];
+        let mut before = 0;
+        let message = body.iter().chain(&blocks[2]);
+        for (to, &word) in shifted.iter_mut().zip(message) {
+            *to = (before << 24) | (word >> 8);
+            before = word;
+        }
+        (shifted[24], shifted[31]) = ((before << 24) | 0x80_0000, 776);
+        let (halves, _) = shifted.as_chunks::<16>();
+        let half = sha256_compress(SHA256_INITIAL, halves[0]);
+        let whole = sha256_compress(half, halves[1]);
+        let digest = body[..4].iter().chain(&whole);
+        digest.map(|word| word.swap_bytes()).collect::<Vec<_>>()
+    });
+    digests.collect()
+}
+
 /// The multiples 0 to 128 of the base point, as `dsm` reads them.
 #[must_use]
 pub fn base_table() -> Vec<u32> {

@@ -240,7 +240,7 @@ pub const SETTINGS: &[Setting] = &[
     text!(
         "hash_backend",
         hash_backend,
-        "Who hashes levels of Merkle trees: cpu, or gpu (large levels) or gpu:all."
+        "Who hashes envelopes and Merkle trees: cpu, gpu (large numbers) or gpu:all."
     ),
     switch!(
         "allow_software_adapter",
