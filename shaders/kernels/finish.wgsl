@@ -2,7 +2,7 @@
 //
 // One thread a run of items, which share one inversion (Montgomery's trick). Equal bytes imply the
 // equation without its factor 8, hence a valid signature. Unequal bytes alone do not make one
-// invalid: the host looks at each reject again. In: batch, key_table, scratch. Out: results.
+// invalid: `cofactor` comes next. In: batch, key_table, scratch. Out: results.
 
 @compute @workgroup_size(64)
 fn finish(@builtin(global_invocation_id) id: vec3<u32>) {

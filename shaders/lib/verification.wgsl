@@ -58,6 +58,8 @@ const SCRATCH_WORDS = 56u;
 const RESULT_WORDS = 4u;
 const RESULT_ACCEPT = 0x5aacce97u;
 const RESULT_REJECT = 0xa5537168u;
+// The encoding is not R's, but the equation with its factor 8 holds.
+const RESULT_COFACTOR = 0x3c96e50bu;
 
 // Items whose inversions one thread of the last kernel shares.
 const RUN_LEN = 8u;

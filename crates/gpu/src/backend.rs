@@ -14,7 +14,7 @@ use rand::RngExt as _;
 use crate::adapter::AdapterChoice;
 use crate::batch::{self, Batch, Packed};
 use crate::device::Size;
-use crate::lane::{Doubt, Job};
+use crate::lane::{Answer, Doubt, Job};
 use crate::metrics::GpuMetrics;
 use crate::self_test::Speed;
 use crate::thread::{self as lane_thread, Bounds, Opener, Patience, Shared};
@@ -143,9 +143,9 @@ impl Gpu {
         self.shared.bounds().speed
     }
 
-    /// What the device says of each item.
-    fn ask(&self, items: &[Item<'_>]) -> Vec<Advice> {
-        let mut advice = vec![Advice::None; items.len()];
+    /// What the device says of each item; nothing where it cannot be believed.
+    fn ask(&self, items: &[Item<'_>]) -> Vec<Option<Answer>> {
+        let mut advice = vec![None; items.len()];
         if !self.shared.is_ready() {
             return advice;
         }
@@ -154,11 +154,8 @@ impl Gpu {
             .collect();
         for asked in asked {
             let answer = self.wait(&asked).unwrap_or_default();
-            for (&place, accepted) in asked.places.iter().zip(answer) {
-                advice[place] = match accepted {
-                    true => Advice::Accepted,
-                    false => Advice::Refused,
-                };
+            for (&place, answer) in asked.places.iter().zip(answer) {
+                advice[place] = Some(answer);
             }
         }
         advice
@@ -181,7 +178,7 @@ impl Gpu {
     }
 
     /// The lane's answer, or nothing once it is overdue.
-    fn wait(&self, asked: &Asked) -> Option<Vec<bool>> {
+    fn wait(&self, asked: &Asked) -> Option<Vec<Answer>> {
         match asked.answer.recv_timeout(asked.patience) {
             Ok(accepted) => Some(accepted),
             Err(error) => {
@@ -215,9 +212,9 @@ impl Gpu {
     }
 
     /// Looks at a random part of what the device accepted; false when it accepted wrongly.
-    fn sample_holds(&self, items: &[Item<'_>], advice: &[Advice]) -> bool {
+    fn sample_holds(&self, items: &[Item<'_>], advice: &[Option<Answer>]) -> bool {
         let mut rng = rand::rng();
-        let mut drawn = places_of(advice, Advice::Accepted);
+        let mut drawn = places_of(advice, &[Some(Answer::Accepted)]);
         drawn.retain(|_| rng.random_ratio(1, SAMPLE));
         let mut valid = vec![true; items.len()];
         self.by_cpu(items, &drawn, false, &mut valid);
@@ -258,17 +255,20 @@ impl Backend for Gpu {
         let mut advice = self.ask(items);
         if !self.sample_holds(items, &advice) {
             self.shared.distrust();
-            advice.fill(Advice::None);
+            advice.fill(None);
         }
-        let refused = places_of(&advice, Advice::Refused);
-        let unanswered = places_of(&advice, Advice::None);
+        let refused = places_of(&advice, &[Some(Answer::Refused)]);
+        let unproven = places_of(&advice, &[Some(Answer::Unproven)]);
+        let unanswered = places_of(&advice, &[None]);
+        let together = [&unproven[..], &unanswered].concat();
         valid.fill(true);
         self.by_cpu(items, &refused, false, valid);
-        self.by_cpu(items, &unanswered, true, valid);
-        work.fallback += refused.len() + unanswered.len();
-        let accepted = items.len() - refused.len() - unanswered.len();
-        self.metrics().accepted.add_count(accepted);
+        self.by_cpu(items, &together, true, valid);
+        let fallback = refused.len() + together.len();
+        work.fallback += fallback;
+        self.metrics().accepted.add_count(items.len() - fallback);
         self.metrics().refused.add_count(refused.len());
+        self.metrics().unproven.add_count(unproven.len());
         self.metrics().unanswered.add_count(unanswered.len());
     }
 
@@ -299,26 +299,15 @@ impl fmt::Debug for Gpu {
     }
 }
 
-/// What the device says of one item.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Advice {
-    /// It is valid; taken as the verdict.
-    Accepted,
-    /// It is not; the CPU decides.
-    Refused,
-    /// Nothing that can be believed; the CPU decides.
-    None,
-}
-
-fn places_of(advice: &[Advice], wanted: Advice) -> Vec<usize> {
-    let places = (0..advice.len()).filter(|&place| advice[place] == wanted);
+fn places_of(advice: &[Option<Answer>], wanted: &[Option<Answer>]) -> Vec<usize> {
+    let places = (0..advice.len()).filter(|&place| wanted.contains(&advice[place]));
     places.collect()
 }
 
 /// A job that was sent, and the places of its items with the caller.
 struct Asked {
     places: Vec<usize>,
-    answer: Receiver<Vec<bool>>,
+    answer: Receiver<Vec<Answer>>,
     patience: Duration,
 }
 

@@ -10,11 +10,11 @@ pub struct Kernel {
     body: &'static str,
 }
 
-/// The four steps of a verification, in the order in which they run.
-pub const VERIFICATION: [Kernel; 4] = [KEYS, HRAM, DSM, FINISH];
+/// The steps of a verification, in the order in which they run.
+pub const VERIFICATION: [Kernel; 5] = [KEYS, HRAM, DSM, FINISH, COFACTOR];
 
 /// Every kernel.
-pub const ALL: [Kernel; 6] = [KEYS, HRAM, DSM, FINISH, NODE, LEAF];
+pub const ALL: [Kernel; 7] = [KEYS, HRAM, DSM, FINISH, COFACTOR, NODE, LEAF];
 
 /// Decodes new keys and fills their slots.
 pub const KEYS: Kernel = Kernel {
@@ -39,6 +39,12 @@ pub const FINISH: Kernel = Kernel {
     name: "finish",
     parts: &["scalar", "field", "point", "verification"],
     body: include_str!("../../../shaders/kernels/finish.wgsl"),
+};
+/// The equation with its factor 8, where the encoding was another.
+pub const COFACTOR: Kernel = Kernel {
+    name: "cofactor",
+    parts: &["scalar", "field", "point", "verification"],
+    body: include_str!("../../../shaders/kernels/cofactor.wgsl"),
 };
 /// One level of a Merkle tree.
 pub const NODE: Kernel = Kernel {

@@ -14,7 +14,9 @@ use crate::batch::{Batch, Packed, Signature};
 use crate::canary::{CANARIES_BATCH, Canaries};
 use crate::device::{Device, DeviceError};
 use crate::keys::KeyDirectory;
-use crate::layout::{HEAD_WORDS, ITEM_STREAM, RESULT_ACCEPT, RESULT_REJECT, RESULT_WORDS, item_at};
+use crate::layout::{
+    HEAD_WORDS, ITEM_STREAM, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_REJECT, RESULT_WORDS, item_at,
+};
 
 /// Signatures of one caller, and where it waits for the device's word on each.
 ///
@@ -22,8 +24,19 @@ use crate::layout::{HEAD_WORDS, ITEM_STREAM, RESULT_ACCEPT, RESULT_REJECT, RESUL
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) packed: Packed,
-    pub(crate) reply: Sender<Vec<bool>>,
+    pub(crate) reply: Sender<Vec<Answer>>,
     pub(crate) since: Instant,
+}
+
+/// What a device says of one signature.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Answer {
+    /// It is valid, with evidence.
+    Accepted,
+    /// It is valid by the equation with its factor 8, which leaves no evidence.
+    Unproven,
+    /// It is not valid.
+    Refused,
 }
 
 /// Why a device is not believed any longer.
@@ -161,10 +174,10 @@ impl Lane {
             };
         };
         let oldest = self.under_way.pop_front().expect("looked at above");
-        let accepted = judge(&oldest.batch, &oldest.canaries, &results)?;
+        let answers = judge(&oldest.batch, &oldest.canaries, &results)?;
         self.free.push(oldest.slot);
         done.add(1);
-        answer(oldest.jobs, &accepted);
+        answer(oldest.jobs, &answers);
         Ok(())
     }
 
@@ -256,42 +269,48 @@ fn hide<'a>(
     (order, known)
 }
 
-/// Which of the asked signatures the device accepts, in order; or why none of it is believed.
+/// What the device says of the asked signatures, in order; or why none of it is believed.
 ///
-/// An acceptance must repeat two words of R that the device computed from S, k and A alone. A
-/// refusal proves nothing and is the caller's to look at.
+/// An acceptance must repeat two words of R that the device computed from S, k and A alone. All
+/// else proves nothing and is the caller's to look at.
 pub(crate) fn judge(
     batch: &Batch,
     canaries: &[(usize, bool)],
     results: &[u32],
-) -> Result<Vec<bool>, Doubt> {
+) -> Result<Vec<Answer>, Doubt> {
     let (results, _) = results.as_chunks::<RESULT_WORDS>();
     let mut canaries = canaries.iter().peekable();
-    let mut accepted = Vec::with_capacity(results.len());
+    let mut answers = Vec::with_capacity(results.len());
     for (place, &[found, first, second, tag]) in results.iter().enumerate() {
         let place_word = u32::try_from(place).expect("a place in a batch");
-        if tag != batch.nonce ^ place_word || ![RESULT_ACCEPT, RESULT_REJECT].contains(&found) {
+        let answer = match found {
+            RESULT_ACCEPT => Answer::Accepted,
+            RESULT_COFACTOR => Answer::Unproven,
+            RESULT_REJECT => Answer::Refused,
+            _ => return Err(Doubt::Unwritten(place)),
+        };
+        if tag != batch.nonce ^ place_word {
             return Err(Doubt::Unwritten(place));
         }
         let stream = batch.words[item_at(place) + ITEM_STREAM] as usize;
-        if found == RESULT_ACCEPT && [first, second] != batch.words[stream..stream + 2] {
+        if answer == Answer::Accepted && [first, second] != batch.words[stream..stream + 2] {
             return Err(Doubt::Evidence(place));
         }
-        let valid = found == RESULT_ACCEPT;
+        let valid = answer == Answer::Accepted;
         match canaries.next_if(|(at, _)| *at == place) {
             Some((_, expected)) if *expected != valid => return Err(Doubt::Canary(place)),
             Some(_) => {}
-            None => accepted.push(valid),
+            None => answers.push(answer),
         }
     }
-    Ok(accepted)
+    Ok(answers)
 }
 
 /// Gives each job its part; a caller that waits no longer has verified by itself.
-fn answer(jobs: Vec<Job>, mut accepted: &[bool]) {
+fn answer(jobs: Vec<Job>, mut answers: &[Answer]) {
     for job in jobs {
-        let (part, rest) = accepted.split_at(job.packed.len());
+        let (part, rest) = answers.split_at(job.packed.len());
         drop(job.reply.send(part.to_vec()));
-        accepted = rest;
+        answers = rest;
     }
 }

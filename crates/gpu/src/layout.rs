@@ -71,6 +71,9 @@ pub const RESULT_ACCEPT: u32 = 0x5aac_ce97;
 /// It is another, or the key or S is none.
 pub const RESULT_REJECT: u32 = 0xa553_7168;
 
+/// The encoding is not R's, but the equation with its factor 8 holds.
+pub const RESULT_COFACTOR: u32 = 0x3c96_e50b;
+
 /// Items whose inversions one thread of the last kernel shares.
 pub const RUN_LEN: usize = 8;
 /// Threads of a workgroup, in every kernel.
@@ -138,6 +141,7 @@ mod tests {
             ("RESULT_WORDS", RESULT_WORDS),
             ("RESULT_ACCEPT", RESULT_ACCEPT as usize),
             ("RESULT_REJECT", RESULT_REJECT as usize),
+            ("RESULT_COFACTOR", RESULT_COFACTOR as usize),
             ("RUN_LEN", RUN_LEN),
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);

@@ -16,6 +16,8 @@ pub struct GpuMetrics {
     pub refused: Counter,
     /// Accepted signatures that the CPU looked at again.
     pub sampled: Counter,
+    /// Signatures that the device accepted without evidence; the CPU gave their verdict.
+    pub unproven: Counter,
     /// Signatures that the CPU verified because the device did not answer, or not credibly.
     pub unanswered: Counter,
     /// Times the device was given up, by [`Doubt`].
@@ -67,6 +69,11 @@ impl GpuMetrics {
                 "gpu_refused",
                 "Signatures that the GPU refused; the CPU looked at each again",
                 self.refused.value(),
+            ),
+            figure(
+                "gpu_unproven",
+                "Signatures accepted by the GPU without evidence; the CPU looked at each again",
+                self.unproven.value(),
             ),
             figure(
                 "gpu_sampled",

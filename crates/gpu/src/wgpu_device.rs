@@ -168,7 +168,7 @@ impl Device for WgpuDevice {
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_bind_group(0, &slot.bindings, &[]);
-            let threads = [keys, items, items, items.div_ceil(RUN_LEN)];
+            let threads = [keys, items, items, items.div_ceil(RUN_LEN), items];
             for (pipeline, threads) in self.pipelines.iter().zip(threads) {
                 if threads > 0 {
                     pass.set_pipeline(pipeline);

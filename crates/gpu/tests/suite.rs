@@ -50,6 +50,8 @@ fn a_device_passes_the_full_suite() {
         gpu.speed(),
     );
     assert_eq!(metrics.unanswered.value(), 0, "{gpu:?}");
+    // Torsion and other encodings are valid, and leave no evidence.
+    assert!(metrics.unproven.value() > 0, "{gpu:?}");
     assert!(
         metrics.accepted.value() > differential_len() as u64,
         "{gpu:?}"

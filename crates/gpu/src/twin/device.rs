@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::kernels::{Memory, dsm, finish, hram, keys};
+use super::kernels::{Memory, cofactor, dsm, finish, hram, keys};
 use crate::device::{Device, DeviceError, Size};
 use crate::layout::{HEAD_ITEM_COUNT, RESULT_WORDS};
 
@@ -35,7 +35,7 @@ impl Device for TwinDevice {
     fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError> {
         assert!(self.results[slot].is_none(), "a free slot");
         self.memory.batch = batch.to_vec();
-        for kernel in [keys, hram, dsm, finish] {
+        for kernel in [keys, hram, dsm, finish, cofactor] {
             kernel(&mut self.memory);
         }
         let words = batch[HEAD_ITEM_COUNT] as usize * RESULT_WORDS;

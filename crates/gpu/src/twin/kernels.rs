@@ -1,6 +1,9 @@
 //! Twins of `shaders/kernels`: one function a kernel, over the same memory.
 
-use super::field::{FE_ONE, FE_ZERO, Fe, LIMBS, fe_invert, fe_mul, fe_select, low_u32};
+use super::field::{
+    FE_ONE, FE_ZERO, Fe, LIMBS, fe_invert, fe_is_zero, fe_mul, fe_select, fe_square, fe_sub,
+    low_u32,
+};
 use super::point::{
     Affine, Cached, Extended, NEUTRAL, Projective, affine_negate_if, cached_negate_if, point_add,
     point_add_affine, point_cached, point_decode_negated, point_double, point_encode,
@@ -12,9 +15,9 @@ use super::sha512::{SHA512_INITIAL, sha512_compress};
 use crate::layout::{
     BASE_ENTRIES, BASE_ENTRY_WORDS, BLOCK_WORDS, BLOCKS_MAX, HEAD_CAPACITY, HEAD_ITEM_COUNT,
     HEAD_KEY_COUNT, HEAD_KEYS_AT, HEAD_NONCE, ITEM_BLOCKS, ITEM_SLOT, ITEM_STREAM, KEY_SLOT,
-    KEY_WORDS, RESULT_ACCEPT, RESULT_REJECT, RESULT_WORDS, RUN_LEN, SCRATCH_K, SCRATCH_PRODUCT,
-    SCRATCH_S, SCRATCH_WORDS, SCRATCH_X, SCRATCH_Y, SCRATCH_Z, SLOT_ENTRY_WORDS, SLOT_NO_POINT,
-    SLOT_POINT, SLOT_STATE, SLOT_WORDS, item_at,
+    KEY_WORDS, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_REJECT, RESULT_WORDS, RUN_LEN, SCRATCH_K,
+    SCRATCH_PRODUCT, SCRATCH_S, SCRATCH_WORDS, SCRATCH_X, SCRATCH_Y, SCRATCH_Z, SLOT_ENTRY_WORDS,
+    SLOT_NO_POINT, SLOT_POINT, SLOT_STATE, SLOT_WORDS, item_at,
 };
 
 /// The buffers that the kernels of a verification share.
@@ -189,6 +192,36 @@ fn write_result(memory: &mut Memory, i: usize, encoding: [u32; 8]) {
     let tag = memory.batch[HEAD_NONCE] ^ low_u32(i as u64);
     let result = [found, encoding[0], encoding[1], tag];
     memory.results[i * RESULT_WORDS..][..RESULT_WORDS].copy_from_slice(&result);
+}
+
+/// Twin of `cofactor.wgsl`.
+pub fn cofactor(memory: &mut Memory) {
+    for i in 0..memory.head(HEAD_ITEM_COUNT) {
+        let item = item_at(i);
+        let state = memory.key_table[memory.head(item + ITEM_SLOT) * SLOT_WORDS + SLOT_STATE];
+        let rejected = memory.results[i * RESULT_WORDS] == RESULT_REJECT;
+        if !rejected || state != SLOT_POINT || !scalar_is_reduced(memory.words(item)) {
+            continue;
+        }
+        let r = point_decode_negated(memory.words(memory.head(item + ITEM_STREAM)));
+        if !r.valid {
+            continue;
+        }
+        let [x, y, z] = [SCRATCH_X, SCRATCH_Y, SCRATCH_Z].map(|word| memory.scratch_load(word, i));
+        let p = Extended {
+            x: fe_mul(x, z),
+            y: fe_mul(y, z),
+            z: fe_square(z),
+            t: fe_mul(x, y),
+        };
+        let mut rest = point_projective(point_add(p, point_cached(r.point)));
+        for _ in 0..3 {
+            rest = point_projective(point_double(rest));
+        }
+        if fe_is_zero(rest.x) && fe_is_zero(fe_sub(rest.y, rest.z)) {
+            memory.results[i * RESULT_WORDS] = RESULT_COFACTOR;
+        }
+    }
 }
 
 /// Twin of `node.wgsl`: one level of a Merkle tree, digests of eight words in the order of memory.
