@@ -8,7 +8,7 @@
 //! # Never
 //! Believes a refusal, an answer without evidence, or a device that was wrong once since it was
 //! opened; loses a signature, whatever the device does; takes an adapter that computes on the CPU
-//! unless told to; computes coefficients or signs.
+//! unless told to; signs anything.
 //! # Limits
 //! [`device::Size`] bounds what lies on the device; messages longer than
 //! [`layout::MESSAGE_LEN_MAX`] bytes are verified by the CPU.
