@@ -16,7 +16,6 @@ use crate::batch::{self, Batch, Packed};
 use crate::device::Size;
 use crate::lane::{Answer, Doubt, Job};
 use crate::metrics::GpuMetrics;
-use crate::self_test::Speed;
 use crate::thread::{self as lane_thread, Bounds, Opener, Patience, Shared};
 use crate::wgpu_device::WgpuDevice;
 
@@ -137,12 +136,6 @@ impl Gpu {
         self.shared.is_ready()
     }
 
-    /// How fast the device was when it was opened.
-    #[must_use]
-    pub fn speed(&self) -> Speed {
-        self.shared.bounds().speed
-    }
-
     /// What the device says of each item; nothing where it cannot be believed.
     fn ask(&self, items: &[Item<'_>]) -> Vec<Option<Answer>> {
         let mut advice = vec![None; items.len()];
@@ -194,8 +187,9 @@ impl Gpu {
     fn patience(&self) -> Duration {
         let waiting = self.jobs.as_ref().map_or(0, Sender::len);
         // The lane itself holds as much as fills a batch, and the job after that.
-        let ahead = waiting + self.shared.bounds().ring_len + 3;
-        self.shared.patience() * u32::try_from(ahead).expect("JOBS_MAX bounds it")
+        let bounds = self.shared.bounds();
+        let ahead = waiting + bounds.ring_len + 3;
+        bounds.patience * u32::try_from(ahead).expect("JOBS_MAX bounds it")
     }
 
     /// The CPU's verdicts on the items at these places: together where they may well be valid, one

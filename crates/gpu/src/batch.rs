@@ -119,12 +119,6 @@ impl Signature<'_> {
     pub fn words(&self) -> usize {
         ITEM_WORDS + KEY_WORDS + self.stream.len()
     }
-
-    /// The two words of R that a result repeats.
-    #[must_use]
-    pub fn evidence(&self) -> [u32; 2] {
-        [self.stream[0], self.stream[1]]
-    }
 }
 
 impl Batch {

@@ -15,17 +15,16 @@ use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
 use clearway_types::units::Digest;
 use crossbeam::channel::bounded;
 use rand::RngExt as _;
-use wgpu::{
-    BindGroup, BindGroupDescriptor, BindGroupEntry, Buffer, BufferUsages, ComputePipeline, MapMode,
-    PollType, Queue,
-};
+use wgpu::{BindGroup, Buffer, BufferUsages, ComputePipeline, MapMode, PollType, Queue};
 use zerocopy::IntoBytes;
 
 use crate::adapter::{self, AdapterChoice};
 use crate::device::DeviceError;
 use crate::kernels::{Kernel, LEAF, NODE};
 use crate::layout::WORKGROUP_LEN;
-use crate::wgpu_device::{buffer, device_buffer, driver, groups, layout_of, pipeline, request};
+use crate::wgpu_device::{
+    bind, buffer, device_buffer, driver, groups, layout_of, pipeline, request,
+};
 
 /// Hashes nodes and envelopes on a device.
 pub struct GpuHashes {
@@ -215,18 +214,8 @@ impl Hasher {
             to_host,
             false,
         );
-        let entries: Vec<_> = (0..)
-            .zip([&input, &output, &count])
-            .map(|(binding, buffer)| BindGroupEntry {
-                binding,
-                resource: buffer.as_entire_binding(),
-            })
-            .collect();
-        let bindings = device.create_bind_group(&BindGroupDescriptor {
-            label: Some(kernel.name),
-            layout: &layout,
-            entries: &entries,
-        });
+        let buffers = [&input, &output, &count];
+        let bindings = bind(device, kernel.name, &layout, &buffers);
         Self {
             item_bytes,
             digest_bytes,

@@ -15,7 +15,7 @@ use crate::canary::{CANARIES_BATCH, Canaries};
 use crate::device::{Device, DeviceError};
 use crate::keys::KeyDirectory;
 use crate::layout::{
-    HEAD_WORDS, ITEM_STREAM, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_REJECT, RESULT_WORDS, item_at,
+    ITEM_STREAM, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_REJECT, RESULT_WORDS, item_at,
 };
 
 /// Signatures of one caller, and where it waits for the device's word on each.
@@ -246,7 +246,7 @@ pub(crate) fn job_len_max(device: &dyn Device) -> usize {
 
 /// Words that the signatures of a job may take.
 pub(crate) fn job_words_max(device: &dyn Device) -> usize {
-    device.size().batch_words_max - Batch::words_max(CANARIES_BATCH) - HEAD_WORDS
+    device.size().batch_words_max - Batch::words_max(CANARIES_BATCH)
 }
 
 /// Puts canaries at random places among what is asked; gives their places and verdicts.
@@ -312,5 +312,27 @@ fn answer(jobs: Vec<Job>, mut answers: &[Answer]) {
         let (part, rest) = answers.split_at(job.packed.len());
         drop(job.reply.send(part.to_vec()));
         answers = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Size;
+    use crate::layout::HEAD_WORDS;
+    use crate::twin::device::TwinDevice;
+
+    #[test]
+    fn a_job_of_as_many_payments_as_it_may_have_fits_a_batch_in_words_too() {
+        let size = Size {
+            items_max: 64,
+            batch_words_max: Batch::words_max(64),
+            key_slots: 64,
+            ring_len: 1,
+        };
+        let device = TwinDevice::new(size);
+        let payment_words = Batch::words_max(1) - HEAD_WORDS;
+        let job_words = job_len_max(&device) * payment_words;
+        assert_eq!(job_words_max(&device), job_words);
     }
 }

@@ -40,5 +40,4 @@ pub use backend::{Gpu, GpuConfig};
 pub use hashes::GpuHashes;
 pub use lane::Doubt;
 pub use metrics::GpuMetrics;
-pub use self_test::Speed;
 pub use thread::{Opener, Patience};

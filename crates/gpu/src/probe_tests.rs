@@ -36,18 +36,7 @@ fn check<const IN: usize>(name: &str, inputs: &[[u32; IN]], twin: impl Fn(&[u32;
     let input = device_buffer(&device, "input", inputs.len() * IN);
     let output = device_buffer(&device, "output", expected.len());
     queue.write_buffer(&input, 0, inputs.as_bytes());
-    let entries: Vec<_> = (0..)
-        .zip([&input, &output])
-        .map(|(binding, buffer)| BindGroupEntry {
-            binding,
-            resource: buffer.as_entire_binding(),
-        })
-        .collect();
-    let bindings = device.create_bind_group(&BindGroupDescriptor {
-        label: None,
-        layout: &layout,
-        entries: &entries,
-    });
+    let bindings = bind(&device, name, &layout, &[&input, &output]);
     let mut encoder = device.create_command_encoder(&Default::default());
     {
         let mut pass = encoder.begin_compute_pass(&Default::default());

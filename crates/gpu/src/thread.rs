@@ -1,6 +1,6 @@
 //! The lane's thread: opens a device, tests it, serves callers, gives it up and tries again.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use crate::device::{Device, DeviceError};
 use crate::lane::{Doubt, Job, Lane, job_len_max, job_words_max};
 use crate::metrics::GpuMetrics;
-use crate::self_test::{self, Speed};
+use crate::self_test;
 
 /// Makes a device anew.
 pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Device>, DeviceError> + Send>;
@@ -22,20 +22,19 @@ pub(crate) struct Shared {
     ready: AtomicBool,
     /// Set by a caller that was answered wrongly or not at all.
     distrusted: AtomicBool,
-    /// Longest time that a batch may take, in microseconds.
-    patience_us: AtomicU64,
-    /// Bounds of a job, and the speed, as last measured.
+    /// Bounds of a job, by the device opened last.
     bounds: Mutex<Bounds>,
     pub(crate) metrics: GpuMetrics,
 }
 
-/// What a job may hold, and how fast it is answered.
+/// What a job may hold, and how long it may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Bounds {
     pub(crate) len_max: usize,
     pub(crate) words_max: usize,
     pub(crate) ring_len: usize,
-    pub(crate) speed: Speed,
+    /// Longest time that a batch may take.
+    pub(crate) patience: Duration,
 }
 
 /// Times that the thread keeps.
@@ -71,10 +70,6 @@ impl Shared {
     pub(crate) fn distrust(&self) {
         self.ready.store(false, Ordering::Release);
         self.distrusted.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn patience(&self) -> Duration {
-        Duration::from_micros(self.patience_us.load(Ordering::Relaxed))
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -123,15 +118,13 @@ pub(crate) fn run(
 /// A device that passed the self-test, with its bounds published.
 fn open(opener: &mut Opener, patience: Patience, shared: &Shared) -> Result<Lane, Doubt> {
     let mut device = opener()?;
-    let speed = self_test::pass(device.as_mut())?;
-    let batch_patience = patience.batch_min.max(20 * speed.full);
-    let micros = u64::try_from(batch_patience.as_micros()).unwrap_or(u64::MAX);
-    shared.patience_us.store(micros, Ordering::Relaxed);
+    let full = self_test::pass(device.as_mut())?;
+    let batch_patience = patience.batch_min.max(20 * full);
     *shared.bounds.lock().expect("nothing panics under it") = Bounds {
         len_max: job_len_max(device.as_ref()),
         words_max: job_words_max(device.as_ref()),
         ring_len: device.size().ring_len,
-        speed,
+        patience: batch_patience,
     };
     shared.metrics.opened.add(1);
     shared.distrusted.store(false, Ordering::Release);

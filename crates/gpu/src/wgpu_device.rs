@@ -96,12 +96,13 @@ impl WgpuDevice {
         if let Some(kept) = &kept {
             kept.keep();
         }
+        let multiples = base_table();
         let tables = Tables {
-            base: device_buffer(&device, "base table", base_table().len()),
+            base: device_buffer(&device, "base table", multiples.len()),
             keys: device_buffer(&device, "key table", size.key_slots * SLOT_WORDS),
             scratch: device_buffer(&device, "scratch", size.items_max * SCRATCH_WORDS),
         };
-        queue.write_buffer(&tables.base, 0, base_table().as_bytes());
+        queue.write_buffer(&tables.base, 0, multiples.as_bytes());
         let slots = (0..size.ring_len)
             .map(|_| Slot::new(&device, &layout, &tables, size))
             .collect();
@@ -238,18 +239,7 @@ impl Slot {
             &tables.scratch,
             &results,
         ];
-        let entries: Vec<_> = (0..)
-            .zip(buffers)
-            .map(|(binding, buffer)| BindGroupEntry {
-                binding,
-                resource: buffer.as_entire_binding(),
-            })
-            .collect();
-        let bindings = device.create_bind_group(&BindGroupDescriptor {
-            label: Some("verification"),
-            layout,
-            entries: &entries,
-        });
+        let bindings = bind(device, "verification", layout, &buffers);
         Self {
             staging: buffer(device, "staging", words, to_device, true),
             readback: buffer(device, "readback", result_words, to_host, false),
@@ -326,6 +316,27 @@ pub(crate) fn layout_of(device: &wgpu::Device, label: &str, read_only: &[bool]) 
     let entries: Vec<_> = (0..).zip(read_only).map(entry).collect();
     device.create_bind_group_layout(&BindGroupLayoutDescriptor {
         label: Some(label),
+        entries: &entries,
+    })
+}
+
+/// Whole buffers in the order of their bindings.
+pub(crate) fn bind(
+    device: &wgpu::Device,
+    label: &str,
+    layout: &BindGroupLayout,
+    buffers: &[&Buffer],
+) -> BindGroup {
+    let entries: Vec<_> = (0..)
+        .zip(buffers)
+        .map(|(binding, buffer)| BindGroupEntry {
+            binding,
+            resource: buffer.as_entire_binding(),
+        })
+        .collect();
+    device.create_bind_group(&BindGroupDescriptor {
+        label: Some(label),
+        layout,
         entries: &entries,
     })
 }

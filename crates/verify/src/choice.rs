@@ -45,7 +45,7 @@ pub struct Taken<'c> {
 
 impl Choice {
     /// This backend alone, or the fastest of the gate: between a device and its fallback both are
-    /// measured, which takes some tens of milliseconds.
+    /// measured, which takes some tenths of a second.
     #[must_use]
     pub fn new(gate: &Gate, named: Option<BackendId>) -> Self {
         let fastest = gate.preferred();
@@ -54,10 +54,13 @@ impl Choice {
         match (named, fallback) {
             (Some(only), _) => Self::of(vec![(only, UNMEASURED, false)]),
             (None, None) => Self::of(vec![(fastest, UNMEASURED, false)]),
-            (None, Some(fallback)) => Self::of(vec![
-                (fallback, measure(gate, fallback), false),
-                (fastest, measure(gate, fastest), true),
-            ]),
+            (None, Some(fallback)) => {
+                let cases = honest();
+                Self::of(vec![
+                    (fallback, measure(gate, fallback, &cases), false),
+                    (fastest, measure(gate, fastest, &cases), true),
+                ])
+            }
         }
     }
 
@@ -128,11 +131,15 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Times a short and a long group of honest signatures under 32 keys, each three times.
-fn measure(gate: &Gate, backend: BackendId) -> Line {
+/// Honest signatures under 32 keys.
+fn honest() -> Vec<Case> {
     let mut mixer = Mixer(32);
     let keys = (0..LONG as u64).map(|index| index % 32);
-    let cases: Vec<Case> = keys.map(|key| Case::honest(key, &mut mixer)).collect();
+    keys.map(|key| Case::honest(key, &mut mixer)).collect()
+}
+
+/// Times a short and a long group of these signatures, each three times.
+fn measure(gate: &Gate, backend: BackendId, cases: &[Case]) -> Line {
     let items: Vec<Item<'_>> = cases.iter().map(|case| case.item(16)).collect();
     let best = |len: usize| {
         let rounds = (0..3).map(|_| {
@@ -221,7 +228,7 @@ mod tests {
     #[test]
     fn a_backend_is_measured_as_a_line() {
         let gate = Gate::new().expect("this machine computes rightly");
-        let line = measure(&gate, gate.preferred());
+        let line = measure(&gate, gate.preferred(), &honest());
         assert!(line.each > 0.0 && line.start >= 0.0, "{line:?}");
     }
 }
