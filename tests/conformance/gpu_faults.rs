@@ -60,7 +60,7 @@ fn blocks_go_on_whatever_the_gpu_does() {
     for (fault, rate) in rows {
         println!("seed {seed}: {fault:?} at {rate}");
         let (gate, gpu) = gate(fault, rate, seed);
-        let (on_gpu, elsewhere) = clear(gate);
+        let (on_gpu, elsewhere) = clear(gate, "gpu");
         // Each signature has one verdict, by one of the two.
         assert_eq!(on_gpu + elsewhere, STREAMS * PAYMENTS, "{fault:?}: {gpu:?}");
     }
@@ -72,14 +72,22 @@ fn the_metrics_page_tells_the_gpus_verdicts_from_the_processors() {
     let broken = STREAMS * PAYMENTS.div_ceil(BROKEN_EVERY);
     // What the GPU refuses is looked at again.
     let expected = (STREAMS * PAYMENTS - broken, broken);
-    assert_eq!(clear(gate), expected, "{gpu:?}");
+    assert_eq!(clear(gate, "gpu"), expected, "{gpu:?}");
+}
+
+#[test]
+fn left_to_choose_a_node_measures_both_and_leaves_a_slower_gpu_alone() {
+    let (gate, gpu) = gate(Fault::Flip, 0.0, 1);
+    assert_eq!(clear(gate, "auto"), (0, STREAMS * PAYMENTS), "{gpu:?}");
+    // It was measured, and found slower than the processor, as a twin is.
+    assert!(gpu.metrics().accepted.value() > 4096, "{gpu:?}");
 }
 
 /// Clears streams of payments over a node with this gate; each gets the answer that it must. Tells
 /// how many signatures the metrics page gives to the GPU, and how many to its fallback.
-fn clear(gate: Gate) -> (usize, usize) {
+fn clear(gate: Gate, backend: &str) -> (usize, usize) {
     let mut stand = Stand::new();
-    stand.config.backend = "gpu".to_owned();
+    stand.config.backend = backend.to_owned();
     let node = Node::start_with(&stand.config, &stand.genesis, &stand.validator, gate);
     let node = node.expect("it starts");
     stand.visit(&node, pay);
