@@ -1,13 +1,13 @@
 //! The only way to a verdict: backends that passed the self-test, and the proof that one was given.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::backend::{Backend, BatchVerdict, Item, Work};
 use crate::lanes;
 use crate::portable::Portable;
+use crate::search;
 use crate::suite::{self, SuiteFailure};
 
 /// Holds the backends that exist on this machine and answered known questions rightly.
@@ -147,7 +147,7 @@ impl Gate {
         verdicts.work.batched += items.len();
         if backend.verify_batch(items, &mut verdicts.work) == BatchVerdict::SomeInvalid {
             let mut valid = vec![false; items.len()];
-            search(backend, items, &mut valid, &mut verdicts.work);
+            search::find(backend, items, &mut valid, &mut verdicts.work);
             verdicts.settle(valid);
         }
         verdicts
@@ -243,51 +243,6 @@ impl<T> Deref for Verified<T> {
         &self.0
     }
 }
-
-/// Finds the invalid ones of a batch whose equation failed, by halving down to single verdicts.
-///
-/// Every `false` comes from a single verdict, every `true` from one or from an equation that held.
-fn search(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &mut Work) {
-    let mut budget = backend.search_passes_max() * items.len();
-    let mut holds = |range: Range<usize>, budget: &mut usize, work: &mut Work| {
-        *budget = budget.saturating_sub(range.len());
-        work.batched += range.len();
-        let holds = backend.verify_batch(&items[range.clone()], work) == BatchVerdict::AllValid;
-        if holds {
-            valid[range].fill(true);
-        }
-        holds
-    };
-    let mut singles = Vec::new();
-    // Ranges of which at least one signature is invalid.
-    // The longest first: a search that runs out of budget leaves short ranges for single verdicts.
-    let mut failing = VecDeque::new();
-    failing.push_back(0..items.len());
-    while let Some(range) = failing.pop_front() {
-        let middle = range.start + range.len() / 2;
-        let (left, right) = (range.start..middle, middle..range.end);
-        let short = range.len() <= SINGLE_LEN_MAX || budget < range.len();
-        if short || !backend.batch_pays(&items[left.clone()]) {
-            singles.push(range);
-            continue;
-        }
-        let left_holds = holds(left.clone(), &mut budget, work);
-        if !left_holds {
-            failing.push_back(left);
-        }
-        // The left half holds, so the right one fails: no need to ask.
-        if left_holds || !holds(right.clone(), &mut budget, work) {
-            failing.push_back(right);
-        }
-    }
-    for range in singles {
-        work.single += range.len();
-        backend.verify_each(&items[range.clone()], &mut valid[range], work);
-    }
-}
-
-/// Longest range that every backend resolves by single verdicts: halving on costs as much.
-pub const SINGLE_LEN_MAX: usize = 32;
 
 #[cfg(test)]
 #[path = "gate_tests.rs"]

@@ -1,6 +1,5 @@
 //! Tests of the gate: broken backends are kept out, searches find exactly the invalid ones.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -10,40 +9,6 @@ use super::*;
 use crate::portable::prepare;
 use crate::rule;
 use crate::suite::{Case, Mixer};
-
-/// Takes the first byte of a signature for its verdict: searches are tested without arithmetic.
-struct FirstByte;
-
-impl Backend for FirstByte {
-    fn name(&self) -> &'static str {
-        "first byte"
-    }
-
-    fn lanes(&self) -> usize {
-        8
-    }
-
-    fn batch_pays(&self, items: &[Item<'_>]) -> bool {
-        !items.is_empty()
-    }
-
-    fn search_passes_max(&self) -> usize {
-        3
-    }
-
-    fn verify_batch(&self, items: &[Item<'_>], _: &mut Work) -> BatchVerdict {
-        match items.iter().all(|item| item.signature[0] == 0) {
-            true => BatchVerdict::AllValid,
-            false => BatchVerdict::SomeInvalid,
-        }
-    }
-
-    fn verify_each(&self, items: &[Item<'_>], valid: &mut [bool], _: &mut Work) {
-        for (item, valid) in items.iter().zip(valid) {
-            *valid = item.signature[0] == 0;
-        }
-    }
-}
 
 /// The portable backend with a fault in its verdicts.
 struct Faulty {
@@ -228,47 +193,6 @@ fn backends_that_the_environment_requires_exist() {
         matches!(unknown, Err(GateError::Unknown { .. })),
         "{unknown:?}"
     );
-}
-
-#[test]
-fn a_search_finds_exactly_the_invalid_ones_within_its_budget() {
-    let mut mixer = Mixer(5);
-    let (public_key, message) = ([0; 32], [0; 144]);
-    for len in [1, 2, 31, 32, 33, 64, 65, 100, 1000, 4097] {
-        for bad_count in [1, 2, 3, 10, 100, len] {
-            let mut bad: BTreeSet<usize> =
-                (0..bad_count.min(len)).map(|_| mixer.below(len)).collect();
-            if bad_count == len {
-                bad = (0..len).collect();
-            }
-            let signatures: Vec<[u8; 64]> = (0..len)
-                .map(|index| [u8::from(bad.contains(&index)); 64])
-                .collect();
-            let items: Vec<_> = signatures
-                .iter()
-                .map(|signature| Item {
-                    public_key: &public_key,
-                    prefix: &[],
-                    message: &message,
-                    signature,
-                    hint: None,
-                })
-                .collect();
-            let (mut valid, mut work) = (vec![false; len], Work::default());
-            search(&FirstByte, &items, &mut valid, &mut work);
-            let found: BTreeSet<usize> = (0..len).filter(|&index| !valid[index]).collect();
-            assert_eq!(found, bad, "len {len}");
-            assert!(
-                work.batched <= FirstByte.search_passes_max() * len,
-                "{work:?} len {len}"
-            );
-            assert!(work.single <= len, "{work:?} len {len}");
-            if bad.len() == 1 {
-                assert!(work.single <= SINGLE_LEN_MAX, "{work:?} len {len}");
-                assert!(work.batched <= 2 * len, "{work:?} len {len}");
-            }
-        }
-    }
 }
 
 #[test]

@@ -32,4 +32,5 @@ mod lanes;
 pub mod merkle;
 mod portable;
 pub mod rule;
+mod search;
 pub mod suite;
