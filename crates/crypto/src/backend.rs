@@ -7,6 +7,8 @@ use clearway_types::envelope::Envelope;
 use clearway_types::wire::HINT_BYTES;
 use zerocopy::IntoBytes;
 
+use crate::search::{self, Anew};
+
 /// One signature to check; everything lies where it was received.
 #[derive(Clone, Copy, Debug)]
 pub struct Item<'a> {
@@ -103,7 +105,7 @@ impl AddAssign for Work {
 
 /// One implementation of [`crate::rule`].
 ///
-/// Both methods give the rule's verdict on every input: stricter or laxer would split a cluster.
+/// All methods give the rule's verdict on every input: stricter or laxer would split a cluster.
 /// The suite in [`crate::suite`] says what an implementation must pass.
 pub trait Backend: Send + Sync {
     /// Its name in configurations, metrics and reports.
@@ -115,15 +117,41 @@ pub trait Backend: Send + Sync {
     /// Whether one equation over these items is cheaper than one verdict each.
     fn batch_pays(&self, items: &[Item<'_>]) -> bool;
 
-    /// What a search may spend on equations after the first, in passes over the whole batch: as
-    /// much as single verdicts on everything cost. A search that needs more has lost.
+    /// What a search may spend on equations after the first, in passes over the whole batch, each
+    /// of which halves every part once: as much as single verdicts on everything cost. A search
+    /// that needs more has lost.
     fn search_passes_max(&self) -> usize;
+
+    /// A search of a batch with one invalid signature in so many, or fewer, costs less than smaller
+    /// batches and single verdicts do: a source that sends no more of them needs no caution.
+    fn search_pays_from(&self) -> usize {
+        usize::MAX
+    }
 
     /// One equation over all items; no items are all valid.
     ///
     /// Coefficients are 128 bits from a CSPRNG that a submitter cannot predict, so that invalid
     /// signatures made to cancel each other do not. What it does with hints goes into `work`.
     fn verify_batch(&self, items: &[Item<'_>], work: &mut Work) -> BatchVerdict;
+
+    /// One verdict an item by equations, where [`Backend::batch_pays`]: one over all, and where it
+    /// fails, more of them over parts. Nothing when all are valid.
+    fn verify_together(&self, items: &[Item<'_>], work: &mut Work) -> Option<Vec<bool>> {
+        work.batched += items.len();
+        if self.verify_batch(items, work) == BatchVerdict::AllValid {
+            return None;
+        }
+        let mut valid = vec![true; items.len()];
+        let backend = self;
+        search::find(
+            backend,
+            items,
+            &mut Anew { backend, items },
+            &mut valid,
+            work,
+        );
+        Some(valid)
+    }
 
     /// One verdict an item, written to the same place in `valid`. Verdicts that the fallback gave
     /// are counted in `work`.

@@ -4,10 +4,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::backend::{Backend, BatchVerdict, Item, Work};
+use crate::backend::{Backend, Item, Work};
 use crate::lanes;
 use crate::portable::Portable;
-use crate::search;
 use crate::suite::{self, SuiteFailure};
 
 /// Holds the backends that exist on this machine and answered known questions rightly.
@@ -130,9 +129,8 @@ impl Gate {
 
     /// Verifies a batch: one equation, and when it fails, a search for the invalid ones.
     ///
-    /// All valid costs one pass. One invalid signature costs one to two passes more; whatever a
-    /// sender does, the search costs at most [`Backend::search_passes_max`] passes and one
-    /// verdict each.
+    /// All valid costs one pass. Whatever a sender does, the search costs at most
+    /// [`Backend::search_passes_max`] passes and one verdict each.
     #[must_use]
     pub fn verify<'i, 'a>(&self, backend: BackendId, items: &'i [Item<'a>]) -> Verdicts<'i, 'a> {
         let backend = self.backends[backend.0].as_ref();
@@ -144,10 +142,7 @@ impl Gate {
         if !backend.batch_pays(items) {
             return verdicts.each(backend);
         }
-        verdicts.work.batched += items.len();
-        if backend.verify_batch(items, &mut verdicts.work) == BatchVerdict::SomeInvalid {
-            let mut valid = vec![false; items.len()];
-            search::find(backend, items, &mut valid, &mut verdicts.work);
+        if let Some(valid) = backend.verify_together(items, &mut verdicts.work) {
             verdicts.settle(valid);
         }
         verdicts

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::*;
+use crate::backend::BatchVerdict;
 use crate::portable::prepare;
 use crate::rule;
 use crate::suite::{Case, Mixer};

@@ -1,54 +1,157 @@
 //! The search for the invalid signatures of a batch whose equation failed.
+//!
+//! Single verdicts at random places tell first whether it pays: where many signatures are invalid,
+//! most parts fail down to the shortest. Otherwise parts that fail are halved until they are short.
+//! Every `false` comes from a verdict on that signature alone, every `true` from one or from a part
+//! that holds.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use rand::seq::index;
+
 use crate::backend::{Backend, BatchVerdict, Item, Work};
 
-/// Finds the invalid ones of a batch whose equation failed, by halving down to single verdicts.
-///
-/// Every `false` comes from a single verdict, every `true` from one or from an equation that held.
-pub(crate) fn find(backend: &dyn Backend, items: &[Item<'_>], valid: &mut [bool], work: &mut Work) {
-    let mut budget = backend.search_passes_max() * items.len();
-    let mut holds = |range: Range<usize>, budget: &mut usize, work: &mut Work| {
-        *budget = budget.saturating_sub(range.len());
-        work.batched += range.len();
-        let holds = backend.verify_batch(&items[range.clone()], work) == BatchVerdict::AllValid;
-        if holds {
-            valid[range].fill(true);
-        }
-        holds
-    };
-    let mut singles = Vec::new();
-    // Ranges of which at least one signature is invalid.
-    // The longest first: a search that runs out of budget leaves short ranges for single verdicts.
-    let mut failing = VecDeque::new();
-    failing.push_back(0..items.len());
-    while let Some(range) = failing.pop_front() {
-        let middle = range.start + range.len() / 2;
-        let (left, right) = (range.start..middle, middle..range.end);
-        let short = range.len() <= SINGLE_LEN_MAX || budget < range.len();
-        if short || !backend.batch_pays(&items[left.clone()]) {
-            singles.push(range);
-            continue;
-        }
-        let left_holds = holds(left.clone(), &mut budget, work);
-        if !left_holds {
-            failing.push_back(left);
-        }
-        // The left half holds, so the right one fails: no need to ask.
-        if left_holds || !holds(right.clone(), &mut budget, work) {
-            failing.push_back(right);
-        }
-    }
-    for range in singles {
-        work.single += range.len();
-        backend.verify_each(&items[range.clone()], &mut valid[range], work);
+/// What a search asks of a batch.
+pub(crate) trait Parts {
+    /// Whether halving this part may cost less than a verdict on each of its items.
+    fn halving_pays(&self, part: &Range<usize>) -> bool;
+
+    /// Whether each half of a part holds that does not hold as a whole. Where the answer is no
+    /// proof, whoever gives it proves the result after the search.
+    fn halve(&mut self, part: &Range<usize>, work: &mut Work) -> [bool; 2];
+}
+
+/// Where the verdicts of a search come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Found {
+    /// Each has one of its own.
+    Singly,
+    /// Some signatures are valid because a part holds.
+    ByParts,
+}
+
+/// Parts of a batch as batches of their own.
+#[derive(Debug)]
+pub(crate) struct Anew<'a, B: ?Sized> {
+    pub(crate) backend: &'a B,
+    pub(crate) items: &'a [Item<'a>],
+}
+
+impl<B: Backend + ?Sized> Anew<'_, B> {
+    fn holds(&self, part: Range<usize>, work: &mut Work) -> bool {
+        work.batched += part.len();
+        self.backend.verify_batch(&self.items[part], work) == BatchVerdict::AllValid
     }
 }
 
-/// Longest range that every backend resolves by single verdicts: halving on costs as much.
+impl<B: Backend + ?Sized> Parts for Anew<'_, B> {
+    fn halving_pays(&self, part: &Range<usize>) -> bool {
+        let [left, _] = halves(part);
+        part.len() > SINGLE_LEN_MAX && self.backend.batch_pays(&self.items[left])
+    }
+
+    fn halve(&mut self, part: &Range<usize>, work: &mut Work) -> [bool; 2] {
+        let [left, right] = halves(part);
+        let left_holds = self.holds(left, work);
+        // Where the left half holds, the right one fails: no need to ask.
+        [left_holds, !left_holds && self.holds(right, work)]
+    }
+}
+
+/// The two halves of a part.
+pub(crate) fn halves(part: &Range<usize>) -> [Range<usize>; 2] {
+    let middle = part.start + part.len() / 2;
+    [part.start..middle, middle..part.end]
+}
+
+/// Finds the invalid items of a batch whose equation failed. Those for which `valid` is false when
+/// it begins are known to be invalid, and their parts hold without them.
+pub(crate) fn find<B: Backend + ?Sized>(
+    backend: &B,
+    items: &[Item<'_>],
+    parts: &mut dyn Parts,
+    valid: &mut [bool],
+    work: &mut Work,
+) -> Found {
+    if many_are_invalid(backend, items, valid, work) {
+        singly(backend, items, valid, work);
+        return Found::Singly;
+    }
+    let mut budget = backend.search_passes_max() * items.len();
+    let mut single = Vec::new();
+    // The longest first: a search that runs out of budget leaves short parts for single verdicts.
+    let mut failing: VecDeque<_> = std::iter::once(0..items.len()).collect();
+    while let Some(part) = failing.pop_front() {
+        if budget < part.len() || !parts.halving_pays(&part) {
+            single.extend(part.filter(|&at| valid[at]));
+            continue;
+        }
+        budget -= part.len();
+        let hold = parts.halve(&part, work);
+        let halves = halves(&part).into_iter().zip(hold);
+        failing.extend(halves.filter_map(|(half, holds)| (!holds).then_some(half)));
+    }
+    verify_at(backend, items, &single, valid, work);
+    Found::ByParts
+}
+
+/// A verdict of its own for each item that is not known to be invalid.
+pub(crate) fn singly<B: Backend + ?Sized>(
+    backend: &B,
+    items: &[Item<'_>],
+    valid: &mut [bool],
+    work: &mut Work,
+) {
+    verify_at(backend, items, &open_places(valid), valid, work);
+}
+
+fn open_places(valid: &[bool]) -> Vec<usize> {
+    (0..valid.len()).filter(|&at| valid[at]).collect()
+}
+
+/// Looks at a few of the open items.
+fn many_are_invalid<B: Backend + ?Sized>(
+    backend: &B,
+    items: &[Item<'_>],
+    valid: &mut [bool],
+    work: &mut Work,
+) -> bool {
+    let open = open_places(valid);
+    if open.len() < SAMPLED_LEN_MIN {
+        return false;
+    }
+    let drawn = index::sample(&mut rand::rng(), open.len(), SAMPLE_LEN);
+    let drawn: Vec<usize> = drawn.iter().map(|at| open[at]).collect();
+    verify_at(backend, items, &drawn, valid, work);
+    drawn.iter().filter(|&&at| !valid[at]).count() >= SAMPLE_INVALID_MANY
+}
+
+/// Single verdicts on the items at these places.
+fn verify_at<B: Backend + ?Sized>(
+    backend: &B,
+    items: &[Item<'_>],
+    places: &[usize],
+    valid: &mut [bool],
+    work: &mut Work,
+) {
+    let chosen: Vec<Item<'_>> = places.iter().map(|&at| items[at]).collect();
+    let mut verdicts = vec![false; chosen.len()];
+    work.single += chosen.len();
+    backend.verify_each(&chosen, &mut verdicts, work);
+    for (&at, verdict) in places.iter().zip(verdicts) {
+        valid[at] = verdict;
+    }
+}
+
+/// Longest part that every backend resolves by single verdicts, where it starts each part anew.
 const SINGLE_LEN_MAX: usize = 32;
+/// Batches from this length on are sampled first.
+const SAMPLED_LEN_MIN: usize = 16 * SAMPLE_LEN;
+/// Single verdicts of a sample.
+const SAMPLE_LEN: usize = 64;
+/// So many invalid ones in a sample speak for a share of some 3 percent, where a search loses.
+const SAMPLE_INVALID_MANY: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -115,18 +218,32 @@ mod tests {
                         hint: None,
                     })
                     .collect();
-                let (mut valid, mut work) = (vec![false; len], Work::default());
-                find(&FirstByte, &items, &mut valid, &mut work);
+                let (mut valid, mut work) = (vec![true; len], Work::default());
+                let mut parts = Anew {
+                    backend: &FirstByte,
+                    items: &items,
+                };
+                find(&FirstByte, &items, &mut parts, &mut valid, &mut work);
                 let found: BTreeSet<usize> = (0..len).filter(|&index| !valid[index]).collect();
                 assert_eq!(found, bad, "len {len}");
                 assert!(
                     work.batched <= FirstByte.search_passes_max() * len,
                     "{work:?} len {len}"
                 );
-                assert!(work.single <= len, "{work:?} len {len}");
+                let sampled = match len {
+                    ..SAMPLED_LEN_MIN => 0,
+                    _ => SAMPLE_LEN,
+                };
+                assert!(work.single <= len + sampled, "{work:?} len {len}");
                 if bad.len() == 1 {
-                    assert!(work.single <= SINGLE_LEN_MAX, "{work:?} len {len}");
+                    assert!(
+                        work.single <= SINGLE_LEN_MAX + sampled,
+                        "{work:?} len {len}"
+                    );
                     assert!(work.batched <= 2 * len, "{work:?} len {len}");
+                }
+                if bad.len() == len && sampled > 0 {
+                    assert_eq!(work.batched, 0, "a sample shows that a search is in vain");
                 }
             }
         }

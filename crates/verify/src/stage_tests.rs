@@ -162,11 +162,10 @@ fn hints_are_used_where_they_are_right_and_change_no_verdict() {
         BTreeMap::from([(7, ResultCode::BadSignature)])
     );
     let metrics = stage.metrics();
-    // The first equation fails for the seventh; the search asks parts of it again.
-    assert!(metrics.hints_right.value() >= 598, "{metrics:?}");
-    let all = metrics.hints_right.value() + metrics.hints_wrong.value();
-    assert_eq!(all, metrics.signatures_batched.value());
-    assert!(metrics.hints_wrong.value() >= 2, "{metrics:?}");
+    // The equation fails for the seventh; the search goes on with what was decoded.
+    assert_eq!(metrics.hints_right.value(), 598, "{metrics:?}");
+    assert_eq!(metrics.hints_wrong.value(), 2, "{metrics:?}");
+    assert!(metrics.signatures_batched.value() > 600, "{metrics:?}");
 }
 
 type Fault = fn(&mut Envelope);

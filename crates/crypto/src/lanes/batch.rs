@@ -4,6 +4,7 @@
 //! `[8](sum z R + sum over keys [sum z k] A - [sum z S] B)` is the neutral element. When a
 //! signature is invalid it holds for at most one in 2^128 choices of its coefficient; when all are
 //! valid it always does, small-order parts included, as the factor 8 stands in the rule too.
+//! The same is true of every part of a batch, with the same coefficients.
 
 use std::sync::Mutex;
 
@@ -11,38 +12,16 @@ use rand_core::CryptoRng;
 
 use super::backend::lock;
 use super::decompress::{decompress, decompress_at};
-use super::field::{Field, LaneMask};
+use super::field::Field;
 use super::hint;
 use super::keys::{Distinct, KeyCache};
-use super::pippenger::{self, Digits};
-use super::point::{Extended, Row, Rows, SumIsSmall};
+use super::point::{Extended, Row};
 use super::scalar::{Scalar, WideSum, is_canonical, negate};
 use super::sha512::{Words, hash};
 use super::signature::{parts, r_of, s_of};
 use super::spread;
-use super::straus;
+use super::terms::{self, Terms};
 use crate::backend::{Item, Work};
-
-/// Buffers that are kept from batch to batch.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    distinct: Distinct,
-    /// Each item's key, as a number among the distinct ones.
-    key_of: Vec<u32>,
-    coefficients: Vec<u128>,
-    coefficient_bytes: Vec<u8>,
-    /// z * k, a sum a key.
-    challenges: Vec<WideSum>,
-    encodings: Vec<[u8; 32]>,
-    hints: Vec<[u8; 32]>,
-    valid: Vec<bool>,
-    /// Keys, then the base point, then every R.
-    rows: Vec<Row>,
-    /// Scalars of the keys and the base point.
-    scalars: Vec<Scalar>,
-    digits: Digits,
-    pippenger: pippenger::Scratch,
-}
 
 /// What a backend has ready before a batch comes.
 #[derive(Clone, Copy, Debug)]
@@ -53,42 +32,144 @@ pub(crate) struct Ready<'a, T> {
     pub(crate) keys: &'a Mutex<KeyCache>,
 }
 
-/// Whether the equation over all items holds; over none it does.
-pub(crate) fn holds<F, W, const LANES: usize>(
-    Ready { token, base, keys }: Ready<'_, F::Token>,
-    items: &[Item<'_>],
-    rng: &mut dyn CryptoRng,
-    scratch: &mut Scratch,
-    work: &mut Work,
-) -> bool
-where
-    F: Field<LANES>,
-    W: Words<LANES, Token = F::Token>,
-{
-    if items.is_empty() {
-        return true;
-    }
-    if !items.iter().all(|item| is_canonical(&s_of(item))) {
-        return false;
-    }
-    scratch.find_keys(items);
-    if !scratch.decode_keys::<F, LANES>(token, keys) {
-        return false;
-    }
-    scratch.rows.push(*base);
-    if !scratch.decode_rs::<F, LANES>(token, items, work) {
-        return false;
-    }
-    scratch.draw_coefficients(items.len(), rng);
-    scratch.sum_scalars::<W, LANES>(token, items);
-    let points = scratch.sum_points::<F, LANES>(token);
-    F::enter(
-        token,
-        SumIsSmall {
+/// A batch with all that its equation and those of its parts need.
+#[derive(Debug)]
+pub(crate) struct Batch<'a, T> {
+    pub(crate) token: T,
+    items: &'a [Item<'a>],
+    scratch: &'a mut Scratch,
+}
+
+/// Buffers that are kept from batch to batch.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    distinct: Distinct,
+    /// Each item's key, as a number among the distinct ones.
+    key_of: Vec<u32>,
+    key_is_point: Vec<bool>,
+    /// Whether each item's key and R are points, and its S is below the group order.
+    sound: Vec<bool>,
+    encodings: Vec<[u8; 32]>,
+    hints: Vec<[u8; 32]>,
+    /// Keys, then the base point, then every R.
+    rows: Vec<Row>,
+    /// k of each item, not reduced.
+    hashes: Vec<[u64; 8]>,
+    coefficient_bytes: Vec<u8>,
+    /// z of each item; none for what is not sound.
+    proof: Vec<u128>,
+    /// The same for a search.
+    search: Vec<u128>,
+    scalars: Scalars,
+    part: Part,
+    sums: terms::Scratch,
+}
+
+/// What keys and the base point are multiplied by.
+#[derive(Debug, Default)]
+struct Scalars {
+    /// z * k, a sum a key.
+    challenges: Vec<WideSum>,
+    /// Of the keys, then of the base point.
+    reduced: Vec<Scalar>,
+}
+
+/// Which coefficients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Coefficients {
+    /// Those of 128 bits: an equation that holds proves that all are valid.
+    Proof,
+    /// Those from 1 to 255, drawn by [`Batch::draw_search`]: one that holds says where not to look.
+    Search,
+}
+
+/// The keys and points of a part.
+#[derive(Debug, Default)]
+struct Part {
+    /// Each key's number among those of the part, or [`Part::NONE`].
+    numbers: Vec<u32>,
+    /// The keys of the part, as numbers among those of the batch.
+    keys: Vec<u32>,
+    /// Each item's key, as a number among those of the part.
+    key_of: Vec<u32>,
+    rows: Vec<Row>,
+    coefficients: Vec<u128>,
+}
+
+impl<'a, T: Copy> Batch<'a, T> {
+    /// Decodes, hashes and draws coefficients.
+    pub(crate) fn open<F, W, const LANES: usize>(
+        Ready { token, base, keys }: Ready<'_, T>,
+        items: &'a [Item<'a>],
+        rng: &mut dyn CryptoRng,
+        scratch: &'a mut Scratch,
+        work: &mut Work,
+    ) -> Self
+    where
+        F: Field<LANES, Token = T>,
+        W: Words<LANES, Token = T>,
+    {
+        scratch.find_keys(items);
+        scratch.decode_keys::<F, LANES>(token, keys);
+        scratch.rows.push(*base);
+        scratch.decode_rs::<F, LANES>(token, items, work);
+        scratch.find_sound(items);
+        let Scratch {
+            coefficient_bytes,
+            proof,
+            sound,
+            ..
+        } = &mut *scratch;
+        draw(proof, coefficient_bytes, sound, rng, |&bytes| {
+            u128::from_le_bytes(bytes)
+        });
+        scratch.hash::<W, LANES>(token, items);
+        Self {
             token,
-            points: &points,
-        },
-    )
+            items,
+            scratch,
+        }
+    }
+
+    /// Whether each item may be valid: the others have parts that the rule refuses, and take no
+    /// part in equations.
+    pub(crate) fn sound(&self) -> &[bool] {
+        &self.scratch.sound
+    }
+
+    /// The combination of all sound items; over none it is neutral.
+    pub(crate) fn sum<F, const LANES: usize>(&mut self) -> Extended<F, LANES>
+    where
+        F: Field<LANES, Token = T>,
+    {
+        self.scratch.sum(self.token, self.items)
+    }
+
+    /// The combination of the sound items at these places.
+    pub(crate) fn sum_at<F, const LANES: usize>(
+        &mut self,
+        places: impl Iterator<Item = usize> + Clone,
+        coefficients: Coefficients,
+    ) -> Extended<F, LANES>
+    where
+        F: Field<LANES, Token = T>,
+    {
+        let scratch = &mut *self.scratch;
+        scratch.sum_at(self.token, self.items, places, coefficients)
+    }
+
+    /// Draws coefficients of a byte; not 0, which would leave an item out.
+    pub(crate) fn draw_search(&mut self, rng: &mut dyn CryptoRng) {
+        let Scratch {
+            coefficient_bytes,
+            search,
+            sound,
+            ..
+        } = &mut *self.scratch;
+        draw(search, coefficient_bytes, sound, rng, |&[byte]| {
+            u128::from(byte.max(1))
+        });
+    }
 }
 
 impl Scratch {
@@ -101,161 +182,206 @@ impl Scratch {
         self.key_of.extend(numbers);
     }
 
-    /// Rows of the keys; whether all are points.
+    /// Rows of the keys, and whether each is a point.
     fn decode_keys<F: Field<LANES>, const LANES: usize>(
         &mut self,
         token: F::Token,
         keys: &Mutex<KeyCache>,
-    ) -> bool {
+    ) {
         let encodings = &self.distinct.keys;
         self.rows.clear();
-        self.valid.clear();
+        self.key_is_point.clear();
         let neutral = Row::neutral::<F, LANES>(token);
         {
             let mut keys = lock(keys);
             for key in encodings {
                 let known = keys.find(key);
-                self.valid.push(known.is_some());
+                self.key_is_point.push(known.is_some());
                 self.rows.push(known.unwrap_or(neutral));
             }
         }
-        let unknown = invalid(&self.valid);
+        let unknown = places_without(&self.key_is_point);
         if unknown.is_empty() {
-            return true;
+            return;
         }
-        let (rows, valid) = (&mut self.rows, &mut self.valid);
-        decompress_at::<F, LANES>(token, &unknown, encodings, rows, valid);
+        let (rows, is_point) = (&mut self.rows, &mut self.key_is_point);
+        decompress_at::<F, LANES>(token, &unknown, encodings, rows, is_point);
         let mut keys = lock(keys);
-        for &number in unknown.iter().filter(|&&number| valid[number]) {
+        for &number in unknown.iter().filter(|&&number| is_point[number]) {
             keys.insert(&encodings[number], rows[number]);
         }
-        self.valid.iter().all(|&valid| valid)
     }
 
-    /// Rows of every R, behind those of the keys and the base point; whether all are points.
+    /// Rows of every R, behind those of the keys and the base point; which are points goes into
+    /// `sound`.
     fn decode_rs<F: Field<LANES>, const LANES: usize>(
         &mut self,
         token: F::Token,
         items: &[Item<'_>],
         work: &mut Work,
-    ) -> bool {
+    ) {
         self.encodings.clear();
         self.encodings.extend(items.iter().map(r_of));
-        self.valid.clear();
-        self.valid.resize(items.len(), false);
+        self.sound.clear();
+        self.sound.resize(items.len(), false);
         let first = self.rows.len();
         let neutral = Row::neutral::<F, LANES>(token);
         self.rows.resize(first + items.len(), neutral);
         let (encodings, rows) = (&self.encodings, &mut self.rows[first..]);
         let hinted = items.iter().filter(|item| item.hint.is_some()).count();
         if hinted == 0 {
-            decompress::<F, LANES>(token, encodings, rows, &mut self.valid);
-        } else {
-            // No hint is as good as a wrong one; zeros are wrong, or else they are right.
-            self.hints.clear();
-            let hints = items.iter().map(|item| item.hint.copied());
-            self.hints.extend(hints.map(Option::unwrap_or_default));
-            hint::decode::<F, LANES>(token, encodings, &self.hints, rows, &mut self.valid);
-            let right = items.iter().zip(&self.valid);
-            let right = right.filter(|(item, right)| item.hint.is_some() && **right);
-            let right = right.count();
-            work.hints_right += right;
-            work.hints_wrong += hinted - right;
-            let others = invalid(&self.valid);
-            decompress_at::<F, LANES>(token, &others, encodings, rows, &mut self.valid);
+            decompress::<F, LANES>(token, encodings, rows, &mut self.sound);
+            return;
         }
-        self.valid.iter().all(|&valid| valid)
+        // No hint is as good as a wrong one; zeros are wrong, or else they are right.
+        self.hints.clear();
+        let hints = items.iter().map(|item| item.hint.copied());
+        self.hints.extend(hints.map(Option::unwrap_or_default));
+        hint::decode::<F, LANES>(token, encodings, &self.hints, rows, &mut self.sound);
+        let right = items.iter().zip(&self.sound);
+        let right = right.filter(|(item, right)| item.hint.is_some() && **right);
+        let right = right.count();
+        work.hints_right += right;
+        work.hints_wrong += hinted - right;
+        let others = places_without(&self.sound);
+        decompress_at::<F, LANES>(token, &others, encodings, rows, &mut self.sound);
     }
 
-    fn draw_coefficients(&mut self, count: usize, rng: &mut dyn CryptoRng) {
-        self.coefficient_bytes.resize(16 * count, 0);
-        rng.fill_bytes(&mut self.coefficient_bytes);
-        let drawn = self.coefficient_bytes.as_chunks().0;
-        self.coefficients.clear();
-        self.coefficients
-            .extend(drawn.iter().map(|bytes| u128::from_le_bytes(*bytes)));
+    /// What is left of `sound` after looking at keys and S.
+    fn find_sound(&mut self, items: &[Item<'_>]) {
+        let items = items.iter().zip(&self.key_of);
+        for ((item, &key), sound) in items.zip(&mut self.sound) {
+            *sound &= self.key_is_point[key as usize] && is_canonical(&s_of(item));
+        }
     }
 
-    /// The scalars of the keys and the base point.
-    fn sum_scalars<W: Words<LANES>, const LANES: usize>(
-        &mut self,
-        token: W::Token,
-        items: &[Item<'_>],
-    ) {
-        self.challenges.clear();
-        self.challenges
-            .resize(self.distinct.keys.len(), WideSum::default());
-        let mut base = WideSum::default();
-        for (chunk, items) in items.chunks(LANES).enumerate() {
+    fn hash<W: Words<LANES>, const LANES: usize>(&mut self, token: W::Token, items: &[Item<'_>]) {
+        self.hashes.clear();
+        for items in items.chunks(LANES) {
             let hashes = hash::<W, LANES>(token, &spread(items).map(parts));
-            for (lane, item) in items.iter().enumerate() {
-                let at = chunk * LANES + lane;
-                let coefficient = self.coefficients[at];
-                self.challenges[self.key_of[at] as usize].add_product(coefficient, &hashes[lane]);
-                base.add_product(coefficient, &s_of(item));
-            }
+            self.hashes.extend(&hashes[..items.len()]);
         }
-        self.scalars.clear();
-        self.scalars
-            .extend(self.challenges.iter().map(WideSum::reduce));
-        self.scalars.push(negate(&base.reduce()));
     }
 
-    /// The combination of all points, a part of it in every lane of each result.
-    fn sum_points<F: Field<LANES>, const LANES: usize>(
+    fn sum<F: Field<LANES>, const LANES: usize>(
         &mut self,
         token: F::Token,
-    ) -> Vec<Extended<F, LANES>> {
-        let width = window_width(self.rows.len());
-        let long_count = self.scalars.len();
-        let scratch = &mut self.pippenger;
-        if long_count > 3 << width >> 3 {
-            self.digits.fill(width, &self.scalars, &self.coefficients);
-            return vec![pippenger::sum(token, &self.rows, &self.digits, scratch)];
+        items: &[Item<'_>],
+    ) -> Extended<F, LANES> {
+        let factors = self.proof.iter().zip(&self.hashes).zip(items);
+        let factors = factors.map(|((&z, k), item)| (z, k, s_of(item)));
+        let key_count = self.distinct.keys.len();
+        self.scalars
+            .fill(key_count, self.key_of.iter().zip(factors));
+        let terms = Terms {
+            rows: &self.rows,
+            long: &self.scalars.reduced,
+            short: &self.proof,
+            short_bits: 128,
+        };
+        terms.sum(token, &mut self.sums)
+    }
+
+    fn sum_at<F: Field<LANES>, const LANES: usize>(
+        &mut self,
+        token: F::Token,
+        items: &[Item<'_>],
+        places: impl Iterator<Item = usize> + Clone,
+        coefficients: Coefficients,
+    ) -> Extended<F, LANES> {
+        let (drawn, short_bits) = match coefficients {
+            Coefficients::Proof => (&self.proof, 128),
+            Coefficients::Search => (&self.search, 8),
+        };
+        let key_count = self.distinct.keys.len();
+        let part = &mut self.part;
+        part.fill(key_count, &self.key_of, &self.rows, places.clone());
+        part.coefficients.clear();
+        part.coefficients.extend(places.clone().map(|at| drawn[at]));
+        let factors = places.map(|at| (drawn[at], &self.hashes[at], s_of(&items[at])));
+        self.scalars
+            .fill(part.keys.len(), part.key_of.iter().zip(factors));
+        let terms = Terms {
+            rows: &part.rows,
+            long: &self.scalars.reduced,
+            short: &part.coefficients,
+            short_bits,
+        };
+        terms.sum(token, &mut self.sums)
+    }
+}
+
+impl Scalars {
+    /// Sums up the factors of `key_count` keys and of the base point: of each item its key's
+    /// number, z, k and S.
+    fn fill<'i>(
+        &mut self,
+        key_count: usize,
+        items: impl Iterator<Item = (&'i u32, (u128, &'i [u64; 8], Scalar))>,
+    ) {
+        self.challenges.clear();
+        self.challenges.resize(key_count, WideSum::default());
+        let mut base = WideSum::default();
+        for (&key, (z, k, s)) in items {
+            self.challenges[key as usize].add_product(z, k);
+            base.add_product(z, &s);
         }
-        self.digits.fill(width, &[], &self.coefficients);
-        let (keys, rs) = self.rows.split_at(long_count);
-        vec![
-            pippenger::sum(token, rs, &self.digits, scratch),
-            few_keys::<F, LANES>(token, keys, &self.scalars),
-        ]
+        self.reduced.clear();
+        self.reduced
+            .extend(self.challenges.iter().map(WideSum::reduce));
+        self.reduced.push(negate(&base.reduce()));
     }
 }
 
-fn few_keys<F: Field<LANES>, const LANES: usize>(
-    token: F::Token,
-    rows: &[Row],
-    scalars: &[Scalar],
-) -> Extended<F, LANES> {
-    let neutral = Row::neutral::<F, LANES>(token);
-    let mut groups = Vec::with_capacity(rows.len().div_ceil(LANES));
-    let mut group_scalars = Vec::with_capacity(groups.capacity());
-    for (rows, scalars) in rows.chunks(LANES).zip(scalars.chunks(LANES)) {
-        groups.push(Rows {
-            rows: std::array::from_fn(|lane| rows.get(lane).unwrap_or(&neutral)),
-            negative: LaneMask::NONE,
-        });
-        group_scalars.push(std::array::from_fn(|lane| {
-            scalars.get(lane).copied().unwrap_or_default()
-        }));
+impl Part {
+    /// No key of the part.
+    const NONE: u32 = u32::MAX;
+
+    /// Gathers the rows of a part and numbers its keys.
+    fn fill(
+        &mut self,
+        key_count: usize,
+        key_of: &[u32],
+        rows: &[Row],
+        places: impl Iterator<Item = usize> + Clone,
+    ) {
+        let (keys, rs) = rows.split_at(key_count);
+        self.numbers.clear();
+        self.numbers.resize(key_count, Self::NONE);
+        self.keys.clear();
+        self.key_of.clear();
+        self.rows.clear();
+        for key in places.clone().map(|at| key_of[at]) {
+            let number = &mut self.numbers[key as usize];
+            if *number == Self::NONE {
+                *number = u32::try_from(self.keys.len()).expect("fewer than in the batch");
+                self.keys.push(key);
+                self.rows.push(keys[key as usize]);
+            }
+            self.key_of.push(*number);
+        }
+        let (base, rs) = rs.split_at(1);
+        self.rows.extend_from_slice(base);
+        self.rows.extend(places.map(|at| rs[at]));
     }
-    straus::sum(token, &groups, &group_scalars)
 }
 
-/// The places of what is not valid.
-fn invalid(valid: &[bool]) -> Vec<usize> {
-    (0..valid.len()).filter(|&at| !valid[at]).collect()
+/// Draws a coefficient for each sound item.
+fn draw<const BYTES: usize>(
+    coefficients: &mut Vec<u128>,
+    buffer: &mut Vec<u8>,
+    sound: &[bool],
+    rng: &mut dyn CryptoRng,
+    number: impl Fn(&[u8; BYTES]) -> u128,
+) {
+    buffer.resize(BYTES * sound.len(), 0);
+    rng.fill_bytes(buffer);
+    let drawn = buffer.as_chunks().0.iter().zip(sound);
+    coefficients.clear();
+    coefficients.extend(drawn.map(|(bytes, &sound)| if sound { number(bytes) } else { 0 }));
 }
 
-/// Bits of a window for so many points, as measured.
-fn window_width(points: usize) -> usize {
-    match points {
-        0..192 => 5,
-        192..768 => 6,
-        768..2048 => 7,
-        2048..4096 => 8,
-        4096..12_288 => 9,
-        12_288..32_768 => 10,
-        _ => 11,
-    }
+/// The places of what is false.
+fn places_without(flags: &[bool]) -> Vec<usize> {
+    (0..flags.len()).filter(|&at| !flags[at]).collect()
 }

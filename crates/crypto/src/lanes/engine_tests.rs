@@ -8,9 +8,10 @@ use curve25519_dalek::scalar::Scalar;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::backend::Lanes;
-use super::batch::{self, Ready, Scratch};
+use super::batch::{Batch, Ready, Scratch};
 use super::decompress::{base_row, decompress};
 use super::field::{EDWARDS_D, Field, LaneMask};
+use super::halving::{self, Halving};
 use super::hint;
 use super::keys::KeyCache;
 use super::plain::{Plain, PlainWords};
@@ -18,6 +19,7 @@ use super::point::{Curve, Extended, Row, Rows};
 use super::sha512::{self, Words};
 use crate::backend::{Backend, BatchVerdict, Work};
 use crate::rule;
+use crate::search::Parts;
 use crate::suite::{self, Case, Mixer};
 
 #[test]
@@ -330,7 +332,8 @@ fn the_coefficients_alone_stop_errors_that_cancel() {
                 keys: &keys,
             };
             let work = &mut Work::default();
-            batch::holds::<F, W, LANES>(ready, &items, rng, &mut scratch, work)
+            let mut batch = Batch::open::<F, W, LANES>(ready, &items, rng, &mut scratch, work);
+            halving::holds::<F, LANES>(token, batch.sum())
         };
         assert!(
             holds(&mut Constant),
@@ -375,6 +378,104 @@ fn every_width_of_window_and_every_way_to_sum_gives_the_same_verdict() {
         }
     }
     over_every_field!(check);
+}
+
+#[test]
+fn a_search_asks_for_few_signatures_around_the_invalid_one_and_for_none_that_decoding_refuses() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        // The twins are slow: they take the short length alone.
+        let is_twin = std::any::type_name::<F::Token>() == "()";
+        let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
+        let mut mixer = Mixer(5);
+        for len in if is_twin { 70..71 } else { 700..703 } {
+            let key_count = [3, len as u64][len % 2];
+            let honest: Vec<_> = (0..len as u64)
+                .map(|key| Case::honest(key % key_count, &mut mixer))
+                .collect();
+            let found = |cases: &[Case]| {
+                let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
+                let mut work = Work::default();
+                let found = backend.verify_together(&items, &mut work);
+                (found.expect("one is invalid"), work)
+            };
+            for at in [0, len / 2 - 1, len / 2, len - 1] {
+                let mut cases = honest.clone();
+                cases[at].message[77] ^= 1;
+                let (valid, work) = found(&cases);
+                assert!((0..len).all(|place| valid[place] == (place != at)));
+                assert!((1..=16).contains(&work.single), "{work:?} at {at} of {len}");
+                assert!(work.batched <= 3 * len, "{work:?} at {at} of {len}");
+                // The others of these have an S that is too large, or an R that is no point.
+                cases[at].message[77] ^= 1;
+                let (low, high) = cases[at].signature.split_at_mut(32);
+                match at % 2 {
+                    0 => high.fill(0xff),
+                    _ => low.copy_from_slice(&not_a_point()),
+                }
+                let (valid, work) = found(&cases);
+                assert!((0..len).all(|place| valid[place] == (place != at)));
+                assert_eq!((work.single, work.batched), (0, len), "at {at}");
+            }
+        }
+    }
+    over_every_field!(check);
+}
+
+#[test]
+fn errors_that_cancel_under_short_coefficients_are_found_all_the_same() {
+    fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
+        token: F::Token,
+    ) {
+        let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
+        let keys = Mutex::new(KeyCache::default());
+        let mut mixer = Mixer(6);
+        let mut cases: Vec<_> = (0..40).map(|_| Case::honest(1, &mut mixer)).collect();
+        for (case, delta) in cases[3..5].iter_mut().zip([Scalar::ONE, -Scalar::ONE]) {
+            let (_, s) = rule::halves(&case.signature);
+            let changed = Scalar::from_bytes_mod_order(s) + delta;
+            case.signature[32..].copy_from_slice(changed.as_bytes());
+        }
+        let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
+        let ready = Ready {
+            token,
+            base: &base_row::<F, LANES>(token),
+            keys: &keys,
+        };
+        let (mut scratch, mut work) = (Scratch::default(), Work::default());
+        let rng = &mut rand::rng();
+        let mut batch = Batch::open::<F, W, LANES>(ready, &items, rng, &mut scratch, &mut work);
+        let whole = batch.sum::<F, LANES>();
+        let mut parts = Halving::<F, LANES>::new(&mut batch, 16, &mut Constant);
+        let hold = parts.halve(&(0..40), &mut work);
+        assert_eq!(hold, [true; 2], "they cancel under equal coefficients");
+        assert!(
+            !halving::rest_holds(&mut batch, whole, &[]),
+            "but prove nothing"
+        );
+        assert!(!halving::rest_holds(&mut batch, whole, &[3]));
+        assert!(halving::rest_holds(&mut batch, whole, &[3, 4]));
+        // Once in 256 times they cancel under drawn ones; the twins are too slow to wait for it.
+        let is_twin = std::any::type_name::<F::Token>() == "()";
+        for trial in 0..if is_twin { 2 } else { 1500 } {
+            let found = backend
+                .verify_together(&items, &mut work)
+                .expect("two invalid");
+            let right = (0..40).all(|at| found[at] != [3, 4].contains(&at));
+            assert!(right, "trial {trial}: {found:?}");
+        }
+    }
+    over_every_field!(check);
+}
+
+fn not_a_point() -> [u8; 32] {
+    let encodings = (2..).map(|y| [[y; 1].as_slice(), &[0; 31]].concat());
+    let encodings = encodings.map(|y| y.try_into().expect("32 bytes"));
+    let none = encodings
+        .map(CompressedEdwardsY)
+        .find(|y| y.decompress().is_none());
+    none.expect("half of all y").0
 }
 
 #[test]

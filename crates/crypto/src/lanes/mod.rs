@@ -4,9 +4,10 @@
 //! unit brings an implementation of both and a token that proves its detection: `avx2` with four
 //! lanes, `ifma8` with eight. `limbs` is the radix 2^51 of floats and `plain` the twin of `avx2` in
 //! plain integers; `decompress`, `hint`, `point`, `affine` and `scalar` are the curve;
-//! `pippenger` and `straus` sum many and few points, `comb` those whose multiples are in tables;
-//! `signature` takes apart what is verified; `batch` is the one way to a verdict, `single` and
-//! `known` the other; `keys` remembers decoded keys and combs; `backend` puts it behind the gate.
+//! `pippenger` and `straus` sum many and few points, `terms` chooses between them, `comb` sums
+//! those whose multiples are in tables; `signature` takes apart what is verified; `batch` is the
+//! one way to a verdict, with `halving` where it fails, `single` and `known` the other; `keys`
+//! remembers decoded keys and combs; `backend` puts it behind the gate.
 
 mod affine;
 pub(crate) mod backend;
@@ -14,6 +15,7 @@ mod batch;
 mod comb;
 mod decompress;
 mod field;
+mod halving;
 mod hint;
 mod keys;
 mod known;
@@ -25,6 +27,7 @@ mod sha512;
 mod signature;
 mod single;
 mod straus;
+mod terms;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;

@@ -40,11 +40,18 @@ struct Bucket {
 }
 
 impl Digits {
-    /// Splits `long` numbers below L and then `short` ones of 128 bits into digits.
-    pub(crate) fn fill(&mut self, width: usize, long: &[Scalar], short: &[u128]) {
+    /// Splits `long` numbers below L and then `short` ones below 2^`short_bits` into digits.
+    pub(crate) fn fill(
+        &mut self,
+        width: usize,
+        long: &[Scalar],
+        short: &[u128],
+        short_bits: usize,
+    ) {
         self.width = width;
         self.windows.clear();
-        let (short_windows, long_windows) = (digit_count(128, width), digit_count(253, width));
+        let (short_windows, long_windows) =
+            (digit_count(short_bits, width), digit_count(253, width));
         let mut end = 0;
         for window in 0..long_windows {
             let count = match window < short_windows {

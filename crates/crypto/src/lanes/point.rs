@@ -305,10 +305,23 @@ fn unpack<F: Field<LANES>, const LANES: usize>(
     std::array::from_fn(|part| F::load(token, std::array::from_fn(|lane| &points[lane][part])))
 }
 
-/// Whether the sum of all lanes of all points, times 8, is the neutral element.
-pub(crate) struct SumIsSmall<'a, F: Field<LANES>, const LANES: usize> {
+/// Lane by lane, the sum of two points.
+pub(crate) struct SumOf<F: Field<LANES>, const LANES: usize> {
     pub(crate) token: F::Token,
-    pub(crate) points: &'a [Extended<F, LANES>],
+    pub(crate) points: [Extended<F, LANES>; 2],
+}
+
+/// Lane by lane, a point less another.
+pub(crate) struct DifferenceOf<F: Field<LANES>, const LANES: usize> {
+    pub(crate) token: F::Token,
+    pub(crate) point: Extended<F, LANES>,
+    pub(crate) less: Extended<F, LANES>,
+}
+
+/// Whether the sum of all lanes, times 8, is the neutral element.
+pub(crate) struct LanesSumIsSmall<F: Field<LANES>, const LANES: usize> {
+    pub(crate) token: F::Token,
+    pub(crate) point: Extended<F, LANES>,
 }
 
 /// The lanes where a point less an affine one is of small order.
@@ -318,17 +331,38 @@ pub(crate) struct DifferenceIsSmall<'a, F: Field<LANES>, const LANES: usize> {
     pub(crate) less: &'a [Row; LANES],
 }
 
-impl<F: Field<LANES>, const LANES: usize> Work for SumIsSmall<'_, F, LANES> {
+impl<F: Field<LANES>, const LANES: usize> Work for SumOf<F, LANES> {
+    type Output = Extended<F, LANES>;
+
+    #[inline(always)]
+    fn run(self) -> Extended<F, LANES> {
+        let [left, right] = self.points;
+        left.add(&Curve::new(self.token), &right)
+    }
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for DifferenceOf<F, LANES> {
+    type Output = Extended<F, LANES>;
+
+    #[inline(always)]
+    fn run(self) -> Extended<F, LANES> {
+        let curve = Curve::<F, LANES>::new(self.token);
+        let less = Extended {
+            x: curve.zero.difference(&self.less.x),
+            t: curve.zero.difference(&self.less.t),
+            ..self.less
+        };
+        self.point.add(&curve, &less)
+    }
+}
+
+impl<F: Field<LANES>, const LANES: usize> Work for LanesSumIsSmall<F, LANES> {
     type Output = bool;
 
     #[inline(always)]
     fn run(self) -> bool {
         let curve = Curve::new(self.token);
-        let mut sum = Extended::neutral(&curve);
-        for point in self.points {
-            sum = sum.add(&curve, point);
-        }
-        sum.sum_lanes(&curve).is_small_order().has(0)
+        self.point.sum_lanes(&curve).is_small_order().has(0)
     }
 }
 
