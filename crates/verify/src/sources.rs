@@ -10,9 +10,9 @@ use clearway_types::units::TimeMs;
 /// How a source's signatures are verified.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Trust {
-    /// One equation over all: nothing is held against it.
+    /// One equation over all: it sent few invalid signatures lately, or none.
     Full,
-    /// Small batches: it sent an invalid signature lately.
+    /// Small batches: it sent some.
     Small,
     /// One by one: many of its signatures were invalid lately.
     None,
@@ -46,9 +46,17 @@ impl Sources {
         }
     }
 
-    /// Takes note that `invalid` of a source's `checked` signatures were invalid.
-    pub fn note(&self, source: SourceId, checked: usize, invalid: usize, now: TimeMs) {
-        if invalid == 0 {
+    /// Takes note that `invalid` of a source's `checked` signatures were invalid; up to one in
+    /// `search_pays_from` are searched for, and not held against it.
+    pub fn note(
+        &self,
+        source: SourceId,
+        checked: usize,
+        invalid: usize,
+        search_pays_from: usize,
+        now: TimeMs,
+    ) {
+        if invalid.saturating_mul(search_pays_from) <= checked {
             return;
         }
         let trust = match invalid * SMALL_SHARE > checked {
@@ -87,7 +95,7 @@ impl Sources {
 pub const SOURCES_MAX: usize = 4096;
 /// How long an invalid signature is remembered, milliseconds.
 pub const MEMORY_MS: u64 = 10_000;
-/// Batch length for a source that sent few invalid signatures: one more costs a search over 64.
+/// Batch length for a source that sent some invalid signatures: one more costs a search over 64.
 pub const SMALL_BATCH_LEN: usize = 64;
 /// More than one in this many invalid: batches would fail anyway.
 const SMALL_SHARE: usize = 32;
@@ -101,9 +109,14 @@ mod tests {
         let sources = Sources::default();
         let (good, few, many) = (SourceId(1), SourceId(2), SourceId(3));
         let now = TimeMs(1_000);
-        sources.note(good, 1000, 0, now);
-        sources.note(few, 1000, 1, now);
-        sources.note(many, 1000, 500, now);
+        sources.note(good, 1000, 0, usize::MAX, now);
+        sources.note(few, 1000, 1, usize::MAX, now);
+        sources.note(many, 1000, 500, usize::MAX, now);
+        let searched = SourceId(4);
+        sources.note(searched, 1000, 2, 500, now);
+        assert_eq!(sources.trust(searched, now), Trust::Full);
+        sources.note(searched, 999, 2, 500, now);
+        assert_eq!(sources.trust(searched, now), Trust::Small);
         let later = TimeMs(now.0 + MEMORY_MS);
         let rows = [
             (good, now, Trust::Full),
@@ -116,13 +129,13 @@ mod tests {
         for (row, (source, now, expected)) in rows.into_iter().enumerate() {
             assert_eq!(sources.trust(source, now), expected, "row {row}");
         }
-        sources.note(many, 1000, 1, TimeMs(now.0 + 1));
+        sources.note(many, 1000, 1, usize::MAX, TimeMs(now.0 + 1));
         assert_eq!(
             sources.trust(many, TimeMs(now.0 + 1)),
             Trust::None,
             "still the worse"
         );
-        sources.note(many, 1000, 1, TimeMs(later.0 + 1));
+        sources.note(many, 1000, 1, usize::MAX, TimeMs(later.0 + 1));
         assert_eq!(
             sources.trust(many, TimeMs(later.0 + 1)),
             Trust::Small,
@@ -134,7 +147,7 @@ mod tests {
     fn memory_stays_bounded() {
         let sources = Sources::default();
         for source in 0..3 * SOURCES_MAX as u64 {
-            sources.note(SourceId(source), 10, 10, TimeMs(5));
+            sources.note(SourceId(source), 10, 10, usize::MAX, TimeMs(5));
         }
         assert!(sources.lock().len() <= SOURCES_MAX);
         let last = SourceId(3 * SOURCES_MAX as u64 - 1);

@@ -192,8 +192,10 @@ impl VerifyStage {
             work.fallback = items.len();
         }
         self.metrics.note_work(items.len(), work);
+        let backend = self.gate.backend(taken.backend());
+        let (invalid, searched) = (checked.invalid_count(), backend.search_pays_from());
         self.sources
-            .note(source, items.len(), checked.invalid_count(), now);
+            .note(source, items.len(), invalid, searched, now);
         checked
     }
 

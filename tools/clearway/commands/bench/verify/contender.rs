@@ -120,7 +120,9 @@ impl Contender for Ours<'_> {
             let checked = Checked::new(self.gate, self.backend, trust, batch);
             if pace == Pace::Steady {
                 let invalid = checked.invalid_count();
-                self.sources.note(input.source, batch.len(), invalid, NOW);
+                let searched = self.gate.backend(self.backend).search_pays_from();
+                self.sources
+                    .note(input.source, batch.len(), invalid, searched, NOW);
             }
             verdicts.push(checked);
         }
