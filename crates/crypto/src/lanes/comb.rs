@@ -135,13 +135,12 @@ impl<F: Field<LANES>, const LANES: usize> Work for Build<'_, F, LANES> {
                 multiples[at] = multiples[at - 1].add_cached(&cached);
             }
             let all = LaneMask::all::<LANES>();
-            let multiples = affine(&curve, &multiples);
-            let multiples: Vec<[Row; LANES]> = multiples
-                .iter()
-                .map(|[x, y]| rows(&curve, all, x, y))
-                .collect();
+            let mut table = Vec::with_capacity(shape.table_len());
+            for [x, y] in affine(&curve, &multiples) {
+                table.push(rows(&curve, all, &x, &y));
+            }
             for lane in 0..places.len() {
-                found.extend(multiples.iter().map(|rows| rows[lane]));
+                found.extend(table.iter().map(|rows| rows[lane]));
             }
         }
         found

@@ -91,23 +91,30 @@ fn decode<F: Field<LANES>, const LANES: usize>(
     curve: &Curve<F, LANES>,
     encodings: &[[[u8; 32]; LANES]; VECTORS],
 ) -> [([Row; LANES], LaneMask); VECTORS] {
-    let y: [F; VECTORS] = std::array::from_fn(|i| F::decode(curve.token, &encodings[i]));
+    let mut y = [curve.one; VECTORS];
+    for (y, encodings) in y.iter_mut().zip(encodings) {
+        *y = F::decode(curve.token, encodings);
+    }
     let y_squared = squares(&y, 1);
-    let u = y_squared.map(|y_squared| y_squared.difference(&curve.one));
-    let v = y_squared.map(|y_squared| F::mul(&y_squared, &curve.d).sum(&curve.one));
+    let (mut u, mut v) = (y_squared, products(&y_squared, &[curve.d; VECTORS]));
+    for (u, v) in u.iter_mut().zip(&mut v) {
+        *u = u.difference(&curve.one);
+        *v = v.sum(&curve.one);
+    }
     let v3 = products(&squares(&v, 1), &v);
     let u_v7 = products(&products(&squares(&v3, 1), &v), &u);
     let root = products(&products(&u, &v3), &power_p58(&u_v7));
     let check = products(&squares(&root, 1), &v);
-    std::array::from_fn(|i| {
-        let is_root = check[i].difference(&u[i]).is_zero();
-        let is_other = check[i].sum(&u[i]).is_zero();
-        let other = F::mul(&root[i], &curve.sqrt_minus_one);
-        let x = F::select(is_root, &root[i], &other);
-        let is_point = is_root.or(is_other);
-        let rows = signed_rows(curve, &encodings[i], is_point, &x, &y[i]);
-        (rows, is_point)
-    })
+    let mut decoded = [([Row::default(); LANES], LaneMask::NONE); VECTORS];
+    for (at, (rows, is_point)) in decoded.iter_mut().enumerate() {
+        let is_root = check[at].difference(&u[at]).is_zero();
+        let is_other = check[at].sum(&u[at]).is_zero();
+        let other = F::mul(&root[at], &curve.sqrt_minus_one);
+        let x = F::select(is_root, &root[at], &other);
+        *is_point = is_root.or(is_other);
+        *rows = signed_rows(curve, &encodings[at], *is_point, &x, &y[at]);
+    }
+    decoded
 }
 
 /// Rows of the points with this y and this x or its negative, as the encodings say.

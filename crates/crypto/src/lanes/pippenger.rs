@@ -207,19 +207,25 @@ impl Scratch {
         curve: &Curve<F, LANES>,
     ) -> (Extended<F, LANES>, Extended<F, LANES>) {
         let part = self.sums.len() / LANES;
-        let load = |at: usize| {
-            Extended::<F, LANES>::load(
-                curve.token,
-                std::array::from_fn(|lane| &self.sums[lane * part + at]),
-            )
-        };
-        let mut running = load(part - 1);
+        let mut running = self.load_sums(curve, part - 1);
         let mut weighted = running;
         for at in (0..part - 1).rev() {
-            running = running.add(curve, &load(at));
+            running = running.add(curve, &self.load_sums(curve, at));
             weighted = weighted.add(curve, &running);
         }
         (running, weighted)
+    }
+
+    /// The sums of the buckets at one place of each lane's part.
+    #[inline(always)]
+    fn load_sums<F: Field<LANES>, const LANES: usize>(
+        &self,
+        curve: &Curve<F, LANES>,
+        at: usize,
+    ) -> Extended<F, LANES> {
+        let part = self.sums.len() / LANES;
+        let sums = std::array::from_fn(|lane| &self.sums[lane * part + at]);
+        Extended::load(curve.token, sums)
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Cached<F, const LANES: usize> {
 }
 
 /// One affine point in plain memory: y + x, y - x, 2dxy; two cache lines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(128))]
 pub(crate) struct Row {
     pub(crate) plus: Packed,
@@ -293,8 +293,13 @@ impl<F: Field<LANES>, const LANES: usize> Cached<F, LANES> {
 
 #[inline(always)]
 fn pack<F: Field<LANES>, const LANES: usize>(parts: [&F; 4]) -> [PackedPoint; LANES] {
-    let parts = parts.map(F::store);
-    std::array::from_fn(|lane| std::array::from_fn(|part| parts[part][lane]))
+    let mut points = [PackedPoint::default(); LANES];
+    for (at, part) in parts.into_iter().enumerate() {
+        for (point, part) in points.iter_mut().zip(part.store()) {
+            point[at] = part;
+        }
+    }
+    points
 }
 
 #[inline(always)]
@@ -302,7 +307,13 @@ fn unpack<F: Field<LANES>, const LANES: usize>(
     token: F::Token,
     points: [&PackedPoint; LANES],
 ) -> [F; 4] {
-    std::array::from_fn(|part| F::load(token, std::array::from_fn(|lane| &points[lane][part])))
+    let [x, y, z, t] = [0, 1, 2, 3].map(|part| points.map(|point| &point[part]));
+    [
+        F::load(token, x),
+        F::load(token, y),
+        F::load(token, z),
+        F::load(token, t),
+    ]
 }
 
 /// Lane by lane, the sum of two points.

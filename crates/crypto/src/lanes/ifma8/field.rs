@@ -75,7 +75,14 @@ impl<U: Unit> Field<8> for Field8<U> {
                 limb[lane] = value.cast_unsigned();
             }
         }
-        Self::carried(limbs.map(|limb| U::load(token, &limb)))
+        let [a, b, c, d, e] = &limbs;
+        Self::carried([
+            U::load(token, a),
+            U::load(token, b),
+            U::load(token, c),
+            U::load(token, d),
+            U::load(token, e),
+        ])
     }
 
     #[inline(always)]
@@ -244,8 +251,13 @@ impl<U: Unit> Wide8<U> {
 /// The limbs of each lane.
 #[inline(always)]
 fn by_lane<U: Unit>(limbs: &Limbs<U>) -> [[u64; 5]; 8] {
-    let limbs = limbs.map(U::store);
-    std::array::from_fn(|lane| limbs.map(|limb| limb[lane]))
+    let mut lanes = [[0; 5]; 8];
+    for (at, limb) in limbs.iter().enumerate() {
+        for (lane, word) in lanes.iter_mut().zip(limb.store()) {
+            lane[at] = word;
+        }
+    }
+    lanes
 }
 
 /// For assertions alone: as a call, so that they do not make every formula longer.
