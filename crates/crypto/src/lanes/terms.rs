@@ -43,7 +43,7 @@ impl Terms<'_> {
         assert_eq!(rows.len(), long.len() + short.len(), "a number a point");
         let Scratch { digits, pippenger } = scratch;
         let byte = short_bits <= BYTE;
-        let width = window_width(rows.len());
+        let width = window_width(rows.len(), LANES);
         let few_max = if byte {
             FEW_BESIDE_BYTES
         } else {
@@ -88,15 +88,16 @@ fn sum_few<F: Field<LANES>, const LANES: usize>(
     straus::sum(token, &groups, &group_scalars)
 }
 
-/// Bits of a window for so many points, as measured.
-fn window_width(points: usize) -> usize {
+/// Bits of a window for so many points: measured with four lanes. More lanes share the buckets of a
+/// window, so that with eight a wider one pays earlier.
+fn window_width(points: usize, lanes: usize) -> usize {
     match points {
         0..192 => 5,
         192..768 => 6,
         768..2048 => 7,
         2048..4096 => 8,
-        4096..12_288 => 9,
-        12_288..32_768 => 10,
+        4096..12_288 if lanes < 8 => 9,
+        4096..32_768 => 10,
         _ => 11,
     }
 }
