@@ -4,16 +4,17 @@
 //! unit brings an implementation of both and a token that proves its detection: `avx2` with four
 //! lanes, `ifma8` with eight. `limbs` is the radix 2^51 of floats and `plain` the twin of `avx2` in
 //! plain integers; `decompress`, `hint`, `point`, `affine` and `scalar` are the curve;
-//! `pippenger` and `straus` sum many and few points, `terms` chooses between them, `comb` sums
-//! those whose multiples are in tables; `signature` takes apart what is verified; `batch` is the
-//! one way to a verdict, with `halving` where it fails, `single` and `known` the other; `keys`
-//! remembers decoded keys and combs; `backend` puts it behind the gate.
+//! `pippenger` (with `digits`) and `straus` sum many and few points, `terms` chooses between them,
+//! `comb` sums those whose multiples are in tables; `signature` takes apart what is verified;
+//! `batch` is the one way to a verdict, with `halving` where it fails, `single` and `known` the
+//! other; `keys` remembers decoded keys and combs; `backend` puts it behind the gate.
 
 mod affine;
 pub(crate) mod backend;
 mod batch;
 mod comb;
 mod decompress;
+mod digits;
 mod field;
 mod halving;
 mod hint;

@@ -5,18 +5,9 @@
 //! in. No two lanes share a bucket, so nothing is scattered. The sums of buckets are then weighted
 //! by running sums, each lane over its part of the buckets.
 
+use super::digits::Digits;
 use super::field::{Field, LaneMask, Work};
 use super::point::{Curve, Extended, PackedPoint, Row, Rows};
-use super::scalar::{Scalar, digit_count, signed_digits, split};
-
-/// Digits of all numbers, window by window; the long numbers come first.
-#[derive(Debug, Default)]
-pub(crate) struct Digits {
-    width: usize,
-    values: Vec<i16>,
-    /// Start in `values` and count of each window, the lowest first.
-    windows: Vec<(usize, usize)>,
-}
 
 /// What a sum needs, kept from one to the next.
 #[derive(Debug, Default)]
@@ -37,44 +28,6 @@ struct Bucket {
     number: usize,
     start: usize,
     count: usize,
-}
-
-impl Digits {
-    /// Splits `long` numbers below L and then `short` ones below 2^`short_bits` into digits.
-    pub(crate) fn fill(
-        &mut self,
-        width: usize,
-        long: &[Scalar],
-        short: &[u128],
-        short_bits: usize,
-    ) {
-        self.width = width;
-        self.windows.clear();
-        let (short_windows, long_windows) =
-            (digit_count(short_bits, width), digit_count(253, width));
-        let mut end = 0;
-        for window in 0..long_windows {
-            let count = match window < short_windows {
-                true => long.len() + short.len(),
-                false if long.is_empty() => break,
-                false => long.len(),
-            };
-            self.windows.push((end, count));
-            // Windows that start a power of two apart would share the lines of the cache.
-            end += count.next_multiple_of(LINE_DIGITS) + LINE_DIGITS;
-        }
-        self.values.resize(end, 0);
-        for (number, scalar) in long.iter().enumerate() {
-            signed_digits(scalar, width, long_windows, |window, digit| {
-                self.values[self.windows[window].0 + number] = digit;
-            });
-        }
-        for (number, short) in (long.len()..).zip(short) {
-            signed_digits(&split(*short), width, short_windows, |window, digit| {
-                self.values[self.windows[window].0 + number] = digit;
-            });
-        }
-    }
 }
 
 impl Scratch {
@@ -263,18 +216,18 @@ impl<F: Field<LANES>, const LANES: usize> Work for Sum<'_, F, LANES> {
 
     #[inline(always)]
     fn run(self) -> Extended<F, LANES> {
-        let width = self.digits.width;
+        let width = self.digits.width();
         let lane_bits = LANES.trailing_zeros() as usize;
         assert!(width > lane_bits, "each lane has buckets");
         let curve = Curve::<F, LANES>::new(self.token);
         let none = Extended::neutral(&curve);
         let neutral = Row::neutral::<F, LANES>(self.token);
         let mut sum = none;
-        for &(start, count) in self.digits.windows.iter().rev() {
-            let digits = &self.digits.values[start..][..count];
+        for digits in self.digits.windows() {
             self.scratch.sort(digits, 1 << (width - 1));
+            let rows = &self.rows[..digits.len()];
             self.scratch
-                .fill_buckets::<F, LANES>(&curve, &self.rows[..count], &neutral);
+                .fill_buckets::<F, LANES>(&curve, rows, &neutral);
             let (running, weighted) = self.scratch.weigh::<F, LANES>(&curve);
             // Lane l's part starts at bucket l * part: it counts weighted + l * part * running.
             // The factor part is a part of the factor 2^width by which the sum so far moves up.
@@ -295,5 +248,3 @@ impl<F: Field<LANES>, const LANES: usize> Work for Sum<'_, F, LANES> {
 const NEGATIVE: u32 = 1 << 31;
 /// Points that are fetched ahead of their use, in each bucket.
 const AHEAD: usize = 2;
-/// Digits in a cache line.
-const LINE_DIGITS: usize = 32;

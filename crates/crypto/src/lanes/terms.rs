@@ -1,7 +1,8 @@
 //! Sums of points, each times a number: by the method that suits how many there are.
 
+use super::digits::Digits;
 use super::field::{Field, LaneMask};
-use super::pippenger::{self, Digits};
+use super::pippenger;
 use super::point::{Extended, Row, Rows, SumOf};
 use super::scalar::Scalar;
 use super::straus;
@@ -50,7 +51,7 @@ impl Terms<'_> {
             3 << width >> 3
         };
         if long.len() > few_max {
-            digits.fill(width, long, short, short_bits);
+            digits.fill::<F, LANES>(token, width, long, (short, short_bits));
             return pippenger::sum(token, rows, digits, pippenger);
         }
         let width = if byte {
@@ -58,7 +59,7 @@ impl Terms<'_> {
         } else {
             width
         };
-        digits.fill(width, &[], short, short_bits);
+        digits.fill::<F, LANES>(token, width, &[], (short, short_bits));
         let (few, many) = rows.split_at(long.len());
         let points = [
             pippenger::sum(token, many, digits, pippenger),
