@@ -46,7 +46,9 @@ impl Scratch {
             end += *place;
             *place = end;
         }
-        self.order.resize(end as usize, 0);
+        // Behind the last bucket, as behind every other, there is something to fetch ahead.
+        self.order.truncate(end as usize);
+        self.order.resize(end as usize + AHEAD, 0);
         for (number, &digit) in (0_u32..).zip(digits) {
             if digit != 0 {
                 let place = &mut self.places[usize::from(digit.unsigned_abs())];
@@ -120,7 +122,17 @@ impl Scratch {
         buckets: &[Bucket; LANES],
     ) -> Extended<F, LANES> {
         let mut sum = Extended::from_rows(curve, &self.pick(curve, rows, neutral, buckets, 0));
-        for at in 1..buckets[0].count {
+        // Most additions are of a point in every lane: no need to look whether there is one.
+        let shortest = buckets.iter().map(|bucket| bucket.count).min();
+        let shortest = shortest.expect("there are lanes");
+        let entries = std::array::from_fn(|lane| {
+            let start = buckets[lane].start;
+            &self.order[start..][..shortest + AHEAD]
+        });
+        for at in 1..shortest {
+            sum = sum.add_rows(curve.token, &pick_all(curve, rows, neutral, &entries, at));
+        }
+        for at in shortest.max(1)..buckets[0].count {
             sum = sum.add_rows(curve.token, &self.pick(curve, rows, neutral, buckets, at));
         }
         sum
@@ -180,6 +192,28 @@ impl Scratch {
         let sums = std::array::from_fn(|lane| &self.sums[lane * part + at]);
         Extended::load(curve.token, sums)
     }
+}
+
+/// The points at one place of each lane's entries; each has one there. What comes soon is fetched.
+#[inline(always)]
+fn pick_all<'r, F: Field<LANES>, const LANES: usize>(
+    curve: &Curve<F, LANES>,
+    rows: &'r [Row],
+    neutral: &'r Row,
+    entries: &[&[u32]; LANES],
+    at: usize,
+) -> Rows<'r, LANES> {
+    let mut picked = Rows {
+        rows: [neutral; LANES],
+        negative: LaneMask::NONE,
+    };
+    for (lane, entries) in entries.iter().enumerate() {
+        let (entry, soon) = (entries[at], entries[at + AHEAD]);
+        picked.rows[lane] = &rows[(entry & !NEGATIVE) as usize];
+        picked.negative.0 |= u8::from(entry & NEGATIVE != 0) << lane;
+        F::prefetch(curve.token, &rows[(soon & !NEGATIVE) as usize]);
+    }
+    picked
 }
 
 /// The sum of `rows`, each times the number with its digits; a part of it in every lane.
