@@ -8,7 +8,7 @@ use super::affine::affine;
 use super::decompress::rows;
 use super::field::{Field, LaneMask, Work};
 use super::point::{Curve, Extended, PackedPoint, Row, Rows};
-use super::scalar::{Scalar, digit_count, signed_digits};
+use super::scalar::digit_count;
 use super::spread;
 
 /// How a comb cuts a number.
@@ -30,7 +30,7 @@ pub(crate) struct Comb {
 
 impl Shape {
     /// Windows of a scalar below the group order.
-    fn windows(self) -> usize {
+    pub(crate) fn windows(self) -> usize {
         digit_count(253, self.width)
     }
 
@@ -38,8 +38,12 @@ impl Shape {
         self.windows().div_ceil(self.stride)
     }
 
-    /// Rows of one table.
+    /// Rows of one table: the neutral element, then the multiples.
     fn table_len(self) -> usize {
+        1 + self.multiples()
+    }
+
+    fn multiples(self) -> usize {
         1 << (self.width - 1)
     }
 }
@@ -61,45 +65,32 @@ impl Comb {
         assert_eq!(rows.len(), len, "whole tables");
         Self { shape, rows }
     }
-
-    /// The row for a digit of a window; `neutral` for 0.
-    #[inline(always)]
-    fn row<'r>(&'r self, window: usize, digit: i16, neutral: &'r Row) -> &'r Row {
-        match usize::from(digit.unsigned_abs()) {
-            0 => neutral,
-            size => {
-                let table = window / self.shape.stride;
-                &self.rows[table * self.shape.table_len() + size - 1]
-            }
-        }
-    }
 }
 
-/// What is to be added for one number a lane, each times the point of its lane's comb: the rows of
-/// each window, lowest first.
+/// What is to be added for a digit a lane of one window, each times the point of its lane's comb.
 ///
 /// # Panics
-/// When the combs differ in shape.
-pub(crate) fn windows<'r, const LANES: usize>(
-    combs: [&'r Comb; LANES],
-    scalars: &[Scalar; LANES],
+/// When a comb lacks the window or the digit.
+#[inline(always)]
+pub(crate) fn pick<'r, const LANES: usize>(
+    combs: &[&'r Comb; LANES],
+    shape: Shape,
+    window: usize,
+    digits: &[i16; LANES],
     minus: bool,
-    neutral: &'r Row,
-) -> Vec<Rows<'r, LANES>> {
-    let shape = combs[0].shape;
-    assert!(combs.iter().all(|comb| comb.shape == shape), "one shape");
-    let mut digits = vec![[0; LANES]; shape.windows()];
-    for (lane, scalar) in scalars.iter().enumerate() {
-        signed_digits(scalar, shape.width, digits.len(), |window, digit| {
-            digits[window][lane] = digit;
-        });
+) -> Rows<'r, LANES> {
+    // Looked up once for all lanes: a digit is the place of its multiple in the table.
+    let table = window / shape.stride * shape.table_len();
+    let mut picked = Rows {
+        rows: combs.map(|comb| &comb.rows[0]),
+        negative: LaneMask::NONE,
+    };
+    for (lane, (comb, &digit)) in combs.iter().zip(digits).enumerate() {
+        debug_assert_eq!(comb.shape, shape);
+        picked.rows[lane] = &comb.rows[table + usize::from(digit.unsigned_abs())];
+        picked.negative.0 |= u8::from((digit < 0) != minus) << lane;
     }
-    let windows = digits.iter().enumerate();
-    let rows = windows.map(|(window, digits)| Rows {
-        rows: std::array::from_fn(|lane| combs[lane].row(window, digits[lane], neutral)),
-        negative: LaneMask::from_fn::<LANES>(|lane| (digits[lane] < 0) != minus),
-    });
-    rows.collect()
+    picked
 }
 
 /// The arguments of [`Comb::new`].
@@ -126,20 +117,22 @@ impl<F: Field<LANES>, const LANES: usize> Work for Build<'_, F, LANES> {
             places.push(place.store()[0]);
             place = place.double_times(shape.width * shape.stride);
         }
+        let neutral = Row::neutral::<F, LANES>(self.token);
         let mut found = Vec::new();
         for places in places.chunks(LANES) {
             let step = Extended::load(self.token, spread(places));
             let cached = step.cached(&curve);
-            let mut multiples = vec![step; shape.table_len()];
+            let mut multiples = vec![step; shape.multiples()];
             for at in 1..multiples.len() {
                 multiples[at] = multiples[at - 1].add_cached(&cached);
             }
             let all = LaneMask::all::<LANES>();
-            let mut table = Vec::with_capacity(shape.table_len());
+            let mut table = Vec::with_capacity(shape.multiples());
             for [x, y] in affine(&curve, &multiples) {
                 table.push(rows(&curve, all, &x, &y));
             }
             for lane in 0..places.len() {
+                found.push(neutral);
                 found.extend(table.iter().map(|rows| rows[lane]));
             }
         }

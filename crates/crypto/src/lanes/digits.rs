@@ -67,9 +67,9 @@ impl Digits {
         self.width
     }
 
-    /// The digits of each window, the highest first.
-    pub(crate) fn windows(&self) -> impl Iterator<Item = &[i16]> {
-        let windows = self.windows.iter().rev();
+    /// The digits of each window, the lowest first.
+    pub(crate) fn windows(&self) -> impl DoubleEndedIterator<Item = &[i16]> + ExactSizeIterator {
+        let windows = self.windows.iter();
         windows.map(|&(start, count)| &self.values[start..][..count])
     }
 }
@@ -152,12 +152,11 @@ mod tests {
                 digits.fill::<Plain<4>, 4>((), 15, long, (&[77; 90], 128));
                 digits.fill::<Plain<4>, 4>((), width, long, (&short, short_bits));
                 let windows: Vec<_> = digits.windows().collect();
-                let top = windows.len() - 1;
                 let check = |at: usize, number: &[u64], count: usize| {
                     let number: [u64; 4] =
                         std::array::from_fn(|word| number.get(word).copied().unwrap_or(0));
                     signed_digits(&number, width, count, |window, digit| {
-                        assert_eq!(windows[top - window][at], digit, "width {width} at {at}");
+                        assert_eq!(windows[window][at], digit, "width {width} at {at}");
                     });
                 };
                 for (at, number) in long.iter().enumerate() {

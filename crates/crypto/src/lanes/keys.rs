@@ -187,7 +187,7 @@ impl Hasher for KeyHasher {
 
 /// Keys remembered: 32 bytes and a row of 128 each, and a quarter more for the table.
 pub(crate) const KEYS_MAX: usize = 65_536;
-/// Combs remembered: 46 MB.
+/// Combs remembered: 48 MB.
 pub(crate) const COMBS_MAX: usize = 512;
 
 #[cfg(test)]

@@ -9,8 +9,9 @@
 use std::sync::Arc;
 
 use super::affine::affine;
-use super::comb::{Comb, Shape, windows};
+use super::comb::{Comb, Shape, pick};
 use super::decompress::decompress;
+use super::digits::Digits;
 use super::field::{Field, LaneMask, Work};
 use super::point::{Curve, DifferenceIsSmall, Extended, Row, Rows};
 use super::scalar::is_canonical;
@@ -19,12 +20,12 @@ use super::signature::{factors, r_of, s_of};
 use super::spread;
 use crate::backend::Item;
 
-/// A key's comb: 22 tables of 32 rows, 90 KB.
+/// A key's comb: 22 tables of 33 rows, 93 KB.
 pub(crate) const KEY_SHAPE: Shape = Shape {
     width: 6,
     stride: 2,
 };
-/// The base point's comb: 32 tables of 128 rows, 0.5 MB.
+/// The base point's comb: 32 tables of 129 rows, 0.5 MB.
 pub(crate) const BASE_SHAPE: Shape = Shape {
     width: 8,
     stride: 1,
@@ -49,14 +50,13 @@ pub(crate) fn verify<F, W, const LANES: usize>(
     F: Field<LANES>,
     W: Words<LANES, Token = F::Token>,
 {
+    let mut digits = [Digits::default(), Digits::default()];
     for items in items.chunks(GROUP * LANES) {
-        let chunks = items.chunks(LANES);
-        let sums: Vec<_> = chunks
-            .map(|items| sum::<F, W, LANES>(token, base, items))
-            .collect();
-        let chunks = items.chunks(LANES);
-        let rs: Vec<[[u8; 32]; LANES]> = chunks
-            .map(|items| spread(items).map(|known: &Known<'_>| r_of(&known.item)))
+        let vectors: Vec<[&Known<'_>; LANES]> = items.chunks(LANES).map(spread).collect();
+        let sums = sums::<F, W, LANES>(token, base, &vectors, &mut digits);
+        let rs: Vec<[[u8; 32]; LANES]> = vectors
+            .iter()
+            .map(|vector| vector.map(|known| r_of(&known.item)))
             .collect();
         let mut equal = F::enter(
             token,
@@ -75,32 +75,46 @@ pub(crate) fn verify<F, W, const LANES: usize>(
 }
 
 /// `[S]B - [k]A` of each lane's item.
-fn sum<F, W, const LANES: usize>(
+fn sums<F, W, const LANES: usize>(
     token: F::Token,
     base: &Comb,
-    items: &[Known<'_>],
-) -> Extended<F, LANES>
+    vectors: &[[&Known<'_>; LANES]],
+    [key_digits, base_digits]: &mut [Digits; 2],
+) -> Vec<Extended<F, LANES>>
 where
     F: Field<LANES>,
     W: Words<LANES, Token = F::Token>,
 {
-    let items = spread(items);
-    let [k, s] = factors::<W, LANES>(token, items.map(|known| &known.item));
-    let neutral = Row::neutral::<F, LANES>(token);
-    let by_key = windows(items.map(|known| &*known.comb), &k, true, &neutral);
-    // The windows between the tables come first, and are doubled with what is summed by then.
-    let mut parts: [Vec<Rows<'_, LANES>>; KEY_SHAPE.stride] = std::array::from_fn(|at| {
-        let part = KEY_SHAPE.stride - 1 - at;
-        by_key
-            .iter()
-            .copied()
-            .skip(part)
-            .step_by(KEY_SHAPE.stride)
-            .collect()
+    let (mut ks, mut ss) = (Vec::new(), Vec::new());
+    for vector in vectors {
+        let [k, s] = factors::<W, LANES>(token, vector.map(|known| &known.item));
+        ks.extend(k);
+        ss.extend(s);
+    }
+    key_digits.fill::<F, LANES>(token, KEY_SHAPE.width, &ks, (&[], 0));
+    base_digits.fill::<F, LANES>(token, BASE_SHAPE.width, &ss, (&[], 0));
+    let mut steps = Vec::with_capacity(KEY_SHAPE.windows() + BASE_SHAPE.windows());
+    let sums = vectors.iter().enumerate().map(|(at, vector)| {
+        let keys = vector.map(|known| &*known.comb);
+        steps.clear();
+        let mut ends = [0; KEY_SHAPE.stride];
+        // The windows between the tables come first, and are doubled with what is summed by then.
+        for (part, end) in ends.iter_mut().enumerate().rev() {
+            let windows = key_digits.windows().enumerate();
+            for (window, digits) in windows.skip(part).step_by(KEY_SHAPE.stride) {
+                let digits = &digits.as_chunks().0[at];
+                steps.push(pick(&keys, KEY_SHAPE, window, digits, true));
+            }
+            *end = steps.len();
+        }
+        for (window, digits) in base_digits.windows().enumerate() {
+            let digits = &digits.as_chunks().0[at];
+            steps.push(pick(&[base; LANES], BASE_SHAPE, window, digits, false));
+        }
+        let steps = &steps;
+        F::enter(token, Sum::<F, LANES> { token, steps, ends })
     });
-    parts[KEY_SHAPE.stride - 1].extend(windows([base; LANES], &s, false, &neutral));
-    let parts = parts.each_ref().map(Vec::as_slice);
-    F::enter(token, Sum::<F, LANES> { token, parts })
+    sums.collect()
 }
 
 /// Decides the lanes that are not equal by the equation itself.
@@ -135,7 +149,9 @@ fn decide<F: Field<LANES>, const LANES: usize>(
 /// Sums of rows, lane by lane, with doublings between the parts.
 struct Sum<'a, F: Field<LANES>, const LANES: usize> {
     token: F::Token,
-    parts: [&'a [Rows<'a, LANES>]; KEY_SHAPE.stride],
+    steps: &'a [Rows<'a, LANES>],
+    /// Where each part ends, the last part first; what is behind them needs no doubling either.
+    ends: [usize; KEY_SHAPE.stride],
 }
 
 impl<F: Field<LANES>, const LANES: usize> Work for Sum<'_, F, LANES> {
@@ -143,15 +159,16 @@ impl<F: Field<LANES>, const LANES: usize> Work for Sum<'_, F, LANES> {
 
     #[inline(always)]
     fn run(self) -> Extended<F, LANES> {
-        let mut sum = Extended::neutral(&Curve::new(self.token));
-        for steps in self.parts {
-            sum = sum.double_times(KEY_SHAPE.width);
-            for (at, rows) in steps.iter().enumerate() {
-                for row in steps.get(at + AHEAD).iter().flat_map(|rows| rows.rows) {
-                    F::prefetch(self.token, row);
-                }
-                sum = sum.add_rows(self.token, rows);
+        let curve = Curve::new(self.token);
+        let mut sum = Extended::from_rows(&curve, &self.steps[0]);
+        for (at, rows) in self.steps.iter().enumerate().skip(1) {
+            if self.ends[1..].contains(&at) {
+                sum = sum.double_times(KEY_SHAPE.width);
             }
+            for row in self.steps.get(at + AHEAD).iter().flat_map(|rows| rows.rows) {
+                F::prefetch(self.token, row);
+            }
+            sum = sum.add_rows(self.token, rows);
         }
         sum
     }

@@ -257,7 +257,7 @@ impl<F: Field<LANES>, const LANES: usize> Work for Sum<'_, F, LANES> {
         let none = Extended::neutral(&curve);
         let neutral = Row::neutral::<F, LANES>(self.token);
         let mut sum = none;
-        for digits in self.digits.windows() {
+        for digits in self.digits.windows().rev() {
             self.scratch.sort(digits, 1 << (width - 1));
             let rows = &self.rows[..digits.len()];
             self.scratch
