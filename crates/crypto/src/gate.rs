@@ -130,7 +130,7 @@ impl Gate {
     /// Verifies a batch: one equation, and when it fails, a search for the invalid ones.
     ///
     /// All valid costs one pass. Whatever a sender does, the search costs at most
-    /// [`Backend::search_passes_max`] passes and one verdict each.
+    /// [`Backend::search_passes_max`] passes and two verdicts each.
     #[must_use]
     pub fn verify<'i, 'a>(&self, backend: BackendId, items: &'i [Item<'a>]) -> Verdicts<'i, 'a> {
         let backend = self.backends[backend.0].as_ref();

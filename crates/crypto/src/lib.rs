@@ -10,12 +10,12 @@
 //! anything but the operating system's randomness; shares a verdict with another machine.
 //! # Limits
 //! A batch is what its caller brings (`verify` bounds it); a search for invalid signatures costs at
-//! most [`backend::Backend::search_passes_max`] passes and one verdict each.
+//! most [`backend::Backend::search_passes_max`] passes and two verdicts each.
 //! # Cost
 //! An envelope: five SHA-256 blocks (about 0.17 us) and its part of a batch equation (9 us with
-//! the portable backend, 2.5 us with `avx2`, 1.5 us with a [`hint`]; 32 keys, batches of 8,192). A
-//! verdict of its own: 48 us, and 6 us under a known key. `clearway bench verify` measures them. A
-//! Merkle leaf: one node, 0.06 us.
+//! the portable backend, 2.5 us with `avx2`, 1.5 us with a [`hint`]; 32 keys, batches of 8,192), or
+//! 3.2 us where one of the 8,192 is invalid. A verdict of its own: 48 us, and 6 us under a known
+//! key. `clearway bench verify` measures them. A Merkle leaf: one node, 0.06 us.
 
 pub mod backend;
 pub mod certificate;
