@@ -1,7 +1,10 @@
 //! `clearway bench`: how fast one node clears with everything on, and whether its log holds.
 
+mod clock;
 mod compare;
+mod core;
 mod reproduce;
+mod statistics;
 mod verify;
 
 use std::path::PathBuf;

@@ -1,11 +1,9 @@
 //! `clearway bench verify`: signatures a second on one core, by backend, keys, batch and faults.
 
 mod contender;
-mod core;
 mod inputs;
 mod plan;
 mod rival;
-mod statistics;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,11 +13,13 @@ use clearway_load::machine::Machine;
 use clearway_load::report::COMMIT;
 use serde::Serialize;
 
-use self::contender::{Clock, Contender, Ours};
-use self::core::Pinned;
+use self::contender::{Contender, Ours};
 use self::inputs::{Inputs, Maker};
 use self::plan::{Keys, Plan, Shape};
 use self::rival::Rivals;
+use super::clock::Clock;
+use super::core::Pinned;
+use super::statistics;
 use crate::backends::BackendArgs;
 use crate::failure::Failure;
 use crate::ui::{self, ReportFile};

@@ -4,10 +4,10 @@ use clearway_crypto::gate::{BackendId, Gate};
 use clearway_types::units::TimeMs;
 use clearway_verify::Checked;
 use clearway_verify::sources::{Sources, Trust};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::inputs::Input;
 use super::plan::{Keys, Shape};
+use crate::commands::bench::clock::Clock;
 use crate::failure::{Failure, Kind};
 
 /// What is held against the source when its batches come.
@@ -17,16 +17,6 @@ pub(super) enum Pace {
     Steady,
     /// Nothing: each batch is its first.
     Unwarned,
-}
-
-/// Which seconds count.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Clock {
-    /// The measuring thread's: other programs on the machine do not count.
-    Processor,
-    /// Everybody's.
-    Wall,
 }
 
 /// One implementation.
@@ -148,21 +138,6 @@ pub(super) fn wrong_verdict(name: &str, shape: &Shape, at: usize) -> Failure {
         shape.invalid_percent
     );
     Failure::new(Kind::Mismatch, message)
-}
-
-impl Clock {
-    fn seconds(self) -> f64 {
-        let time = clock_gettime(match self {
-            Self::Processor => ClockId::ThreadCPUTime,
-            Self::Wall => ClockId::Monotonic,
-        });
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "months in nanoseconds stay below 2^53"
-        )]
-        let (whole, parts) = (time.tv_sec as f64, time.tv_nsec as f64);
-        whole + parts * 1e-9
-    }
 }
 
 /// The moment at which all batches come: what is held against a source stays.
