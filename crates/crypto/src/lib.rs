@@ -19,6 +19,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod challenge;
 pub mod fuzz;
 pub mod gate;
 pub mod hash;

@@ -44,7 +44,7 @@ mod ifma8_tests;
 #[cfg(test)]
 mod plain;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Item};
 
 /// The lane backends of this machine, slower ones first.
 #[must_use]
@@ -83,6 +83,31 @@ pub(crate) fn hints(encodings: &[[u8; 32]]) -> Option<Vec<[u8; 32]>> {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = encodings;
     None
+}
+
+/// The challenge of each item by the widest unit of this machine, and the unit's name; none where
+/// it has none.
+#[must_use]
+pub(crate) fn challenges(items: &[Item<'_>]) -> Option<(&'static str, Vec<[u64; 8]>)> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(token) = ifma8::Token::new() {
+        type Words = ifma8::words::Words8<ifma8::unit::Register>;
+        return Some(("ifma8", signature::challenges::<Words, 8>(token, items)));
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(token) = avx2::Token::new() {
+        let hashes = signature::challenges::<avx2::words::Words4, 4>(token, items);
+        return Some(("avx2", hashes));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = items;
+    None
+}
+
+/// The challenge of one item by the general hasher.
+#[must_use]
+pub(crate) fn challenge(item: &Item<'_>) -> [u64; 8] {
+    sha512::hash_one(&signature::parts(item))
 }
 
 /// An entry of a chunk for each lane; a short chunk repeats its last.

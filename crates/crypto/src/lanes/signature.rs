@@ -2,6 +2,7 @@
 
 use super::scalar::{self, Scalar, is_canonical, reduce_wide};
 use super::sha512::{Words, hash};
+use super::spread;
 use crate::backend::Item;
 
 /// What is hashed: R || A || M, as received.
@@ -29,4 +30,18 @@ pub(crate) fn factors<W: Words<LANES>, const LANES: usize>(
     let hashes = hash::<W, LANES>(token, &items.map(parts));
     let s = items.map(|item| Some(s_of(item)).filter(is_canonical).unwrap_or_default());
     [hashes.map(|hash| reduce_wide(&hash)), s]
+}
+
+/// What is hashed of each item, hashed in lanes.
+pub(crate) fn challenges<W: Words<LANES>, const LANES: usize>(
+    token: W::Token,
+    items: &[Item<'_>],
+) -> Vec<[u64; 8]> {
+    let mut hashes = Vec::with_capacity(items.len());
+    for chunk in items.chunks(LANES) {
+        let messages = spread(chunk).map(parts);
+        let found = hash::<W, LANES>(token, &messages);
+        hashes.extend_from_slice(&found[..chunk.len()]);
+    }
+    hashes
 }
