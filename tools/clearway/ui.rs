@@ -133,6 +133,25 @@ pub(crate) struct ReportFile {
     pub(crate) json: Option<PathBuf>,
 }
 
+impl ReportFile {
+    /// Writes the report where it was asked for. One result on stdout: the text, unless the JSON is
+    /// asked for there.
+    pub(crate) fn result(
+        &self,
+        schema: &str,
+        report: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if let Some(path) = &self.json {
+            write_json(path, schema, report)?;
+        }
+        match &self.json {
+            Some(path) if path == Path::new("-") => Ok(()),
+            _ => say(&text()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,10 @@
 
 use std::io;
 
+/// What people are told where there is no such core.
+pub(super) const UNPINNED: &str =
+    "this system does not pin threads: the figures move with the scheduler";
+
 /// A core of those that this process may use.
 #[derive(Debug)]
 pub(super) struct Pinned {

@@ -18,7 +18,7 @@ use self::inputs::{Inputs, Maker};
 use self::plan::{Keys, Plan, Shape};
 use self::rival::Rivals;
 use super::clock::Clock;
-use super::core::Pinned;
+use super::core::{Pinned, UNPINNED};
 use super::statistics;
 use crate::backends::BackendArgs;
 use crate::failure::Failure;
@@ -208,21 +208,13 @@ fn measure(
 }
 
 fn finish(report: &Report, args: &Args) -> Result<(), Failure> {
-    let json = args.report.json.as_deref();
     if !report.pinned {
-        ui::note("this system does not pin threads: the figures move with the scheduler");
+        ui::note(UNPINNED);
     }
     for note in &report.notes {
         ui::note(note);
     }
-    if let Some(path) = json {
-        ui::write_json(path, "bench_verify", report)?;
-    }
-    // One result on stdout: the table, unless the JSON is asked for there.
-    match json {
-        Some(path) if path == Path::new("-") => Ok(()),
-        _ => ui::say(&shown(report)),
-    }
+    args.report.result("bench_verify", report, || shown(report))
 }
 
 fn shown(report: &Report) -> String {
