@@ -1,6 +1,7 @@
 //! What the program promises to people and scripts: exit codes, words on stdout, JSON, what to do.
 
 mod bad_input;
+mod bench_hash;
 mod bench_verify;
 mod cleared;
 mod command_line;

@@ -3,6 +3,7 @@
 mod clock;
 mod compare;
 mod core;
+mod hash;
 mod reproduce;
 mod statistics;
 mod verify;
@@ -39,6 +40,8 @@ enum After {
     Reproduce(reproduce::Args),
     /// Signatures verified a second on one core: each backend, several keys, batches, faults
     Verify(verify::Args),
+    /// Hashes a second on one core: challenges of signatures, nodes of trees, envelopes
+    Hash(hash::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -211,6 +214,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         Some(After::Compare(args)) => compare::run(args),
         Some(After::Reproduce(args)) => reproduce::run(args),
         Some(After::Verify(args)) => verify::run(args),
+        Some(After::Hash(args)) => hash::run(args),
     }
 }
 

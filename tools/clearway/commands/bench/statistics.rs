@@ -1,9 +1,9 @@
 //! What rounds say together: a rate, its median, its spread.
 
-/// Signatures a second.
+/// How many a second.
 #[expect(
     clippy::cast_precision_loss,
-    reason = "counts of signatures stay far below 2^53"
+    reason = "counts of signatures and hashes stay far below 2^53"
 )]
 pub(super) fn rate(count: usize, seconds: f64) -> f64 {
     count as f64 / seconds
