@@ -1,6 +1,7 @@
-//! `cargo dev record`: reports of `clearway bench` and `cargo dev bench-verify` become rows of
-//! `benches/results`.
+//! `cargo dev record`: reports of `clearway bench`, `clearway bench hash` and
+//! `cargo dev bench-verify` become rows of `benches/results`.
 
+mod hashing;
 mod verification;
 
 use crate::error::DevError;
@@ -116,6 +117,9 @@ fn rows(report: &Value, recording: &Recording, date: &str) -> Result<Vec<Value>,
     }
     if report["schema"] == verification::SCHEMA {
         return verification::rows(report, recording, date);
+    }
+    if report["schema"] == hashing::SCHEMA {
+        return hashing::rows(report, recording, date);
     }
     let failed = report["checks"].as_object().map(|checks| {
         let failed = checks.iter().filter(|(_, passed)| **passed != json!(true));
