@@ -17,9 +17,8 @@ use super::hint;
 use super::keys::{Distinct, KeyCache};
 use super::point::{Extended, Row};
 use super::scalar::{Scalar, WideSum, is_canonical, negate};
-use super::sha512::{Words, hash};
-use super::signature::{parts, r_of, s_of};
-use super::spread;
+use super::sha512::Words;
+use super::signature::{challenges, r_of, s_of};
 use super::terms::{self, Terms};
 use crate::backend::{Item, Work};
 
@@ -123,7 +122,8 @@ impl<'a, T: Copy> Batch<'a, T> {
         draw(proof, coefficient_bytes, sound, rng, |&bytes| {
             u128::from_le_bytes(bytes)
         });
-        scratch.hash::<W, LANES>(token, items);
+        scratch.hashes.clear();
+        challenges::<W, LANES>(token, items, &mut scratch.hashes);
         Self {
             token,
             items,
@@ -252,14 +252,6 @@ impl Scratch {
         let items = items.iter().zip(&self.key_of);
         for ((item, &key), sound) in items.zip(&mut self.sound) {
             *sound &= self.key_is_point[key as usize] && is_canonical(&s_of(item));
-        }
-    }
-
-    fn hash<W: Words<LANES>, const LANES: usize>(&mut self, token: W::Token, items: &[Item<'_>]) {
-        self.hashes.clear();
-        for items in items.chunks(LANES) {
-            let hashes = hash::<W, LANES>(token, &spread(items).map(parts));
-            self.hashes.extend(&hashes[..items.len()]);
         }
     }
 

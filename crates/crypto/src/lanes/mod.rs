@@ -90,13 +90,16 @@ pub(crate) fn hints(encodings: &[[u8; 32]]) -> Option<Vec<[u8; 32]>> {
 #[must_use]
 pub(crate) fn challenges(items: &[Item<'_>]) -> Option<(&'static str, Vec<[u64; 8]>)> {
     #[cfg(target_arch = "x86_64")]
+    let mut hashes = Vec::with_capacity(items.len());
+    #[cfg(target_arch = "x86_64")]
     if let Some(token) = ifma8::Token::new() {
         type Words = ifma8::words::Words8<ifma8::unit::Register>;
-        return Some(("ifma8", signature::challenges::<Words, 8>(token, items)));
+        signature::challenges::<Words, 8>(token, items, &mut hashes);
+        return Some(("ifma8", hashes));
     }
     #[cfg(target_arch = "x86_64")]
     if let Some(token) = avx2::Token::new() {
-        let hashes = signature::challenges::<avx2::words::Words4, 4>(token, items);
+        signature::challenges::<avx2::words::Words4, 4>(token, items, &mut hashes);
         return Some(("avx2", hashes));
     }
     #[cfg(not(target_arch = "x86_64"))]

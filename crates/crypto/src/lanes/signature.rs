@@ -32,16 +32,15 @@ pub(crate) fn factors<W: Words<LANES>, const LANES: usize>(
     [hashes.map(|hash| reduce_wide(&hash)), s]
 }
 
-/// What is hashed of each item, hashed in lanes.
+/// Appends what is hashed of each item, hashed in lanes.
 pub(crate) fn challenges<W: Words<LANES>, const LANES: usize>(
     token: W::Token,
     items: &[Item<'_>],
-) -> Vec<[u64; 8]> {
-    let mut hashes = Vec::with_capacity(items.len());
+    hashes: &mut Vec<[u64; 8]>,
+) {
     for chunk in items.chunks(LANES) {
         let messages = spread(chunk).map(parts);
         let found = hash::<W, LANES>(token, &messages);
         hashes.extend_from_slice(&found[..chunk.len()]);
     }
-    hashes
 }
