@@ -79,24 +79,105 @@ fn write_group(out: &mut String, rows: &[&Row], targets: &[Target]) {
             conditions(rows[0])
         ),
     );
+    let (compared, alone): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().partition(|row| implementation(row).is_some());
+    if !alone.is_empty() {
+        write_figures(out, &alone, targets);
+    }
+    if !compared.is_empty() {
+        write_comparison(out, &compared, targets);
+    }
+}
+
+/// A row a figure.
+fn write_figures(out: &mut String, rows: &[&Row], targets: &[Target]) {
     out.push_str("| figure | value | range | goal | measured |\n|---|--:|--:|---|---|\n");
     for row in rows {
-        let goal = targets.iter().find(|target| covers(target, row));
-        let range = |[low, high]: [f64; 2]| format!("{} to {}", grouped(low), grouped(high));
         put(
             out,
             format_args!(
-                "| {} | {} {} | {} | {} | {}, {} |\n",
+                "| {} | {} {} | {} | {} | {} |\n",
                 cell(&row.name),
                 grouped(row.value),
                 cell(&row.unit),
-                row.range.map(range).unwrap_or_default(),
-                goal.map_or("", |target| target.goal),
-                row.day(),
-                &row.commit[..7],
+                range(row).unwrap_or_default(),
+                goal(row, targets),
+                measured(row),
             ),
         );
     }
+}
+
+/// A row a figure and a column an implementation of it, with the figure of each.
+fn write_comparison(out: &mut String, rows: &[&Row], targets: &[Target]) {
+    let mut columns: Vec<&str> = rows.iter().filter_map(|row| implementation(row)).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    put(
+        out,
+        format_args!(
+            "| figure | {} | goal | measured |\n|---|{}---|---|\n",
+            columns.join(" | "),
+            "--:|".repeat(columns.len()),
+        ),
+    );
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|row| by_numbers(&figure(row)));
+    for rows in rows.chunk_by(|a, b| figure(a) == figure(b)) {
+        let values = columns.iter().map(|column| {
+            let row = rows.iter().find(|row| implementation(row) == Some(column));
+            row.map_or_else(String::new, |row| match range(row) {
+                Some(range) => format!("{} ({range})", grouped(row.value)),
+                None => grouped(row.value),
+            })
+        });
+        put(
+            out,
+            format_args!(
+                "| {}, {} | {} | {} | {} |\n",
+                cell(&figure(rows[0])),
+                cell(&rows[0].unit),
+                values.collect::<Vec<_>>().join(" | "),
+                goal(rows[0], targets),
+                measured(rows[0]),
+            ),
+        );
+    }
+}
+
+/// Whose figure it is, where several implementations have one.
+fn implementation(row: &Row) -> Option<&str> {
+    let mut parameters = row.name.split('/').nth(1)?.split(' ');
+    parameters.find_map(|parameter| parameter.strip_prefix("implementation="))
+}
+
+/// The name without the implementation.
+fn figure(row: &Row) -> String {
+    let Some(name) = implementation(row) else {
+        return row.name.clone();
+    };
+    let bare = row.name.replace(&format!("implementation={name}"), "");
+    bare.trim_end_matches([' ', '/']).to_owned()
+}
+
+/// What sorts names by the numbers in them.
+fn by_numbers(name: &str) -> String {
+    let parts = name.split_inclusive(|c: char| !c.is_ascii_digit());
+    parts.map(|part| format!("{part:0>12}")).collect()
+}
+
+fn goal(row: &Row, targets: &[Target]) -> &'static str {
+    let goal = targets.iter().find(|target| covers(target, row));
+    goal.map_or("", |target| target.goal)
+}
+
+fn range(row: &Row) -> Option<String> {
+    let [low, high] = row.range?;
+    Some(format!("{} to {}", grouped(low), grouped(high)))
+}
+
+fn measured(row: &Row) -> String {
+    format!("{}, {}", row.day(), &row.commit[..7])
 }
 
 fn write_missing(out: &mut String, machines: &[Machine], targets: &[Target]) {
@@ -251,6 +332,38 @@ mod tests {
             GOALS,
         );
         assert!(!page.contains("| kernels | verify | faster |"), "{page}");
+    }
+
+    #[test]
+    fn implementations_of_one_figure_stand_side_by_side() {
+        let measured = |name: &str, value: f64| {
+            row(&[
+                ("suite", json!("kernels")),
+                ("name", json!(name)),
+                ("value", json!(value)),
+            ])
+        };
+        let mut rows = vec![
+            measured("verify/n=64 implementation=ours", 4000.0),
+            measured("verify/n=64 implementation=theirs", 1000.0),
+            measured("verify/n=9 implementation=theirs", 3.0),
+            measured("hash/implementation=ours", 2.0),
+            measured("verify/alone", 7.0),
+        ];
+        rows[1].range = Some([900.0, 1100.0]);
+        let page = page(&[machine(rows)], GOALS);
+        let lines = [
+            "| figure | ours | theirs | goal | measured |",
+            "|---|--:|--:|---|---|",
+            "| hash, transfers/s | 2 |  |  | 2026-01-31, 0123abc |\n\
+             | verify/n=9, transfers/s |  | 3 | faster | 2026-01-31, 0123abc |\n\
+             | verify/n=64, transfers/s | 4,000 | 1,000 (900 to 1,100) | faster | 2026-01-31, \
+             0123abc |\n",
+            "| verify/alone | 7 transfers/s |  | faster | 2026-01-31, 0123abc |",
+        ];
+        for line in lines {
+            assert!(page.contains(line), "{line} in {page}");
+        }
     }
 
     #[test]
