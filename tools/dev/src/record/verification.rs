@@ -20,6 +20,9 @@ const FIGURES: &[(&str, &str)] = &[
 /// Where some signatures are invalid, of whatever class.
 const WITH_INVALID: &str = "verify_with_invalid";
 
+/// What a batch of valid signatures takes: what the rate costs in latency.
+const BATCH_US: &str = "verify_batch_us";
+
 /// What a rate depends on besides its row, and where the report says it.
 const CONDITIONS: &[(&str, &str)] = &[
     ("seed", "/seed"),
@@ -37,7 +40,8 @@ pub(super) fn rows(
 ) -> Result<Vec<Value>, String> {
     let conditions = conditions(report, recording, CONDITIONS);
     let rows = report["rows"].as_array().ok_or("it has no `rows`")?;
-    let row = |row: &Value| {
+    let mut found = Vec::new();
+    for row in rows {
         let text = |field| row[field].as_str().ok_or(format!("a row has no {field}"));
         let keys = text("keys")?;
         let figure = FIGURES.iter().find(|(class, _)| *class == keys);
@@ -45,16 +49,23 @@ pub(super) fn rows(
         let invalid = number(row, "/invalid_percent")?;
         let figure = if invalid > 0.0 { WITH_INVALID } else { figure };
         let (len, implementation) = (number(row, "/batch_len")?, text("implementation")?);
-        let name = format!(
-            "{figure}/keys={keys} n={len} invalid={invalid} implementation={implementation}"
-        );
-        Ok(json!({
-            "suite": "kernels", "name": name, "value": number(row, "/signatures_per_second")?,
-            "unit": "signatures/s", "conditions": conditions, "command": recording.command,
-            "commit": report["commit"], "date": date, "machine": recording.machine,
-        }))
-    };
-    rows.iter().map(row).collect()
+        let rate = number(row, "/signatures_per_second")?;
+        let mut push = |name: String, value: f64, unit: &str| {
+            found.push(json!({
+                "suite": "kernels", "name": name, "value": value,
+                "unit": unit, "conditions": conditions, "command": recording.command,
+                "commit": report["commit"], "date": date, "machine": recording.machine,
+            }));
+        };
+        let input = format!("keys={keys} n={len}");
+        let by = format!("implementation={implementation}");
+        let name = format!("{figure}/{input} invalid={invalid} {by}");
+        push(name, rate, "signatures/s");
+        if invalid == 0.0 && row["rival"] == json!(false) {
+            push(format!("{BATCH_US}/{input} {by}"), 1e6 * len / rate, "us");
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -82,6 +93,20 @@ mod tests {
         assert_eq!(found[0]["name"], name);
         assert_eq!(found[0]["value"], json!(390_000.5));
         assert_eq!(found[0]["conditions"]["seed"], 7);
+        report["rows"][0]["invalid_percent"] = json!(0.0);
+        report["rows"][0]["rival"] = json!(false);
+        let found = rows(&report, &recording, "2026-01-31").expect("the report is right");
+        assert_eq!(
+            found.len(),
+            2,
+            "a batch of ours has its latency beside the rate"
+        );
+        assert_eq!(
+            found[1]["name"],
+            "verify_batch_us/keys=shared32 n=8192 implementation=avx2"
+        );
+        let micros = found[1]["value"].as_f64().expect("a number");
+        assert!((micros - 21_005.0).abs() < 1.0, "{micros}");
         report["rows"][0]["keys"] = json!("lost");
         let refused = rows(&report, &recording, "2026-01-31").expect_err("no such class");
         assert!(refused.contains("lost"), "{refused}");
