@@ -100,13 +100,13 @@ pub fn two_nodes(pairs: [[&Digest; 2]; 2]) -> [Digest; 2] {
     pairs.map(|[left, right]| node(left, right))
 }
 
-/// What hashes two messages at a time on this machine, as in [`two_nodes`]: `sha_ni x2` side by
+/// What hashes two messages at a time on this machine, as in [`two_nodes`]: `sha_ni_x2` side by
 /// side, or `sha2` one after the other.
 #[must_use]
 pub fn pairs_hashed_by() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     if sha_ni::Token::new().is_some() {
-        return "sha_ni x2";
+        return "sha_ni_x2";
     }
     "sha2"
 }

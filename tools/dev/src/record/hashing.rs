@@ -63,14 +63,14 @@ mod tests {
             "schema": SCHEMA, "commit": "0123abcdef", "rounds": 25, "pinned": true,
             "clock": "processor time", "rows": [
                 row("sha512_208_bytes", "avx2", 5_000_000.5),
-                row("sha256_node", "sha_ni x2", 17_000_000.0),
+                row("sha256_node", "sha_ni_x2", 17_000_000.0),
                 row("envelope_digests", "sha2", 4_000_000.0),
             ],
         });
         let found = super::super::rows(&report, &recording, "2026-01-31").expect("it is right");
         let names = [
             "sha512_208_bytes/implementation=avx2",
-            "sha256_node/implementation=sha_ni x2",
+            "sha256_node/implementation=sha_ni_x2",
             "envelope_digests/implementation=sha2",
         ];
         assert_eq!(found.len(), names.len());
