@@ -57,7 +57,7 @@ pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
     #[cfg(target_arch = "x86_64")]
     if let Some(token) = avx2::Token::new() {
         type Avx2 = backend::Lanes<avx2::field::Field4, avx2::words::Words4, 4>;
-        backends.push(Box::new(Avx2::new("avx2", token, 128)));
+        backends.push(Box::new(Avx2::new("avx2", token, 192)));
     }
     #[cfg(target_arch = "x86_64")]
     if let Some(token) = ifma8::Token::new() {
