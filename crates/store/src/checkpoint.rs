@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::error::{At, Hex, StoreError};
 use crate::format::{CheckpointHead, CheckpointTail, HEAD_BYTES, Head, HeadFault};
 use crate::io::{Access, BlockFile, BlockIo, write_all_at};
-use crate::limits::{CHECKPOINT_COUNT_KEPT, FORMAT_VERSION};
+use crate::limits::CHECKPOINT_COUNT_KEPT;
 use crate::view::View;
 use crate::words::SegmentNumber;
 
@@ -86,9 +86,9 @@ pub fn write_checkpoint(
 /// Finds the newest checkpoint whose checksum is right.
 ///
 /// # Errors
-/// [`StoreError::ForeignGenesis`] and [`StoreError::NewerFormat`] for a whole file of another
-/// network or a newer version, [`StoreError::Io`] when the system fails. Damage is no error: the
-/// next older file is tried and the search says which files it passed over.
+/// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`] and [`StoreError::OlderFormat`] for
+/// a whole file of another network or version, [`StoreError::Io`] when the system fails. Damage is
+/// no error: the next older file is tried and the search says which files it passed over.
 pub fn load_newest_checkpoint(
     io: &Arc<dyn BlockIo>,
     dir: &Path,
@@ -124,13 +124,7 @@ fn load(
     view.copy_to(0, &mut image)?;
     let head = match CheckpointHead::parse(&image) {
         Ok(head) => head,
-        Err(HeadFault::Newer(found)) => {
-            return Err(StoreError::NewerFormat {
-                path,
-                found,
-                supported: FORMAT_VERSION,
-            });
-        }
+        Err(HeadFault::Version(found)) => return Err(StoreError::version(&path, found)),
         Err(HeadFault::Blank | HeadFault::Damaged) => return Ok(None),
     };
     if head.genesis != *genesis {

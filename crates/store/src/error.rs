@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::limits::{FORMAT_VERSION, WRITTEN_BY};
 use crate::words::{SegmentNumber, Sequence};
 
 /// Everything the store answers instead of a result.
@@ -100,14 +101,28 @@ pub enum StoreError {
     },
 
     /// The directory was written by a newer version.
-    #[error("{} has format version {found}, this program reads up to {supported}; run the newer \
+    #[error("{} has format version {found}, this program reads version {supported}; run the newer \
         version, nothing was changed", path.display())]
     NewerFormat {
         /// The file that says so.
         path: PathBuf,
         /// Version found on disk.
         found: u32,
-        /// Newest version that this program reads.
+        /// The version that this program reads.
+        supported: u32,
+    },
+
+    /// The directory was written by an older version, in a format that this one does not read.
+    #[error("{} has format version {found}, written by {}; this program reads version {supported} \
+        alone. Replay it, inspect it or go on with it by that program; to change over, give this \
+        one a new data directory and a genesis with the balances. Nothing was changed",
+        path.display(), written_by(*found))]
+    OlderFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// Version found on disk.
+        found: u32,
+        /// The version that this program reads.
         supported: u32,
     },
 
@@ -125,6 +140,10 @@ pub enum StoreError {
         /// The directory.
         dir: PathBuf,
     },
+
+    /// A look-up that nobody waits for any more.
+    #[error("the look-up was given up by whoever asked")]
+    Unwanted,
 
     /// A record that fits no segment.
     #[error(
@@ -148,6 +167,31 @@ pub enum StoreError {
         /// Largest value.
         max: u64,
     },
+}
+
+impl StoreError {
+    /// A whole file of a version that this program does not read.
+    pub(crate) fn version(path: &Path, found: u32) -> Self {
+        let (path, supported) = (path.to_owned(), FORMAT_VERSION);
+        match found < supported {
+            true => Self::OlderFormat {
+                path,
+                found,
+                supported,
+            },
+            false => Self::NewerFormat {
+                path,
+                found,
+                supported,
+            },
+        }
+    }
+}
+
+/// The program that writes a format version.
+fn written_by(version: u32) -> &'static str {
+    let row = WRITTEN_BY.iter().find(|(row, _)| *row == version);
+    row.map_or("an unknown program", |(_, program)| program)
 }
 
 /// What is wrong with stored bytes.

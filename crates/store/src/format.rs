@@ -28,6 +28,10 @@ const _: () = assert!(size_of::<IndexHead>() == HEAD_BYTES);
 const _: () = assert!(size_of::<CheckpointHead>() == HEAD_BYTES);
 const _: () = assert!(size_of::<CheckpointTail>() == 64);
 const _: () = assert!(size_of::<IndexRow>() == 32);
+const _: () = assert!(size_of::<BlocksHead>() == HEAD_BYTES);
+const _: () = assert!(size_of::<BlockRow>() == 24);
+const _: () = assert!(size_of::<BatchRow>() == 24);
+const _: () = assert!(size_of::<OpenRow>() == 48);
 
 /// Why a head was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +40,8 @@ pub(crate) enum HeadFault {
     Blank,
     /// Not what was written.
     Damaged,
-    /// Whole, and of a version this program does not know.
-    Newer(u32),
+    /// Whole, and of a version that this program does not read.
+    Version(u32),
 }
 
 /// A 128-byte head: magic, version, fields, checksum.
@@ -69,7 +73,7 @@ pub(crate) trait Head: FromBytes + IntoBytes + Immutable + KnownLayout + Sized {
         match version {
             FORMAT_VERSION => Ok(head),
             0 => Err(HeadFault::Damaged),
-            newer => Err(HeadFault::Newer(newer)),
+            other => Err(HeadFault::Version(other)),
         }
     }
 }
@@ -273,6 +277,93 @@ impl IndexRow {
             self.position.get(),
         )
     }
+}
+
+/// The head of a file of block places.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(crate) struct BlocksHead {
+    magic: [u8; 8],
+    version: U32,
+    reserved: U32,
+    segment: U64,
+    pub(crate) first_height: U64,
+    pub(crate) block_count: U64,
+    pub(crate) batch_count: U64,
+    pub(crate) open_count: U64,
+    segment_hash: [u8; 32],
+    pub(crate) rows_hash: [u8; 32],
+    reserved_2: [u8; 4],
+    crc: U32,
+}
+
+impl Head for BlocksHead {
+    const MAGIC: [u8; 8] = *b"CWBLOCKS";
+}
+
+impl BlocksHead {
+    /// `segment_hash` is the hash of the segment's last record: it ties the rows to the content.
+    /// The counts are those of blocks, batches and open records.
+    pub(crate) fn new(
+        segment: SegmentNumber,
+        segment_hash: RecordHash,
+        first_height: u64,
+        counts: [usize; 3],
+        rows_hash: [u8; 32],
+    ) -> Self {
+        let [block_count, batch_count, open_count] = counts.map(|count| U64::new(count as u64));
+        Self {
+            segment: segment.0.into(),
+            first_height: first_height.into(),
+            block_count,
+            batch_count,
+            open_count,
+            segment_hash: segment_hash.0,
+            rows_hash,
+            ..Self::new_zeroed()
+        }
+    }
+
+    pub(crate) fn belongs_to(&self, segment: SegmentNumber, segment_hash: RecordHash) -> bool {
+        self.segment.get() == segment.0 && self.segment_hash == segment_hash.0
+    }
+
+    /// Bytes of the whole file; `None` for counts that no file has.
+    pub(crate) fn file_bytes(&self) -> Option<u64> {
+        let part = |count: &U64, row_bytes: usize| count.get().checked_mul(row_bytes as u64);
+        part(&self.block_count, size_of::<BlockRow>())?
+            .checked_add(part(&self.batch_count, size_of::<BatchRow>())?)?
+            .checked_add(part(&self.open_count, size_of::<OpenRow>())?)?
+            .checked_add(HEAD_BYTES as u64)
+    }
+}
+
+/// Where a final block lies; its height is that of the first row and then one more each row.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct BlockRow {
+    pub(crate) time_ms: U64,
+    pub(crate) low: U64,
+    pub(crate) sequence: U64,
+}
+
+/// Which block ordered a batch; rows are sorted by the batch's record.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct BatchRow {
+    pub(crate) sequence: U64,
+    pub(crate) height: U64,
+    pub(crate) first_index: U32,
+    pub(crate) count: U32,
+}
+
+/// A batch or manifest (then with its height) that no block up to the segment's end has named.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, PartialEq, Eq)]
+#[repr(C)]
+pub(crate) struct OpenRow {
+    pub(crate) sequence: U64,
+    pub(crate) height: U64,
+    pub(crate) digest: [u8; 32],
 }
 
 /// The head of a checkpoint file.

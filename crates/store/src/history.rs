@@ -181,30 +181,31 @@ impl Assembler {
                 let payload = record.payload.clone();
                 let (header, _) = Batch::decode_parts(&payload).map_err(decode)?;
                 self.by_sequence.insert(sequence, digest);
-                self.batches.insert(
+                let stored = StoredBatch {
+                    sequence,
                     digest,
-                    StoredBatch {
-                        sequence,
-                        digest,
-                        header,
-                        payload,
-                    },
-                );
+                    header,
+                    payload,
+                };
+                // Stored twice, as after a crash in the middle of a proposal: the later one counts.
+                if let Some(earlier) = self.batches.insert(digest, stored) {
+                    self.by_sequence.remove(&earlier.sequence);
+                }
                 Ok(None)
             }
             RecordKind::Manifest => {
                 let bytes = record.payload.clone();
                 let manifest = Manifest::decode(&bytes).map_err(decode)?;
                 self.by_sequence.insert(sequence, digest);
-                self.manifests.insert(
+                let stored = StoredManifest {
+                    sequence,
                     digest,
-                    StoredManifest {
-                        sequence,
-                        digest,
-                        bytes,
-                        manifest,
-                    },
-                );
+                    bytes,
+                    manifest,
+                };
+                if let Some(earlier) = self.manifests.insert(digest, stored) {
+                    self.by_sequence.remove(&earlier.sequence);
+                }
                 Ok(None)
             }
             RecordKind::Final => {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::error::{At, Hex, StoreError};
 use crate::format::{HEAD_BYTES, Head, HeadFault, IdentityHead};
 use crate::io::{Access, BlockIo, LockGuard, read_exact_at, write_all_at};
-use crate::limits::FORMAT_VERSION;
 
 pub(crate) const LOCK_NAME: &str = "LOCK";
 pub(crate) const IDENTITY_NAME: &str = "identity";
@@ -53,11 +52,7 @@ pub(crate) fn check(
             found: Hex(head.genesis),
             expected: Hex(*genesis),
         }),
-        Err(HeadFault::Newer(found)) => Err(StoreError::NewerFormat {
-            path,
-            found,
-            supported: FORMAT_VERSION,
-        }),
+        Err(HeadFault::Version(found)) => Err(StoreError::version(&path, found)),
         Err(HeadFault::Blank | HeadFault::Damaged) => Err(StoreError::IdentityLost { path }),
     }
 }

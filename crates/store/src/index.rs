@@ -1,5 +1,5 @@
 //! Finding a record by a transfer's id: one sorted file per sealed segment, rebuilt from the
-//! segment whenever it is missing or damaged, and a plain scan of what is not indexed yet.
+//! segment whenever it is missing or damaged, and sorted rows in memory for what has no file yet.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -13,7 +13,8 @@ use crate::io::BlockIo;
 use crate::limits::LOCATION_COUNT_MAX;
 use crate::metrics::add;
 use crate::reader::Reader;
-use crate::segment::{Record, Segment};
+use crate::runs::Runs;
+use crate::segment::Segment;
 use crate::view::View;
 use crate::words::{RecordHash, RecordKind, Sequence};
 
@@ -38,16 +39,32 @@ pub struct Location {
 
 impl Reader {
     /// Finds where transfers of this id and signer are, newest first and at most 64 of them,
-    /// among the durable records. Sealed segments answer from their index; the last segment and
-    /// those without an index are scanned, so call [`Reader::index_sealed`] now and then.
+    /// among the durable records. Sealed segments answer from their index file, the last segment
+    /// and those without a file from rows in memory, a sixth of the segment's size: call
+    /// [`Reader::index_sealed`] now and then to let them go.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] and [`StoreError::Io`] when a scanned record cannot be read.
+    /// [`StoreError::Corrupt`] and [`StoreError::Io`] when a record cannot be read.
     pub fn find(
         &self,
         id: [u8; 16],
         signer: u32,
         extractor: &dyn Extractor,
+    ) -> Result<Vec<Location>, StoreError> {
+        self.find_while(id, signer, extractor, &|| true)
+    }
+
+    /// As [`Reader::find`], for as long as `wanted` says so: it is asked before each segment, and
+    /// before each record that has to be read first.
+    ///
+    /// # Errors
+    /// As [`Reader::find`], and [`StoreError::Unwanted`].
+    pub fn find_while(
+        &self,
+        id: [u8; 16],
+        signer: u32,
+        extractor: &dyn Extractor,
+        wanted: &dyn Fn() -> bool,
     ) -> Result<Vec<Location>, StoreError> {
         let durable = self.durable();
         let mut found = Vec::new();
@@ -56,6 +73,9 @@ impl Reader {
             if segment.first_sequence > durable {
                 continue;
             }
+            if !wanted() {
+                return Err(StoreError::Unwanted);
+            }
             let last_hash = segments.get(index + 1).map(|following| following.previous);
             let indexed = match last_hash {
                 Some(last_hash) => self.find_in_index(segment, last_hash, (id, signer))?,
@@ -63,7 +83,11 @@ impl Reader {
             };
             match indexed {
                 Some(locations) => found.extend(locations),
-                None => self.find_by_scan(segment, (id, signer), extractor, &mut found)?,
+                None => {
+                    let mut runs = segment.runs();
+                    self.take_in(segment, &mut runs, extractor, wanted)?;
+                    found.extend(runs.find((id, signer)));
+                }
             }
             if found.len() >= LOCATION_COUNT_MAX {
                 found.truncate(LOCATION_COUNT_MAX);
@@ -95,8 +119,9 @@ impl Reader {
             }
             if self.index_of(segment, following.previous)?.is_none() {
                 self.build_index(segment, following.previous, extractor)?;
-                // Look-ups went on from the log meanwhile; from here on they use the new file.
+                // Look-ups went on from memory meanwhile; from here on they use the new file.
                 *segment.index.lock().unwrap_or_else(PoisonError::into_inner) = IndexSlot::Unknown;
+                *segment.runs() = Runs::default();
                 built_count += 1;
             }
         }
@@ -151,16 +176,10 @@ impl Reader {
         extractor: &dyn Extractor,
     ) -> Result<(), StoreError> {
         let mut rows = Vec::new();
-        self.for_each_record(segment, &mut |record| {
-            extractor.extract(record.kind, &record.payload, &mut |id, signer, index| {
-                rows.push(IndexRow {
-                    id,
-                    signer: signer.into(),
-                    position: index.into(),
-                    sequence: record.sequence.0.into(),
-                });
-            });
-        })?;
+        let first = segment.first_sequence.0;
+        for sequence in (first..first + segment.record_count()).map(Sequence) {
+            self.rows_of(segment, sequence, extractor, &mut rows)?;
+        }
         rows.sort_unstable_by_key(IndexRow::sort_key);
         let head = IndexHead::new(segment.number, last_hash, &rows).seal();
         let path = path(&self.shared.dir, segment.first_sequence);
@@ -178,45 +197,53 @@ impl Reader {
         Ok(())
     }
 
-    fn find_by_scan(
+    /// Sorts in the rows of durable records that came since the last look-up.
+    fn take_in(
         &self,
         segment: &Segment,
-        key: ([u8; 16], u32),
+        runs: &mut Runs,
         extractor: &dyn Extractor,
-        found: &mut Vec<Location>,
-    ) -> Result<(), StoreError> {
-        let start = found.len();
-        self.for_each_record(segment, &mut |record| {
-            extractor.extract(record.kind, &record.payload, &mut |id, signer, index| {
-                if (id, signer) == key {
-                    found.push(Location {
-                        sequence: record.sequence,
-                        index,
-                    });
-                }
-            });
-        })?;
-        found[start..].sort_unstable_by(|a, b| b.cmp(a));
-        Ok(())
-    }
-
-    /// The durable records of one segment, in order.
-    fn for_each_record(
-        &self,
-        segment: &Segment,
-        visit: &mut dyn FnMut(&Record),
+        wanted: &dyn Fn() -> bool,
     ) -> Result<(), StoreError> {
         let durable = self.durable();
-        let first = segment.first_sequence.0;
-        for sequence in (first..first + segment.record_count()).map(Sequence) {
-            if sequence > durable {
+        let last = Sequence(segment.first_sequence.0 + segment.record_count() - 1).min(durable);
+        let first = segment.first_sequence.0 + runs.record_count();
+        let mut rows = Vec::new();
+        let mut result = Ok(());
+        for sequence in (first..=last.0).map(Sequence) {
+            result = match wanted() {
+                true => self.rows_of(segment, sequence, extractor, &mut rows),
+                false => Err(StoreError::Unwanted),
+            };
+            if result.is_err() {
                 break;
             }
-            let record = segment
-                .read(sequence)
-                .inspect_err(|error| self.count(error))?;
-            visit(&record);
+            runs.count_record();
         }
+        // What was read before an error need not be read again.
+        runs.push(rows);
+        result
+    }
+
+    /// The rows of one durable record.
+    fn rows_of(
+        &self,
+        segment: &Segment,
+        sequence: Sequence,
+        extractor: &dyn Extractor,
+        rows: &mut Vec<IndexRow>,
+    ) -> Result<(), StoreError> {
+        let record = segment
+            .read(sequence)
+            .inspect_err(|error| self.count(error))?;
+        extractor.extract(record.kind, &record.payload, &mut |id, signer, index| {
+            rows.push(IndexRow {
+                id,
+                signer: signer.into(),
+                position: index.into(),
+                sequence: record.sequence.0.into(),
+            });
+        });
         Ok(())
     }
 }
@@ -227,7 +254,7 @@ pub(crate) enum IndexSlot {
     /// Not looked at yet.
     #[default]
     Unknown,
-    /// Missing or damaged: the segment is scanned until an index is built.
+    /// Missing or damaged: rows in memory answer until an index is built.
     Absent,
     /// Whole.
     Loaded(Arc<Index>),
@@ -269,8 +296,8 @@ impl Index {
         view.copy_to(0, &mut image)?;
         let head = match IndexHead::parse(&image) {
             Ok(head) => head,
-            // A newer index is rebuilt as ours: an index is never worth refusing to start.
-            Err(HeadFault::Blank | HeadFault::Damaged | HeadFault::Newer(_)) => {
+            // Another version's is rebuilt as ours: an index is never worth refusing to start.
+            Err(HeadFault::Blank | HeadFault::Damaged | HeadFault::Version(_)) => {
                 return Ok(Loaded::Damaged);
             }
         };

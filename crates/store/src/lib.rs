@@ -12,12 +12,14 @@
 //! # Never
 //! It never acknowledges before data and watermark are synced; never retries after a failed write
 //! or sync; never writes through a map; never cuts or repairs at or below the watermark; never
-//! believes an index more than the log; never reads a clock but to time its syncs.
+//! believes an index more than the log, or takes a missing one for "no"; never reads a clock but
+//! to time its syncs.
 //!
 //! # Limits
 //! [`limits`]: payloads up to 32 MiB and less than a segment, segments up to 1 GiB. Memory: 4 bytes
 //! a record and two maps a segment, log and index (Linux allows 65,530 maps: 2 TB of default
-//! segments); no open file a segment. One writer process a directory, held by a lock.
+//! segments); no open file a segment; a sixth of a segment that is asked about and has no index
+//! file yet; see [`BlockIndex`] for block places. One writer process a directory, held by a lock.
 //!
 //! # Cost
 //! Disk: payload + 96 bytes and at most 7 of padding, a zero-filling beforehand, two syncs a group
@@ -26,6 +28,7 @@
 //!
 //! FORMAT.md has every byte and the order of every sync; DECISIONS.md says why.
 
+pub mod blocks;
 pub mod checkpoint;
 pub mod config;
 pub mod error;
@@ -40,6 +43,7 @@ mod mapped;
 pub mod metrics;
 mod reader;
 mod recovery;
+mod runs;
 mod segment;
 pub mod stage;
 pub mod testing;
@@ -48,6 +52,7 @@ mod watermark;
 mod words;
 mod writer;
 
+pub use blocks::{BatchPlace, BlockIndex, BlockPlace};
 pub use checkpoint::{Checkpoint, CheckpointSearch, load_newest_checkpoint, write_checkpoint};
 pub use config::{StoreOptions, VerifyFrom};
 pub use error::{Damage, Hex, StoreError};

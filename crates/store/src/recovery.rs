@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::blocks;
 use crate::config::{StoreOptions, VerifyFrom};
 use crate::error::{At, Damage, StoreError};
 use crate::format::{Mark, genesis_link};
@@ -183,7 +184,10 @@ impl Survey {
 fn is_leftover(name: &str) -> bool {
     match name.strip_suffix(TEMPORARY_SUFFIX) {
         None => name == PREPARED_NAME,
-        Some(stem) => stem == IDENTITY_NAME || stem == WATERMARK_NAME || index::is_index_name(stem),
+        Some(stem) => {
+            let of_a_segment = index::is_index_name(stem) || blocks::is_blocks_name(stem);
+            stem == IDENTITY_NAME || stem == WATERMARK_NAME || of_a_segment
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One segment: its head page, the walk over its records, and reading one of them.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 
@@ -12,7 +12,8 @@ use crate::format::{
 };
 use crate::index::IndexSlot;
 use crate::io::BlockIo;
-use crate::limits::{FORMAT_VERSION, PAGE_BYTES, RECORD_HEADER_BYTES};
+use crate::limits::{PAGE_BYTES, RECORD_HEADER_BYTES};
+use crate::runs::Runs;
 use crate::view::View;
 use crate::words::{RecordHash, RecordKind, SegmentNumber, Sequence};
 
@@ -48,6 +49,8 @@ pub(crate) struct Segment {
     offsets: RwLock<Vec<u32>>,
     /// The id index, once it was looked for.
     pub(crate) index: Mutex<IndexSlot>,
+    /// What takes its place until there is one.
+    runs: Mutex<Runs>,
 }
 
 /// A place between two records during a walk.
@@ -105,7 +108,13 @@ impl Segment {
             view,
             offsets: RwLock::default(),
             index: Mutex::default(),
+            runs: Mutex::default(),
         }
+    }
+
+    /// The rows of records that were looked through for want of an index file.
+    pub(crate) fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn start(&self) -> Cursor {
@@ -177,12 +186,7 @@ impl Segment {
         };
         self.check_place(&header, offset, &place)
             .map_err(|damage| self.view.corrupt(offset, damage))?;
-        let start = offset + RECORD_HEADER_BYTES;
-        let payload_bytes = u64::from(header.payload_bytes());
-        let payload = self.view.bytes(start, payload_bytes)?;
-        if crc32fast::hash(&payload) != header.payload_crc() {
-            return Err(self.view.corrupt(start, Damage::Payload));
-        }
+        let payload = self.payload(&header, offset)?;
         Ok(Record {
             sequence,
             kind: header.kind(),
@@ -191,6 +195,16 @@ impl Segment {
             previous: header.previous(),
             hash: header.hash(),
         })
+    }
+
+    /// The checked payload of a durable record whose header stands at `offset`.
+    pub(crate) fn payload(&self, header: &RecordHeader, offset: u64) -> Result<Bytes, StoreError> {
+        let start = offset + RECORD_HEADER_BYTES;
+        let payload = self.view.bytes(start, header.payload_bytes().into())?;
+        if crc32fast::hash(&payload) != header.payload_crc() {
+            return Err(self.view.corrupt(start, Damage::Payload));
+        }
+        Ok(payload)
     }
 
     /// Checks that the unused end of a sealed segment is zero.
@@ -308,14 +322,7 @@ fn read_head(
         .expect("a page is longer");
     let head = match SegmentHead::parse(head) {
         Ok(head) => head,
-        Err(HeadFault::Newer(found)) => {
-            let supported = FORMAT_VERSION;
-            return Err(StoreError::NewerFormat {
-                path: path.to_owned(),
-                found,
-                supported,
-            });
-        }
+        Err(HeadFault::Version(found)) => return Err(StoreError::version(path, found)),
         Err(HeadFault::Blank | HeadFault::Damaged) => {
             return Err(corrupt(path, number, 0, Damage::SegmentHead));
         }

@@ -7,7 +7,7 @@ use crate::error::{At, Hex, StoreError};
 use crate::format::{HEAD_BYTES, Head, HeadFault, Mark, WatermarkSlot, to_usize};
 use crate::identity::create_file;
 use crate::io::{Access, BlockFile, BlockIo, read_exact_at, write_all_at};
-use crate::limits::{FORMAT_VERSION, PAGE_BYTES};
+use crate::limits::PAGE_BYTES;
 
 pub(crate) const WATERMARK_NAME: &str = "watermark";
 const SLOT_COUNT: u64 = 2;
@@ -69,13 +69,7 @@ pub(crate) fn read(
             }
             Err(HeadFault::Blank) => {}
             Err(HeadFault::Damaged) => slot_damaged = true,
-            Err(HeadFault::Newer(found)) => {
-                return Err(StoreError::NewerFormat {
-                    path,
-                    found,
-                    supported: FORMAT_VERSION,
-                });
-            }
+            Err(HeadFault::Version(found)) => return Err(StoreError::version(&path, found)),
         }
     }
     match newest {

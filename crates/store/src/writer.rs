@@ -32,8 +32,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Corrupt`], [`StoreError::MissingSegment`], [`StoreError::WatermarkLost`] or
     /// [`StoreError::IdentityLost`] when something durable is not as it was written;
-    /// [`StoreError::Locked`], [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`] when
-    /// the directory is not ours to open; [`StoreError::Io`] when the system fails.
+    /// [`StoreError::Locked`], [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`],
+    /// [`StoreError::OlderFormat`] when the directory is not ours to open; [`StoreError::Io`] when
+    /// the system fails.
     pub fn open(
         io: Arc<dyn BlockIo>,
         options: StoreOptions,

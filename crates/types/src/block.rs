@@ -80,6 +80,15 @@ impl FinalRecord {
         out
     }
 
+    /// Height and manifest of an encoded record, without the rest of it.
+    ///
+    /// # Errors
+    /// A record that is cut before them.
+    pub fn decode_name(bytes: &[u8]) -> Result<(Height, Digest), DecodeError> {
+        let mut reader = Reader::new(bytes);
+        Ok((Height(reader.u64()?), reader.digest()?))
+    }
+
     /// Reads what [`FinalRecord::encode`] wrote.
     ///
     /// # Errors
@@ -180,6 +189,8 @@ mod tests {
                 ],
             };
             let bytes = record.encode();
+            let name = (record.height, record.manifest);
+            assert_eq!(FinalRecord::decode_name(&bytes), Ok(name));
             assert_eq!(FinalRecord::decode(&bytes), Ok(record));
             for len in 0..bytes.len() {
                 assert!(FinalRecord::decode(&bytes[..len]).is_err(), "cut at {len}");

@@ -422,33 +422,40 @@ fn a_watermark_of_another_history_is_refused() {
 }
 
 #[test]
-fn newer_versions_are_refused_with_both_numbers() {
+fn other_versions_are_refused_with_both_numbers() {
     let sample = sample(41);
+    let rows = [
+        (1, "written by Clearway 0.1.0 up to commit 544d670"),
+        (9, "run the newer version"),
+    ];
     let heads = [
         (Path::new(DIR).join("identity"), vec![0]),
         (Path::new(DIR).join("watermark"), vec![0, PAGE_BYTES]),
         (sample.segments[1].clone(), vec![0]),
     ];
-    for (path, offsets) in heads {
+    let cases = heads.iter().flat_map(|head| rows.map(|row| (head, row)));
+    for ((path, offsets), (version, says)) in cases {
         let io = MemoryIo::from_files(sample.io.files());
-        io.damage(&path, |bytes| {
-            for at in offsets {
-                bytes[at + 8..at + 12].copy_from_slice(&9_u32.to_le_bytes());
+        io.damage(path, |bytes| {
+            for &at in offsets {
+                bytes[at + 8..at + 12].copy_from_slice(&u32::to_le_bytes(version));
                 let crc = crc32fast::hash(&bytes[at..at + 124]);
                 bytes[at + 124..at + 128].copy_from_slice(&crc.to_le_bytes());
             }
         });
         let before = io.files();
-        let error = open(&io).expect_err("newer");
-        let both = matches!(
-            error,
+        let error = open(&io).expect_err("another version");
+        let both = match &error {
             StoreError::NewerFormat {
-                found: 9,
-                supported: 1,
-                ..
-            }
-        );
+                found, supported, ..
+            } => version > 2 && (*found, *supported) == (version, 2),
+            StoreError::OlderFormat {
+                found, supported, ..
+            } => version < 2 && (*found, *supported) == (version, 2),
+            _ => false,
+        };
         assert!(both, "{}: {error}", path.display());
+        assert!(error.to_string().contains(says), "{error}");
         assert_eq!(io.files(), before);
     }
 }

@@ -38,22 +38,22 @@ fn the_sample_has_the_recorded_hashes() {
     let rows = [
         (
             "00000000000000000001.idx",
-            "e70bd2fe226542457063a96c52974bb6",
+            "2891a36af42180f33fd308b8a5f5f98e",
         ),
         (
             "00000000000000000001.seg",
-            "6ff210ea5676bdfcec9ed968e5db0292",
+            "9e1b7c6ec269b46f2a7e203d74210d9e",
         ),
         (
             "00000000000000000003.seg",
-            "7cffe49cefa83af6e042cdbdd18a8684",
+            "6d2e322eabcd586a7e1bfd247a529b1b",
         ),
         (
             "checkpoint-00000000000000000042.ckp",
-            "030204fe6eb47033b7187f04509a6e0e",
+            "756a1b0ec1557b4c540fac5f0a871b80",
         ),
-        ("identity", "156af93bafbb44b2907613ee8fd6d538"),
-        ("watermark", "1ca33008659d209fd1ea5affddf93fad"),
+        ("identity", "bdea321d662cd9b756c63765e986d4b7"),
+        ("watermark", "169ec8759eb4f5d9914ffbc0ccbdb27f"),
     ];
     let files = sample().files();
     let found: Vec<(String, String)> = files
@@ -83,7 +83,7 @@ fn fields_lie_where_the_format_page_says() {
         u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
     };
     assert_eq!(&segment[..8], b"CWSEGMNT");
-    assert_eq!(segment[8..12], 1_u32.to_le_bytes());
+    assert_eq!(segment[8..12], 2_u32.to_le_bytes());
     assert_eq!([16, 24, 32].map(|at| number(segment, at)), [1, 1, 8192]);
     assert_eq!(segment[40..72], GENESIS);
     assert_eq!(

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
-use clearway_store::{Location, Reader, RecordKind, Sequence, Store, StoreError};
+use clearway_store::{
+    Extractor, Location, Reader, RecordKind, Sequence, Store, StoreError, Writer,
+};
 
 use crate::support::{DIR, Every20, open, options};
 
@@ -238,4 +240,69 @@ fn a_failing_disk_leaves_no_half_index_and_a_damaged_segment_no_index() {
         .expect_err("the log is damaged");
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     assert!(reader.find([1; 16], 1, &Every20).is_err());
+}
+
+/// Counts the records that it is shown.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Extractor for Counting {
+    fn extract(&self, kind: RecordKind, payload: &[u8], row: &mut dyn FnMut([u8; 16], u32, u32)) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Every20.extract(kind, payload, row);
+    }
+}
+
+/// A segment of 1 MiB, so that all of it is the last one.
+fn large() -> (MemoryIo, Writer, Reader) {
+    let io = MemoryIo::new();
+    let mut options = options(DIR);
+    options.segment_bytes = 1 << 20;
+    let (writer, reader, _) = Store::open(Arc::new(io.clone()), options).expect("a new store");
+    (io, writer, reader)
+}
+
+fn append(writer: &mut Writer, id: u8) {
+    let payload = [[id; 16].as_slice(), &1_u32.to_le_bytes()].concat();
+    writer
+        .append(RecordKind::Batch, [0; 32], &[&payload])
+        .expect("memory does not fail");
+    writer.commit().expect("memory does not fail");
+}
+
+#[test]
+fn the_last_segment_is_looked_through_once_however_much_is_asked() {
+    let (_io, mut writer, reader) = large();
+    let counting = Counting::default();
+    for round in 1..=20_u8 {
+        for id in 0..50 {
+            append(&mut writer, id);
+        }
+        for id in 0..60 {
+            let found = reader.find([id; 16], 1, &counting).expect("reads");
+            let expected = if id < 50 { usize::from(round) } else { 0 };
+            assert_eq!(found.len(), expected, "round {round}, id {id}");
+            assert!(found.is_sorted_by(|a, b| a > b), "newest first");
+        }
+        let shown = counting.0.load(Ordering::Relaxed);
+        assert_eq!(shown, 50 * usize::from(round), "each record once");
+    }
+}
+
+#[test]
+fn a_look_up_that_nobody_wants_stops_and_keeps_what_it_has_read() {
+    let (_io, mut writer, reader) = large();
+    for id in 0..100 {
+        append(&mut writer, id);
+    }
+    let counting = Counting::default();
+    let shown = || counting.0.load(Ordering::Relaxed);
+    let given_up = reader.find_while([99; 16], 1, &counting, &|| shown() < 30);
+    assert!(
+        matches!(given_up, Err(StoreError::Unwanted)),
+        "{given_up:?}"
+    );
+    assert_eq!(shown(), 30);
+    assert_eq!(reader.find([99; 16], 1, &counting).expect("reads").len(), 1);
+    assert_eq!(shown(), 100, "the first 30 are not read again");
 }

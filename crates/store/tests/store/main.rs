@@ -1,5 +1,6 @@
 //! Tests of the store through its public doors, in one binary.
 
+mod blocks;
 mod checkpoint;
 mod crash;
 mod damage;
