@@ -207,7 +207,7 @@ pub fn account_leaves<const N: usize>(accounts: [&Account; N]) -> [Digest; N] {
 
 /// Leaf of the receipts tree for a hold that ended by time; these follow all envelopes.
 ///
-/// Where a receipt has its envelope's leaf, this has 32 bytes 0xff, and it is 24 bytes longer.
+/// Where a receipt has its envelope's leaf, this has 32 bytes 0xff, and it is 44 bytes longer.
 #[must_use]
 pub fn expired_leaf(height: Height, index: u32, hold: &ExpiredHold) -> Digest {
     sha256(&[
@@ -217,6 +217,9 @@ pub fn expired_leaf(height: Height, index: u32, hold: &ExpiredHold) -> Digest {
         &index.to_le_bytes(),
         &hold.signer.0.to_le_bytes(),
         &hold.id.0,
+        &hold.debit.0.to_le_bytes(),
+        &hold.credit.0.to_le_bytes(),
+        &hold.ledger.0.to_le_bytes(),
         &hold.amount.to_le_bytes(),
     ])
 }
@@ -313,7 +316,9 @@ const INITIAL_STATE: [u32; 8] = [
 #[cfg(test)]
 mod tests {
     use clearway_types::code::ResultCode;
-    use clearway_types::units::{ParticipantId, TimeMs, TransferId, ValidatorIndex};
+    use clearway_types::units::{
+        AccountId, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
+    };
     use zerocopy::FromBytes;
 
     use super::*;
@@ -439,10 +444,13 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_hold_commits_to_signer_id_and_amount() {
+    fn an_expired_hold_commits_to_all_of_it() {
         let hold = ExpiredHold {
             signer: ParticipantId(7),
             id: TransferId([8; 16]),
+            debit: AccountId(10),
+            credit: AccountId(11),
+            ledger: LedgerId(12),
             amount: 9,
         };
         let expected = plain(&[
@@ -452,6 +460,9 @@ mod tests {
             &6u32.to_le_bytes(),
             &7u32.to_le_bytes(),
             &[8; 16],
+            &10u64.to_le_bytes(),
+            &11u64.to_le_bytes(),
+            &12u32.to_le_bytes(),
             &9u64.to_le_bytes(),
         ]);
         assert_eq!(expired_leaf(Height(5), 6, &hold), expected);

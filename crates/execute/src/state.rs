@@ -9,7 +9,7 @@ use clearway_types::kind::Kind;
 use clearway_types::limits::EXPIRE_PER_BLOCK_MAX;
 use clearway_types::messages::{Duplicate, ExpiredHold};
 use clearway_types::transfer::Transfer;
-use clearway_types::units::{AccountId, Digest, Height, TransferId};
+use clearway_types::units::{AccountId, Digest, Height, LedgerId, TransferId};
 
 use crate::accounts::Accounts;
 use crate::approvals::Approvals;
@@ -94,8 +94,15 @@ impl State {
             let until = hold.expires_at.get().max(ttl_ends);
             self.holds.replace(hold.ended(HoldState::Expired, until));
             let (signer, id) = hold.key();
-            let amount = hold.amount.get();
-            expired.push(ExpiredHold { signer, id, amount });
+            let (debit, credit) = hold.accounts();
+            expired.push(ExpiredHold {
+                signer,
+                id,
+                debit,
+                credit,
+                ledger: LedgerId(hold.ledger.get()),
+                amount: hold.amount.get(),
+            });
         }
         expired
     }
@@ -265,7 +272,7 @@ impl State {
     /// The accounts of a hold.
     pub(crate) fn pair_of(&self, hold: &Hold) -> Pair {
         let (debit, credit) = hold.accounts();
-        let ledger = clearway_types::units::LedgerId(hold.ledger.get());
+        let ledger = LedgerId(hold.ledger.get());
         let slot = |id| {
             self.accounts
                 .slot(id)

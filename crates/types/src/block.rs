@@ -4,7 +4,10 @@ use crate::certificate::Certificate;
 use crate::code::Outcome;
 use crate::codec::{DecodeError, Reader};
 use crate::messages::{Duplicate, ExecutedBlock, ExpiredHold};
-use crate::units::{Digest, Height, ParticipantId, TransferId};
+use crate::units::{AccountId, Digest, Height, LedgerId, ParticipantId, TransferId};
+
+/// Encoded bytes of a hold that ended by time.
+const EXPIRED_HOLD_BYTES: usize = 4 + 16 + 8 + 8 + 4 + 8;
 
 /// What the store keeps of an executed block beside its manifest and batches.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,6 +69,9 @@ impl FinalRecord {
         for hold in &self.expired {
             out.extend_from_slice(&hold.signer.0.to_le_bytes());
             out.extend_from_slice(&hold.id.0);
+            out.extend_from_slice(&hold.debit.0.to_le_bytes());
+            out.extend_from_slice(&hold.credit.0.to_le_bytes());
+            out.extend_from_slice(&hold.ledger.0.to_le_bytes());
             out.extend_from_slice(&hold.amount.to_le_bytes());
         }
         put_count(&mut out, self.duplicates.len());
@@ -123,10 +129,13 @@ impl FinalRecord {
             duplicates: Vec::new(),
             results: Vec::new(),
         };
-        for _ in 0..reader.count(28)? {
+        for _ in 0..reader.count(EXPIRED_HOLD_BYTES)? {
             record.expired.push(ExpiredHold {
                 signer: ParticipantId(reader.u32()?),
                 id: TransferId(reader.array()?),
+                debit: AccountId(reader.u64()?),
+                credit: AccountId(reader.u64()?),
+                ledger: LedgerId(reader.u32()?),
                 amount: reader.u64()?,
             });
         }
@@ -177,6 +186,9 @@ mod tests {
                 expired: vec![ExpiredHold {
                     signer: ParticipantId(1),
                     id: TransferId([7; 16]),
+                    debit: AccountId(10),
+                    credit: AccountId(11),
+                    ledger: LedgerId(12),
                     amount: 8,
                 }],
                 duplicates: vec![Duplicate {

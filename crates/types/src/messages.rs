@@ -8,7 +8,7 @@ use crate::batch::{Batch, EnvelopeDigests};
 use crate::certificate::Certificate;
 use crate::code::{Outcome, ResultCode};
 use crate::manifest::Manifest;
-use crate::units::{Digest, Height, ParticipantId, TransferId};
+use crate::units::{AccountId, Digest, Height, LedgerId, ParticipantId, TransferId};
 use crate::wire::HINT_BYTES;
 
 /// One connection of a member: the unit that is never mixed with others in a batch.
@@ -142,6 +142,12 @@ pub struct ExpiredHold {
     pub signer: ParticipantId,
     /// Identifier of the hold.
     pub id: TransferId,
+    /// Account that would have paid.
+    pub debit: AccountId,
+    /// Account that would have been paid.
+    pub credit: AccountId,
+    /// Currency or asset of both.
+    pub ledger: LedgerId,
     /// Minor units freed.
     pub amount: u64,
 }
