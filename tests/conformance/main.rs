@@ -5,6 +5,7 @@ mod bench_hash;
 mod bench_verify;
 mod cleared;
 mod command_line;
+mod durable;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "gpu")]

@@ -72,6 +72,17 @@ pub enum ClientError {
     /// The question was answered with a refusal.
     #[error("the node answers {0:?}. {help}", help = .0.help())]
     Status(AnswerStatus),
+    /// A feed ends at a height that the node cannot give.
+    #[error(
+        "the feed ends at height {height}: the node answers {status:?}. {help}",
+        help = status.help()
+    )]
+    FeedBroken {
+        /// The height.
+        height: Height,
+        /// Why.
+        status: AnswerStatus,
+    },
     /// No server answered in time; the envelopes may be cleared all the same.
     #[error(
         "{answered} of {total} envelopes answered in time: look the others up, or send the same \
@@ -125,14 +136,20 @@ impl ClientError {
             | Self::NoAnswer
             | Self::KeyRefused => true,
             Self::Closed { code } => *code != CloseCode::Oversize,
-            Self::Status(status) => matches!(status, AnswerStatus::Busy | AnswerStatus::Failed),
+            Self::Status(status) | Self::FeedBroken { status, .. } => {
+                matches!(status, AnswerStatus::Busy | AnswerStatus::Failed)
+            }
             _ => false,
         }
     }
 
-    /// Whether waiting may help: a false key or a foreign protocol stays what it is.
+    /// Whether waiting may help: a false key, a foreign protocol or a block that cannot be read
+    /// stays what it is.
     pub(crate) fn may_heal(&self) -> bool {
-        !matches!(self, Self::KeyRefused | Self::Frame(_) | Self::Decode(_))
+        !matches!(
+            self,
+            Self::KeyRefused | Self::Frame(_) | Self::Decode(_) | Self::FeedBroken { .. }
+        )
     }
 }
 

@@ -48,7 +48,8 @@ impl Follow {
     /// The next item; waits for it as long as it takes, over broken connections.
     ///
     /// # Errors
-    /// When the node may not tell, or no server speaks this protocol. Cancelling the future
+    /// When the node may not tell, when no server can give the next height
+    /// ([`ClientError::FeedBroken`]), or when none speaks this protocol. Cancelling the future
     /// loses nothing.
     pub async fn next(&mut self) -> Result<FollowItem, ClientError> {
         loop {
@@ -111,7 +112,12 @@ impl Follow {
         let mut reader = Reader::new(&self.item);
         let item = FollowItem::decode(&mut reader)?;
         reader.finish()?;
-        Ok(item)
+        match item {
+            FollowItem::Broken { height, status } => {
+                Err(ClientError::FeedBroken { height, status })
+            }
+            item => Ok(item),
+        }
     }
 }
 

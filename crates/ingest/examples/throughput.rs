@@ -10,7 +10,9 @@ use bytes::Bytes;
 use clearway_client::{Client, ClientConfig, Identity, Server};
 use clearway_crypto::keys::SigningKey;
 use clearway_flow::{InFlight, Latest, link};
-use clearway_ingest::{FollowPage, Ingest, IngestConfig, QueryError, QueryService, ReceiptRouter};
+use clearway_ingest::{
+    Asker, FollowPage, Ingest, IngestConfig, QueryError, QueryService, ReceiptRouter,
+};
 use clearway_types::account::KeyEntry;
 use clearway_types::batch::{Batch, BatchHeader};
 use clearway_types::code::{Outcome, ResultCode};
@@ -176,24 +178,19 @@ fn router_answers(router: &ReceiptRouter, frame: &FrameBatch, height: Height) {
 struct NoQuestions;
 
 impl QueryService for NoQuestions {
-    fn lookup(&self, _: ParticipantId, _: Lookup) -> Result<Option<Found>, QueryError> {
-        Ok(None)
+    fn lookup(&self, _: &Asker, names: &[Lookup]) -> Result<Vec<Option<Found>>, QueryError> {
+        Ok(vec![None; names.len()])
     }
 
-    fn proof(&self, _: ParticipantId, _: Lookup) -> Result<SettlementProof, QueryError> {
+    fn proof(&self, _: &Asker, _: Lookup) -> Result<SettlementProof, QueryError> {
         Err(QueryError::NotFound)
     }
 
-    fn account(&self, _: ParticipantId, _: AccountId) -> Result<AccountView, QueryError> {
+    fn account(&self, _: &Asker, _: AccountId) -> Result<AccountView, QueryError> {
         Err(QueryError::NotFound)
     }
 
-    fn follow(
-        &self,
-        _: ParticipantId,
-        _: FollowRequest,
-        _: usize,
-    ) -> Result<FollowPage, QueryError> {
+    fn follow(&self, _: &Asker, _: FollowRequest, _: usize) -> Result<FollowPage, QueryError> {
         Err(QueryError::NotFound)
     }
 

@@ -49,6 +49,10 @@ pub struct IngestConfig {
     pub bad_signature_price: u32,
     /// Questions that are being answered at once.
     pub queries_max: usize,
+    /// Questions of one member that are being answered at once; its others wait for them.
+    pub member_queries_max: usize,
+    /// How long a question waits for its turn before it is answered `Busy`.
+    pub query_wait_max: Duration,
     /// Accounts that one connection may follow at once.
     pub connection_follows_max: usize,
     /// Faulty streams of a connection before it is closed.
@@ -101,6 +105,8 @@ impl IngestConfig {
             rate_wait_max: Duration::from_secs(2),
             bad_signature_price: 4,
             queries_max: 64,
+            member_queries_max: 4,
+            query_wait_max: Duration::from_secs(5),
             connection_follows_max: 8,
             connection_faults_max: 64,
             stop_grace: Duration::from_secs(5),
@@ -133,8 +139,8 @@ impl IngestConfig {
         if self.transport.streams_max == 0 {
             return bad("transport.streams_max", "give at least 1");
         }
-        if self.queries_max == 0 {
-            return bad("queries_max", "give at least 1");
+        if self.queries_max == 0 || self.member_queries_max == 0 {
+            return bad("queries_max", "give at least 1, also for a member");
         }
         for rate in rates {
             if rate.signatures_per_s == 0 || rate.burst == 0 {
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_named() {
         type Edit = fn(&mut IngestConfig);
-        let rows: [(Edit, &str); 10] = [
+        let rows: [(Edit, &str); 11] = [
             (|c| c.frame_envelopes = 0, "frame_envelopes"),
             (|c| c.frame_envelopes = 8193, "frame_envelopes"),
             (|c| c.fill_bytes_max = 1000, "fill_bytes_max"),
@@ -177,6 +183,7 @@ mod tests {
             (|c| c.member_connections_max = 0, "connections_max"),
             (|c| c.transport.streams_max = 0, "transport.streams_max"),
             (|c| c.queries_max = 0, "queries_max"),
+            (|c| c.member_queries_max = 0, "queries_max"),
             (|c| c.member_rate.burst = 0, "member_rate"),
             (
                 |c| {

@@ -12,7 +12,8 @@
 //! [`ReceiptRouter::on_block`] after the sync).
 //! # Limits
 //! All of [`IngestConfig`]: connections, streams, windows, bytes in slabs that are being filled,
-//! signatures a second a member, time to fill a frame and to take an answer.
+//! signatures a second a member, questions answered at once in all and of a member, time to fill a
+//! frame and to take an answer.
 //! # Cost
 //! One copy of each byte from QUIC into a slab, two in a hinted stream, one scan of the flags for
 //! chains, 4 bytes copied for each answer; `examples/throughput.rs` measures it.
@@ -34,6 +35,6 @@ mod stream;
 pub use config::{IngestConfig, MemberRate};
 pub use error::IngestError;
 pub use metrics::IngestMetrics;
-pub use query::{FollowPage, QueryError, QueryService};
+pub use query::{Asker, FollowPage, QueryError, QueryService};
 pub use receipts::ReceiptRouter;
 pub use stage::{FrameSink, Ingest};

@@ -11,6 +11,8 @@ use clearway_types::account::KeyEntry;
 use clearway_types::directory::KeyDirectory;
 use clearway_types::units::{Height, ParticipantId};
 
+use tokio::sync::Semaphore;
+
 use crate::admission::{TokenBucket, TooFast};
 use crate::config::IngestConfig;
 
@@ -98,6 +100,8 @@ pub(crate) struct Member {
     rate: Mutex<TokenBucket>,
     /// One frame of a member at a time waits for room: members take turns, not streams.
     pub(crate) turn: tokio::sync::Mutex<()>,
+    /// Turns of its questions: so many are answered at once, over all its connections.
+    pub(crate) questions: Arc<Semaphore>,
 }
 
 impl Member {
@@ -107,6 +111,7 @@ impl Member {
             connection_count: Mutex::new(0),
             rate: Mutex::new(TokenBucket::new(config.rate_of(id), Instant::now())),
             turn: tokio::sync::Mutex::new(()),
+            questions: Arc::new(Semaphore::new(config.member_queries_max)),
         }
     }
 

@@ -24,6 +24,10 @@ pub struct IngestMetrics {
     pub queries: Counter,
     /// Questions refused because too many are being answered.
     pub queries_busy: Counter,
+    /// Questions whose asker went away before the answer: their work was stopped.
+    pub queries_abandoned: Counter,
+    /// Feeds that ended at a height that cannot be given; the log names it.
+    pub feeds_broken: Counter,
     /// Bytes of envelopes taken in.
     pub envelope_bytes: Counter,
     /// Envelopes offered to verification.

@@ -1,6 +1,7 @@
 //! Questions of members: what the node must answer, and how answers reach the stream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clearway_types::codec::Reader;
@@ -10,7 +11,7 @@ use clearway_types::wire::query::{
     AccountView, FollowCursor, FollowItem, FollowRequest, Found, Lookup, StatusView,
 };
 use clearway_types::wire::{AnswerHeader, AnswerStatus, CloseCode, Op};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Items of a feed that are read and written at once: 209 bytes each, 53 KiB.
 const PAGE_ITEMS_MAX: usize = 256;
@@ -32,6 +33,9 @@ pub enum QueryError {
     /// The node cannot read its own data.
     #[error("the node cannot read its own data: see its log")]
     Failed,
+    /// Nobody waits for the answer any more.
+    #[error("nobody waits for the answer any more")]
+    Unwanted,
 }
 
 impl QueryError {
@@ -41,7 +45,48 @@ impl QueryError {
             Self::NotReady => AnswerStatus::NotReady,
             Self::NotAllowed => AnswerStatus::NotAllowed,
             Self::Failed => AnswerStatus::Failed,
+            // Never read: there is nobody to read it.
+            Self::Unwanted => AnswerStatus::Busy,
         }
+    }
+}
+
+/// Who asks a question, and whether it still waits for the answer.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The member that the connection belongs to.
+    pub member: ParticipantId,
+    gone: Arc<AtomicBool>,
+}
+
+impl Asker {
+    /// A member who waits.
+    #[must_use]
+    pub fn new(member: ParticipantId) -> Self {
+        Self {
+            member,
+            gone: Arc::default(),
+        }
+    }
+
+    /// Whether its stream or connection has ended: work for it is in vain.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// The work may stop when what this gives is dropped.
+    pub(crate) fn waits(&self) -> Waits {
+        Waits(Arc::clone(&self.gone))
+    }
+}
+
+/// Held while somebody waits for an answer.
+pub(crate) struct Waits(Arc<AtomicBool>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -53,37 +98,40 @@ pub struct FollowPage {
     /// First place that was not looked at: behind the last item when the page is full, else index 0
     /// of the first height that is not final here.
     pub next: FollowCursor,
+    /// Why the height of `next` cannot be given: the feed ends there.
+    pub broken: Option<QueryError>,
 }
 
 /// Answers from the node's store and state. Called from threads that may wait for the disk.
 ///
-/// `asker` is the member that the connection belongs to; what it may see is decided here.
+/// What the `asker` may see is decided here. Whatever takes longer than reading a block looks now
+/// and then whether the asker is gone, and then stops with [`QueryError::Unwanted`].
 pub trait QueryService: Send + Sync + 'static {
-    /// Where an envelope was executed; `None` when it was not.
+    /// Where envelopes were executed, in the order of their names; `None` for those that were not.
     ///
     /// # Errors
     /// When it cannot be told.
-    fn lookup(&self, asker: ParticipantId, name: Lookup) -> Result<Option<Found>, QueryError>;
+    fn lookup(&self, asker: &Asker, names: &[Lookup]) -> Result<Vec<Option<Found>>, QueryError>;
 
     /// All that is needed to check an envelope's outcome.
     ///
     /// # Errors
     /// `NotFound` for one that was not executed, `NotReady` while no certificate covers it.
-    fn proof(&self, asker: ParticipantId, name: Lookup) -> Result<SettlementProof, QueryError>;
+    fn proof(&self, asker: &Asker, name: Lookup) -> Result<SettlementProof, QueryError>;
 
-    /// An account as of the last height.
+    /// An account as of a height that is durable.
     ///
     /// # Errors
-    /// `NotFound` when there is none.
-    fn account(&self, asker: ParticipantId, account: AccountId) -> Result<AccountView, QueryError>;
+    /// `NotFound` when there is none, `NotReady` while its height does not become durable.
+    fn account(&self, asker: &Asker, account: AccountId) -> Result<AccountView, QueryError>;
 
     /// At most `items_max` items of an account's feed from `request.from` on.
     ///
     /// # Errors
-    /// When it cannot be told.
+    /// When nothing of it can be told.
     fn follow(
         &self,
-        asker: ParticipantId,
+        asker: &Asker,
         request: FollowRequest,
         items_max: usize,
     ) -> Result<FollowPage, QueryError>;
@@ -136,11 +184,13 @@ impl Question {
 /// it.
 pub(crate) fn answer(
     service: &dyn QueryService,
-    asker: ParticipantId,
+    asker: &Asker,
     question: Question,
 ) -> Result<Vec<u8>, AnswerStatus> {
     let body = match question {
-        Question::Lookup(names) => lookup_all(service, asker, &names),
+        Question::Lookup(names) => service
+            .lookup(asker, &names)
+            .map(|found| encode_all(&found)),
         Question::Proof(name) => service.proof(asker, name).map(|proof| proof.encode()),
         Question::Account(id) => service.account(asker, id).map(|view| view.to_bytes()),
         Question::Status => service.status().map(|view| view.to_bytes()),
@@ -156,63 +206,116 @@ pub(crate) fn refusal(status: AnswerStatus) -> Vec<u8> {
     AnswerHeader::new(status, 0).to_bytes().to_vec()
 }
 
-fn lookup_all(
-    service: &dyn QueryService,
-    asker: ParticipantId,
-    names: &[Lookup],
-) -> Result<Vec<u8>, QueryError> {
-    let mut body = Vec::with_capacity(names.len() * 16);
-    for &name in names {
-        Found::encode(service.lookup(asker, name)?.as_ref(), &mut body);
-    }
-    Ok(body)
+fn encode_all(found: &[Option<Found>]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(found.len() * 16);
+    found
+        .iter()
+        .for_each(|found| Found::encode(found.as_ref(), &mut body));
+    body
 }
 
 /// One account's feed on its way to a stream.
 pub(crate) struct Feed {
     pub(crate) service: Arc<dyn QueryService>,
-    pub(crate) asker: ParticipantId,
+    pub(crate) asker: Asker,
+    pub(crate) turns: Turns,
     pub(crate) request: FollowRequest,
     pub(crate) heights: watch::Receiver<Height>,
 }
 
+/// A part of a feed as bytes.
+pub(crate) struct Page {
+    pub(crate) bytes: Vec<u8>,
+    /// Nothing follows: the bytes end with the height that cannot be given, and why.
+    pub(crate) last: bool,
+}
+
 impl Feed {
-    /// The next items as bytes, with a mark behind them where a height is complete; `None` when
-    /// there is nothing new.
-    pub(crate) async fn read_page(
-        &mut self,
-        turns: &Semaphore,
-    ) -> Result<Option<Vec<u8>>, AnswerStatus> {
-        let _turn = turns.acquire().await.map_err(|_| AnswerStatus::Failed)?;
+    /// The next items, with a mark behind them where a height is complete; `None` when there is
+    /// nothing new.
+    pub(crate) async fn read_page(&mut self) -> Result<Option<Page>, AnswerStatus> {
+        let turn = self.turns.wait().await?;
         self.heights.mark_unchanged();
-        let (service, asker, request) = (Arc::clone(&self.service), self.asker, self.request);
-        let reading =
-            tokio::task::spawn_blocking(move || service.follow(asker, request, PAGE_ITEMS_MAX));
+        let (service, asker) = (Arc::clone(&self.service), self.asker.clone());
+        let request = self.request;
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            service.follow(&asker, request, PAGE_ITEMS_MAX)
+        });
         let page = reading.await.map_err(|_| AnswerStatus::Failed)?;
         let page = page.map_err(QueryError::status)?;
-        if page.next <= self.request.from {
+        if page.next <= self.request.from && page.broken.is_none() {
             return Ok(None);
         }
         self.request.from = page.next;
         Ok(Some(encode_page(&page)))
     }
 
-    /// As [`Feed::read_page`], waiting until there is something new.
-    pub(crate) async fn next_page(&mut self, turns: &Semaphore) -> Result<Vec<u8>, AnswerStatus> {
+    /// As [`Feed::read_page`], waiting until there is something new; a fault is a last page.
+    pub(crate) async fn next_page(&mut self) -> Page {
         loop {
-            if let Some(page) = self.read_page(turns).await? {
-                return Ok(page);
+            match self.read_page().await {
+                Ok(Some(page)) => return page,
+                Ok(None) => {}
+                // Others are served first: the feed waits, it does not end.
+                Err(AnswerStatus::Busy) => continue,
+                Err(status) => return self.broken(status),
             }
             let news = tokio::time::timeout(FOLLOW_LOOK_AGAIN, self.heights.changed()).await;
             if let Ok(Err(_)) = news {
-                return Err(AnswerStatus::Failed);
+                return self.broken(AnswerStatus::Failed);
             }
         }
     }
+
+    /// A last page without items.
+    pub(crate) fn broken(&self, status: AnswerStatus) -> Page {
+        let height = self.request.from.height;
+        let mut bytes = Vec::new();
+        FollowItem::Broken { height, status }.encode(&mut bytes);
+        Page { bytes, last: true }
+    }
 }
 
-fn encode_page(page: &FollowPage) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(page.items.len() * 209 + 9);
+/// The turns of one member's questions.
+#[derive(Clone)]
+pub(crate) struct Turns {
+    /// The member's own.
+    pub(crate) member: Arc<Semaphore>,
+    /// Those of all members.
+    pub(crate) door: Arc<Semaphore>,
+    /// How long a question waits for both.
+    pub(crate) wait_max: Duration,
+}
+
+/// The right to have one question answered.
+pub(crate) struct Turn {
+    _member: OwnedSemaphorePermit,
+    _door: OwnedSemaphorePermit,
+}
+
+impl Turns {
+    /// Waits for the member's turn, then for the door's: however much one member asks, it takes
+    /// part in the door's queue with few questions at a time.
+    ///
+    /// # Errors
+    /// [`AnswerStatus::Busy`] when that takes too long.
+    pub(crate) async fn wait(&self) -> Result<Turn, AnswerStatus> {
+        let turns = async {
+            let member = Arc::clone(&self.member).acquire_owned().await;
+            let door = Arc::clone(&self.door).acquire_owned().await;
+            Some(Turn {
+                _member: member.ok()?,
+                _door: door.ok()?,
+            })
+        };
+        let turn = tokio::time::timeout(self.wait_max, turns).await;
+        turn.ok().flatten().ok_or(AnswerStatus::Busy)
+    }
+}
+
+fn encode_page(page: &FollowPage) -> Page {
+    let mut bytes = Vec::with_capacity(page.items.len() * 209 + 20);
     for item in &page.items {
         item.encode(&mut bytes);
     }
@@ -220,7 +323,12 @@ fn encode_page(page: &FollowPage) -> Vec<u8> {
         let height = Height(height);
         FollowItem::Through { height }.encode(&mut bytes);
     }
-    bytes
+    if let Some(error) = page.broken {
+        let (height, status) = (page.next.height, error.status());
+        FollowItem::Broken { height, status }.encode(&mut bytes);
+    }
+    let last = page.broken.is_some();
+    Page { bytes, last }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::door::{Visit, close_code};
 use crate::frame::{ChainCutter, Piece};
-use crate::query::{Feed, Question, answer, refusal};
+use crate::query::{Asker, Feed, Question, Turns, answer, refusal};
 use crate::receipts::WaitingStream;
 use crate::slab::Slab;
 
@@ -160,51 +160,82 @@ impl Visit {
         if let Question::Follow(request) = question {
             let feed = Feed {
                 service: Arc::clone(&self.door.service),
-                asker: self.member.id,
+                asker: Asker::new(self.member.id),
+                turns: self.turns(),
                 request,
                 heights: self.door.router.heights(),
             };
             return self.follow(feed, send).await;
         }
-        let Ok(_turn) = self.door.queries.try_acquire() else {
-            self.door.metrics.queries_busy.add(1);
-            return self.refuse(send, AnswerStatus::Busy).await;
+        let answer = tokio::select! {
+            answer = self.answer(question) => answer,
+            // Reset, or the connection is gone: the work for it stops, too.
+            _ = send.stopped() => {
+                self.door.metrics.queries_abandoned.add(1);
+                return Err(Break::Gone);
+            }
         };
-        let (service, asker) = (Arc::clone(&self.door.service), self.member.id);
-        let answering = tokio::task::spawn_blocking(move || answer(&*service, asker, question));
-        let answer = answering.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a question was not answered");
-            Err(AnswerStatus::Failed)
-        });
         match answer {
             Ok(bytes) => self.write_last(send, bytes).await,
             Err(status) => self.refuse(send, status).await,
         }
     }
 
+    /// The bytes of an answer. Whoever drops the future tells the work to stop; its turn is taken
+    /// until it has.
+    async fn answer(&self, question: Question) -> Result<Vec<u8>, AnswerStatus> {
+        let turn = self.turns().wait().await?;
+        let (service, asker) = (Arc::clone(&self.door.service), Asker::new(self.member.id));
+        let _waits = asker.waits();
+        let answering = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            answer(&*service, &asker, question)
+        });
+        answering.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a question was not answered");
+            Err(AnswerStatus::Failed)
+        })
+    }
+
+    fn turns(&self) -> Turns {
+        Turns {
+            member: Arc::clone(&self.member.questions),
+            door: Arc::clone(&self.door.queries),
+            wait_max: self.door.config.query_wait_max,
+        }
+    }
+
     /// Writes an account's feed until the member or the door ends it.
     async fn follow(&self, mut feed: Feed, send: &mut SendStream) -> Result<(), Break> {
         let Ok(_follow) = self.follows.try_acquire() else {
-            self.door.metrics.queries_busy.add(1);
             return self.refuse(send, AnswerStatus::Busy).await;
         };
         let gone = send.stopped();
         tokio::pin!(gone);
-        let mut page = match feed.read_page(&self.door.queries).await {
-            Ok(page) => page.unwrap_or_default(),
+        let _waits = feed.asker.waits();
+        let first = tokio::select! {
+            page = feed.read_page() => page,
+            _ = &mut gone => return Err(Break::Gone),
+        };
+        let mut page = match first {
+            Ok(page) => page,
+            Err(AnswerStatus::Failed) => Some(feed.broken(AnswerStatus::Failed)),
             Err(status) => return self.refuse(send, status).await,
         };
         let head = AnswerHeader::new(AnswerStatus::Ok, 0);
         self.write(send, head.to_bytes().to_vec()).await?;
         loop {
-            self.write(send, page).await?;
+            if let Some(page) = page {
+                self.write(send, page.bytes).await?;
+                if page.last {
+                    self.door.metrics.feeds_broken.add(1);
+                    break;
+                }
+            }
             page = tokio::select! {
-                page = feed.next_page(&self.door.queries) => match page {
-                    Ok(page) => page,
-                    // The member sees the feed end and asks again, here or elsewhere.
-                    Err(_) => break,
-                },
+                page = feed.next_page() => Some(page),
                 _ = &mut gone => return Err(Break::Gone),
+                // The member sees its stream end and asks again, here or elsewhere.
                 () = self.door.stopped() => break,
             };
         }
@@ -227,6 +258,9 @@ impl Visit {
 
     /// Answers a question with a status instead of what was asked for.
     async fn refuse(&self, send: &mut SendStream, status: AnswerStatus) -> Result<(), Break> {
+        if status == AnswerStatus::Busy {
+            self.door.metrics.queries_busy.add(1);
+        }
         self.door.metrics.count_query_refused(status);
         self.write_last(send, refusal(status)).await
     }

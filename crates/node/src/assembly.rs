@@ -122,8 +122,9 @@ impl<'a> Starting<'a> {
         let runtime = door::runtime()?;
         let (listener, admin) = door::listen_admin(&runtime, config.admin_listen)?;
         let frames = Frames::new(frame_links, *shared.verify.scheduler());
-        let questions = Questions::new(genesis, &reader, &index, queries.clone());
         let (directory, in_flight) = (&shared.directory, Arc::clone(&shared.in_flight));
+        let state = (directory, &shared.execute_metrics);
+        let questions = Questions::new(genesis, &reader, &index, queries.clone(), state);
         let opening = door::open(config, keys, directory, frames, questions, &in_flight);
         let ingest = runtime.block_on(opening)?;
 

@@ -56,6 +56,17 @@ pub enum NodeError {
     /// The log cannot be read as blocks.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// The newest checkpoint holds a state that the log does not lead to.
+    #[error(
+        "the checkpoint stands at height {state}, the log ends at height {log}: the log has lost \
+         blocks that were final; restore it from a backup"
+    )]
+    LogBehind {
+        /// Last final block in the log.
+        log: Height,
+        /// Height of the state.
+        state: Height,
+    },
     /// A final record does not decode.
     #[error("a final record of the log does not decode: {0}; restore a backup")]
     Record(DecodeError),

@@ -149,6 +149,18 @@ impl Figures {
             ),
             ("queries", "Questions asked", Total, &ingest.queries),
             (
+                "queries_abandoned",
+                "Questions whose asker went away",
+                Total,
+                &ingest.queries_abandoned,
+            ),
+            (
+                "feeds_broken",
+                "Feeds that ended at a height that cannot be given",
+                Total,
+                &ingest.feeds_broken,
+            ),
+            (
                 "admin_refused",
                 "Requests to this page that ask for nothing it has",
                 Total,

@@ -7,9 +7,8 @@ use std::time::Duration;
 use clearway_execute::Snapshot;
 use clearway_flow::Counter;
 use clearway_order::FinalPoint;
-use clearway_store::{
-    BlockIo, Extractor, Preparer, Reader, RecordKind, StoreError, write_checkpoint,
-};
+use clearway_store::history::HistoryError;
+use clearway_store::{BlockIo, Extractor, Preparer, Reader, RecordKind, write_checkpoint};
 use clearway_types::batch::BATCH_HEADER_BYTES;
 use clearway_types::envelope::envelopes;
 use clearway_types::units::Digest;
@@ -60,34 +59,41 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     self.note("segment", self.preparer.prepare_next().map(drop));
-                    self.note("index", self.reader.index_sealed(&EnvelopeIds).map(drop));
+                    self.note("index", self.index());
                 }
             }
         }
     }
 
     /// None of this work is needed to go on: a failure is counted, said and survived.
-    fn note(&self, what: &'static str, result: Result<(), StoreError>) {
+    fn note(&self, what: &'static str, result: Result<(), impl std::fmt::Display>) {
         if let Err(error) = result {
             self.metrics.failures.add(1);
             tracing::warn!(%error, what, "the keeper failed; the log alone carries on");
         }
     }
 
+    /// Where identifiers and blocks of sealed segments are.
+    fn index(&self) -> Result<(), HistoryError> {
+        self.reader.index_sealed(&EnvelopeIds)?;
+        self.index.save_sealed().map(drop)
+    }
+
     /// Writes a checkpoint once the block it stands on is durable: state must not overtake the log.
-    fn keep(&self, keep: &Keep) -> Result<(), StoreError> {
+    fn keep(&self, keep: &Keep) -> Result<(), HistoryError> {
         let height = keep.snapshot.height();
         if height.0 == 0 || height.0 == self.metrics.checkpoint_height.value() {
             return Ok(());
         }
-        if !self.index.wait_durable(height, DURABLE_PATIENCE) {
+        if !self.index.wait_durable(height, DURABLE_PATIENCE, &|| true) {
             tracing::warn!(
                 height = height.0,
                 "block not durable in time; no checkpoint"
             );
             return Ok(());
         }
-        let log_from = self.index.scan_start(height.min(keep.snapshot.log_from()));
+        let log_from = height.min(keep.snapshot.log_from());
+        let log_from = self.index.scan_start(log_from)?;
         let head = CheckpointHead {
             log_from,
             point: keep.point.clone(),

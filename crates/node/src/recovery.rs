@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clearway_execute::{Ledger, Restore};
 use clearway_order::{FinalPoint, RecoveryScan, recover_batch};
 use clearway_store::history::{Assembler, StoredBlock};
-use clearway_store::{BlockIo, Reader, RecordKind, Sequence, load_newest_checkpoint};
+use clearway_store::{BlockIndex, BlockIo, Reader, RecordKind, Sequence, load_newest_checkpoint};
 use clearway_types::batch::Batch;
 use clearway_types::block::FinalRecord;
 use clearway_types::genesis::Genesis;
@@ -15,7 +15,7 @@ use clearway_types::units::Height;
 
 use crate::checkpoint::CheckpointHead;
 use crate::error::NodeError;
-use crate::log_index::LogIndex;
+use crate::log_index::{LogIndex, Tip};
 
 /// Everything that the stages go on from.
 pub(crate) struct Recovered {
@@ -23,7 +23,7 @@ pub(crate) struct Recovered {
     pub(crate) ledger: Ledger,
     /// Where ordering goes on.
     pub(crate) order: clearway_order::Recovery,
-    /// Where the blocks lie.
+    /// Where the blocks lie, from the first one on.
     pub(crate) index: Arc<LogIndex>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn recover(
             replay.on_block(block)?;
         }
     }
-    replay.finish()
+    replay.finish(reader)
 }
 
 /// State that is either complete or still lacks its live identifiers.
@@ -75,7 +75,6 @@ struct Replay {
     scan: RecoveryScan,
     assembler: Assembler,
     state: State,
-    index: LogIndex,
 }
 
 impl Replay {
@@ -85,7 +84,6 @@ impl Replay {
             scan: RecoveryScan::from_genesis(genesis),
             assembler: Assembler::new(Height(1)),
             state: State::Live(Box::new(Ledger::from_genesis(genesis)?)),
-            index: LogIndex::default(),
         })
     }
 
@@ -100,14 +98,12 @@ impl Replay {
             scan: RecoveryScan::new(point, exec_head),
             assembler: Assembler::new(first),
             state: State::Restoring(Box::new(restore)),
-            index: LogIndex::default(),
         };
         replay.leave_restoring()?;
         Ok(replay)
     }
 
     fn on_block(&mut self, block: StoredBlock) -> Result<(), NodeError> {
-        self.index.on_recovered(&block);
         let batches = batches(&block)?;
         let manifest = &block.manifest.manifest;
         match &mut self.state {
@@ -129,23 +125,28 @@ impl Replay {
         Ok(())
     }
 
-    fn finish(self) -> Result<Recovered, NodeError> {
+    fn finish(self, reader: &Reader) -> Result<Recovered, NodeError> {
         let ledger = match self.state {
             State::Live(ledger) => *ledger,
             State::Restoring(restore) => restore.finish()?,
             State::Moving => unreachable!("left before this function is called"),
         };
-        let unfinished = self.assembler.unfinished();
-        for batch in &unfinished.batches {
-            self.index.on_durable(batch.digest, batch.sequence);
-        }
-        for manifest in &unfinished.manifests {
-            self.index.on_durable(manifest.digest, manifest.sequence);
+        let blocks = BlockIndex::open(reader)?;
+        let tip = Tip {
+            height: ledger.height(),
+            exec_head: ledger.exec_head(),
+            time: ledger.time(),
+        };
+        if blocks.height() != tip.height {
+            return Err(NodeError::LogBehind {
+                log: blocks.height(),
+                state: tip.height,
+            });
         }
         Ok(Recovered {
             ledger,
             order: self.scan.finish()?,
-            index: Arc::new(self.index),
+            index: Arc::new(LogIndex::new(blocks, tip)),
         })
     }
 }

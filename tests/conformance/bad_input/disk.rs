@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clearway_client::{Client, ClientConfig, Receipt, Signer};
+use clearway_client::{Client, ClientConfig, ClientError, Receipt, Signer};
 use clearway_harness::{NodeProcess, Recorder, folder, http};
 use clearway_types::envelope::Envelope;
 use clearway_types::units::Height;
+use clearway_types::wire::AnswerStatus;
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
@@ -154,13 +155,18 @@ fn log_full() -> Option<Answer> {
         assert!(!flooded.is_finished(), "the flood has ended");
     };
     assert!(page(node.admin())["clearway_store_disk_full_total"] >= 1.0);
-    // A question still has its answer, a payment has none.
-    let height = bank
-        .runtime
-        .block_on(client.status())
-        .expect("answered")
-        .height;
-    assert!(height > Height(0));
+    // A question still has its answer, a payment has none; and nobody is told what is executed and
+    // not durable.
+    let status = bank.runtime.block_on(client.status()).expect("answered");
+    assert!(status.height > Height(0));
+    assert!(status.executed >= status.height, "{status:?}");
+    match bank.runtime.block_on(client.account(account(2, 1))) {
+        Ok(Some(view)) => assert!(view.height <= status.height, "{view:?}"),
+        told => {
+            let waits = matches!(told, Err(ClientError::Status(AnswerStatus::NotReady)));
+            assert!(waits, "{told:?}");
+        }
+    }
     let late = bank.payments(1);
     let (paying, sent) = (client.clone(), late.clone());
     let mut paid = bank

@@ -1,5 +1,6 @@
 //! A library that Linux loads in front of the C library: it writes down what a program does to its
-//! files, and can play a full disk. `../src/recorder.rs` builds it and reads what it wrote.
+//! files, and can play a full disk or one that hangs. `../src/recorder.rs` builds it and reads what
+//! it wrote.
 //!
 //! Only calls through the C library are seen. So whoever reads a record first compares the files
 //! that it adds up to with those that are there; `tests/crash_images` does, and that is the test
@@ -98,6 +99,8 @@ struct Watch {
     log: Option<c_int>,
     /// While this file is there, the disk is full.
     full: Option<PathBuf>,
+    /// While this file is there, no sync ends.
+    stuck: Option<PathBuf>,
     /// Once this file is there, the program ends after the next line of the record.
     kill: Option<PathBuf>,
     /// Numbers (`st_ino`) of the files below the root that were opened.
@@ -130,6 +133,7 @@ impl Watch {
             root,
             log,
             full: std::env::var_os("RECORDER_FULL").map(PathBuf::from),
+            stuck: std::env::var_os("RECORDER_STUCK").map(PathBuf::from),
             kill: std::env::var_os("RECORDER_KILL").map(PathBuf::from),
             files: Mutex::default(),
             sync_count: AtomicU64::new(0),
@@ -373,6 +377,9 @@ fn on_sync(file: c_int, call: &dyn Fn() -> c_int) -> c_int {
     let token = format!("{}.{count}", std::process::id());
     watch.note(&files, &format!("syncing\t{token}\t{subject}"), &[]);
     drop(files);
+    while is_there(watch.stuck.as_ref()) {
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
     let answer = call();
     if answer == 0 {
         watch.note(&watch.lock(), &format!("synced\t{token}"), &[]);

@@ -1,16 +1,21 @@
 //! Everything that a node does to its files, from outside its code: a library that Linux loads in
-//! front of the C library writes it down, or plays a full disk.
+//! front of the C library writes it down, or plays a full disk or one that hangs.
 //!
-//! What a caller does: [`Recorder::build`] once, then [`Recorder::record`] or
-//! [`Recorder::fill_disk`] on the command that [`crate::NodeProcess::start`] gets.
+//! What a caller does: [`Recorder::build`] once, then [`Recorder::record`],
+//! [`Recorder::fill_disk`] or [`Recorder::hold_syncs`] on the command that
+//! [`crate::NodeProcess::start`] gets.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// The library's source; it is no part of any crate, since it must not be linked into one.
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/recorder/preload.rs");
+
+/// Held while the library is built: tests of one process share its name.
+static BUILDING: Mutex<()> = Mutex::new(());
 
 /// The built library.
 #[derive(Clone, Debug)]
@@ -36,8 +41,9 @@ impl Recorder {
         let program = std::env::current_exe().expect("a running program");
         let name = format!("librecorder-{:016x}.so", hasher.finish());
         let library = program.with_file_name(name);
+        let _one_of_this_process = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
         if !library.exists() {
-            // Tests that build it at the same time each make a whole one, and one of them stays.
+            // Processes that build it at the same time each make a whole one; one of them stays.
             let made = library.with_extension(std::process::id().to_string());
             compile(&made);
             std::fs::rename(&made, &library).expect("the folder of the build can be written");
@@ -60,6 +66,11 @@ impl Recorder {
     /// Bytes that a file has already can be written over, and names still come and go.
     pub fn fill_disk(&self, command: &mut Command, root: &Path, full: &Path) {
         self.watch(command, root).env("RECORDER_FULL", full);
+    }
+
+    /// While the file `stuck` exists, no sync of anything below `root` ends.
+    pub fn hold_syncs(&self, command: &mut Command, root: &Path, stuck: &Path) {
+        self.watch(command, root).env("RECORDER_STUCK", stuck);
     }
 
     fn watch<'a>(&self, command: &'a mut Command, root: &Path) -> &'a mut Command {

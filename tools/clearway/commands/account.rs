@@ -270,6 +270,7 @@ fn line(item: &FollowItem, json: bool) -> String {
             signer,
             id,
             amount,
+            ..
         } => {
             if json {
                 return json!({
@@ -281,5 +282,6 @@ fn line(item: &FollowItem, json: bool) -> String {
             format!("{height}/{index} {id} hold of {signer} expired, {amount} freed")
         }
         FollowItem::Through { height } => format!("{height} done"),
+        FollowItem::Broken { height, status } => format!("{height} {status:?}"),
     }
 }

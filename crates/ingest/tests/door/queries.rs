@@ -1,6 +1,7 @@
 //! Questions: look-ups, accounts, status, proofs, feeds that survive a server.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use clearway_client::{Client, ClientConfig, ClientError, Transport};
 use clearway_types::code::ResultCode;
@@ -46,6 +47,7 @@ fn status_of(answer: &[u8]) -> AnswerStatus {
 async fn questions_and_feeds_above_their_limit_are_told_that_the_node_is_busy() {
     let mut config = config();
     config.queries_max = 1;
+    config.query_wait_max = std::time::Duration::from_millis(50);
     config.connection_follows_max = 1;
     let node = Node::start(config).await;
     let raw = connect(&member(1), node.server, &Transport::default())
@@ -182,4 +184,113 @@ async fn a_feed_gives_each_item_once_across_pages_live_blocks_and_a_lost_server(
     let mut from_middle = client.follow(account(1), Height(2));
     let both = amounts_through(&mut from_middle, 3).await;
     assert_eq!(both.len(), 12, "from a height");
+}
+
+/// A question for one name that nobody knows.
+fn look_up(member: u32) -> Vec<u8> {
+    let mut question = StreamHeader::new(Op::Lookup, 1).to_bytes().to_vec();
+    let name = Lookup {
+        signer: ParticipantId(member),
+        id: TransferId([0xee; 16]),
+    };
+    name.encode(&mut question);
+    question
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_who_asks_much_keeps_nobody_else_waiting() {
+    let mut config = config();
+    config.queries_max = 3;
+    config.member_queries_max = 2;
+    let node = Node::start(config).await;
+    let at_work = || node.ledger.at_work.load(Ordering::SeqCst);
+    let eager = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    node.ledger.slow_down(1);
+    let question = look_up(1);
+    let mut streams = Vec::new();
+    for _ in 0..24 {
+        let (mut send, recv) = eager.connection.open_bi().await.unwrap();
+        send.write_all(&question).await.unwrap();
+        send.finish().unwrap();
+        streams.push(recv);
+    }
+    until("the eager one has its share", || at_work() == 2).await;
+    let other = connect(&member(2), node.server, &Transport::default())
+        .await
+        .unwrap();
+    for _ in 0..10 {
+        let answer = other.say(&look_up(2)).await.unwrap();
+        assert_eq!(status_of(&answer), AnswerStatus::Ok);
+        assert_eq!(at_work(), 2, "the others of the eager one wait");
+    }
+    node.ledger.slow_down(0);
+    for mut recv in streams {
+        let answer = recv.read_to_end(1 << 10).await.unwrap();
+        assert_eq!(status_of(&answer), AnswerStatus::Ok, "it waited its turn");
+    }
+    assert_eq!(node.metrics.queries_busy.value(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_stops_when_the_asker_has_gone() {
+    let node = Node::start(config()).await;
+    let at_work = || node.ledger.at_work.load(Ordering::SeqCst);
+    let abandoned = || node.metrics.queries_abandoned.value();
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    node.ledger.slow_down(1);
+    let ask = async || {
+        let (mut send, recv) = raw.connection.open_bi().await.unwrap();
+        send.write_all(&look_up(1)).await.unwrap();
+        (send, recv)
+    };
+    let (_send, mut recv) = ask().await;
+    until("it is being answered", || at_work() == 1).await;
+    recv.stop(0u32.into()).unwrap();
+    until("its work has stopped", || at_work() == 0).await;
+    assert_eq!(abandoned(), 1);
+    let _two = (ask().await, ask().await);
+    until("both are being answered", || at_work() == 2).await;
+    raw.connection.close(0u32.into(), b"");
+    until("their work has stopped", || at_work() == 0).await;
+    assert_eq!(abandoned(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_ends_with_the_height_that_cannot_be_given() {
+    let node = Node::start(config()).await;
+    let client = node.client(1).await;
+    for _ in 0..3 {
+        client.submit(&payments(1, 5)).await.unwrap();
+    }
+    *node.ledger.broken_at.lock().unwrap() = Some(2);
+    for (from, before) in [(1, 5), (2, 0)] {
+        let mut feed = client.follow(account(1), Height(from));
+        let mut entries = 0;
+        let error = loop {
+            match feed.next().await {
+                Ok(FollowItem::Entry { height, .. }) => {
+                    assert_eq!(height, Height(1));
+                    entries += 1;
+                }
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        let named = matches!(
+            error,
+            ClientError::FeedBroken {
+                height: Height(2),
+                status: AnswerStatus::Failed
+            }
+        );
+        assert!(named, "from {from}: {error}");
+        assert_eq!(entries, before, "from {from}");
+    }
+    assert_eq!(node.metrics.feeds_broken.value(), 2);
+    let mut behind = client.follow(account(1), Height(3));
+    assert_eq!(amounts_through(&mut behind, 3).await.len(), 5);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use clearway_crypto::hash::envelope_digests_all;
 use clearway_crypto::keys::SigningKey;
 use clearway_flow::{Counter, InFlight, Joined, Latest, LinkReceiver, LinkSender, LinkStats, link};
 use clearway_ingest::{
-    FollowPage, FrameSink, Ingest, IngestConfig, IngestMetrics, QueryError, QueryService,
+    Asker, FollowPage, FrameSink, Ingest, IngestConfig, IngestMetrics, QueryError, QueryService,
     ReceiptRouter,
 };
 use clearway_types::account::{Account, KeyEntry};
@@ -60,6 +61,34 @@ pub(crate) enum Mode {
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) blocks: Mutex<Vec<Vec<(Envelope, Outcome)>>>,
+    /// Feeds cannot read the block at this height.
+    pub(crate) broken_at: Mutex<Option<u64>>,
+    /// Look-ups of this member (0 is nobody) take until this is cleared or the asker has gone.
+    slow_member: Mutex<u32>,
+    slow_news: Condvar,
+    /// Look-ups being answered.
+    pub(crate) at_work: AtomicUsize,
+}
+
+impl Ledger {
+    pub(crate) fn slow_down(&self, member: u32) {
+        *self.slow_member.lock().unwrap() = member;
+        self.slow_news.notify_all();
+    }
+
+    fn work_for(&self, asker: &Asker) -> Result<(), QueryError> {
+        self.at_work.fetch_add(1, Ordering::SeqCst);
+        let mut slow = self.slow_member.lock().unwrap();
+        while *slow == asker.member.0 && !asker.is_gone() {
+            let look_again = Duration::from_millis(5);
+            slow = self.slow_news.wait_timeout(slow, look_again).unwrap().0;
+        }
+        self.at_work.fetch_sub(1, Ordering::SeqCst);
+        match asker.is_gone() {
+            true => Err(QueryError::Unwanted),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A door and what stands behind it.
@@ -364,7 +393,100 @@ fn block(
 struct Service(Arc<Ledger>);
 
 impl QueryService for Service {
-    fn lookup(&self, _asker: ParticipantId, name: Lookup) -> Result<Option<Found>, QueryError> {
+    fn lookup(&self, asker: &Asker, names: &[Lookup]) -> Result<Vec<Option<Found>>, QueryError> {
+        self.0.work_for(asker)?;
+        names.iter().map(|name| self.lookup_one(*name)).collect()
+    }
+
+    fn proof(&self, asker: &Asker, name: Lookup) -> Result<SettlementProof, QueryError> {
+        self.0.work_for(asker)?;
+        match self.lookup_one(name)? {
+            Some(_) => Err(QueryError::NotReady),
+            None => Err(QueryError::NotFound),
+        }
+    }
+
+    fn account(&self, asker: &Asker, id: AccountId) -> Result<AccountView, QueryError> {
+        if id.owner() != asker.member {
+            return Err(QueryError::NotAllowed);
+        }
+        if id != account(asker.member.0) {
+            return Err(QueryError::NotFound);
+        }
+        let mut record = Account::new_zeroed();
+        record.id = id.0.into();
+        let height = Height(self.0.blocks.lock().unwrap().len() as u64);
+        Ok(AccountView {
+            height,
+            account: record,
+        })
+    }
+
+    fn follow(
+        &self,
+        asker: &Asker,
+        request: FollowRequest,
+        items_max: usize,
+    ) -> Result<FollowPage, QueryError> {
+        self.0.work_for(asker)?;
+        let broken_at = *self.0.broken_at.lock().unwrap();
+        let blocks = self.0.blocks.lock().unwrap();
+        let mut items = Vec::new();
+        for (height, block) in (1..).zip(blocks.iter()) {
+            if broken_at == Some(height) && request.from.height <= Height(height) {
+                return Ok(FollowPage {
+                    items,
+                    next: FollowCursor::at(Height(height)),
+                    broken: Some(QueryError::Failed),
+                });
+            }
+            for (index, (envelope, outcome)) in (0..).zip(block) {
+                let transfer = Transfer::of(&envelope.body);
+                let place = FollowCursor {
+                    height: Height(height),
+                    index,
+                };
+                let named = [transfer.debit(), transfer.credit()].contains(&request.account);
+                if place < request.from || !named {
+                    continue;
+                }
+                if items.len() == items_max {
+                    return Ok(FollowPage {
+                        items,
+                        next: place,
+                        broken: None,
+                    });
+                }
+                items.push(FollowItem::Entry {
+                    height: Height(height),
+                    index,
+                    outcome: *outcome,
+                    envelope: *envelope,
+                });
+            }
+        }
+        let next = FollowCursor::at(Height(blocks.len() as u64 + 1));
+        Ok(FollowPage {
+            items,
+            next,
+            broken: None,
+        })
+    }
+
+    fn status(&self) -> Result<StatusView, QueryError> {
+        Ok(StatusView {
+            genesis: Digest([1; 32]),
+            height: Height(self.0.blocks.lock().unwrap().len() as u64),
+            exec_head: Digest([2; 32]),
+            time: TimeMs(3),
+            executed: Height(0),
+            directory_height: Height(0),
+        })
+    }
+}
+
+impl Service {
+    fn lookup_one(&self, name: Lookup) -> Result<Option<Found>, QueryError> {
         let blocks = self.0.blocks.lock().unwrap();
         let places = (1..).zip(blocks.iter()).flat_map(|(height, block)| {
             (0..).zip(block).map(move |(index, (envelope, outcome))| {
@@ -380,72 +502,5 @@ impl QueryService for Service {
             .into_iter()
             .find(|(other, _)| *other == name)
             .map(|(_, found)| found))
-    }
-
-    fn proof(&self, asker: ParticipantId, name: Lookup) -> Result<SettlementProof, QueryError> {
-        match self.lookup(asker, name)? {
-            Some(_) => Err(QueryError::NotReady),
-            None => Err(QueryError::NotFound),
-        }
-    }
-
-    fn account(&self, asker: ParticipantId, id: AccountId) -> Result<AccountView, QueryError> {
-        if id.owner() != asker {
-            return Err(QueryError::NotAllowed);
-        }
-        if id != account(asker.0) {
-            return Err(QueryError::NotFound);
-        }
-        let mut record = Account::new_zeroed();
-        record.id = id.0.into();
-        let height = Height(self.0.blocks.lock().unwrap().len() as u64);
-        Ok(AccountView {
-            height,
-            account: record,
-        })
-    }
-
-    fn follow(
-        &self,
-        _asker: ParticipantId,
-        request: FollowRequest,
-        items_max: usize,
-    ) -> Result<FollowPage, QueryError> {
-        let blocks = self.0.blocks.lock().unwrap();
-        let mut items = Vec::new();
-        for (height, block) in (1..).zip(blocks.iter()) {
-            for (index, (envelope, outcome)) in (0..).zip(block) {
-                let transfer = Transfer::of(&envelope.body);
-                let place = FollowCursor {
-                    height: Height(height),
-                    index,
-                };
-                let named = [transfer.debit(), transfer.credit()].contains(&request.account);
-                if place < request.from || !named {
-                    continue;
-                }
-                if items.len() == items_max {
-                    return Ok(FollowPage { items, next: place });
-                }
-                items.push(FollowItem::Entry {
-                    height: Height(height),
-                    index,
-                    outcome: *outcome,
-                    envelope: *envelope,
-                });
-            }
-        }
-        let next = FollowCursor::at(Height(blocks.len() as u64 + 1));
-        Ok(FollowPage { items, next })
-    }
-
-    fn status(&self) -> Result<StatusView, QueryError> {
-        Ok(StatusView {
-            genesis: Digest([1; 32]),
-            height: Height(self.0.blocks.lock().unwrap().len() as u64),
-            exec_head: Digest([2; 32]),
-            time: TimeMs(3),
-            directory_height: Height(0),
-        })
     }
 }

@@ -8,7 +8,7 @@ use clearway_flow::{LinkReceiver, LinkSender, Worker};
 use clearway_store::{Append, Durable, RecordKind, StoreError, StoreStage};
 use clearway_types::block::FinalRecord;
 use clearway_types::messages::{ExecutedBlock, Persist, Persisted};
-use clearway_types::units::Digest;
+use clearway_types::units::{Digest, Height};
 use crossbeam::channel::select;
 use tokio::sync::watch;
 
@@ -31,14 +31,15 @@ pub(crate) struct StoreLinks {
 
 enum Ticket {
     Batch(Digest),
-    Manifest(Digest),
+    Manifest(Height, Digest),
     Final(Arc<ExecutedBlock>),
 }
 
 /// Stores in groups until both links have ended; a full disk shows in `readiness`.
 ///
 /// # Errors
-/// The first failed write or sync: nothing after it was acknowledged.
+/// The first failed write or sync, or a block that the log could not give again: nothing after it
+/// was acknowledged.
 pub(crate) fn run(
     mut worker: Worker,
     links: &StoreLinks,
@@ -52,7 +53,7 @@ pub(crate) fn run(
         let spans = spans(&inbox);
         let durable = commit(&mut worker, &mut stage, &mut inbox, started, readiness)?;
         drop(spans);
-        announce(&mut worker, links, index, durable);
+        announce(&mut worker, links, index, durable)?;
     }
     Ok(())
 }
@@ -135,11 +136,15 @@ fn of_persist(persist: Persist) -> Append<Ticket> {
                 ticket,
             }
         }
-        Persist::Manifest { digest, bytes, .. } => Append {
+        Persist::Manifest {
+            height,
+            digest,
+            bytes,
+        } => Append {
             kind: RecordKind::Manifest,
             digest: digest.0,
             parts: vec![bytes],
-            ticket: Ticket::Manifest(digest),
+            ticket: Ticket::Manifest(height, digest),
         },
     }
 }
@@ -193,21 +198,21 @@ fn announce(
     links: &StoreLinks,
     index: &LogIndex,
     durable: Vec<Durable<Ticket>>,
-) {
+) -> Result<(), NodeError> {
     let mut persisted = Vec::new();
     let mut finals = Vec::new();
     for Durable { sequence, ticket } in durable {
         match ticket {
             Ticket::Batch(digest) => {
-                index.on_durable(digest, sequence);
+                index.on_batch(digest, sequence);
                 persisted.push(Persisted::Batch(digest));
             }
-            Ticket::Manifest(digest) => {
-                index.on_durable(digest, sequence);
+            Ticket::Manifest(height, digest) => {
+                index.on_manifest(digest, height, sequence);
                 persisted.push(Persisted::Manifest(digest));
             }
             Ticket::Final(executed) => {
-                index.on_final(&executed.block.manifest, executed.block.digest, sequence);
+                index.on_final(&executed, sequence)?;
                 finals.push(executed);
             }
         }
@@ -219,4 +224,5 @@ fn announce(
     for executed in finals {
         let _ = worker.send(&links.receipts, executed);
     }
+    Ok(())
 }

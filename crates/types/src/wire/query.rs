@@ -6,7 +6,8 @@ use crate::account::Account;
 use crate::code::Outcome;
 use crate::codec::{DecodeError, Reader};
 use crate::envelope::{ENVELOPE_BYTES, Envelope};
-use crate::units::{AccountId, Digest, Height, ParticipantId, TimeMs, TransferId};
+use crate::units::{AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId};
+use crate::wire::AnswerStatus;
 
 /// Bytes of a [`Lookup`].
 pub const LOOKUP_BYTES: usize = 20;
@@ -19,7 +20,7 @@ pub const FOLLOW_REQUEST_BYTES: usize = 20;
 /// Bytes of an [`AccountView`].
 pub const ACCOUNT_VIEW_BYTES: usize = 8 + size_of::<Account>();
 /// Bytes of a [`StatusView`].
-pub const STATUS_VIEW_BYTES: usize = 32 + 8 + 32 + 8 + 8;
+pub const STATUS_VIEW_BYTES: usize = 32 + 8 + 32 + 8 + 8 + 8;
 
 /// Names an envelope: idempotency is per signer and identifier.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -106,7 +107,7 @@ impl Found {
     }
 }
 
-/// An account as of a height.
+/// An account as of a height that is durable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AccountView {
     /// Last height executed into it.
@@ -157,6 +158,8 @@ pub struct StatusView {
     pub exec_head: Digest,
     /// Cluster time there.
     pub time: TimeMs,
+    /// Last height that is executed: what lies above [`Self::height`] is promised to nobody yet.
+    pub executed: Height,
     /// Height of the key directory in use.
     pub directory_height: Height,
 }
@@ -170,6 +173,7 @@ impl StatusView {
         out.extend_from_slice(&self.height.0.to_le_bytes());
         out.extend_from_slice(&self.exec_head.0);
         out.extend_from_slice(&self.time.0.to_le_bytes());
+        out.extend_from_slice(&self.executed.0.to_le_bytes());
         out.extend_from_slice(&self.directory_height.0.to_le_bytes());
         out
     }
@@ -185,6 +189,7 @@ impl StatusView {
             height: Height(reader.u64()?),
             exec_head: reader.digest()?,
             time: TimeMs(reader.u64()?),
+            executed: Height(reader.u64()?),
             directory_height: Height(reader.u64()?),
         };
         reader.finish()?;
@@ -267,6 +272,12 @@ pub enum FollowItem {
         signer: ParticipantId,
         /// Identifier of the hold.
         id: TransferId,
+        /// Account that would have paid.
+        debit: AccountId,
+        /// Account that would have been paid.
+        credit: AccountId,
+        /// Currency or asset of both.
+        ledger: LedgerId,
         /// Minor units freed.
         amount: u64,
     },
@@ -275,10 +286,17 @@ pub enum FollowItem {
         /// The height.
         height: Height,
     },
+    /// The feed ends here, since this node cannot go on. The last item of its stream.
+    Broken {
+        /// The height that cannot be given.
+        height: Height,
+        /// Why.
+        status: AnswerStatus,
+    },
 }
 
-/// Bytes of an item after its tag byte, by tag: entry 1, expired hold 2, mark 3.
-const ITEM_BYTES: [usize; 3] = [16 + ENVELOPE_BYTES, 12 + 4 + 16 + 8, 8];
+/// Bytes of an item after its tag byte, by tag: entry 1, expired hold 2, mark 3, end 4.
+const ITEM_BYTES: [usize; 4] = [16 + ENVELOPE_BYTES, 12 + 4 + 16 + 8 + 8 + 4 + 8, 8, 8 + 2];
 /// Bytes of the longest item, tag included.
 pub const FOLLOW_ITEM_BYTES_MAX: usize = 1 + ITEM_BYTES[0];
 
@@ -294,6 +312,7 @@ impl FollowItem {
                 }
             }
             Self::Through { height } => FollowCursor::at(height.next()),
+            Self::Broken { height, .. } => FollowCursor::at(height),
         }
     }
 
@@ -328,6 +347,9 @@ impl FollowItem {
                 index,
                 signer,
                 id,
+                debit,
+                credit,
+                ledger,
                 amount,
             } => {
                 out.push(2);
@@ -335,11 +357,19 @@ impl FollowItem {
                 out.extend_from_slice(&index.to_le_bytes());
                 out.extend_from_slice(&signer.0.to_le_bytes());
                 out.extend_from_slice(&id.0);
+                out.extend_from_slice(&debit.0.to_le_bytes());
+                out.extend_from_slice(&credit.0.to_le_bytes());
+                out.extend_from_slice(&ledger.0.to_le_bytes());
                 out.extend_from_slice(&amount.to_le_bytes());
             }
             Self::Through { height } => {
                 out.push(3);
                 out.extend_from_slice(&height.0.to_le_bytes());
+            }
+            Self::Broken { height, status } => {
+                out.push(4);
+                out.extend_from_slice(&height.0.to_le_bytes());
+                out.extend_from_slice(&(*status as u16).to_le_bytes());
             }
         }
     }
@@ -347,7 +377,7 @@ impl FollowItem {
     /// Reads one item, tag first.
     ///
     /// # Errors
-    /// An unknown tag or result code, a mark at the last height, or a cut record.
+    /// An unknown tag, status or result code, a mark at the last height, or a cut record.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let tag = reader.u8()?;
         Self::bytes_after_tag(tag)?;
@@ -358,6 +388,12 @@ impl FollowItem {
         if tag == 3 {
             return Ok(Self::Through { height });
         }
+        if tag == 4 {
+            let status = AnswerStatus::ALL.get(usize::from(reader.u16()?)).copied();
+            let broken = status.filter(|status| *status != AnswerStatus::Ok);
+            let status = broken.ok_or(DecodeError::Invalid { field: "status" })?;
+            return Ok(Self::Broken { height, status });
+        }
         let index = reader.u32()?;
         if tag == 2 {
             return Ok(Self::HoldExpired {
@@ -365,6 +401,9 @@ impl FollowItem {
                 index,
                 signer: ParticipantId(reader.u32()?),
                 id: TransferId(reader.array()?),
+                debit: AccountId(reader.u64()?),
+                credit: AccountId(reader.u64()?),
+                ledger: LedgerId(reader.u32()?),
                 amount: reader.u64()?,
             });
         }
@@ -403,9 +442,16 @@ mod tests {
                 index,
                 signer: ParticipantId(6),
                 id: TransferId([7; 16]),
+                debit: AccountId(9),
+                credit: AccountId(10),
+                ledger: LedgerId(11),
                 amount: 8,
             },
             FollowItem::Through { height },
+            FollowItem::Broken {
+                height,
+                status: AnswerStatus::Failed,
+            },
         ];
         for item in items {
             let mut bytes = Vec::new();
@@ -419,7 +465,7 @@ mod tests {
                 assert!(cut.is_err(), "cut at {len}");
             }
         }
-        for tag in [0, 4, 255] {
+        for tag in [0, 5, 255] {
             assert!(FollowItem::bytes_after_tag(tag).is_err(), "tag {tag}");
         }
     }
@@ -435,6 +481,9 @@ mod tests {
             index: 9,
             signer: ParticipantId(1),
             id: TransferId([1; 16]),
+            debit: AccountId(1),
+            credit: AccountId(2),
+            ledger: LedgerId(3),
             amount: 1,
         };
         assert_eq!(expired.next_cursor(), at(3, 10));
@@ -479,6 +528,7 @@ mod tests {
             height: Height(2),
             exec_head: Digest([3; 32]),
             time: TimeMs(4),
+            executed: Height(9),
             directory_height: Height(5),
         };
         let follow = FollowRequest {

@@ -20,6 +20,7 @@ struct Status {
     height: u64,
     exec_head: String,
     time_ms: u64,
+    executed_height: u64,
     directory_height: u64,
 }
 
@@ -39,12 +40,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         height: found.height.0,
         exec_head: found.exec_head.to_string(),
         time_ms: found.time.0,
+        executed_height: found.executed.0,
         directory_height: found.directory_height.0,
     };
     args.output.result("node-status", &status, || {
         ui::rows([
             ("genesis hash", status.genesis_hash.clone()),
-            ("height", status.height.to_string()),
+            ("height, durable", status.height.to_string()),
+            ("height, executed", status.executed_height.to_string()),
             ("execution head", status.exec_head.clone()),
             ("cluster time", format!("{} ms", status.time_ms)),
             ("key directory of", status.directory_height.to_string()),
