@@ -7,17 +7,18 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, Draft, Receipt, Signer};
+use clearway_client::{Client, ClientConfig, Draft, Signer};
 use clearway_harness::folder;
 use clearway_types::amount::Amount;
 use clearway_types::code::ResultCode;
 use clearway_types::envelope::Envelope;
 use clearway_types::genesis::Genesis;
 use clearway_types::units::{AccountId, ParticipantId};
-use clearway_types::wire::query::Lookup;
 
-/// Payments of one submission.
-const SUBMISSION_LEN: usize = 64;
+use crate::books::{Answered, Books};
+
+/// Payments of one submission: few, since every answer is asked for again after every restart.
+const SUBMISSION_LEN: usize = 8;
 /// After so long without a sign of life, the client sends again.
 const SILENCE: Duration = Duration::from_millis(500);
 /// A node that dies every moment may need many lives for one answer: neither the payments nor the
@@ -29,6 +30,7 @@ pub(crate) struct Bank {
     stop: Arc<AtomicBool>,
     /// One message a submission that was answered, and one before them all: it is connected.
     answered: mpsc::Receiver<()>,
+    books: Books,
     worker: JoinHandle<Record>,
 }
 
@@ -36,7 +38,22 @@ pub(crate) struct Bank {
 pub(crate) struct Record {
     config: ClientConfig,
     from: AccountId,
-    answers: Vec<(Lookup, Receipt)>,
+    books: Books,
+}
+
+/// The account that the bank pays from.
+pub(crate) fn account() -> AccountId {
+    AccountId::new(ParticipantId(2), 1)
+}
+
+/// How the bank's client finds the node in this folder, at this door.
+pub(crate) fn client_config(dir: &Path, door: &str) -> ClientConfig {
+    let identity = folder::identity(dir, 2);
+    let server = folder::server(&folder::genesis(dir), door);
+    let mut config = ClientConfig::new(identity, vec![server]);
+    config.silence = SILENCE;
+    config.give_up_after = Duration::from_secs(TTL_S.into());
+    config
 }
 
 impl Bank {
@@ -46,22 +63,27 @@ impl Bank {
         let genesis = folder::genesis(dir);
         let identity = folder::identity(dir, 2);
         let signer = Signer::new(identity.clone(), genesis.hash()).expect("randomness");
-        let patience = Duration::from_secs(TTL_S.into());
-        let signer = signer.with_ttl(patience);
-        let mut config = ClientConfig::new(identity, vec![folder::server(&genesis, door)]);
-        config.silence = SILENCE;
-        config.give_up_after = patience;
+        let signer = signer.with_ttl(Duration::from_secs(TTL_S.into()));
+        let config = client_config(dir, door);
         let stop = Arc::new(AtomicBool::new(false));
         let (told, answered) = mpsc::channel();
-        let stopped = Arc::clone(&stop);
-        let worker = std::thread::spawn(move || pay(config, &signer, &genesis, &stopped, &told));
+        let (stopped, books) = (Arc::clone(&stop), Books::default());
+        let kept = books.clone();
+        let worker =
+            std::thread::spawn(move || pay(config, &signer, &genesis, kept, (&stopped, &told)));
         // A worker that could not connect says why in its own panic.
         answered.recv().expect("the bank's client is connected");
         Self {
             stop,
             answered,
+            books,
             worker,
         }
+    }
+
+    /// What it was told so far.
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
     }
 
     /// Lets it work for so long.
@@ -86,7 +108,7 @@ impl Bank {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -97,13 +119,12 @@ fn pay(
     config: ClientConfig,
     signer: &Signer,
     genesis: &Genesis,
-    stop: &AtomicBool,
-    told: &mpsc::Sender<()>,
+    books: Books,
+    (stop, told): (&AtomicBool, &mpsc::Sender<()>),
 ) -> Record {
     let ledger = genesis.ledgers[0].id;
-    let from = AccountId::new(ParticipantId(2), 1);
+    let from = account();
     let to = AccountId::new(ParticipantId(3), 1);
-    let mut answers = Vec::new();
     runtime().block_on(async {
         let client = Client::connect(config.clone())
             .await
@@ -114,8 +135,8 @@ fn pay(
             let payments: Vec<Envelope> =
                 (0..SUBMISSION_LEN).map(|_| signer.sign(draft())).collect();
             let receipts = client.submit(&payments).await.expect("answered in the end");
-            let names = payments.iter().map(Lookup::of);
-            answers.extend(names.zip((0..payments.len()).map(|index| receipts[index])));
+            let receipts = (0..payments.len()).map(|index| receipts[index]);
+            books.note(payments.iter().copied().zip(receipts));
             // Nobody listens any more once the kills are over.
             let _ = told.send(());
         }
@@ -124,58 +145,41 @@ fn pay(
     Record {
         config,
         from,
-        answers,
+        books,
     }
 }
 
 impl Record {
     /// Payments that the bank was told are settled.
     pub(crate) fn settled(&self) -> u128 {
-        self.answers
+        self.books
+            .answered()
             .iter()
-            .filter(|(_, receipt)| receipt.settled())
+            .filter(|answered| answered.receipt.settled())
             .map(|_| 1)
             .sum()
     }
 
-    /// Compares every answer with the log, and the sum with the ledger.
-    pub(crate) fn check(&self, door: &str, seed: u64) {
-        let mut config = self.config.clone();
-        config.servers[0].address = door.parse().expect("an address");
-        runtime().block_on(async {
-            let client = Client::connect(config).await.expect("the node is up");
-            for chunk in self.answers.chunks(64) {
-                let names: Vec<Lookup> = chunk.iter().map(|(name, _)| *name).collect();
-                let found = client.lookup_all(&names).await.expect("answered");
-                for ((name, receipt), found) in chunk.iter().zip(found) {
-                    if !receipt.is_final() {
-                        continue;
-                    }
-                    let found = found.unwrap_or_else(|| panic!("seed {seed}: {name:?} is lost"));
-                    let told = (receipt.height, receipt.outcome.code);
-                    assert_eq!(
-                        (found.height, found.outcome.code),
-                        told,
-                        "seed {seed}: {name:?}"
-                    );
-                }
-            }
-            let refused =
-                |(_, receipt): &&(Lookup, Receipt)| receipt.outcome.code != ResultCode::Settled;
-            if let Some((name, receipt)) = self.answers.iter().find(refused) {
-                panic!(
-                    "seed {seed}: {name:?} was refused: {}",
-                    receipt.outcome.code
-                );
-            }
-            let view = client
-                .account(self.from)
-                .await
-                .expect("answered")
-                .expect("it exists");
-            let paid = view.account.debits_posted.get();
-            assert_eq!(paid, self.settled(), "seed {seed}: paid against told");
+    /// What it was told.
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Nothing was refused, and what was paid is what the ledger says.
+    pub(crate) fn check(&self, seed: u64) {
+        let refused = |answered: &&Answered| answered.receipt.outcome.code != ResultCode::Settled;
+        if let Some(answered) = self.books.answered().iter().find(refused) {
+            let (name, code) = (answered.name(), answered.receipt.outcome.code);
+            panic!("seed {seed}: {name:?} was refused: {code}");
+        }
+        let view = runtime().block_on(async {
+            let client = Client::connect(self.config.clone()).await;
+            let client = client.expect("the node is up");
+            let view = client.account(self.from).await.expect("answered");
             client.close().await;
+            view.expect("it exists")
         });
+        let paid = view.account.debits_posted.get();
+        assert_eq!(paid, self.settled(), "seed {seed}: paid against told");
     }
 }

@@ -1,8 +1,12 @@
-//! SIGKILL under load: whatever a member was told is FINAL is there afterwards, once.
+//! SIGKILL under load: whatever a member was told is FINAL is there afterwards, once, and the node
+//! says so whenever it is asked.
 //!
 //! `CLEARWAY_KILLS` sets how often the node is killed, `CLEARWAY_SEED` when.
 
+mod audit;
 mod bank;
+mod books;
+mod sweep;
 
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +16,7 @@ use clearway_harness::{NodeProcess, folder, free_door, setting};
 use clearway_load::random::Random;
 use tempfile::tempdir;
 
+use crate::audit::{Auditor, compare_with_log};
 use crate::bank::{Bank, TTL_S};
 
 /// Kills of a usual test run; each costs about half a second.
@@ -37,6 +42,7 @@ fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
     let start = || NodeProcess::start(program(dir.path()), Path::new("node.toml"), &door);
     let mut node = start();
     let bank = Bank::open(dir.path(), &door);
+    let auditor = Auditor::new(dir.path(), &door);
     let mut random = Random::new(seed);
     for kill in 0..kills {
         let alive = Duration::from_millis(random.below(ALIVE_MS_MAX));
@@ -47,14 +53,18 @@ fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
             !bank.failed(),
             "seed {seed}, kill {kill}: the bank's client gave up"
         );
+        let (told, round) = (bank.books().answered().clone(), kill as usize);
+        auditor.ask_again(&told, round, &format!("seed {seed}, kill {kill}"));
     }
     let record = bank.finish();
     assert!(
         record.settled() > 0,
         "seed {seed}: nothing was settled in between"
     );
-    record.check(&door, seed);
+    record.check(seed);
     node.stop();
+    let told = record.books().answered();
+    compare_with_log(dir.path(), &told, &format!("seed {seed}"));
     let replay = ["replay", "data", "--genesis", "genesis.toml"];
     folder::succeed(program(dir.path()).args(replay));
 }
