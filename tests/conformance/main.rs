@@ -12,6 +12,7 @@ mod gpu;
 mod gpu_faults;
 mod memory;
 mod node;
+mod old_format;
 mod program;
 mod reports;
 mod spans;
