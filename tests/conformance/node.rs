@@ -206,3 +206,56 @@ fn a_feed_tells_both_sides_of_a_hold_that_ended_by_time() {
     }
     node.node.stop();
 }
+
+#[test]
+fn a_feed_over_a_damaged_block_ends_with_an_error_that_names_its_height() {
+    let mut node = Served::start();
+    let pay = ["pay", "2.1", "3.1", "1.00"];
+    let paid = node.as_member(2, &pay).expect(0).json("answer");
+    let height = paid["height"].as_u64().expect("a number");
+    let later = node.as_member(2, &pay).expect(0).json("answer");
+    let later = later["height"].as_u64().expect("a number");
+    // Somebody writes into the log of the running node: the payment's last byte is another one.
+    let id = hex(paid["id"].as_str().expect("text"));
+    let segment = node.dir.path().join("data/log/00000000000000000001.seg");
+    let mut bytes = std::fs::read(&segment).expect("read");
+    let mut places = bytes.windows(id.len()).enumerate();
+    let at = places.find(|(_, found)| *found == id).expect("stored").0;
+    bytes[at] ^= 1;
+    let file = std::fs::OpenOptions::new().write(true).open(&segment);
+    std::os::unix::fs::FileExt::write_at(&file.expect("open"), &bytes[at..=at], at as u64)
+        .expect("written");
+    for (member, account) in [(2, "2.1"), (3, "3.1"), (1, "2.1")] {
+        let feed = ["account", "follow", account, "--to", &later.to_string()];
+        let ended = node.as_member(member, &feed);
+        // The damaged batch can lie before the results of the block before its own.
+        let named = [height, height - 1].map(|at| format!("the feed ends at height {at}:"));
+        let said = ended.said();
+        assert!(named.iter().any(|named| said.contains(named)), "{said}");
+        assert!(ended.code > 0, "{}", ended.said());
+    }
+    let after = (height + 1).to_string();
+    let feed = [
+        "account",
+        "follow",
+        "2.1",
+        "--from",
+        &after,
+        "--to",
+        &later.to_string(),
+    ];
+    let items = node.as_member(2, &feed).expect(0).stdout;
+    assert!(items.contains(&format!("\"height\":{later}")), "{items}");
+    let (_, page) = clearway_harness::http(node.node.admin(), "GET /metrics");
+    assert!(page.contains("clearway_feeds_broken_total 3"), "{page}");
+    node.node.kill();
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).expect("text");
+        u8::from_str_radix(pair, 16).expect("hexadecimal")
+    };
+    digits.map(byte).collect()
+}
