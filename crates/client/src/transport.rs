@@ -10,6 +10,10 @@ use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, Va
 const PAYLOAD_BYTES_DEFAULT: u16 = 1452;
 /// Smallest datagram that QUIC allows (RFC 9000, section 14).
 const PAYLOAD_BYTES_MIN: u16 = 1200;
+/// Round trip to reckon with before one was measured: a lost first packet is sent again after three
+/// of them, and a connection that was closed before its handshake is forgotten after ten. RFC 9002
+/// allows others than its 333 ms; where a round trip takes longer, a handshake packet goes twice.
+const ROUND_TRIP: Duration = Duration::from_millis(100);
 /// Longest idle time that can be set; QUIC counts milliseconds in 62 bits.
 const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -62,6 +66,7 @@ impl Transport {
             .max_idle_timeout(Some(idle.expect("a day is within QUIC's range")))
             .keep_alive_interval(self.keep_alive)
             .datagram_receive_buffer_size(None)
+            .initial_rtt(ROUND_TRIP)
             .initial_mtu(self.payload_bytes())
             .enable_segmentation_offload(true);
         if self.payload_bytes() > PAYLOAD_BYTES_DEFAULT {

@@ -1,13 +1,13 @@
-//! The contracted rate of a member: signatures a second, charged before they are verified.
+//! Rates: signatures of a member a second, charged before they are verified; handshakes of an
+//! address.
 
 use std::time::{Duration, Instant};
-
-use crate::config::MemberRate;
 
 /// Token bucket as one instant: when all that was taken will have been earned (GCRA, ITU-T I.371).
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
-    rate: MemberRate,
+    per_s: u32,
+    burst: u32,
     /// When the account is square again; before `now` means that there is credit.
     square_at: Instant,
 }
@@ -18,17 +18,18 @@ pub(crate) struct TooFast;
 
 impl TokenBucket {
     /// A bucket with a full burst of credit.
-    pub(crate) fn new(rate: MemberRate, now: Instant) -> Self {
+    pub(crate) fn new(per_s: u32, burst: u32, now: Instant) -> Self {
         let mut bucket = Self {
-            rate,
+            per_s,
+            burst,
             square_at: now,
         };
-        let burst = bucket.time_for(u64::from(rate.burst));
+        let burst = bucket.time_for(u64::from(burst));
         bucket.square_at = now.checked_sub(burst).unwrap_or(now);
         bucket
     }
 
-    /// Takes `count` signatures; gives how long to wait before they may go on.
+    /// Takes `count`; gives how long to wait before they may go on.
     pub(crate) fn take(
         &mut self,
         now: Instant,
@@ -49,14 +50,19 @@ impl TokenBucket {
         self.square_at = self.after(now, count);
     }
 
+    /// Whether it has all its credit again, as a new one has.
+    pub(crate) fn is_rested(&self, now: Instant) -> bool {
+        self.square_at + self.time_for(u64::from(self.burst)) <= now
+    }
+
     fn after(&self, now: Instant, count: u64) -> Instant {
-        let burst = self.time_for(u64::from(self.rate.burst));
+        let burst = self.time_for(u64::from(self.burst));
         let credit_from = now.checked_sub(burst).unwrap_or(now);
         self.square_at.max(credit_from) + self.time_for(count)
     }
 
     fn time_for(&self, count: u64) -> Duration {
-        let ns = u128::from(count) * 1_000_000_000 / u128::from(self.rate.signatures_per_s);
+        let ns = u128::from(count) * 1_000_000_000 / u128::from(self.per_s);
         Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX >> 8))
     }
 }
@@ -68,11 +74,7 @@ mod tests {
     const WAIT_MAX: Duration = Duration::from_secs(2);
 
     fn bucket(now: Instant) -> TokenBucket {
-        let rate = MemberRate {
-            signatures_per_s: 1000,
-            burst: 500,
-        };
-        TokenBucket::new(rate, now)
+        TokenBucket::new(1000, 500, now)
     }
 
     #[test]
@@ -94,6 +96,16 @@ mod tests {
             let at = now + Duration::from_millis(at_ms);
             assert_eq!(bucket.take(at, count, WAIT_MAX), expected, "row {row}");
         }
+    }
+
+    #[test]
+    fn a_bucket_is_rested_when_its_whole_burst_is_there_again() {
+        let now = Instant::now() + Duration::from_secs(3600);
+        let mut bucket = bucket(now);
+        assert!(bucket.is_rested(now));
+        assert_eq!(bucket.take(now, 100, WAIT_MAX), Ok(Duration::ZERO));
+        assert!(!bucket.is_rested(now + Duration::from_millis(99)));
+        assert!(bucket.is_rested(now + Duration::from_millis(100)));
     }
 
     #[test]

@@ -23,20 +23,24 @@ pub struct IngestConfig {
     pub connections_max: usize,
     /// Connections of one member.
     pub member_connections_max: usize,
-    /// Handshakes under way above which an address must prove itself first (QUIC Retry).
-    pub handshakes_retry_above: usize,
-    /// Handshakes under way above which new ones are refused.
-    pub handshakes_max: usize,
-    /// Time that a handshake may take.
-    pub handshake_timeout: Duration,
+    /// How long a member's connection waits for a place when all its others are busy.
+    pub seat_wait_max: Duration,
+    /// Bounds of handshakes under way.
+    pub handshakes: HandshakeLimits,
     /// Envelopes of a frame; a chain at its end makes it up to 64 longer.
     pub frame_envelopes: usize,
-    /// Bytes of slabs that are being filled, over all connections.
+    /// Bytes of slabs that are being filled, over all connections; each slab counts with the bytes
+    /// that have come for it and the room for the next.
     pub fill_bytes_max: usize,
+    /// The same of one member.
+    pub member_fill_bytes_max: usize,
     /// Frames that one connection may be filling at once.
     pub connection_fills_max: usize,
-    /// Time spent waiting for the bytes of a frame; slower streams are reset.
+    /// Time that a stream may let us wait for the bytes of a frame, beside what they take at
+    /// `fill_bytes_per_s_min`; slower streams are reset.
     pub frame_fill_max: Duration,
+    /// Slowest pace of a stream that is waited for beyond that.
+    pub fill_bytes_per_s_min: u32,
     /// Time spent waiting for a member to take an answer; slower connections are closed.
     pub answer_take_max: Duration,
     /// Contracted rate of a member without one of its own.
@@ -59,6 +63,69 @@ pub struct IngestConfig {
     pub connection_faults_max: u32,
     /// How long a graceful stop waits for answers that are on their way.
     pub stop_grace: Duration,
+}
+
+/// Bounds of handshakes under way. An address is an IPv4 address or an IPv6 /64 network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HandshakeLimits {
+    /// Handshakes in all.
+    pub max: usize,
+    /// Those from addresses that no member came from lately: the rest is kept for members.
+    pub strangers_max: usize,
+    /// Those from one address; the next takes the place of its oldest.
+    pub address_max: usize,
+    /// Those from one socket; the next is refused.
+    pub socket_max: usize,
+    /// Number above which an address must prove itself first (QUIC Retry).
+    pub retry_above: usize,
+    /// The same for the handshakes of one address.
+    pub address_retry_above: usize,
+    /// Handshakes a second from one address: each costs a key exchange and a signature.
+    pub address_per_s: u32,
+    /// Handshakes that may come at once from an address after a pause.
+    pub address_burst: u32,
+    /// Time that a handshake may take.
+    pub timeout: Duration,
+}
+
+impl HandshakeLimits {
+    fn check(&self) -> Result<(), IngestError> {
+        let bad = |field, help| Err(IngestError::Config { field, help });
+        if !(1..=self.max).contains(&self.strangers_max) {
+            return bad("handshakes.strangers_max", "give 1 to handshakes.max");
+        }
+        if self.address_max == 0 || self.socket_max == 0 {
+            return bad(
+                "handshakes.address_max",
+                "give at least 1, also for a socket",
+            );
+        }
+        if self.address_per_s == 0 || self.address_burst == 0 {
+            return bad(
+                "handshakes.address_per_s",
+                "give a rate and a burst of at least 1",
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Default for HandshakeLimits {
+    /// 512 half-open connections of about 30 KiB are 16 MiB; 1,000 handshakes a second take a
+    /// fifth of a core.
+    fn default() -> Self {
+        Self {
+            max: 512,
+            strangers_max: 384,
+            address_max: 128,
+            socket_max: 16,
+            retry_above: 64,
+            address_retry_above: 8,
+            address_per_s: 1000,
+            address_burst: 1000,
+            timeout: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Contracted rate of a member.
@@ -92,13 +159,14 @@ impl IngestConfig {
             },
             connections_max: 2000,
             member_connections_max: 8,
-            handshakes_retry_above: 64,
-            handshakes_max: 512,
-            handshake_timeout: Duration::from_secs(5),
+            seat_wait_max: Duration::from_secs(1),
+            handshakes: HandshakeLimits::default(),
             frame_envelopes: 2048,
             fill_bytes_max: 256 << 20,
+            member_fill_bytes_max: 64 << 20,
             connection_fills_max: 8,
             frame_fill_max: Duration::from_secs(10),
+            fill_bytes_per_s_min: 4 << 10,
             answer_take_max: Duration::from_secs(10),
             member_rate: MemberRate::default(),
             member_rates: BTreeMap::new(),
@@ -124,15 +192,20 @@ impl IngestConfig {
         if !(1..=STREAM_ENVELOPES_MAX).contains(&self.frame_envelopes) {
             return bad("frame_envelopes", "give 1 to 8192");
         }
-        if self.fill_bytes_max < slab_bytes || self.fill_bytes_max > u32::MAX as usize {
-            return bad(
-                "fill_bytes_max",
-                "give room for one frame, and less than 4 GiB",
-            );
+        if self.fill_bytes_max < slab_bytes {
+            return bad("fill_bytes_max", "give room for one frame");
+        }
+        if !(slab_bytes..=self.fill_bytes_max).contains(&self.member_fill_bytes_max) {
+            let help = "give room for one frame, and no more than all members have";
+            return bad("member_fill_bytes_max", help);
+        }
+        if self.fill_bytes_per_s_min == 0 {
+            return bad("fill_bytes_per_s_min", "give at least 1");
         }
         if self.connection_fills_max == 0 {
             return bad("connection_fills_max", "give at least 1");
         }
+        self.handshakes.check()?;
         if self.connections_max == 0 || self.member_connections_max == 0 {
             return bad("connections_max", "give at least 1, also for a member");
         }
@@ -174,10 +247,29 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_named() {
         type Edit = fn(&mut IngestConfig);
-        let rows: [(Edit, &str); 11] = [
+        let rows: [(Edit, &str); 18] = [
             (|c| c.frame_envelopes = 0, "frame_envelopes"),
             (|c| c.frame_envelopes = 8193, "frame_envelopes"),
             (|c| c.fill_bytes_max = 1000, "fill_bytes_max"),
+            (|c| c.member_fill_bytes_max = 1000, "member_fill_bytes_max"),
+            (
+                |c| c.member_fill_bytes_max = c.fill_bytes_max + 1,
+                "member_fill_bytes_max",
+            ),
+            (|c| c.fill_bytes_per_s_min = 0, "fill_bytes_per_s_min"),
+            (
+                |c| c.handshakes.strangers_max = 0,
+                "handshakes.strangers_max",
+            ),
+            (
+                |c| c.handshakes.strangers_max = 513,
+                "handshakes.strangers_max",
+            ),
+            (|c| c.handshakes.socket_max = 0, "handshakes.address_max"),
+            (
+                |c| c.handshakes.address_burst = 0,
+                "handshakes.address_per_s",
+            ),
             (|c| c.connection_fills_max = 0, "connection_fills_max"),
             (|c| c.connections_max = 0, "connections_max"),
             (|c| c.member_connections_max = 0, "connections_max"),

@@ -1,8 +1,8 @@
 //! The endpoint: who comes in, how many, and how everybody leaves.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use clearway_client::tls;
@@ -14,12 +14,16 @@ use clearway_types::wire::CloseCode;
 use quinn::{Connection, Endpoint, Incoming, VarInt};
 use tokio::sync::{Mutex, Semaphore, watch};
 
+use crate::admission::TokenBucket;
 use crate::config::IngestConfig;
 use crate::error::IngestError;
+use crate::fill_room::FillRoom;
+use crate::lobby::{Lobby, Place, Verdict};
 use crate::members::{Member, Members};
 use crate::metrics::IngestMetrics;
 use crate::query::QueryService;
 use crate::receipts::ReceiptRouter;
+use crate::seats::Seat;
 use crate::stage::FrameSink;
 
 /// Bytes of first packets kept while a handshake waits to be accepted.
@@ -27,8 +31,11 @@ const INCOMING_BYTES_MAX: u64 = 16 << 10;
 /// What may be sent to an address that has sent one first packet of 1,200 bytes and proved nothing
 /// (RFC 9000, section 8.1): larger datagrams would wait for it for ever.
 const UNPROVEN_PAYLOAD_BYTES_MAX: u16 = 3 * 1200;
-/// Unit of the budget for slabs that are being filled.
-const FILL_UNIT_BYTES: usize = 1 << 10;
+/// Half-open connections that have lost their place and are on their way out, at most so many for
+/// each place: QUIC keeps one for a second after it was closed.
+const LEAVING_PER_PLACE_MAX: usize = 4;
+/// Refusals a second that are said; beyond that, who knocks hears nothing and tries again later.
+const REFUSALS_PER_S: u32 = 1000;
 /// Pause before a frame is offered again.
 const OFFER_AGAIN: Duration = Duration::from_millis(1);
 /// Time for the last packets to leave.
@@ -42,7 +49,7 @@ pub(crate) struct Door {
     pub(crate) metrics: Arc<IngestMetrics>,
     pub(crate) service: Arc<dyn QueryService>,
     pub(crate) queries: Arc<Semaphore>,
-    fill_budget: Semaphore,
+    pub(crate) fill_room: Arc<FillRoom>,
     members: Arc<Members>,
     endpoint: Endpoint,
     sink: Box<dyn FrameSink>,
@@ -51,7 +58,8 @@ pub(crate) struct Door {
     stopping: watch::Sender<bool>,
     /// Streams being served.
     stream_count: watch::Sender<usize>,
-    handshake_count: AtomicUsize,
+    lobby: Arc<Lobby>,
+    refusals: std::sync::Mutex<TokenBucket>,
     connection_count: AtomicUsize,
     next_source: AtomicU64,
 }
@@ -61,6 +69,7 @@ pub(crate) struct Visit {
     pub(crate) door: Arc<Door>,
     pub(crate) connection: Connection,
     pub(crate) member: Arc<Member>,
+    seat: Seat,
     pub(crate) source: SourceId,
     /// Frames that this connection may be filling.
     pub(crate) fills: Semaphore,
@@ -88,20 +97,23 @@ impl Door {
             listening.map_err(|cause| IngestError::Listen { address, cause })?;
         let (shared, counted) = (Arc::clone(&members), Arc::clone(&metrics));
         let router = ReceiptRouter::new(&config, in_flight, shared, counted);
+        let fill_room = FillRoom::new(config.fill_bytes_max, config.member_fill_bytes_max);
+        let refusals = TokenBucket::new(REFUSALS_PER_S, REFUSALS_PER_S, Instant::now());
         Ok(Arc::new(Self {
             address,
             router,
             metrics,
             service,
             queries: Arc::new(Semaphore::new(config.queries_max)),
-            fill_budget: Semaphore::new(config.fill_bytes_max / FILL_UNIT_BYTES),
+            fill_room: Arc::new(fill_room),
             members,
             endpoint,
             sink,
             sink_turn: Mutex::new(()),
             stopping: watch::Sender::new(false),
             stream_count: watch::Sender::new(0),
-            handshake_count: AtomicUsize::new(0),
+            lobby: Arc::new(Lobby::new(config.handshakes)),
+            refusals: std::sync::Mutex::new(refusals),
             connection_count: AtomicUsize::new(0),
             next_source: AtomicU64::new(1),
             config,
@@ -125,72 +137,115 @@ impl Door {
 
     /// Refuses, sends back or starts one handshake.
     fn admit(self: &Arc<Self>, incoming: Incoming) {
-        let handshakes = self.handshake_count.load(Ordering::Relaxed);
-        let connections = self.connection_count.load(Ordering::Relaxed);
-        let full = handshakes + connections >= self.config.connections_max;
-        if full || handshakes >= self.config.handshakes_max {
-            self.metrics.handshakes_refused.add(1);
-            return incoming.refuse();
-        }
-        let suspicious = handshakes >= self.config.handshakes_retry_above
-            || self.config.transport.payload_bytes > UNPROVEN_PAYLOAD_BYTES_MAX;
-        if suspicious && !incoming.remote_address_validated() {
-            self.metrics.handshakes_retried.add(1);
-            if incoming.retry().is_err() {
-                tracing::debug!("an address cannot be asked to prove itself twice");
+        let (remote, now) = (incoming.remote_address(), Instant::now());
+        let proven = incoming.remote_address_validated();
+        // Datagrams that large wait for the proof in any case.
+        let is_due = self.config.transport.payload_bytes > UNPROVEN_PAYLOAD_BYTES_MAX && !proven;
+        let verdict = match self.too_many_leave() {
+            true => Verdict::Refuse,
+            false if is_due => Verdict::Prove,
+            false => self.lobby.knock(remote, proven, now),
+        };
+        match verdict {
+            Verdict::Enter { place, displaced } => {
+                self.metrics.handshakes_displaced.add(displaced.into());
+                self.note_handshakes();
+                tokio::spawn(Arc::clone(self).shake(incoming, place));
             }
-            return;
-        }
-        let door = Arc::clone(self);
-        let counted = Counted::one_more(&door, |door| &door.handshake_count);
-        tokio::spawn(async move {
-            let connecting = async { incoming.accept()?.await };
-            let shaken = tokio::time::timeout(door.config.handshake_timeout, connecting).await;
-            match shaken {
-                Ok(Ok(connection)) => door.welcome(connection, counted).await,
-                Ok(Err(error)) => {
-                    door.metrics.handshake_failures.add(1);
-                    tracing::debug!(%error, "handshake failed");
+            Verdict::Prove => {
+                self.metrics.handshakes_retried.add(1);
+                if incoming.retry().is_err() {
+                    tracing::debug!("an address cannot be asked to prove itself twice");
                 }
-                Err(_) => door.metrics.handshake_failures.add(1),
             }
-        });
+            Verdict::Refuse => {
+                self.metrics.handshakes_refused.add(1);
+                let mut said = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+                match said.take(now, 1, Duration::ZERO) {
+                    Ok(_) => incoming.refuse(),
+                    Err(_) => incoming.ignore(),
+                }
+            }
+        }
+    }
+
+    /// Whether QUIC keeps more closed handshakes than may be on their way out.
+    fn too_many_leave(&self) -> bool {
+        let places = self.config.handshakes.max;
+        let may_stay = self.config.connections_max + places;
+        self.endpoint.open_connections() > may_stay + places * LEAVING_PER_PLACE_MAX
+    }
+
+    /// Brings a handshake to its end, unless another one needs its place.
+    async fn shake(self: Arc<Self>, incoming: Incoming, mut place: Place) {
+        let connecting = async { incoming.accept()?.await };
+        let timeout = self.config.handshakes.timeout;
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(timeout, connecting) => shaken.ok(),
+            () = place.lost() => None,
+        };
+        drop(place);
+        self.note_handshakes();
+        match shaken {
+            Some(Ok(connection)) => self.welcome(connection).await,
+            Some(Err(error)) => {
+                self.metrics.handshake_failures.add(1);
+                tracing::debug!(%error, "handshake failed");
+            }
+            None => self.metrics.handshake_failures.add(1),
+        }
+    }
+
+    fn note_connections(&self) {
+        let open = self.connection_count.load(Ordering::Relaxed);
+        self.metrics.connections_open.set(open as u64);
+    }
+
+    fn note_handshakes(&self) {
+        self.metrics.handshakes_open.set(self.lobby.len() as u64);
     }
 
     /// Serves a connection to its end, if its member may have one more.
-    async fn welcome(self: Arc<Self>, connection: Connection, handshake: Counted) {
-        let _open = Counted::one_more(&self, |door| &door.connection_count);
-        drop(handshake);
+    async fn welcome(self: Arc<Self>, connection: Connection) {
+        let open = Counted::one_more(&self);
         let member = tls::peer_key(&connection).and_then(|key| self.members.by_key(&key));
         let Some(member) = member.map(|id| self.members.member(id)) else {
             return self.turn_away(&connection, CloseCode::UnknownKey);
         };
-        let Some(_seat) = member.connect(self.config.member_connections_max) else {
+        self.lobby
+            .note_member(connection.remote_address(), Instant::now());
+        let max = self.config.member_connections_max;
+        let wait = self.config.seat_wait_max;
+        let make_room = || {
+            let displaced = self.members.displace_for(&member, Instant::now());
+            displaced.then_some(())
+        };
+        let full = open.count > self.config.connections_max;
+        if full && member.seats.wait_for(max, wait, make_room).await.is_none() {
+            return self.turn_away(&connection, CloseCode::NodeConnections);
+        }
+        let Some(seat) = member.seats.take(max, wait).await else {
             return self.turn_away(&connection, CloseCode::MemberConnections);
         };
         self.metrics.connections.add(1);
         let visit = Arc::new(Visit {
             connection,
             member,
+            seat,
             source: SourceId(self.next_source.fetch_add(1, Ordering::Relaxed)),
             fills: Semaphore::new(self.config.connection_fills_max),
             follows: Semaphore::new(self.config.connection_follows_max),
             fault_count: AtomicU32::new(0),
             door: self,
         });
-        visit.serve().await;
+        Arc::clone(&visit).serve().await;
+        // Its streams may still wait for the pipeline; a new connection may come all the same.
+        visit.seat.leave();
     }
 
     pub(crate) fn turn_away(&self, connection: &Connection, code: CloseCode) {
         self.metrics.count_close(code);
         connection.close(close_code(code), code.name().as_bytes());
-    }
-
-    /// Room for a slab of so many bytes; waits while the budget is used up.
-    pub(crate) async fn fill_room(&self, bytes: usize) -> tokio::sync::SemaphorePermit<'_> {
-        let units = u32::try_from(bytes.div_ceil(FILL_UNIT_BYTES)).expect("slabs are bounded");
-        let room = self.fill_budget.acquire_many(units).await;
-        room.expect("the budget is never closed")
     }
 
     /// Gives a frame to verification when it is the member's turn and there is room.
@@ -251,11 +306,16 @@ impl Door {
 }
 
 impl Visit {
-    /// Serves streams until the connection or the door closes.
+    /// Serves streams until the connection or the door closes, or another connection of the member
+    /// needs the place of this one.
     async fn serve(self: Arc<Self>) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.connection.accept_bi() => accepted,
+                () = self.seat.displaced() => {
+                    self.door.turn_away(&self.connection, CloseCode::Displaced);
+                    break;
+                }
                 () = self.door.stopped() => break,
             };
             let Ok((send, recv)) = accepted else {
@@ -263,8 +323,9 @@ impl Visit {
             };
             let visit = Arc::clone(&self);
             self.door.stream_count.send_modify(|count| *count += 1);
+            let busy = self.seat.busy();
             tokio::spawn(async move {
-                let _served = Served(&visit.door);
+                let _served = (Served(&visit.door), busy);
                 visit.serve_stream(send, recv).await;
             });
         }
@@ -291,33 +352,26 @@ impl Drop for Served<'_> {
     }
 }
 
-/// One more of something that the door counts, until it is dropped.
+/// One more open connection, until it is dropped.
 struct Counted {
     door: Arc<Door>,
-    counter: fn(&Door) -> &AtomicUsize,
+    /// How many there are with it.
+    count: usize,
 }
 
 impl Counted {
-    fn one_more(door: &Arc<Door>, counter: fn(&Door) -> &AtomicUsize) -> Self {
-        counter(door).fetch_add(1, Ordering::Relaxed);
-        let counted = Self {
-            door: Arc::clone(door),
-            counter,
-        };
-        counted.note();
-        counted
-    }
-
-    fn note(&self) {
-        let open = self.door.connection_count.load(Ordering::Relaxed);
-        self.door.metrics.connections_open.set(open as u64);
+    fn one_more(door: &Arc<Door>) -> Self {
+        let count = door.connection_count.fetch_add(1, Ordering::Relaxed) + 1;
+        let door = Arc::clone(door);
+        door.note_connections();
+        Self { door, count }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        (self.counter)(&self.door).fetch_sub(1, Ordering::Relaxed);
-        self.note();
+        self.door.connection_count.fetch_sub(1, Ordering::Relaxed);
+        self.door.note_connections();
     }
 }
 
@@ -337,9 +391,9 @@ fn listen(
     server
         .transport_config(config.transport.config())
         .migration(false)
-        .max_incoming(config.handshakes_max)
+        .max_incoming(config.handshakes.max)
         .incoming_buffer_size(INCOMING_BYTES_MAX)
-        .incoming_buffer_size_total(INCOMING_BYTES_MAX * config.handshakes_max as u64);
+        .incoming_buffer_size_total(INCOMING_BYTES_MAX * config.handshakes.max as u64);
     let opening = || {
         let socket = std::net::UdpSocket::bind(config.listen)?;
         let settings = config.transport.endpoint_config();

@@ -11,28 +11,34 @@
 //! stream what it has no room for, writes an answer before it is final (the node calls
 //! [`ReceiptRouter::on_block`] after the sync).
 //! # Limits
-//! All of [`IngestConfig`]: connections, streams, windows, bytes in slabs that are being filled,
-//! signatures a second a member, questions answered at once in all and of a member, time to fill a
-//! frame and to take an answer.
+//! All of [`IngestConfig`]: handshakes by address, connections by member, streams, windows, bytes
+//! in slabs that are being filled by member, signatures a second a member, pace of a frame's bytes,
+//! questions answered at once in all and of a member, time to take an answer. Where something runs
+//! out, whoever holds most of it gives way.
 //! # Cost
-//! One copy of each byte from QUIC into a slab, two in a hinted stream, one scan of the flags for
-//! chains, 4 bytes copied for each answer; `examples/throughput.rs` measures it.
+//! One copy of each byte from QUIC into a slab, two in a hinted stream, a seventh of one more where
+//! the slab grows, one scan of the flags for chains, 4 bytes copied for each answer;
+//! `examples/throughput.rs` measures it.
 
 mod admission;
 mod answers;
 mod config;
 mod door;
 mod error;
+mod fill_room;
 mod frame;
+mod intake;
+mod lobby;
 mod members;
 mod metrics;
 mod query;
 mod receipts;
+mod seats;
 mod slab;
 mod stage;
 mod stream;
 
-pub use config::{IngestConfig, MemberRate};
+pub use config::{HandshakeLimits, IngestConfig, MemberRate};
 pub use error::IngestError;
 pub use metrics::IngestMetrics;
 pub use query::{Asker, FollowPage, QueryError, QueryService};

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::admission::{TokenBucket, TooFast};
 use crate::config::IngestConfig;
+use crate::seats::Seats;
 
 /// All members, by key and by number.
 pub(crate) struct Members {
@@ -63,6 +64,21 @@ impl Members {
         live.map(|(member, _)| *member).min()
     }
 
+    /// Takes the place of an idle connection of the member that has most, for one more of `asker`;
+    /// false when nobody has so many more that the exchange would be fair.
+    pub(crate) fn displace_for(&self, asker: &Member, now: Instant) -> bool {
+        let asker_count = asker.seats.len();
+        let known = lock(&self.known);
+        let mut others: Vec<_> = known
+            .values()
+            .map(|member| (member.seats.len(), member))
+            .filter(|(count, member)| *count > asker_count + 1 || member.id == asker.id)
+            .collect();
+        others.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        let mut seats = others.iter().map(|(_, member)| &member.seats);
+        seats.any(|seats| seats.displace_idle(now))
+    }
+
     /// What a member uses up; the same for all its connections, and kept when it has none, so that
     /// connecting anew does not refill its rate.
     pub(crate) fn member(&self, id: ParticipantId) -> Arc<Member> {
@@ -96,7 +112,7 @@ impl KeyIndex {
 /// What one member uses up.
 pub(crate) struct Member {
     pub(crate) id: ParticipantId,
-    connection_count: Mutex<usize>,
+    pub(crate) seats: Arc<Seats>,
     rate: Mutex<TokenBucket>,
     /// One frame of a member at a time waits for room: members take turns, not streams.
     pub(crate) turn: tokio::sync::Mutex<()>,
@@ -106,23 +122,15 @@ pub(crate) struct Member {
 
 impl Member {
     fn new(id: ParticipantId, config: &IngestConfig) -> Self {
+        let rate = config.rate_of(id);
+        let bucket = TokenBucket::new(rate.signatures_per_s, rate.burst, Instant::now());
         Self {
             id,
-            connection_count: Mutex::new(0),
-            rate: Mutex::new(TokenBucket::new(config.rate_of(id), Instant::now())),
+            seats: Arc::default(),
+            rate: Mutex::new(bucket),
             turn: tokio::sync::Mutex::new(()),
             questions: Arc::new(Semaphore::new(config.member_queries_max)),
         }
-    }
-
-    /// A place for one more connection; `None` when the member has as many as it may.
-    pub(crate) fn connect(self: &Arc<Self>, max: usize) -> Option<Seat> {
-        let mut count = lock(&self.connection_count);
-        if *count >= max {
-            return None;
-        }
-        *count += 1;
-        Some(Seat(Arc::clone(self)))
     }
 
     /// Takes so many signatures from the contracted rate; gives how long to wait.
@@ -133,15 +141,6 @@ impl Member {
     /// Charges signatures that did not verify.
     pub(crate) fn charge(&self, count: u64) {
         lock(&self.rate).charge(Instant::now(), count);
-    }
-}
-
-/// One of a member's connections; dropped with it.
-pub(crate) struct Seat(Arc<Member>);
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        *lock(&self.0.connection_count) -= 1;
     }
 }
 
@@ -195,13 +194,23 @@ mod tests {
         assert_eq!(members.by_key(&[1; 32]), None, "the new directory counts");
     }
 
-    #[test]
-    fn seats_are_bounded_and_given_back() {
-        let member = members(vec![]).member(ParticipantId(1));
-        let seats: Vec<_> = (0..8).map(|_| member.connect(8)).collect();
-        assert!(seats.iter().all(Option::is_some));
-        assert!(member.connect(8).is_none());
-        drop(seats);
-        assert!(member.connect(8).is_some());
+    #[tokio::test]
+    async fn a_full_node_takes_from_the_member_that_has_most_and_only_where_that_is_fair() {
+        let members = members(vec![]);
+        let member = |id| members.member(ParticipantId(id));
+        let mut seats = Vec::new();
+        for id in [1, 1, 1, 2, 2, 3] {
+            seats.push(member(id).seats.take(8, Duration::ZERO).await);
+        }
+        let later = Instant::now() + Duration::from_secs(1);
+        let counts = || [1, 2, 3].map(|id| member(id).seats.len());
+        assert!(members.displace_for(&member(4), later));
+        assert_eq!(counts(), [2, 2, 1]);
+        assert!(members.displace_for(&member(4), later));
+        assert!(members.displace_for(&member(4), later));
+        assert_eq!(counts(), [1, 1, 1]);
+        assert!(!members.displace_for(&member(4), later), "all have as few");
+        assert!(members.displace_for(&member(3), later), "its own");
+        assert_eq!(counts(), [1, 1, 0]);
     }
 }

@@ -12,16 +12,24 @@ pub struct IngestMetrics {
     pub connections: Counter,
     /// Connections open now.
     pub connections_open: Counter,
-    /// Handshakes that failed: unknown key, wrong protocol, or no answer.
+    /// Handshakes under way now.
+    pub handshakes_open: Counter,
+    /// Handshakes that failed: unknown key, wrong protocol, no answer, or displaced.
     pub handshake_failures: Counter,
     /// Handshakes sent back to prove their address.
     pub handshakes_retried: Counter,
-    /// Handshakes refused because too many are under way, or too many connections are open.
+    /// Handshakes refused because too many from the same address are under way, or came of late.
     pub handshakes_refused: Counter,
+    /// Handshakes that lost their place to one of an address that holds less.
+    pub handshakes_displaced: Counter,
+    /// Frames whose bytes stalled and whose room a member that holds less needed.
+    pub fills_evicted: Counter,
     /// Submit streams opened.
     pub submit_streams: Counter,
     /// Questions asked.
     pub queries: Counter,
+    /// Cores that questions and feeds may keep busy; set by who answers them.
+    pub question_cores: Counter,
     /// Questions refused because too many are being answered.
     pub queries_busy: Counter,
     /// Questions whose asker went away before the answer: their work was stopped.

@@ -5,12 +5,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
 use clearway_types::wire::{HINT_BYTES, HINTED_BYTES};
 
-/// Fills up with whole items of a submit stream.
+/// Fills up with whole items of a submit stream; room for them is given as they come.
 ///
 /// Envelopes lie one behind the other from here on to the disk. Those of a hinted stream come with
 /// their hints between them, and are sorted out of a small buffer.
 #[derive(Debug)]
 pub(crate) struct Slab {
+    /// Items that it has room for.
+    room_len: usize,
     envelopes: BytesMut,
     hinted: Option<Hinted>,
 }
@@ -23,16 +25,36 @@ struct Hinted {
 }
 
 impl Slab {
-    /// An empty slab with room for `len` items.
-    pub(crate) fn new(len: usize, hinted: bool) -> Self {
+    /// A slab without room.
+    pub(crate) fn new(hinted: bool) -> Self {
         let hinted = hinted.then(|| Hinted {
-            hints: BytesMut::with_capacity(len * HINT_BYTES),
-            arriving: Vec::with_capacity(arriving_bytes(len)),
+            hints: BytesMut::new(),
+            arriving: Vec::new(),
         });
         Self {
-            envelopes: BytesMut::with_capacity(len * ENVELOPE_BYTES),
+            room_len: 0,
+            envelopes: BytesMut::new(),
             hinted,
         }
+    }
+
+    /// Items that it has room for.
+    pub(crate) fn room_len(&self) -> usize {
+        self.room_len
+    }
+
+    /// Makes room for `len` items in all.
+    pub(crate) fn reserve(&mut self, len: usize) {
+        let more = |buffer: &mut BytesMut, each: usize| {
+            buffer.reserve((len * each).saturating_sub(buffer.len()));
+        };
+        more(&mut self.envelopes, ENVELOPE_BYTES);
+        if let Some(hinted) = &mut self.hinted {
+            more(&mut hinted.hints, HINT_BYTES);
+            let arriving = &mut hinted.arriving;
+            arriving.reserve_exact(arriving_bytes(len).saturating_sub(arriving.len()));
+        }
+        self.room_len = len;
     }
 
     /// Bytes that a slab of so many items takes.
@@ -49,8 +71,10 @@ impl Slab {
         envelopes(&self.envelopes[..whole])
     }
 
-    /// Where further bytes go, up to the end of item `want`; `None` when so many are there.
+    /// Where further bytes go, up to the end of item `want`; `None` when so many are there, or as
+    /// many as there is room for.
     pub(crate) fn room(&mut self, want: usize) -> Option<Limit<&mut (dyn BufMut + Send)>> {
+        let want = want.min(self.room_len);
         let (buffer, missing): (&mut (dyn BufMut + Send), usize) = match &mut self.hinted {
             None => {
                 let missing = (want * ENVELOPE_BYTES).saturating_sub(self.envelopes.len());
@@ -110,9 +134,14 @@ mod tests {
         for hinted in [false, true] {
             for step in [1, 100, 223, 224, 225, 40_000] {
                 let sent: Vec<u8> = (0..200).flat_map(|number| item(number, hinted)).collect();
-                let mut slab = Slab::new(200, hinted);
+                let mut slab = Slab::new(hinted);
+                assert!(slab.room(200).is_none(), "no room yet");
                 let mut rest = &sent[..];
-                while let Some(mut room) = slab.room(200) {
+                while slab.envelopes().len() < 200 {
+                    let Some(mut room) = slab.room(200) else {
+                        slab.reserve((slab.room_len() * 3).clamp(7, 200));
+                        continue;
+                    };
                     let taken = step.min(room.remaining_mut()).min(rest.len());
                     assert!(taken > 0, "more is asked for than was sent");
                     room.put_slice(&rest[..taken]);
@@ -145,7 +174,8 @@ mod tests {
     #[test]
     fn no_more_is_taken_than_was_asked_for() {
         for hinted in [false, true] {
-            let mut slab = Slab::new(3, hinted);
+            let mut slab = Slab::new(hinted);
+            slab.reserve(3);
             assert!(slab.room(0).is_none());
             let mut room = slab.room(1).expect("one is missing");
             let first = item(1, hinted);

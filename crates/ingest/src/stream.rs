@@ -1,28 +1,21 @@
-//! One stream: its header, its envelopes into frames, its answers out; or a question.
+//! One stream: its header, then its envelopes in and its answers out; or a question.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use clearway_types::code::ResultCode;
-use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
-use clearway_types::limits::CHAIN_LEN_MAX;
-use clearway_types::messages::FrameBatch;
 use clearway_types::wire::{
-    AnswerHeader, AnswerStatus, CloseCode, FrameError, HINT_BYTES, Op, STREAM_HEADER_BYTES,
-    StreamHeader,
+    AnswerHeader, AnswerStatus, CloseCode, FrameError, Op, STREAM_HEADER_BYTES, StreamHeader,
 };
 use quinn::{RecvStream, SendStream};
-use tokio::io::AsyncReadExt;
 
 use crate::door::{Visit, close_code};
-use crate::frame::{ChainCutter, Piece};
+use crate::intake::Intake;
 use crate::query::{Asker, Feed, Question, Turns, answer, refusal};
 use crate::receipts::WaitingStream;
-use crate::slab::Slab;
 
 /// Why a stream ends before its work is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Break {
+pub(crate) enum Break {
     /// The member or the connection has gone: nobody is left to tell.
     Gone,
     /// The member is told this code.
@@ -90,14 +83,7 @@ impl Visit {
     ) -> Result<(), Break> {
         self.door.metrics.submit_streams.add(1);
         let stream = self.door.router.open(count, Arc::clone(&self.member));
-        let mut intake = Intake {
-            visit: self,
-            stream: &stream,
-            hinted,
-            total: count,
-            taken: 0,
-            cutter: ChainCutter::default(),
-        };
+        let mut intake = Intake::new(self, &stream, count, hinted);
         let reading = intake.take_all(recv);
         let writing = self.write_answers(&stream, send);
         let served = tokio::try_join!(reading, writing).map(|_| ());
@@ -270,170 +256,6 @@ impl Visit {
         // Ending fails only when the member has given the stream up: it has its answer.
         let _ = send.finish();
         self.until_taken(send.stopped()).await;
-        Ok(())
-    }
-}
-
-/// The way of a submit stream's envelopes into frames.
-struct Intake<'a> {
-    visit: &'a Visit,
-    stream: &'a WaitingStream,
-    /// Whether each envelope has its hint beside it.
-    hinted: bool,
-    /// Envelopes announced.
-    total: usize,
-    /// Envelopes offered or refused.
-    taken: usize,
-    cutter: ChainCutter,
-}
-
-/// How filling a slab ended.
-enum Filled {
-    /// With whole envelopes up to a place where a frame may end.
-    Whole(Slab),
-    /// With the end of the stream, before all that was announced.
-    Truncated,
-    /// With the door closing.
-    Stopped,
-}
-
-impl Intake<'_> {
-    /// Takes in all that was announced, a frame at a time, or refuses the rest.
-    async fn take_all(&mut self, recv: &mut RecvStream) -> Result<(), Break> {
-        let config = &self.visit.door.config;
-        while self.taken < self.total {
-            let frame_len = config.frame_envelopes.min(self.total - self.taken);
-            if !self.wait_for_rate(frame_len).await {
-                self.refuse_rest(ResultCode::RateLimited);
-                // Fails only when the member has sent all of it already.
-                let _ = recv.stop(close_code(CloseCode::Done));
-                return Ok(());
-            }
-            let fills = self.visit.fills.acquire().await;
-            let _fill = fills.expect("a connection's fills are never closed");
-            let slab_len = (frame_len + CHAIN_LEN_MAX).min(self.total - self.taken);
-            let _room = self
-                .visit
-                .door
-                .fill_room(Slab::bytes(slab_len, self.hinted))
-                .await;
-            match self.fill(recv, frame_len, slab_len).await? {
-                Filled::Whole(slab) => self.offer(slab).await,
-                Filled::Truncated => {
-                    self.visit.fault(CloseCode::Malformed);
-                    self.refuse_rest(ResultCode::Malformed);
-                    return Ok(());
-                }
-                Filled::Stopped => {
-                    self.refuse_rest(ResultCode::Unavailable);
-                    let _ = recv.stop(close_code(CloseCode::Stopping));
-                    return Ok(());
-                }
-            }
-        }
-        self.expect_end(recv).await
-    }
-
-    /// Waits until the member's contract covers so many more signatures; false when that is too
-    /// long. Meanwhile nothing is read, so the member is slowed down by flow control.
-    async fn wait_for_rate(&self, count: usize) -> bool {
-        let wait_max = self.visit.door.config.rate_wait_max;
-        let Ok(wait) = self.visit.member.take(count, wait_max) else {
-            return false;
-        };
-        if !wait.is_zero() {
-            self.visit.door.metrics.rate_wait_ns.add_ns(wait);
-            tokio::time::sleep(wait).await;
-        }
-        true
-    }
-
-    /// Reads at least `frame_len` envelopes, and on to the end of the last chain.
-    async fn fill(
-        &self,
-        recv: &mut RecvStream,
-        frame_len: usize,
-        slab_len: usize,
-    ) -> Result<Filled, Break> {
-        let mut slab = Slab::new(slab_len, self.hinted);
-        let mut patience = self.visit.door.config.frame_fill_max;
-        let mut want = frame_len;
-        loop {
-            while let Some(mut room) = slab.room(want) {
-                let from = Instant::now();
-                let reading = recv.read_buf(&mut room);
-                let read = tokio::select! {
-                    read = tokio::time::timeout(patience, reading) => read,
-                    () = self.visit.door.stopped() => return Ok(Filled::Stopped),
-                };
-                match read {
-                    Ok(Ok(0)) => return Ok(Filled::Truncated),
-                    Ok(Ok(_)) => {}
-                    Ok(Err(_)) => return Err(Break::Gone),
-                    Err(_) => return Err(Break::Fault(CloseCode::TooSlow)),
-                }
-                slab.settle();
-                patience = patience
-                    .saturating_sub(from.elapsed())
-                    .max(Duration::from_millis(1));
-            }
-            if want == slab_len || self.cutter.may_end(slab.envelopes()) {
-                return Ok(Filled::Whole(slab));
-            }
-            want += 1;
-        }
-    }
-
-    /// Offers the frames of a slab in order, and refuses its broken chains.
-    async fn offer(&mut self, slab: Slab) {
-        let (slab, hints) = slab.freeze();
-        let all = envelopes(&slab);
-        let base = self.taken;
-        self.taken += all.len();
-        let pieces = self.cutter.cut(all, self.taken == self.total);
-        for piece in pieces {
-            match piece {
-                Piece::Keep(range) => {
-                    let first_index = base + range.start;
-                    let bytes = |each| range.start * each..range.end * each;
-                    let each_hint = if self.hinted { HINT_BYTES } else { 0 };
-                    let frame = FrameBatch {
-                        source: self.visit.source,
-                        member: self.visit.member.id,
-                        stream: self.stream.key,
-                        first_index: u32::try_from(first_index).expect("streams are bounded"),
-                        slab: slab.slice(bytes(ENVELOPE_BYTES)),
-                        hints: hints.slice(bytes(each_hint)),
-                    };
-                    self.visit.door.offer(&self.visit.member, frame).await;
-                }
-                Piece::Broken(range) => {
-                    let places = base + range.start..base + range.end;
-                    let router = &self.visit.door.router;
-                    router.refuse(self.stream, places, ResultCode::ChainBroken);
-                }
-            }
-        }
-    }
-
-    fn refuse_rest(&mut self, code: ResultCode) {
-        let rest = self.taken..self.total;
-        self.taken = self.total;
-        self.visit.door.router.refuse(self.stream, rest, code);
-    }
-
-    /// Nothing may follow what was announced; what was announced is answered all the same.
-    async fn expect_end(&self, recv: &mut RecvStream) -> Result<(), Break> {
-        let patience = self.visit.door.config.frame_fill_max;
-        match tokio::time::timeout(patience, recv.read_chunk(1, true)).await {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some(_))) | Err(_) => {
-                let _ = recv.stop(close_code(CloseCode::Malformed));
-                self.visit.fault(CloseCode::Malformed);
-            }
-            // The stream's other half tells whether somebody still wants the answers.
-            Ok(Err(_)) => {}
-        }
         Ok(())
     }
 }

@@ -76,10 +76,28 @@ pub struct DoorConfig {
     pub udp_payload_bytes_max: u16,
     /// A silent connection is closed after this, milliseconds.
     pub idle_ms: u32,
-    /// Bytes of a frame that take longer are not waited for, milliseconds.
+    /// A stream may keep the door waiting so long for a frame, milliseconds, and longer only while
+    /// it brings bytes at `fill_bytes_per_s_min`.
     pub frame_fill_ms: u32,
+    /// Slowest pace of a stream that is waited for beyond `frame_fill_ms`, bytes a second.
+    pub fill_bytes_per_s_min: u32,
+    /// Handshakes under way from one address; the next takes the place of its oldest.
+    pub handshakes_per_address_max: u32,
     /// Signatures a second that one member may send; 0 for no bound.
     pub member_rate_max: u32,
+    /// Cores that questions and feeds may keep busy; 0 for half of them.
+    pub question_cores: u32,
+}
+
+impl DoorConfig {
+    /// Of so many cores, those that questions and feeds may keep busy.
+    #[must_use]
+    pub fn question_cores_of(&self, cores: usize) -> usize {
+        match self.question_cores {
+            0 => (cores / 2).max(1),
+            some => cores.min(some as usize),
+        }
+    }
 }
 
 /// Pace of the ordering engine.
@@ -125,7 +143,10 @@ impl Default for NodeConfig {
                 udp_payload_bytes_max: 1452,
                 idle_ms: 10_000,
                 frame_fill_ms: 10_000,
+                fill_bytes_per_s_min: 4096,
+                handshakes_per_address_max: 128,
                 member_rate_max: 0,
+                question_cores: 0,
             },
             order: OrderPace {
                 pace_ms: 6,

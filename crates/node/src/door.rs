@@ -18,6 +18,7 @@ use crate::config::NodeConfig;
 use crate::error::NodeError;
 use crate::gather::Figures;
 use crate::keystore::ValidatorKeys;
+use crate::question_share::{Bounded, question_cores};
 
 /// Threads of the QUIC runtime: one moves more than verification can take from it.
 const RUNTIME_THREADS: usize = 1;
@@ -59,15 +60,18 @@ pub(crate) async fn open(
     questions: impl QueryService,
     in_flight: &Arc<InFlight>,
 ) -> Result<Ingest, NodeError> {
+    let cores = question_cores(config);
     let ingest = Ingest::start(
         door_config(config),
         &keys.connection,
         Arc::clone(directory),
         Box::new(frames),
-        Arc::new(questions),
+        Arc::new(Bounded::new(questions, cores)),
         Arc::clone(in_flight),
     );
-    Ok(ingest.await?)
+    let ingest = ingest.await?;
+    ingest.metrics().question_cores.set(cores as u64);
+    Ok(ingest)
 }
 
 fn door_config(config: &NodeConfig) -> IngestConfig {
@@ -81,6 +85,8 @@ fn door_config(config: &NodeConfig) -> IngestConfig {
     ingest.transport.payload_bytes = door.udp_payload_bytes_max;
     ingest.transport.idle_timeout = Duration::from_millis(door.idle_ms.into());
     ingest.frame_fill_max = Duration::from_millis(door.frame_fill_ms.into());
+    ingest.fill_bytes_per_s_min = door.fill_bytes_per_s_min;
+    ingest.handshakes.address_max = door.handshakes_per_address_max as usize;
     if door.member_rate_max > 0 {
         let rate = door.member_rate_max;
         ingest.member_rate = MemberRate {

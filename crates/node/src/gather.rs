@@ -130,8 +130,26 @@ impl Figures {
                 &ingest.connections_open,
             ),
             (
+                "handshakes_open",
+                "Handshakes under way now",
+                Gauge,
+                &ingest.handshakes_open,
+            ),
+            (
+                "handshakes_displaced",
+                "Handshakes that lost their place to one of an address that holds less",
+                Total,
+                &ingest.handshakes_displaced,
+            ),
+            (
+                "frames_evicted",
+                "Frames whose bytes stalled while a member that holds less needed their room",
+                Total,
+                &ingest.fills_evicted,
+            ),
+            (
                 "handshakes_failed",
-                "Unknown key, wrong protocol or no answer",
+                "Unknown key, wrong protocol, no answer, or displaced",
                 Total,
                 &ingest.handshake_failures,
             ),
@@ -143,7 +161,7 @@ impl Figures {
             ),
             (
                 "handshakes_refused",
-                "Refused because of too many",
+                "Refused because one address sends too many",
                 Total,
                 &ingest.handshakes_refused,
             ),
@@ -159,6 +177,12 @@ impl Figures {
                 "Feeds that ended at a height that cannot be given",
                 Total,
                 &ingest.feeds_broken,
+            ),
+            (
+                "question_cores",
+                "Cores that questions and feeds may keep busy",
+                Gauge,
+                &ingest.question_cores,
             ),
             (
                 "admin_refused",

@@ -30,6 +30,7 @@ mod log_index;
 mod lookups;
 mod node;
 mod query;
+mod question_share;
 mod questions;
 mod recovery;
 mod samples;

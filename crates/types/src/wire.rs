@@ -459,6 +459,8 @@ numbered! {
     Misbehaved = 9;
     /// The asker went away or lost interest.
     Cancelled = 10;
+    /// A newer connection of the member took the place of this idle one: connect when needed.
+    Displaced = 11;
 }
 
 impl CloseCode {

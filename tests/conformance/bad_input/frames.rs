@@ -7,8 +7,9 @@ use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::units::ParticipantId;
 use clearway_types::wire::{ALPN, CloseCode, HINTED_BYTES, Op, StreamHeader};
 
-use crate::bad_input::desk::{Desk, RATE, STREAMS};
-use crate::bad_input::raw::{closed, connect};
+use crate::bad_input::desk::{Desk, RATE, STREAMS, account};
+use crate::bad_input::queries::follow;
+use crate::bad_input::raw::{Raw, closed, connect};
 use crate::bad_input::{Answer, Bad, Counter, Row, Told};
 use clearway_types::code::ResultCode;
 
@@ -171,11 +172,18 @@ pub(crate) const ROWS: &[Row] = &[
         "",
     ),
     knock(
-        "a ninth connection of one member",
+        "a ninth connection of one member, all others busy",
         ninth_connection,
         Told::Close(CloseCode::MemberConnections),
         Counter::Line("clearway_door_closes_total{code=\"MemberConnections\"}", 1),
         "reuse one",
+    ),
+    knock(
+        "an idle connection while the same member opens a ninth",
+        idle_connection,
+        Told::Close(CloseCode::Displaced),
+        Counter::Line("clearway_door_closes_total{code=\"Displaced\"}", 1),
+        "connect when needed",
     ),
     knock(
         "65 faulty streams on one connection",
@@ -267,22 +275,47 @@ fn stream_too_many(desk: &Desk) -> Answer {
     })
 }
 
+/// Eight connections of member 5; an answer on each says that it has its place.
+async fn eight_connections(desk: &Desk) -> Vec<Raw> {
+    let status = StreamHeader::new(Op::Status, 0).to_bytes();
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let raw = connect(&desk.identity(5), desk.server, ALPN)
+            .await
+            .expect("let in");
+        raw.say(&status).await;
+        open.push(raw);
+    }
+    open
+}
+
 fn ninth_connection(desk: &Desk) -> Answer {
     desk.block_on(async {
-        let status = StreamHeader::new(Op::Status, 0).to_bytes();
-        let mut open = Vec::new();
-        for _ in 0..8 {
-            let raw = connect(&desk.identity(5), desk.server, ALPN)
-                .await
-                .expect("let in");
-            // Its answer says that the seat is taken.
-            raw.say(&status).await;
-            open.push(raw);
+        let open = eight_connections(desk).await;
+        let mut streams = Vec::new();
+        for raw in &open {
+            let (mut send, mut recv) = raw.connection.open_bi().await.expect("a stream");
+            send.write_all(&follow(account(5, 1))).await.expect("asked");
+            let began = recv.read_chunk(1, true).await.expect("answered");
+            assert!(began.is_some(), "a feed that has begun has no end");
+            streams.push((send, recv));
         }
         let ninth = connect(&desk.identity(5), desk.server, ALPN)
             .await
             .expect("a handshake");
         Answer::close(closed(ninth.connection.closed().await))
+    })
+}
+
+fn idle_connection(desk: &Desk) -> Answer {
+    desk.block_on(async {
+        let open = eight_connections(desk).await;
+        let status = StreamHeader::new(Op::Status, 0).to_bytes();
+        let ninth = connect(&desk.identity(5), desk.server, ALPN)
+            .await
+            .expect("a handshake");
+        ninth.say(&status).await;
+        Answer::close(closed(open[0].connection.closed().await))
     })
 }
 

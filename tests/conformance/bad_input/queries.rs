@@ -42,7 +42,8 @@ fn ask_account(account: AccountId) -> Vec<u8> {
     ask(Op::Account, &account.0.to_le_bytes())
 }
 
-fn follow(account: AccountId) -> Vec<u8> {
+/// A question for an account's feed from its beginning.
+pub(crate) fn follow(account: AccountId) -> Vec<u8> {
     let from = FollowCursor::at(Height(0));
     ask(Op::Follow, &FollowRequest { account, from }.to_bytes())
 }

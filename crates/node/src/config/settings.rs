@@ -267,7 +267,7 @@ pub const SETTINGS: &[Setting] = &[
         u32,
         1,
         65_536,
-        "Connections of one member"
+        "Connections of one member; the next takes the place of its oldest idle one"
     ),
     number!(
         "door.streams_per_connection_max",
@@ -315,7 +315,25 @@ pub const SETTINGS: &[Setting] = &[
         u32,
         100,
         600_000,
-        "A stream whose frame is not complete after this is reset, milliseconds"
+        "A stream that keeps the door waiting longer for a frame, and is slower than \
+         door.fill_bytes_per_s_min, is reset, milliseconds"
+    ),
+    number!(
+        "door.fill_bytes_per_s_min",
+        door.fill_bytes_per_s_min,
+        u32,
+        1,
+        1_073_741_824,
+        "Slowest pace of a stream that is waited for beyond door.frame_fill_ms, bytes a second"
+    ),
+    number!(
+        "door.handshakes_per_address_max",
+        door.handshakes_per_address_max,
+        u32,
+        1,
+        384,
+        "Handshakes under way from one address (IPv4, or IPv6 /64); the next takes the place of \
+         its oldest"
     ),
     number!(
         "door.member_rate_max",
@@ -324,6 +342,14 @@ pub const SETTINGS: &[Setting] = &[
         0,
         100_000_000,
         "Signatures a second that one member may send; 0 for no bound"
+    ),
+    number!(
+        "door.question_cores",
+        door.question_cores,
+        u32,
+        0,
+        256,
+        "Cores that questions and feeds may keep busy, on Linux; 0 for half of them"
     ),
     number!(
         "order.pace_ms",

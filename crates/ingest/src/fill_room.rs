@@ -1,0 +1,436 @@
+//! Room for frames that are being filled: by the bytes that have come, shared among members.
+//!
+//! A frame gets more room as it fills up, so that whoever wants to hold room must send bytes for
+//! it. Where it runs out, the member that holds least is served first, and the one that holds most
+//! loses the frame that has waited longest for its bytes.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use clearway_types::units::ParticipantId;
+use tokio::sync::{Notify, oneshot};
+
+/// A frame may lose its room after so long without bytes: several round trips of a far member.
+const STALLED_AFTER: Duration = Duration::from_millis(100);
+/// How often those who wait look for stalled frames.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Room for all frames that are being filled.
+#[derive(Debug)]
+pub(crate) struct FillRoom {
+    member_bytes_max: usize,
+    state: Mutex<State>,
+    /// Zero of the milliseconds in [`Pace`].
+    clock: Instant,
+}
+
+#[derive(Debug)]
+struct State {
+    free_bytes: usize,
+    by_member: HashMap<ParticipantId, usize>,
+    claims: HashMap<u64, Held>,
+    waiters: Vec<Waiter>,
+    next_number: u64,
+    looked_at: Instant,
+}
+
+/// What one frame holds.
+#[derive(Debug)]
+struct Held {
+    member: ParticipantId,
+    bytes: usize,
+    pace: Arc<Pace>,
+    /// It has been told to go.
+    evicted: bool,
+}
+
+/// A frame that wants more; in order of asking.
+#[derive(Debug)]
+struct Waiter {
+    claim: u64,
+    member: ParticipantId,
+    bytes: usize,
+    granted: oneshot::Sender<()>,
+}
+
+/// How long a frame has waited for its member.
+#[derive(Debug, Default)]
+struct Pace {
+    waited_ms: AtomicU64,
+    /// When the present wait began, plus one; 0 when it does not wait.
+    since_ms: AtomicU64,
+    evicted: Notify,
+}
+
+/// The room of one frame; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    room: Arc<FillRoom>,
+    number: u64,
+    pace: Arc<Pace>,
+}
+
+/// Marks that a frame waits for its member.
+#[derive(Debug)]
+pub(crate) struct WaitMark<'a> {
+    claim: &'a Claim,
+    from: u64,
+}
+
+impl FillRoom {
+    pub(crate) fn new(bytes_max: usize, member_bytes_max: usize) -> Self {
+        let now = Instant::now();
+        let state = State {
+            free_bytes: bytes_max,
+            by_member: HashMap::new(),
+            claims: HashMap::new(),
+            waiters: Vec::new(),
+            next_number: 0,
+            looked_at: now,
+        };
+        Self {
+            member_bytes_max,
+            state: Mutex::new(state),
+            clock: now,
+        }
+    }
+
+    /// A frame of this member, without any room yet.
+    pub(crate) fn claim(self: &Arc<Self>, member: ParticipantId) -> Claim {
+        let pace = Arc::new(Pace::default());
+        let held = Held {
+            member,
+            bytes: 0,
+            pace: Arc::clone(&pace),
+            evicted: false,
+        };
+        let mut state = self.lock();
+        let number = state.next_number;
+        state.next_number += 1;
+        state.claims.insert(number, held);
+        Claim {
+            room: Arc::clone(self),
+            number,
+            pace,
+        }
+    }
+
+    /// Bytes that are taken.
+    #[cfg(test)]
+    fn taken(&self) -> usize {
+        self.lock().by_member.values().sum()
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Sums and claims change together before anything can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim {
+    /// More room; waits while there is none for this member.
+    pub(crate) async fn grow(&self, bytes: usize) {
+        let Some(mut granted) = self.ask(bytes) else {
+            return;
+        };
+        // A caller that goes away drops its claim, and with it what was asked or granted.
+        while tokio::time::timeout(LOOK_AGAIN, &mut granted)
+            .await
+            .is_err()
+        {
+            let now_ms = self.room.now_ms();
+            let mut state = self.room.lock();
+            if state.looked_at.elapsed() >= LOOK_AGAIN {
+                state.looked_at = Instant::now();
+                state.relieve(self.room.member_bytes_max, now_ms);
+            }
+        }
+    }
+
+    /// Takes room at once, or the place in the queue for it.
+    fn ask(&self, bytes: usize) -> Option<oneshot::Receiver<()>> {
+        let max = self.room.member_bytes_max;
+        let now_ms = self.room.now_ms();
+        let mut state = self.room.lock();
+        let member = state.claims.get(&self.number)?.member;
+        if state.waiters.is_empty() && state.fits(member, bytes, max) {
+            state.give(self.number, bytes);
+            return None;
+        }
+        let (granted, receiver) = oneshot::channel();
+        state.waiters.push(Waiter {
+            claim: self.number,
+            member,
+            bytes,
+            granted,
+        });
+        state.serve(max);
+        state.relieve(max, now_ms);
+        Some(receiver)
+    }
+
+    /// The frame waits for its member until what is returned is dropped.
+    pub(crate) fn wait_mark(&self) -> WaitMark<'_> {
+        let from = self.room.now_ms();
+        self.pace.since_ms.store(from + 1, Ordering::Relaxed);
+        WaitMark { claim: self, from }
+    }
+
+    /// Resolves when the room has to be given back.
+    pub(crate) async fn evicted(&self) {
+        self.pace.evicted.notified().await;
+    }
+}
+
+impl Drop for WaitMark<'_> {
+    fn drop(&mut self) {
+        let pace = &self.claim.pace;
+        let waited = self.claim.room.now_ms().saturating_sub(self.from);
+        pace.waited_ms.fetch_add(waited, Ordering::Relaxed);
+        pace.since_ms.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut state = self.room.lock();
+        state.waiters.retain(|waiter| waiter.claim != self.number);
+        if let Some(held) = state.claims.remove(&self.number) {
+            state.free_bytes += held.bytes;
+            state.take_from(held.member, held.bytes);
+        }
+        state.serve(self.room.member_bytes_max);
+    }
+}
+
+impl Pace {
+    /// How long it has waited for its member, if it does so now.
+    fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
+        let since = self.since_ms.load(Ordering::Relaxed).checked_sub(1)?;
+        let before = self.waited_ms.load(Ordering::Relaxed);
+        Some(before + now_ms.saturating_sub(since))
+    }
+}
+
+impl State {
+    fn held(&self, member: ParticipantId) -> usize {
+        self.by_member.get(&member).copied().unwrap_or(0)
+    }
+
+    fn fits(&self, member: ParticipantId, bytes: usize, member_bytes_max: usize) -> bool {
+        bytes <= self.free_bytes && self.held(member) + bytes <= member_bytes_max
+    }
+
+    fn give(&mut self, number: u64, bytes: usize) {
+        let Some(held) = self.claims.get_mut(&number) else {
+            return;
+        };
+        held.bytes += bytes;
+        self.free_bytes -= bytes;
+        *self.by_member.entry(held.member).or_default() += bytes;
+    }
+
+    fn take_from(&mut self, member: ParticipantId, bytes: usize) {
+        if let Some(held) = self.by_member.get_mut(&member) {
+            *held -= bytes;
+            if *held == 0 {
+                self.by_member.remove(&member);
+            }
+        }
+    }
+
+    /// Who is served next: of the members below their share, the one that holds least.
+    fn next_waiter(&self, member_bytes_max: usize) -> Option<usize> {
+        let waiting = self.waiters.iter().enumerate();
+        let below = waiting.filter_map(|(place, waiter)| {
+            let held = self.held(waiter.member);
+            (held + waiter.bytes <= member_bytes_max).then_some((held, place))
+        });
+        below.min().map(|(_, place)| place)
+    }
+
+    /// Grants what can be granted. Nobody overtakes the next one, however little it asks for.
+    fn serve(&mut self, member_bytes_max: usize) {
+        while let Some(place) = self.next_waiter(member_bytes_max) {
+            if self.waiters[place].bytes > self.free_bytes {
+                return;
+            }
+            let waiter = self.waiters.remove(place);
+            self.give(waiter.claim, waiter.bytes);
+            // Who has gone meanwhile gives it back with its claim.
+            let _ = waiter.granted.send(());
+        }
+    }
+
+    /// Makes room for the next waiter by sending away frames that wait for their bytes, of members
+    /// that hold more than it does: those of the member that holds most first.
+    fn relieve(&mut self, member_bytes_max: usize, now_ms: u64) {
+        let Some(place) = self.next_waiter(member_bytes_max) else {
+            return;
+        };
+        let waiter = &self.waiters[place];
+        let share = self.held(waiter.member) + waiter.bytes;
+        let leaving = self.claims.values().filter(|held| held.evicted);
+        let mut coming = self.free_bytes + leaving.map(|held| held.bytes).sum::<usize>();
+        let wanted = waiter.bytes;
+        let after = u64::try_from(STALLED_AFTER.as_millis()).unwrap_or(u64::MAX);
+        let mut stalled: Vec<_> = self
+            .claims
+            .iter()
+            .filter(|(_, held)| !held.evicted && held.bytes > 0)
+            .filter_map(|(number, held)| {
+                let waited = held.pace.stalled_ms(now_ms).filter(|ms| *ms >= after)?;
+                let of_member = self.held(held.member);
+                (of_member > share).then_some((Reverse((of_member, waited)), *number))
+            })
+            .collect();
+        stalled.sort_unstable();
+        for (_, number) in stalled {
+            if coming >= wanted {
+                return;
+            }
+            if let Some(held) = self.claims.get_mut(&number) {
+                coming += held.bytes;
+                held.evicted = true;
+                held.pace.evicted.notify_one();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOG: ParticipantId = ParticipantId(1);
+    const HONEST: ParticipantId = ParticipantId(2);
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        future.poll(&mut context).is_ready()
+    }
+
+    fn is_evicted(claim: &Claim) -> bool {
+        poll(std::pin::pin!(claim.evicted()))
+    }
+
+    /// A claim that got its room at once.
+    fn claim(room: &Arc<FillRoom>, member: ParticipantId, bytes: usize) -> Claim {
+        let claim = room.claim(member);
+        assert!(claim.ask(bytes).is_none(), "{bytes} for {member:?}");
+        claim
+    }
+
+    #[tokio::test]
+    async fn room_is_given_back_and_goes_to_the_member_that_holds_least() {
+        let room = Arc::new(FillRoom::new(100, 100));
+        let first = claim(&room, HOG, 90);
+        let more = room.claim(HOG);
+        let little = room.claim(HONEST);
+        let mut more_granted = more.ask(20).expect("waits");
+        let mut granted = little.ask(60).expect("waits");
+        drop(first);
+        assert_eq!(granted.try_recv(), Ok(()), "holds nothing, as the other");
+        assert_eq!(more_granted.try_recv(), Ok(()), "and asked first");
+        assert_eq!(room.taken(), 80);
+        let gone = room.claim(HONEST);
+        let _receiver = gone.ask(30).expect("waits");
+        drop((gone, more, little));
+        assert_eq!(room.taken(), 0, "who went away while waiting holds nothing");
+    }
+
+    #[test]
+    fn a_member_has_a_share_of_its_own() {
+        let room = Arc::new(FillRoom::new(100, 40));
+        let _first = claim(&room, HOG, 30);
+        let second = room.claim(HOG);
+        let mut granted = second.ask(20).expect("beyond its share");
+        let _other = claim_behind(&room);
+        assert!(granted.try_recv().is_err());
+    }
+
+    /// Another member's claim while somebody waits for the own share.
+    fn claim_behind(room: &Arc<FillRoom>) -> Claim {
+        let claim = room.claim(HONEST);
+        let mut granted = claim.ask(40).expect("there is a queue");
+        assert_eq!(
+            granted.try_recv(),
+            Ok(()),
+            "who cannot be served holds nobody up"
+        );
+        claim
+    }
+
+    #[test]
+    fn stalled_frames_of_the_member_that_holds_most_make_room() {
+        let room = Arc::new(FillRoom::new(100, 100));
+        let hogs = [
+            claim(&room, HOG, 30),
+            claim(&room, HOG, 30),
+            claim(&room, HOG, 30),
+        ];
+        let marks = [hogs[0].wait_mark(), hogs[1].wait_mark()];
+        hogs[1].pace.waited_ms.store(5000, Ordering::Relaxed);
+        hogs[2].pace.waited_ms.store(9000, Ordering::Relaxed);
+        let honest = room.claim(HONEST);
+        let mut granted = honest.ask(20).expect("waits");
+        assert!(is_evicted(&hogs[1]), "waits, and waited most");
+        assert!(!is_evicted(&hogs[0]) && !is_evicted(&hogs[2]));
+        room.lock().relieve(100, room.now_ms());
+        assert!(!is_evicted(&hogs[0]), "what leaves is enough");
+        drop(marks);
+        let [_first, second, _third] = hogs;
+        drop(second);
+        assert_eq!(granted.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn nobody_is_sent_away_for_a_member_that_would_hold_as_much_or_while_bytes_come() {
+        let room = Arc::new(FillRoom::new(100, 100));
+        let hog = claim(&room, HOG, 60);
+        hog.pace.waited_ms.store(5000, Ordering::Relaxed);
+        let other = claim(&room, HONEST, 30);
+        let mut more = other.ask(40).expect("waits");
+        let mark = hog.wait_mark();
+        room.lock().relieve(100, room.now_ms());
+        assert!(!is_evicted(&hog), "70 are no less than 60");
+        drop((mark, other));
+        assert!(more.try_recv().is_err());
+        let small = room.claim(HONEST);
+        let _waits = small.ask(50).expect("waits");
+        room.lock().relieve(100, room.now_ms());
+        assert!(!is_evicted(&hog), "it does not wait for its member");
+        let _mark = hog.wait_mark();
+        room.lock().relieve(100, room.now_ms());
+        assert!(is_evicted(&hog));
+    }
+
+    #[tokio::test]
+    async fn who_waits_finds_frames_that_stall_later() {
+        let room = Arc::new(FillRoom::new(100, 100));
+        let hog = claim(&room, HOG, 90);
+        let honest = room.claim(HONEST);
+        let growing = honest.grow(50);
+        tokio::pin!(growing);
+        assert!(!poll(growing.as_mut()));
+        {
+            let _mark = hog.wait_mark();
+            let evicted = hog.evicted();
+            tokio::pin!(evicted);
+            tokio::select! {
+                () = &mut growing => panic!("there is no room yet"),
+                () = evicted => {}
+            }
+        }
+        drop(hog);
+        growing.await;
+        assert_eq!(room.taken(), 50);
+    }
+}

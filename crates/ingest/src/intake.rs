@@ -1,0 +1,338 @@
+//! The way of a submit stream's envelopes into frames.
+
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use clearway_types::code::ResultCode;
+use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
+use clearway_types::limits::CHAIN_LEN_MAX;
+use clearway_types::messages::FrameBatch;
+use clearway_types::wire::{CloseCode, HINT_BYTES};
+use quinn::RecvStream;
+use tokio::io::AsyncReadExt;
+
+use crate::config::IngestConfig;
+use crate::door::{Visit, close_code};
+use crate::fill_room::Claim;
+use crate::frame::{ChainCutter, Piece};
+use crate::receipts::WaitingStream;
+use crate::slab::Slab;
+use crate::stream::Break;
+
+/// Items that a frame has room for before any have come: 14 KiB with hints, so that the first room
+/// of 8 frames on each of 2,000 connections fits the 256 MiB for all of them.
+const FIRST_ROOM_LEN: usize = 32;
+/// How much more room a full one grows to. Each growth copies what is there: 288 items in a frame
+/// of 2,048.
+const ROOM_GROWTH: usize = 8;
+
+/// Takes envelopes in, a frame at a time.
+pub(crate) struct Intake<'a> {
+    visit: &'a Visit,
+    stream: &'a WaitingStream,
+    /// Whether each envelope has its hint beside it.
+    hinted: bool,
+    /// Envelopes announced.
+    total: usize,
+    /// Envelopes offered or refused.
+    taken: usize,
+    cutter: ChainCutter,
+}
+
+/// What a read brought.
+enum Read {
+    /// Bytes.
+    Some,
+    /// The end of the stream.
+    End,
+    /// The door closes.
+    Stopped,
+}
+
+/// How long a frame's bytes are waited for: a fixed time, and more for all that has come.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    fixed: Duration,
+    bytes_per_s_min: u32,
+    waited: Duration,
+    moved_bytes: u64,
+}
+
+impl Patience {
+    fn new(config: &IngestConfig) -> Self {
+        Self {
+            fixed: config.frame_fill_max,
+            bytes_per_s_min: config.fill_bytes_per_s_min,
+            waited: Duration::ZERO,
+            moved_bytes: 0,
+        }
+    }
+
+    /// How long the next bytes may take.
+    fn left(&self) -> Duration {
+        let us = self.moved_bytes.saturating_mul(1_000_000) / u64::from(self.bytes_per_s_min);
+        (self.fixed + Duration::from_micros(us)).saturating_sub(self.waited)
+    }
+}
+
+/// How filling a slab ended.
+enum Filled {
+    /// With whole envelopes up to a place where a frame may end.
+    Whole(Slab),
+    /// With the end of the stream, before all that was announced.
+    Truncated,
+    /// With the door closing.
+    Stopped,
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(
+        visit: &'a Visit,
+        stream: &'a WaitingStream,
+        total: usize,
+        hinted: bool,
+    ) -> Self {
+        Self {
+            visit,
+            stream,
+            hinted,
+            total,
+            taken: 0,
+            cutter: ChainCutter::default(),
+        }
+    }
+
+    /// Takes in all that was announced, a frame at a time, or refuses the rest.
+    pub(crate) async fn take_all(&mut self, recv: &mut RecvStream) -> Result<(), Break> {
+        let config = &self.visit.door.config;
+        while self.taken < self.total {
+            let frame_len = config.frame_envelopes.min(self.total - self.taken);
+            if !self.wait_for_rate(frame_len).await {
+                self.refuse_rest(ResultCode::RateLimited);
+                // Fails only when the member has sent all of it already.
+                let _ = recv.stop(close_code(CloseCode::Done));
+                return Ok(());
+            }
+            let fills = self.visit.fills.acquire().await;
+            let _fill = fills.expect("a connection's fills are never closed");
+            let claim = self.visit.door.fill_room.claim(self.visit.member.id);
+            // The room is taken until the frame has gone on: until then its bytes are here.
+            match self.fill(recv, frame_len, &claim).await? {
+                Filled::Whole(slab) => self.offer(slab).await,
+                Filled::Truncated => {
+                    self.visit.fault(CloseCode::Malformed);
+                    self.refuse_rest(ResultCode::Malformed);
+                    return Ok(());
+                }
+                Filled::Stopped => {
+                    self.refuse_rest(ResultCode::Unavailable);
+                    let _ = recv.stop(close_code(CloseCode::Stopping));
+                    return Ok(());
+                }
+            }
+        }
+        self.expect_end(recv).await
+    }
+
+    /// Waits until the member's contract covers so many more signatures; false when that is too
+    /// long. Meanwhile nothing is read, so the member is slowed down by flow control.
+    async fn wait_for_rate(&self, count: usize) -> bool {
+        let wait_max = self.visit.door.config.rate_wait_max;
+        let Ok(wait) = self.visit.member.take(count, wait_max) else {
+            return false;
+        };
+        if !wait.is_zero() {
+            self.visit.door.metrics.rate_wait_ns.add_ns(wait);
+            tokio::time::sleep(wait).await;
+        }
+        true
+    }
+
+    /// Reads at least `frame_len` envelopes, and on to the end of the last chain.
+    async fn fill(
+        &self,
+        recv: &mut RecvStream,
+        frame_len: usize,
+        claim: &Claim,
+    ) -> Result<Filled, Break> {
+        let slab_len = (frame_len + CHAIN_LEN_MAX).min(self.total - self.taken);
+        let mut slab = Slab::new(self.hinted);
+        let mut patience = Patience::new(&self.visit.door.config);
+        let mut want = frame_len;
+        loop {
+            while let Some(mut room) = slab.room(want) {
+                let read = {
+                    let reading = std::pin::pin!(recv.read_buf(&mut room));
+                    self.read(reading, claim, &mut patience).await?
+                };
+                match read {
+                    Read::Some => slab.settle(),
+                    Read::End => return Ok(Filled::Truncated),
+                    Read::Stopped => return Ok(Filled::Stopped),
+                }
+            }
+            if slab.room_len() < want {
+                let len = next_room_len(slab.room_len(), slab_len);
+                let bytes = |len| Slab::bytes(len, self.hinted);
+                let more = bytes(len) - bytes(slab.room_len());
+                tokio::select! {
+                    () = claim.grow(more) => slab.reserve(len),
+                    () = self.visit.door.stopped() => return Ok(Filled::Stopped),
+                }
+            } else if want == slab_len || self.cutter.may_end(slab.envelopes()) {
+                return Ok(Filled::Whole(slab));
+            } else {
+                want += 1;
+            }
+        }
+    }
+
+    /// Reads what is there, or waits for it, as long as the member may let us wait.
+    async fn read(
+        &self,
+        mut reading: Pin<&mut impl Future<Output = std::io::Result<usize>>>,
+        claim: &Claim,
+        patience: &mut Patience,
+    ) -> Result<Read, Break> {
+        let at_once = std::future::poll_fn(|context| match reading.as_mut().poll(context) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        let read = match at_once.await {
+            Some(read) => read,
+            None => {
+                let from = Instant::now();
+                let _mark = claim.wait_mark();
+                let read = tokio::select! {
+                    biased;
+                    read = reading => read,
+                    () = self.visit.door.stopped() => return Ok(Read::Stopped),
+                    () = claim.evicted() => {
+                        self.visit.door.metrics.fills_evicted.add(1);
+                        return Err(Break::Fault(CloseCode::TooSlow));
+                    }
+                    () = tokio::time::sleep(patience.left()) => {
+                        return Err(Break::Fault(CloseCode::TooSlow));
+                    }
+                };
+                patience.waited += from.elapsed();
+                read
+            }
+        };
+        match read {
+            Ok(0) => Ok(Read::End),
+            Ok(bytes) => {
+                patience.moved_bytes += bytes as u64;
+                Ok(Read::Some)
+            }
+            Err(_) => Err(Break::Gone),
+        }
+    }
+
+    /// Offers the frames of a slab in order, and refuses its broken chains.
+    async fn offer(&mut self, slab: Slab) {
+        let (slab, hints) = slab.freeze();
+        let all = envelopes(&slab);
+        let base = self.taken;
+        self.taken += all.len();
+        let pieces = self.cutter.cut(all, self.taken == self.total);
+        for piece in pieces {
+            match piece {
+                Piece::Keep(range) => {
+                    let first_index = base + range.start;
+                    let bytes = |each| range.start * each..range.end * each;
+                    let each_hint = if self.hinted { HINT_BYTES } else { 0 };
+                    let frame = FrameBatch {
+                        source: self.visit.source,
+                        member: self.visit.member.id,
+                        stream: self.stream.key,
+                        first_index: u32::try_from(first_index).expect("streams are bounded"),
+                        slab: slab.slice(bytes(ENVELOPE_BYTES)),
+                        hints: hints.slice(bytes(each_hint)),
+                    };
+                    self.visit.door.offer(&self.visit.member, frame).await;
+                }
+                Piece::Broken(range) => {
+                    let places = base + range.start..base + range.end;
+                    let router = &self.visit.door.router;
+                    router.refuse(self.stream, places, ResultCode::ChainBroken);
+                }
+            }
+        }
+    }
+
+    fn refuse_rest(&mut self, code: ResultCode) {
+        let rest = self.taken..self.total;
+        self.taken = self.total;
+        self.visit.door.router.refuse(self.stream, rest, code);
+    }
+
+    /// Nothing may follow what was announced; what was announced is answered all the same.
+    async fn expect_end(&self, recv: &mut RecvStream) -> Result<(), Break> {
+        let patience = self.visit.door.config.frame_fill_max;
+        match tokio::time::timeout(patience, recv.read_chunk(1, true)).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(_))) | Err(_) => {
+                let _ = recv.stop(close_code(CloseCode::Malformed));
+                self.visit.fault(CloseCode::Malformed);
+            }
+            // The stream's other half tells whether somebody still wants the answers.
+            Ok(Err(_)) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Items that a slab has room for after `len`: all that it will hold where little would be missing.
+fn next_room_len(len: usize, slab_len: usize) -> usize {
+    let next = FIRST_ROOM_LEN.max(len * ROOM_GROWTH);
+    if next * 2 > slab_len { slab_len } else { next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_grows_in_few_steps_to_the_whole_frame() {
+        let rows = [
+            (1, vec![1]),
+            (32, vec![32]),
+            (63, vec![63]),
+            (64, vec![32, 64]),
+            (512, vec![32, 256, 512]),
+            (2112, vec![32, 256, 2112]),
+            (8192, vec![32, 256, 2048, 8192]),
+        ];
+        for (slab_len, expected) in rows {
+            let mut steps = Vec::new();
+            while steps.last().copied().unwrap_or(0) < slab_len {
+                steps.push(next_room_len(steps.last().copied().unwrap_or(0), slab_len));
+            }
+            assert_eq!(steps, expected, "{slab_len}");
+        }
+    }
+
+    #[test]
+    fn the_first_room_of_every_frame_fits_together() {
+        let config = IngestConfig::new(([127, 0, 0, 1], 0).into());
+        let frames = config.connections_max * config.connection_fills_max;
+        assert!(frames * Slab::bytes(FIRST_ROOM_LEN, true) <= config.fill_bytes_max);
+    }
+
+    #[test]
+    fn patience_grows_with_the_bytes_that_came_and_shrinks_with_the_time_they_took() {
+        let mut config = IngestConfig::new(([127, 0, 0, 1], 0).into());
+        config.frame_fill_max = Duration::from_secs(5);
+        config.fill_bytes_per_s_min = 1000;
+        let mut patience = Patience::new(&config);
+        assert_eq!(patience.left(), Duration::from_secs(5));
+        patience.waited = Duration::from_secs(4);
+        assert_eq!(patience.left(), Duration::from_secs(1));
+        patience.moved_bytes = 2000;
+        assert_eq!(patience.left(), Duration::from_secs(3));
+        patience.waited = Duration::from_secs(60);
+        assert_eq!(patience.left(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,140 @@
+//! One party keeps nobody out: what honest members wait while others hold all that they can.
+
+use std::time::{Duration, Instant};
+
+use clearway_client::{Client, ClientConfig};
+use clearway_ingest::{HandshakeLimits, IngestConfig};
+use clearway_types::wire::CloseCode;
+
+use crate::rig::{Node, config, member, payments, until};
+use crate::rude::{HalfOpen, Slow};
+
+/// Longest that an honest member may wait on a busy machine; undisturbed it is milliseconds.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+const HERE: [u8; 4] = [127, 0, 0, 1];
+const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
+
+/// A new connection of member 40 and its payments, and how long both took.
+async fn pays(node: &Node, count: usize) -> Duration {
+    let from = Instant::now();
+    let client = Client::connect(ClientConfig::new(member(40), vec![node.server])).await;
+    let receipts = client.unwrap().submit(&payments(40, count)).await.unwrap();
+    assert_eq!(receipts.settled_count(), count);
+    println!(
+        "{count} payments over a new connection: {:?}",
+        from.elapsed()
+    );
+    from.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_open_handshakes_of_one_socket_keep_no_member_out() {
+    let node = Node::start(config()).await;
+    let mut attack = HalfOpen::new(&node, HERE).await;
+    attack.start(700, false).await;
+    let socket_max = HandshakeLimits::default().socket_max as u64;
+    assert!(node.metrics.handshakes_open.value() <= socket_max);
+    assert!(pays(&node, 1).await < WAIT_MAX);
+    assert!(
+        node.metrics.handshakes_refused.value() >= 600,
+        "and each is counted"
+    );
+}
+
+/// A lobby that a test fills with few sockets.
+fn small_lobby() -> IngestConfig {
+    let mut config = config();
+    config.handshakes = HandshakeLimits {
+        max: 32,
+        strangers_max: 24,
+        address_max: 16,
+        socket_max: 2,
+        retry_above: 8,
+        address_retry_above: 4,
+        ..HandshakeLimits::default()
+    };
+    config
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_open_handshakes_from_many_sockets_keep_no_member_out_even_of_the_same_address() {
+    let node = Node::start(small_lobby()).await;
+    for from in [ELSEWHERE, HERE] {
+        let mut attack = HalfOpen::new(&node, from).await;
+        attack.start(100, true).await;
+        assert!(node.metrics.handshakes_open.value() <= 32, "{from:?}");
+        assert!(pays(&node, 1).await < WAIT_MAX, "{from:?}");
+    }
+    assert!(
+        node.metrics.handshakes_retried.value() >= 100,
+        "addresses were proven"
+    );
+    assert!(node.metrics.handshakes_displaced.value() >= 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_open_handshakes_are_forgotten_after_their_time() {
+    let mut config = small_lobby();
+    config.handshakes.timeout = Duration::from_millis(300);
+    let node = Node::start(config).await;
+    let mut attack = HalfOpen::new(&node, HERE).await;
+    attack.start(10, true).await;
+    let open = || node.metrics.handshakes_open.value();
+    until("the lobby is empty", || open() == 0).await;
+    assert!(node.metrics.handshake_failures.value() >= 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_hold_all_streams_they_can_with_few_bytes_slow_nobody() {
+    const BYTES: usize = 100;
+    let node = Node::start(config()).await;
+    let honest = node.client(39).await;
+    let mut slow = Vec::new();
+    for id in 1..=12 {
+        slow.push(Slow::hold(id, node.server, BYTES).await);
+    }
+    let streams = || node.metrics.submit_streams.value();
+    until("all streams are open", || streams() >= 12 * 8 * 32).await;
+    assert!(pays(&node, 1).await < WAIT_MAX);
+    for count in [1, 100, 4096] {
+        let from = Instant::now();
+        let receipts = honest.submit(&payments(39, count)).await.unwrap();
+        println!("{count} payments: {:?}", from.elapsed());
+        assert_eq!(receipts.len(), count);
+        assert!(
+            from.elapsed() < WAIT_MAX,
+            "{count} took {:?}",
+            from.elapsed()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_pay_with_bytes_for_all_the_room_lose_it_to_one_that_holds_less() {
+    let mut config = config();
+    config.fill_bytes_max = 8 << 20;
+    config.member_fill_bytes_max = 4 << 20;
+    let node = Node::start(config).await;
+    let honest = node.client(39).await;
+    let mut trickles = Vec::new();
+    for id in 1..=4 {
+        let slow = Slow::hold(id, node.server, 30_000).await;
+        trickles.push(slow.trickle());
+    }
+    for count in [1, 2000, 8192] {
+        let from = Instant::now();
+        let receipts = honest.submit(&payments(39, count)).await.unwrap();
+        println!("{count} payments: {:?}", from.elapsed());
+        assert_eq!(receipts.len(), count);
+        // A frame counts as stalled only after a while, and several may have to go.
+        assert!(
+            from.elapsed() < 2 * WAIT_MAX,
+            "{count} took {:?}",
+            from.elapsed()
+        );
+    }
+    assert!(node.metrics.fills_evicted.value() > 0);
+    let slow = node.metrics.closes(CloseCode::TooSlow);
+    assert!(slow >= node.metrics.fills_evicted.value(), "told by name");
+    trickles.iter().for_each(|trickle| trickle.abort());
+}
