@@ -248,6 +248,12 @@ fn help_completions_and_doctor_answer_on_stdout() {
         !help.contains("load-worker"),
         "that one is for the program itself"
     );
+    for command in ["demo", "bench", "replay"] {
+        let help = run(dir.path(), &[command, "--help"]).expect(0).stdout;
+        for switch in ["--cores", "--priority"] {
+            assert!(help.contains(switch), "{command} {switch}");
+        }
+    }
     for shell in ["bash", "zsh", "fish"] {
         let script = run(dir.path(), &["completions", shell]).expect(0).stdout;
         assert!(script.contains("clearway"), "{shell}");
@@ -256,6 +262,7 @@ fn help_completions_and_doctor_answer_on_stdout() {
         .expect(0)
         .json("doctor");
     assert!(doctor["disk"]["sync_us_p50"].is_u64(), "{doctor}");
+    assert!(doctor["shares"]["replay"].is_u64(), "{doctor}");
 }
 
 #[test]

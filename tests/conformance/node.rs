@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clearway_harness::NodeProcess;
+use clearway_harness::{NodeProcess, http};
 use tempfile::{TempDir, tempdir};
 
 use crate::program::{Run, program, run};
@@ -118,6 +118,44 @@ fn members_pay_hold_post_void_and_return_and_the_node_comes_back_with_their_mone
         .expect(0)
         .json("replay");
     assert_eq!(replayed["conserved"], true);
+    let bounded = run(node.dir.path(), &["replay", "data", "--cores", "1"]).expect(0);
+    let said = bounded.said();
+    assert!(said.starts_with("share 1 of "), "{said}");
+    assert!(said.contains("cores, low priority"), "{said}");
+    let too_many = run(node.dir.path(), &["replay", "data", "--cores", "9999"]).expect(2);
+    assert!(
+        too_many.said().contains("--cores 9999"),
+        "{}",
+        too_many.said()
+    );
+}
+
+/// What the operators' page says of them.
+fn question_cores(node: &NodeProcess) -> f64 {
+    let (_, page) = http(node.admin(), "GET /metrics");
+    let name = "clearway_question_cores ";
+    let line = page.lines().find_map(|line| line.strip_prefix(name));
+    let cores = line.expect("a line for it").parse();
+    cores.expect("a number")
+}
+
+#[test]
+fn what_questions_take_of_the_processor_is_set_and_shown() {
+    let node = Served::start();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let half = (cores / 2).max(1);
+    assert_eq!(question_cores(&node.node), half as f64, "half of the cores");
+    let Served { dir, mut node } = node;
+    node.stop();
+    let mut command = program(dir.path());
+    command.env("CLEARWAY_DOOR_QUESTION_CORES", "256");
+    let mut node = NodeProcess::start(command, Path::new("node.toml"), "127.0.0.1:0");
+    assert_eq!(
+        question_cores(&node),
+        Some(cores.to_string()),
+        "all there are"
+    );
+    node.stop();
 }
 
 #[test]
@@ -205,57 +243,4 @@ fn a_feed_tells_both_sides_of_a_hold_that_ended_by_time() {
         );
     }
     node.node.stop();
-}
-
-#[test]
-fn a_feed_over_a_damaged_block_ends_with_an_error_that_names_its_height() {
-    let mut node = Served::start();
-    let pay = ["pay", "2.1", "3.1", "1.00"];
-    let paid = node.as_member(2, &pay).expect(0).json("answer");
-    let height = paid["height"].as_u64().expect("a number");
-    let later = node.as_member(2, &pay).expect(0).json("answer");
-    let later = later["height"].as_u64().expect("a number");
-    // Somebody writes into the log of the running node: the payment's last byte is another one.
-    let id = hex(paid["id"].as_str().expect("text"));
-    let segment = node.dir.path().join("data/log/00000000000000000001.seg");
-    let mut bytes = std::fs::read(&segment).expect("read");
-    let mut places = bytes.windows(id.len()).enumerate();
-    let at = places.find(|(_, found)| *found == id).expect("stored").0;
-    bytes[at] ^= 1;
-    let file = std::fs::OpenOptions::new().write(true).open(&segment);
-    std::os::unix::fs::FileExt::write_at(&file.expect("open"), &bytes[at..=at], at as u64)
-        .expect("written");
-    for (member, account) in [(2, "2.1"), (3, "3.1"), (1, "2.1")] {
-        let feed = ["account", "follow", account, "--to", &later.to_string()];
-        let ended = node.as_member(member, &feed);
-        // The damaged batch can lie before the results of the block before its own.
-        let named = [height, height - 1].map(|at| format!("the feed ends at height {at}:"));
-        let said = ended.said();
-        assert!(named.iter().any(|named| said.contains(named)), "{said}");
-        assert!(ended.code > 0, "{}", ended.said());
-    }
-    let after = (height + 1).to_string();
-    let feed = [
-        "account",
-        "follow",
-        "2.1",
-        "--from",
-        &after,
-        "--to",
-        &later.to_string(),
-    ];
-    let items = node.as_member(2, &feed).expect(0).stdout;
-    assert!(items.contains(&format!("\"height\":{later}")), "{items}");
-    let (_, page) = clearway_harness::http(node.node.admin(), "GET /metrics");
-    assert!(page.contains("clearway_feeds_broken_total 3"), "{page}");
-    node.node.kill();
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits = text.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| {
-        let pair = std::str::from_utf8(pair).expect("text");
-        u8::from_str_radix(pair, 16).expect("hexadecimal")
-    };
-    digits.map(byte).collect()
 }

@@ -6,6 +6,7 @@ mod backends;
 mod cli;
 mod commands;
 mod failure;
+mod share;
 mod ui;
 
 #[global_allocator]

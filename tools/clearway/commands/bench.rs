@@ -8,6 +8,7 @@ mod reproduce;
 mod statistics;
 mod verify;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clearway_load::report::Report;
@@ -16,6 +17,7 @@ use crate::commands::demo::{Files, finish};
 use crate::commands::generate::Shape;
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind};
+use crate::share::{self, PriorityArg};
 use crate::ui::ReportFile;
 
 /// Payments of a whole run, and of a quick one.
@@ -86,6 +88,11 @@ pub(crate) struct Args {
     /// Keep data, genesis and keys in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Cores that this may keep busy, node, load and replay together [default: all]
+    #[arg(long)]
+    cores: Option<NonZeroUsize>,
+    #[command(flatten)]
+    priority: PriorityArg,
     #[command(flatten)]
     report: ReportFile,
 }
@@ -182,6 +189,12 @@ impl Claim {
 }
 
 impl Args {
+    /// Takes no more of the processor than these arguments allow.
+    fn take_share(&self) -> Result<(), Failure> {
+        self.priority.take(self.cores, share::Default::All)?;
+        Ok(())
+    }
+
     /// The run that these arguments ask for.
     fn trial(&self) -> Result<Trial, Failure> {
         let count = if self.quick { PAYMENTS_QUICK } else { PAYMENTS };
@@ -219,6 +232,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
 }
 
 fn measure(args: &Args) -> Result<(), Failure> {
+    args.take_share()?;
     let report = args.trial()?.run()?;
     finish(&report, args.report.json.as_deref())?;
     let missed: Vec<&str> = args

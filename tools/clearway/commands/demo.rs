@@ -1,5 +1,6 @@
 //! `clearway demo`: from nothing to a replayed history of 250,000 payments, a table at the end.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clearway_load::worker::Source;
@@ -7,6 +8,7 @@ use clearway_load::workload::Generator;
 
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind};
+use crate::share::{self, PriorityArg};
 use crate::ui::{self, ReportFile};
 
 /// Payments of the whole demonstration, and of the quick one.
@@ -31,6 +33,11 @@ pub(crate) struct Args {
     /// Keep data, genesis and keys in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Cores that this may keep busy, node and replay included [default: all]
+    #[arg(long)]
+    cores: Option<NonZeroUsize>,
+    #[command(flatten)]
+    priority: PriorityArg,
     #[command(flatten)]
     report: ReportFile,
 }
@@ -60,6 +67,7 @@ impl Files {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    args.priority.take(args.cores, share::Default::All)?;
     let generator = Generator {
         seed: args.seed,
         account_count: if args.quick { ACCOUNTS_QUICK } else { ACCOUNTS },

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clearway_load::machine::{Disk, Machine};
+use clearway_node::config::NodeConfig;
 use serde::Serialize;
 
 use crate::backends::{self, Adapter};
 use crate::failure::Failure;
+use crate::share;
 use crate::ui::{self, Output};
 
 /// Open files that a busy node wants: 2,000 connections, segments, indexes.
@@ -31,7 +33,17 @@ struct Findings {
     adapters: Vec<Adapter>,
     disk: Disk,
     open_files_max: Option<u64>,
+    shares: Shares,
     advice: Vec<String>,
+}
+
+/// Cores that work beside payments may keep busy by default.
+#[derive(Serialize)]
+struct Shares {
+    /// What a node's questions and feeds may: `door.question_cores`.
+    questions: usize,
+    /// `replay --cores`.
+    replay: usize,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -43,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         adapters: backends::adapters(),
         disk,
         open_files_max: open_files_max(),
+        shares: shares(),
         advice: Vec::new(),
     };
     findings.advice = advice(&findings);
@@ -95,6 +108,13 @@ fn shown(findings: &Findings) -> String {
                 .open_files_max
                 .map_or("unknown".into(), |limit| limit.to_string()),
         ),
+        (
+            "shares",
+            format!(
+                "questions and feeds {} cores, replay {} cores at low priority",
+                findings.shares.questions, findings.shares.replay
+            ),
+        ),
     ]);
     text.push_str("\n\n");
     if findings.adapters.is_empty() {
@@ -119,6 +139,14 @@ fn shown(findings: &Findings) -> String {
         text.push_str(advice);
     }
     text
+}
+
+fn shares() -> Shares {
+    let cores = share::cores_allowed();
+    Shares {
+        questions: NodeConfig::default().door.question_cores_of(cores),
+        replay: share::Default::Half.of(cores),
+    }
 }
 
 fn open_files_max() -> Option<u64> {

@@ -1,5 +1,6 @@
 //! `clearway replay DIR`: checks a stored history again from its first block.
 
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use clearway_replay::{Options, ReplayError, Summary};
@@ -11,6 +12,7 @@ use serde::Serialize;
 use crate::backends::BackendArgs;
 use crate::commands::log::{self, LogArgs};
 use crate::failure::{Failure, Kind};
+use crate::share::{self, PriorityArg};
 use crate::ui::{self, Output};
 
 #[derive(clap::Args, Debug)]
@@ -22,6 +24,11 @@ pub(crate) struct Args {
     /// Last height to check
     #[arg(long)]
     to: Option<u64>,
+    /// Cores that this may keep busy [default: half of them, so that a node beside it has the rest]
+    #[arg(long)]
+    cores: Option<NonZeroUsize>,
+    #[command(flatten)]
+    priority: PriorityArg,
     #[command(flatten)]
     output: Output,
 }
@@ -37,6 +44,7 @@ pub(crate) struct Timed {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let genesis = args.log.genesis()?;
     let reader = args.log.open(&genesis)?;
+    args.priority.take(args.cores, share::Default::Half)?;
     let (gate, backend) = args.backend.open()?;
     let options = Options {
         verified_by: Some((gate, backend)),

@@ -50,6 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let before = load(&args.report)?;
     let recorded = recorded(&before.arguments)?;
     ui::note(&format!("rerun    {}", before.arguments.join(" ")));
+    recorded.take_share()?;
     let after = recorded.trial()?.run()?;
     let verdict = verdict(&before, &after, args.tolerance);
     args.output.result("reproduction", &verdict, || {
