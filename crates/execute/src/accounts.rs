@@ -108,6 +108,18 @@ pub(crate) fn covers(account: &Account, more: u64) -> Option<bool> {
     Some(spent <= cover)
 }
 
+/// Money on an account: what it was credited more than debited. What a credit line allows beyond
+/// that is not money, and an issuer account holds none.
+pub(crate) fn money(account: &Account) -> u128 {
+    match is_issuer(account) {
+        true => 0,
+        false => {
+            let (credits, debits) = (account.credits_posted, account.debits_posted);
+            credits.get().saturating_sub(debits.get())
+        }
+    }
+}
+
 /// Adds to a balance whose room was checked.
 pub(crate) fn add(balance: &mut U128, amount: u64) {
     let sum = balance.get().checked_add(u128::from(amount));

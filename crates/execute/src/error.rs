@@ -79,6 +79,9 @@ pub enum InvariantViolation {
     /// The running sums are not the sums of the accounts.
     #[error("ledger {0}: running sums differ from the accounts")]
     Totals(LedgerId),
+    /// Members hold more than there may be.
+    #[error("ledger {0}: members hold 2^64 minor units or more")]
+    InBeing(LedgerId),
     /// An account belongs to a ledger that is not defined.
     #[error("account {0}: its ledger is not defined")]
     Ledger(AccountId),

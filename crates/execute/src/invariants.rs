@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clearway_types::account::Account;
 use clearway_types::units::{AccountId, LedgerId};
 
-use crate::accounts::{covers, is_issuer};
+use crate::accounts::{covers, is_issuer, money};
 use crate::error::InvariantViolation;
 use crate::holds::{Hold, HoldState};
 use crate::ledgers::Totals;
@@ -23,7 +23,8 @@ pub(crate) fn check(state: &State) -> Result<(), InvariantViolation> {
     Ok(())
 }
 
-/// Invariants 1 and 2: both sides are equal, and no member spends what it has not.
+/// Invariants 1 and 2: both sides are equal, what members hold is what is said to be in being and
+/// within its bound, and no member spends what it has not.
 fn check_sums(state: &State) -> Result<(), InvariantViolation> {
     let mut sums: BTreeMap<LedgerId, Totals> = BTreeMap::new();
     for entry in state.ledgers.iter() {
@@ -45,6 +46,9 @@ fn check_sums(state: &State) -> Result<(), InvariantViolation> {
         if !entry.totals.balanced() {
             return Err(InvariantViolation::Unbalanced(id));
         }
+        if entry.totals.in_being > u128::from(u64::MAX) {
+            return Err(InvariantViolation::InBeing(id));
+        }
     }
     Ok(())
 }
@@ -61,6 +65,7 @@ fn sum_with(sum: Totals, account: &Account) -> Option<Totals> {
         credits_pending: sum
             .credits_pending
             .checked_add(account.credits_pending.get())?,
+        in_being: sum.in_being.checked_add(money(account))?,
     })
 }
 
@@ -199,12 +204,24 @@ mod tests {
         state.ids.insert(1030, entry, Height(1));
     }
 
+    /// Sums and accounts agree on more than there may be.
+    fn members_hold_too_much(state: &mut State) {
+        let more = 1 << 64;
+        state.accounts.slots.write(Slot(0)).debits_posted = U128::new(150 + more);
+        state.accounts.slots.write(MEMBER).credits_posted = U128::new(100 + more);
+        let index = state.ledgers.index(LEDGER).expect("defined");
+        let totals = state.ledgers.totals(index);
+        totals.debits_posted = 150 + more;
+        totals.credits_posted = 150 + more;
+        totals.in_being = 150 + more;
+    }
+
     #[test]
     fn each_broken_promise_is_found_by_its_name() {
         use InvariantViolation as V;
         type Break = fn(&mut State);
         let member = AccountId::new(OWNER, 2);
-        let rows: [(Break, V); 9] = [
+        let rows: [(Break, V); 10] = [
             (
                 |s| s.accounts.slots.write(MEMBER).credits_posted = U128::new(101),
                 V::Totals(LEDGER),
@@ -220,11 +237,13 @@ mod tests {
             (
                 |s| {
                     let index = s.ledgers.index(LEDGER).expect("defined");
-                    s.ledgers.totals(index).credits_posted = 151;
+                    let totals = s.ledgers.totals(index);
+                    (totals.credits_posted, totals.in_being) = (151, 151);
                     s.accounts.slots.write(MEMBER).credits_posted = U128::new(101);
                 },
                 V::Unbalanced(LEDGER),
             ),
+            (members_hold_too_much, V::InBeing(LEDGER)),
             (
                 |s| s.holds.open(hold(10, 0, 0, HoldState::Open)),
                 V::Pending(member),

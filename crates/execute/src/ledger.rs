@@ -39,9 +39,11 @@ use crate::{invariants, state_root};
 pub struct Conservation {
     /// Currency or asset.
     pub ledger: LedgerId,
-    /// Debits equal credits, posted and pending, by the running sums.
+    /// Debits equal credits, posted and pending, by the running sums; the issuer account was
+    /// debited no less than credited, and no more than members hold.
     pub conserved: bool,
-    /// Minor units in being: the issuer account's net debit.
+    /// Minor units in being: what members hold, which is the issuer account's net debit and what
+    /// credit lines have paid.
     pub supply: u128,
 }
 
@@ -202,14 +204,15 @@ impl Ledger {
         self.state.ledgers.iter().map(|entry| {
             let account = self.state.accounts.by_id(entry.ledger.issuer_account);
             let account = account.expect("a ledger opens its issuer account");
-            let supply = account
+            let issued = account
                 .debits_posted
                 .get()
                 .checked_sub(account.credits_posted.get());
+            let supply = entry.totals.in_being;
             Conservation {
                 ledger: entry.ledger.id,
-                conserved: entry.totals.balanced() && supply.is_some(),
-                supply: supply.unwrap_or(0),
+                conserved: entry.totals.balanced() && issued.is_some_and(|sum| sum <= supply),
+                supply,
             }
         })
     }

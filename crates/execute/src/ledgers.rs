@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use clearway_types::account::Ledger;
+use clearway_types::account::{Account, Ledger};
 use clearway_types::units::LedgerId;
+
+use crate::accounts::money;
 
 /// Place of a ledger in the order of definition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +19,10 @@ pub(crate) struct Totals {
     pub(crate) credits_posted: u128,
     pub(crate) debits_pending: u128,
     pub(crate) credits_pending: u128,
+    /// Money in being: what the members' accounts hold, those that hold any; see
+    /// [`crate::accounts::money`]. A function of the accounts, so neither in the state root nor in
+    /// snapshots.
+    pub(crate) in_being: u128,
 }
 
 impl Totals {
@@ -52,6 +58,22 @@ impl Ledgers {
 
     pub(crate) fn get(&self, index: LedgerIndex) -> &Ledger {
         &self.entries[index.0].ledger
+    }
+
+    /// Sums up the money in being, which snapshots leave out.
+    pub(crate) fn count_money<'a>(&mut self, accounts: impl Iterator<Item = &'a Account>) {
+        for account in accounts {
+            // Ledgers that are not defined and sums out of range are found by the full scan.
+            if let Some(&index) = self.index.get(&account.ledger()) {
+                let in_being = &mut self.entries[index].totals.in_being;
+                *in_being = in_being.saturating_add(money(account));
+            }
+        }
+    }
+
+    /// Money in being.
+    pub(crate) fn in_being(&self, index: LedgerIndex) -> u128 {
+        self.entries[index.0].totals.in_being
     }
 
     /// The sums for writing.

@@ -88,7 +88,7 @@ pub(crate) fn within_limits(state: &State, pair: Pair, amount: u64) -> Result<()
     state.limits.check(payer, payee, amount, state.clock)
 }
 
-/// Code 132: whether the balances stay within their range.
+/// Code 132: whether the balances stay within their range, and the money in being within its own.
 pub(crate) fn room(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
     let debit = state.accounts.get(pair.debit);
     let credit = state.accounts.get(pair.credit);
@@ -100,30 +100,73 @@ pub(crate) fn room(state: &State, pair: Pair, amount: u64) -> Result<(), ResultC
     match fits(debit.debits_posted.get(), debit.debits_pending.get())
         && fits(credit.credits_posted.get(), credit.credits_pending.get())
     {
+        true => bounded(state, pair, amount),
+        false => Err(ResultCode::BalanceOverflow),
+    }
+}
+
+/// Code 132: whether the money in being stays below 2^64 minor units, as at genesis.
+///
+/// ISSUE brings money into being, and so does whatever a credit line pays: the payee holds it and
+/// the payer had none to give.
+pub(crate) fn bounded(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
+    let amount = u128::from(amount);
+    let debit = state.accounts.get(pair.debit);
+    let given = accounts::money(debit).min(amount);
+    if given == amount {
+        return Ok(());
+    }
+    let credit = state.accounts.get(pair.credit);
+    let owed = credit.debits_posted.get();
+    let owed = owed.saturating_sub(credit.credits_posted.get());
+    let gained = match is_issuer(credit) {
+        true => 0,
+        false => amount.saturating_sub(owed),
+    };
+    let in_being = state.ledgers.in_being(pair.ledger);
+    let after = in_being.saturating_sub(given).saturating_add(gained);
+    match after <= u128::from(u64::MAX) {
         true => Ok(()),
         false => Err(ResultCode::BalanceOverflow),
     }
 }
 
-/// Money in being: what an issuer account was debited more than credited.
-pub(crate) fn supply(issuer: &Account) -> u128 {
-    let supply = issuer
+/// Code 130 of REDEEM: whether `amount` is there. What a credit line allows is not.
+pub(crate) fn there(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
+    let debit = state.accounts.get(pair.debit);
+    let free = accounts::money(debit).checked_sub(debit.debits_pending.get());
+    match free.is_some_and(|free| free >= u128::from(amount)) {
+        true => Ok(()),
+        false => Err(ResultCode::InsufficientFunds),
+    }
+}
+
+/// What an issuer account was debited more than credited: money issued and not redeemed.
+pub(crate) fn issued(issuer: &Account) -> u128 {
+    let issued = issuer
         .debits_posted
         .get()
         .checked_sub(issuer.credits_posted.get());
-    supply.expect("REDEEM takes no more than there is")
+    issued.expect("REDEEM takes no more than was issued")
 }
 
 /// Moves `amount` from debit to credit, for good.
 pub(crate) fn settle(state: &mut State, pair: Pair, amount: u64) {
     let clock = state.clock;
     let debit = state.accounts.write(pair.debit, clock);
+    let before = accounts::money(debit);
     accounts::add(&mut debit.debits_posted, amount);
+    let given = before.saturating_sub(accounts::money(debit));
     let credit = state.accounts.write(pair.credit, clock);
+    let before = accounts::money(credit);
     accounts::add(&mut credit.credits_posted, amount);
+    let gained = accounts::money(credit).saturating_sub(before);
     let totals = state.ledgers.totals(pair.ledger);
     ledgers::add(&mut totals.debits_posted, amount);
     ledgers::add(&mut totals.credits_posted, amount);
+    let in_being = totals.in_being.checked_sub(given);
+    let in_being = in_being.and_then(|rest| rest.checked_add(gained));
+    totals.in_being = in_being.expect("an account gives no more than it holds");
 }
 
 /// Notes a settled payment in the net debit limits of both sides.

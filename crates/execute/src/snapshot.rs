@@ -160,14 +160,16 @@ impl Snapshot {
             return Err(ExecuteError::Snapshot { field: "seal" });
         }
         let participants = read_participants(&mut from)?;
-        let ledgers = read_ledgers(&mut from)?;
+        let mut ledgers = read_ledgers(&mut from)?;
         let approvals = read_approvals(&mut from)?;
+        let accounts: Pages<Account> = read_records(&mut from, ACCOUNTS_MAX, "accounts")?;
+        ledgers.count_money(accounts.iter());
         let snapshot = Self {
             head,
             participants,
             ledgers,
             approvals,
-            accounts: read_records(&mut from, ACCOUNTS_MAX, "accounts")?,
+            accounts,
             // The number of holds is bounded by members, not in all: a slot number is 32 bits.
             holds: read_records(&mut from, u32::MAX as usize, "holds")?,
             limits: read_records(&mut from, LIMITS_MAX, "limits")?,
@@ -179,7 +181,8 @@ impl Snapshot {
     }
 }
 
-/// Canonical bytes of a ledger and its sums, 89: in the state root and in snapshots.
+/// Canonical bytes of a ledger and its sums but the money in being, 89: in the state root and in
+/// snapshots.
 pub(crate) fn encode_ledger(entry: &LedgerEntry, out: &mut Vec<u8>) {
     let LedgerEntry { ledger, totals } = entry;
     out.extend_from_slice(&ledger.id.0.to_le_bytes());
@@ -321,6 +324,7 @@ fn read_ledgers(from: &mut Source<'_>) -> Result<Ledgers, ExecuteError> {
             credits_posted: from.u128()?,
             debits_pending: from.u128()?,
             credits_pending: from.u128()?,
+            in_being: 0,
         };
         if ledgers.index(ledger.id).is_some() {
             return Err(ExecuteError::Snapshot { field: "ledgers" });

@@ -210,7 +210,7 @@ codes! {
     /// The net debit limit towards this counterparty would be exceeded: pay less, wait for the next
     /// day, or have the limit raised.
     LimitExceeded = 131;
-    /// A balance would leave its range: move less.
+    /// A balance, or the money that members hold, would leave its range: move less.
     BalanceOverflow = 132;
 }
 

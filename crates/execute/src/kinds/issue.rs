@@ -5,7 +5,7 @@ use clearway_types::transfer::Transfer;
 
 use crate::accounts::is_issuer;
 use crate::kinds::authorise;
-use crate::money::{self, Pair};
+use crate::money;
 use crate::state::State;
 
 pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), ResultCode> {
@@ -22,17 +22,7 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
         return Err(ResultCode::IssuerMismatch);
     }
     money::usable(state, pair)?;
-    supply_room(state, pair, amount)?;
     money::room(state, pair, amount)?;
     money::settle(state, pair, amount);
     Ok(())
-}
-
-/// Code 132: the money in being stays below 2^64 minor units, as at genesis.
-fn supply_room(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
-    let supply = money::supply(state.accounts.get(pair.debit));
-    match supply.checked_add(u128::from(amount)) {
-        Some(supply) if supply <= u128::from(u64::MAX) => Ok(()),
-        _ => Err(ResultCode::BalanceOverflow),
-    }
 }

@@ -29,8 +29,9 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
         return Err(ResultCode::HoldExceeded);
     }
     money::usable(state, pair)?;
-    // The money was set aside, so neither funds nor room can be missing.
+    // The money was set aside, so neither funds nor room on the accounts can be missing.
     money::within_limits(state, pair, amount)?;
+    money::bounded(state, pair, amount)?;
     money::release(state, pair, held);
     money::settle(state, pair, amount);
     money::count_to_limits(state, pair, amount);

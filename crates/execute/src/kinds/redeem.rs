@@ -1,7 +1,7 @@
 //! REDEEM: takes money out of being, from an account of the issuer's own to the issuer account.
 //!
 //! Members give their money back with a TRANSFER to the issuer first: nobody but its owner signs
-//! for an account.
+//! for an account. Only money that is there is taken: a credit line is none.
 
 use clearway_types::code::ResultCode;
 use clearway_types::transfer::Transfer;
@@ -26,9 +26,9 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
         return Err(ResultCode::IssuerMismatch);
     }
     money::usable(state, pair)?;
-    money::funded(state, pair, amount)?;
-    // With a credit line the debited account could pay in more than there is in being.
-    if u128::from(amount) > money::supply(state.accounts.get(pair.credit)) {
+    money::there(state, pair, amount)?;
+    // Money that a credit line brought into being was never issued, so it is not redeemed.
+    if u128::from(amount) > money::issued(state.accounts.get(pair.credit)) {
         return Err(ResultCode::BalanceOverflow);
     }
     money::room(state, pair, amount)?;

@@ -361,36 +361,6 @@ fn issue_answers_each_code_at_its_place() {
 }
 
 #[test]
-fn supply_is_the_issuers_net_debit() {
-    let mut world = World::new();
-    let supply = |world: &World| world.ledger.conserved().next().unwrap().supply;
-    let before = supply(&world);
-    let issue = world.issue(B, 40);
-    world.settle(issue.as_body());
-    assert_eq!(supply(&world), before + 40);
-    let redeem = world.redeem(I, 300);
-    world.settle(redeem.as_body());
-    assert_eq!(supply(&world), before - 260);
-    assert_eq!(world.balance(I), 0);
-}
-
-#[test]
-fn no_more_is_redeemed_than_is_in_being() {
-    let mut world = World::new();
-    let supply = world.ledger.conserved().next().unwrap().supply;
-    let supply = u64::try_from(supply).unwrap();
-    let line = world.credit_line(I, 10 * supply);
-    world.settle(line.as_body());
-    let beyond = world.redeem(I, supply + 1);
-    assert_eq!(world.one(beyond.as_body()), BalanceOverflow);
-    let all = world.redeem(I, supply);
-    world.settle(all.as_body());
-    assert_eq!(world.ledger.conserved().next().unwrap().supply, 0);
-    let issue = world.issue(B, 1);
-    world.settle(issue.as_body());
-}
-
-#[test]
 fn redeem_answers_each_code_at_its_place() {
     let rows: [(Edit<Transfer>, ResultCode); 13] = [
         (|_, t| t.timeout_s = U32::new(1), TimeoutNotAllowed),

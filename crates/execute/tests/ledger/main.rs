@@ -12,6 +12,7 @@ mod oracle;
 mod oracle_kinds;
 mod restore;
 mod stage;
+mod supply;
 mod support;
 mod table;
 mod workload;

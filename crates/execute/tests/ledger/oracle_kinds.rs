@@ -100,6 +100,27 @@ fn funds_codes(oracle: &Oracle, t: &Transfer, amount: u64, codes: &mut Codes) {
     }
 }
 
+/// Money that members hold in a ledger: every account above zero, whatever the others owe.
+pub(crate) fn in_being(oracle: &Oracle, ledger: u32) -> u128 {
+    let members = oracle.accounts.values();
+    let members = members.filter(|account| account.ledger == ledger && !account.issuer);
+    members
+        .map(|account| account.credits.saturating_sub(account.debits))
+        .sum()
+}
+
+/// Whether members would hold 2^64 or more once the payment is made.
+fn being_codes(oracle: &Oracle, t: &Transfer, amount: u64, codes: &mut Codes) {
+    let (debit, credit) = (t.debit.get(), t.credit.get());
+    let known = |id| oracle.accounts.contains_key(id);
+    if debit != credit && known(&debit) && known(&credit) {
+        let mut then = oracle.clone();
+        pay(&mut then, debit, credit, amount);
+        let sum = in_being(&then, t.ledger.get());
+        codes.when(sum >= 1 << 64, BalanceOverflow);
+    }
+}
+
 fn limit_codes(oracle: &Oracle, t: &Transfer, amount: u64, codes: &mut Codes) {
     for counterparty in [owner(t.credit.get()), 0] {
         if let Some(row) = oracle.limits.get(&(t.debit.get(), counterparty)) {
@@ -149,6 +170,7 @@ fn payment(oracle: &mut Oracle, t: &Transfer) -> ResultCode {
     );
     funds_codes(oracle, t, amount, &mut codes);
     limit_codes(oracle, t, amount, &mut codes);
+    being_codes(oracle, t, amount, &mut codes);
     if let Some(code) = codes.first() {
         return code;
     }
@@ -179,6 +201,7 @@ fn hold(oracle: &mut Oracle, t: &Transfer) -> ResultCode {
     codes.when(open_count >= HOLDS_PER_MEMBER_MAX, HoldTableFull);
     funds_codes(oracle, t, amount, &mut codes);
     limit_codes(oracle, t, amount, &mut codes);
+    being_codes(oracle, t, amount, &mut codes);
     if let Some(code) = codes.first() {
         return code;
     }
@@ -224,6 +247,7 @@ fn end_hold(oracle: &mut Oracle, t: &Transfer) -> ResultCode {
         codes.when(is_post && amount > row.amount, HoldExceeded);
         if is_post {
             limit_codes(oracle, t, amount, &mut codes);
+            being_codes(oracle, t, amount, &mut codes);
         }
     }
     if let Some(code) = codes.first() {
@@ -278,6 +302,7 @@ fn give_back(oracle: &mut Oracle, t: &Transfer) -> ResultCode {
     }
     funds_codes(oracle, t, amount, &mut codes);
     limit_codes(oracle, t, amount, &mut codes);
+    being_codes(oracle, t, amount, &mut codes);
     if let Some(code) = codes.first() {
         return code;
     }
@@ -308,19 +333,19 @@ fn supply(oracle: &mut Oracle, t: &Transfer) -> ResultCode {
     let sides = (is_issuer(t.debit.get()), is_issuer(t.credit.get()));
     codes.when(sides != (is_issue, !is_issue), IssuerMismatch);
     if is_issue {
-        if let Some(account) = oracle.accounts.get(&t.debit.get()).filter(|one| one.issuer) {
-            let supply = account.debits - account.credits + u128::from(amount);
-            codes.when(supply > u128::from(u64::MAX), BalanceOverflow);
-        }
+        being_codes(oracle, t, amount, &mut codes);
     } else {
-        funds_codes(oracle, t, amount, &mut codes);
+        if let Some(account) = oracle.accounts.get(&t.debit.get()) {
+            let used = account.debits + account.held_out + u128::from(amount);
+            codes.when(used > account.credits, InsufficientFunds);
+        }
         if let Some(account) = oracle
             .accounts
             .get(&t.credit.get())
             .filter(|one| one.issuer)
         {
-            let in_being = account.debits - account.credits;
-            codes.when(u128::from(amount) > in_being, BalanceOverflow);
+            let issued = account.debits - account.credits;
+            codes.when(u128::from(amount) > issued, BalanceOverflow);
         }
     }
     if let Some(code) = codes.first() {
