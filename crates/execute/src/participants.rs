@@ -72,11 +72,6 @@ impl Participants {
         &self.directory
     }
 
-    /// Operators who are not suspended.
-    pub(crate) fn operator_count(&self) -> usize {
-        self.iter().filter(|p| is_operator(p)).count()
-    }
-
     /// Registers a participant or changes all but its keys.
     pub(crate) fn set(&mut self, participant: Participant) {
         self.hash = None;
@@ -142,6 +137,12 @@ impl Participants {
 /// Whether this participant's approval counts.
 pub(crate) fn is_operator(participant: &Participant) -> bool {
     participant.role == Role::Operator && !participant.suspended
+}
+
+/// Whether this participant is an operator with a live key at `height`.
+pub(crate) fn can_sign(participant: &Participant, height: Height) -> bool {
+    let mut keys = participant.keys.iter().flatten();
+    is_operator(participant) && keys.any(|key| key.valid_at(height))
 }
 
 /// Canonical bytes of a participant, 237 of them: in the state root and in snapshots.

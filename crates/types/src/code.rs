@@ -132,7 +132,8 @@ codes! {
     LedgerInvalid = 72;
     /// The participant is not registered: check its number, or register it first.
     ParticipantUnknown = 73;
-    /// Role, status, sponsor, LEI or BIC of the participant is not acceptable: correct the record.
+    /// Role, status, sponsor, LEI or BIC of the participant is not acceptable, or too few operators
+    /// would keep a live key at some height: correct the record.
     ParticipantInvalid = 74;
     /// The public key is small-order, non-canonical or not on the curve: make a new key pair.
     KeyInvalid = 75;

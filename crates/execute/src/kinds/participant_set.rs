@@ -4,6 +4,8 @@
 //! that has ended is valid KEY_LAG_MAX heights later. A zero key ends the slot's key after
 //! KEY_LAG_MAX heights; to stop a participant at once, suspend it.
 
+use std::collections::BTreeSet;
+
 use clearway_crypto::keys::register_check;
 use clearway_types::account::{KeyEntry, Participant, Role};
 use clearway_types::code::ResultCode;
@@ -13,7 +15,7 @@ use clearway_types::limits::{KEY_LAG_MAX, PARTICIPANTS_MAX};
 use clearway_types::units::{Height, ParticipantId};
 
 use crate::kinds::{approved, authorise};
-use crate::participants::{NO_END, is_operator};
+use crate::participants::{NO_END, can_sign, is_operator};
 use crate::state::State;
 
 /// Key slots of a participant.
@@ -28,9 +30,13 @@ pub(crate) fn apply(state: &mut State, body: &ParticipantSet) -> Result<(), Resu
     let before = state.participants.get(id);
     let participant = described(state, body, before)?;
     let key = match body.key_slot {
-        KEY_SLOT_NONE => None,
-        slot => Some((usize::from(slot), key_for(state, body, before)?)),
+        KEY_SLOT_NONE => Ok(None),
+        slot => key_for(state, body, before).map(|entry| Some((usize::from(slot), entry))),
     };
+    if locks_out(state, before, &participant, key.ok().flatten()) {
+        return Err(ResultCode::ParticipantInvalid);
+    }
+    let key = key?;
     authorise(state, body.as_body(), ParticipantId(0))?;
     approved(state, body.as_body())?;
     state.participants.set(participant);
@@ -68,22 +74,44 @@ fn described(
         || full
         || !text_or_none(&body.lei, lei_shape)
         || !text_or_none(&body.bic, bic_shape)
-        || locks_out(state, before, &participant)
     {
         return Err(ResultCode::ParticipantInvalid);
     }
     Ok(participant)
 }
 
-/// Whether too few operators would be left to approve anything.
-fn locks_out(state: &State, before: Option<&Participant>, after: &Participant) -> bool {
-    let was = before.is_some_and(is_operator);
-    let left = state
-        .participants
-        .operator_count()
-        .saturating_sub(usize::from(was));
-    let left = left.saturating_add(usize::from(is_operator(after)));
-    was && left < state.rules.operator_threshold as usize
+/// Code 74: whether at some height too few operators could sign, and fewer than without the record.
+///
+/// What takes an operator away now and what ends its last key later are one and the same: the rest
+/// of its keys is compared height by height, so that the operators can always change something.
+fn locks_out(
+    state: &State,
+    before: Option<&Participant>,
+    after: &Participant,
+    key: Option<(usize, KeyEntry)>,
+) -> bool {
+    let Some(before) = before.filter(|before| is_operator(before)) else {
+        return false;
+    };
+    let mut after = after.clone();
+    if let Some((slot, entry)) = key {
+        after.keys[slot] = Some(entry);
+    }
+    let operators = || state.participants.iter().filter(|one| is_operator(one));
+    let from = state.clock.height.next();
+    let changes = operators().chain([&after]).flat_map(|one| &one.keys);
+    let changes = changes
+        .flatten()
+        .flat_map(|key| [key.valid_from, key.valid_to]);
+    let heights: BTreeSet<Height> = changes
+        .filter(|height| *height > from)
+        .chain([from])
+        .collect();
+    heights.into_iter().any(|height| {
+        let lost = can_sign(before, height) && !can_sign(&after, height);
+        let others = || operators().filter(|one| one.id != after.id && can_sign(one, height));
+        lost && others().count() < state.rules.operator_threshold as usize
+    })
 }
 
 /// Codes 75 and 77: what the record makes of the slot it names.

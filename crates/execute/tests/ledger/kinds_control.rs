@@ -261,18 +261,6 @@ fn a_registered_participant_is_as_described_and_signs_at_once() {
 }
 
 #[test]
-fn the_last_operators_cannot_be_taken_away() {
-    let mut genesis = genesis();
-    genesis.rules.operator_threshold = 2;
-    let mut world = World::with(genesis);
-    let mut demote = world.participant_set(OPERATOR_2);
-    assert_eq!(world.one(demote.as_body()), ParticipantInvalid);
-    (demote.role, demote.status) = (1, 1);
-    demote.id.0[0] ^= 1;
-    assert_eq!(world.one(demote.as_body()), ParticipantInvalid);
-}
-
-#[test]
 fn key_rotate_answers_each_code_at_its_place() {
     let rows: [(Edit<KeyRotate>, ResultCode); 6] = [
         (|_, k| k.slot = 4, ReservedFieldSet),
