@@ -9,6 +9,7 @@ use clearway_types::limits::LOOKUPS_MAX;
 use clearway_types::units::{AccountId, ParticipantId, TransferId};
 use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{AccountView, Found, Lookup, StatusView};
+use clearway_types::wire::roster::RosterView;
 use clearway_types::wire::{ANSWER_HEADER_BYTES, AnswerHeader, AnswerStatus, Op, StreamHeader};
 
 use crate::client::Client;
@@ -122,6 +123,32 @@ impl Client {
     /// As [`Client::lookup`].
     pub async fn status(&self) -> Result<StatusView, ClientError> {
         self.ask(Op::Status, 0, &[], StatusView::decode).await
+    }
+
+    /// Participants with their keys, ledgers, and approvals that wait (for operators and auditors),
+    /// as of the height that it names. Where participants come in several answers, later ones may
+    /// be of a later height.
+    ///
+    /// # Errors
+    /// As [`Client::lookup`].
+    pub async fn roster(&self) -> Result<RosterView, ClientError> {
+        let mut roster = self.roster_from(ParticipantId(0)).await?;
+        while roster.next != ParticipantId(0) {
+            let more = self.roster_from(roster.next).await?;
+            // A node that goes back would keep the client for ever.
+            let last = roster.participants.last().map(|one| one.id);
+            if more.participants.first().map(|one| one.id) <= last {
+                return Err(DecodeError::Invalid { field: "next" }.into());
+            }
+            roster.participants.extend(more.participants);
+            roster.next = more.next;
+        }
+        Ok(roster)
+    }
+
+    async fn roster_from(&self, first: ParticipantId) -> Result<RosterView, ClientError> {
+        let body = first.0.to_le_bytes();
+        self.ask(Op::Roster, 1, &body, RosterView::decode).await
     }
 
     /// Asks server after server until one answers.

@@ -22,6 +22,9 @@ pub(crate) struct Approval {
     /// The second from which it does not count any more.
     pub(crate) until: u32,
     pub(crate) operators: BTreeSet<ParticipantId>,
+    /// The body that was approved last, to be shown; not part of the state. A state that was read
+    /// from a snapshot has it only where the end of the log has it.
+    pub(crate) body: Option<Body>,
 }
 
 /// All approvals that wait for further operators.
@@ -60,8 +63,20 @@ impl Approvals {
             self.waiting.remove(&oldest);
         }
         let until = second.saturating_add(APPROVAL_S);
-        self.waiting.insert(content, Approval { until, operators });
+        let approval = Approval {
+            until,
+            operators,
+            body: Some(*body),
+        };
+        self.waiting.insert(content, approval);
         false
+    }
+
+    /// Notes what is approved, which snapshots leave out.
+    pub(crate) fn note_body(&mut self, body: &Body) {
+        if let Some(approval) = self.waiting.get_mut(&content(body)) {
+            approval.body = Some(*body);
+        }
     }
 
     /// Forgets approvals whose time is over.

@@ -14,8 +14,9 @@ use clearway_types::genesis::{Genesis, GenesisLedger, GenesisParticipant};
 use clearway_types::limits::ROOT_INTERVAL;
 use clearway_types::messages::{ExecutedBlock, ExpiredHold, OrderedBlock};
 use clearway_types::units::{
-    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId,
+    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, UnixSeconds,
 };
+use clearway_types::wire::roster::{APPROVERS_MAX, ApprovalView};
 
 use crate::accounts::{Accounts, NewAccount};
 use crate::approvals::Approvals;
@@ -270,6 +271,33 @@ impl Ledger {
     /// All participants in the order of their numbers.
     pub fn participants(&self) -> impl Iterator<Item = &Participant> {
         self.state.participants.iter()
+    }
+
+    /// Participants from a number on, in the order of their numbers.
+    pub fn participants_from(&self, first: ParticipantId) -> impl Iterator<Item = &Participant> {
+        self.state.participants.from(first)
+    }
+
+    /// Records that wait for further operators, by their content.
+    pub fn approvals(&self) -> impl Iterator<Item = ApprovalView> {
+        let waiting = self.state.approvals.waiting.iter();
+        waiting.map(|(content, approval)| {
+            let operators = approval.operators.iter().copied();
+            let count = approval.operators.len();
+            ApprovalView {
+                content: *content,
+                until: UnixSeconds(approval.until),
+                operator_count: u32::try_from(count).expect("operators are bounded"),
+                operators: operators.take(APPROVERS_MAX).collect(),
+                body: approval.body,
+            }
+        })
+    }
+
+    /// Operators who must approve a record together.
+    #[must_use]
+    pub fn operator_threshold(&self) -> u32 {
+        self.state.rules.operator_threshold
     }
 
     /// A currency or asset.

@@ -64,6 +64,11 @@ impl Participants {
         self.all.values()
     }
 
+    /// Participants from a number on.
+    pub(crate) fn from(&self, first: ParticipantId) -> impl Iterator<Item = &Participant> {
+        self.all.range(first..).map(|(_, participant)| participant)
+    }
+
     pub(crate) fn versions(&self) -> &VecDeque<Height> {
         &self.versions
     }
@@ -122,7 +127,7 @@ impl Participants {
         let hash = *self.hash.get_or_insert_with(|| {
             let mut bytes = Vec::new();
             for participant in all.values() {
-                encode(participant, &mut bytes);
+                participant.encode(&mut bytes);
             }
             sha256(&[&[prefix::STATE_PART, part::DIRECTORY], &bytes])
         });
@@ -143,28 +148,6 @@ pub(crate) fn is_operator(participant: &Participant) -> bool {
 pub(crate) fn can_sign(participant: &Participant, height: Height) -> bool {
     let mut keys = participant.keys.iter().flatten();
     is_operator(participant) && keys.any(|key| key.valid_at(height))
-}
-
-/// Canonical bytes of a participant, 237 of them: in the state root and in snapshots.
-pub(crate) fn encode(participant: &Participant, out: &mut Vec<u8>) {
-    out.extend_from_slice(&participant.id.0.to_le_bytes());
-    out.push(participant.role as u8);
-    out.push(u8::from(participant.suspended));
-    out.extend_from_slice(&participant.sponsor.0.to_le_bytes());
-    out.extend_from_slice(&participant.lei);
-    out.extend_from_slice(&participant.bic);
-    for key in &participant.keys {
-        let none = KeyEntry {
-            public_key: [0; 32],
-            valid_from: Height(0),
-            valid_to: Height(0),
-        };
-        let entry = key.as_ref().unwrap_or(&none);
-        out.push(u8::from(key.is_some()));
-        out.extend_from_slice(&entry.public_key);
-        out.extend_from_slice(&entry.valid_from.0.to_le_bytes());
-        out.extend_from_slice(&entry.valid_to.0.to_le_bytes());
-    }
 }
 
 fn directory_of(all: &BTreeMap<ParticipantId, Participant>, height: Height) -> KeyDirectory {

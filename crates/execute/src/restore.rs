@@ -127,6 +127,9 @@ impl Restore {
         for ((envelope, digests), outcome) in members.zip(&record.results) {
             self.note_return(&envelope.body, *outcome);
             self.state.remember(&envelope.body, digests, *outcome);
+            if outcome.code == ResultCode::AwaitingApproval {
+                self.state.approvals.note_body(&envelope.body);
+            }
         }
         self.state.ids.end_block(height);
         self.next = height.next();

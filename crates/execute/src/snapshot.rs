@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::error::ExecuteError;
 use crate::holds::Hold;
 use crate::ledgers::{LedgerEntry, Ledgers, Totals};
-use crate::participants::{self, Participants};
+use crate::participants::Participants;
 use crate::slots::Pages;
 use crate::state::State;
 use crate::state_root::state_root;
@@ -121,7 +121,7 @@ impl Snapshot {
         out.extend_from_slice(&seal.0);
         put_count(&mut out, self.participants.len());
         for participant in self.participants.iter() {
-            participants::encode(participant, &mut out);
+            participant.encode(&mut out);
             flush_when_large(&mut out, to)?;
         }
         put_count(&mut out, self.participants.versions().len());
@@ -347,9 +347,12 @@ fn read_approvals(from: &mut Source<'_>) -> Result<Approvals, ExecuteError> {
         for _ in 0..count {
             operators.insert(ParticipantId(from.u32()?));
         }
-        approvals
-            .waiting
-            .insert(content, Approval { until, operators });
+        let approval = Approval {
+            until,
+            operators,
+            body: None,
+        };
+        approvals.waiting.insert(content, approval);
     }
     Ok(approvals)
 }

@@ -23,6 +23,7 @@ use clearway_types::messages::{ExecutedBlock, FrameBatch, OrderedBlock, OriginRu
 use clearway_types::units::{AccountId, Digest, Height, ParticipantId, TimeMs, ValidatorIndex};
 use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{AccountView, FollowRequest, Found, Lookup, StatusView};
+use clearway_types::wire::roster::RosterView;
 
 const STREAM_ENVELOPES: usize = 8192;
 
@@ -191,6 +192,10 @@ impl QueryService for NoQuestions {
     }
 
     fn follow(&self, _: &Asker, _: FollowRequest, _: usize) -> Result<FollowPage, QueryError> {
+        Err(QueryError::NotFound)
+    }
+
+    fn roster(&self, _: &Asker, _: ParticipantId) -> Result<RosterView, QueryError> {
         Err(QueryError::NotFound)
     }
 

@@ -10,6 +10,7 @@ use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{
     AccountView, FollowCursor, FollowItem, FollowRequest, Found, Lookup, StatusView,
 };
+use clearway_types::wire::roster::RosterView;
 use clearway_types::wire::{AnswerHeader, AnswerStatus, CloseCode, Op};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -136,6 +137,12 @@ pub trait QueryService: Send + Sync + 'static {
         items_max: usize,
     ) -> Result<FollowPage, QueryError>;
 
+    /// Who and what is registered as of a height that is durable, participants from `first` on.
+    ///
+    /// # Errors
+    /// `NotReady` while its height does not become durable.
+    fn roster(&self, asker: &Asker, first: ParticipantId) -> Result<RosterView, QueryError>;
+
     /// How far the node is.
     ///
     /// # Errors
@@ -151,6 +158,7 @@ pub(crate) enum Question {
     Account(AccountId),
     Follow(FollowRequest),
     Status,
+    Roster(ParticipantId),
 }
 
 impl Question {
@@ -172,6 +180,7 @@ impl Question {
                 request.map(Self::Follow)
             }
             Op::Status => Ok(Self::Status),
+            Op::Roster => reader.u32().map(|id| Self::Roster(ParticipantId(id))),
             Op::Submit | Op::SubmitHinted => unreachable!("a submit is no question"),
         };
         let question = question.map_err(|_| CloseCode::Malformed)?;
@@ -194,6 +203,7 @@ pub(crate) fn answer(
         Question::Proof(name) => service.proof(asker, name).map(|proof| proof.encode()),
         Question::Account(id) => service.account(asker, id).map(|view| view.to_bytes()),
         Question::Status => service.status().map(|view| view.to_bytes()),
+        Question::Roster(first) => service.roster(asker, first).map(|view| view.to_bytes()),
         Question::Follow(_) => unreachable!("feeds are written page by page"),
     };
     let body = body.map_err(QueryError::status)?;
@@ -364,6 +374,12 @@ mod tests {
             ),
             (Op::Follow, 1, follow.to_bytes(), Question::Follow(follow)),
             (Op::Status, 0, vec![], Question::Status),
+            (
+                Op::Roster,
+                1,
+                vec![9, 0, 0, 0],
+                Question::Roster(ParticipantId(9)),
+            ),
         ];
         for (op, count, body, question) in rows {
             assert_eq!(Question::parse(op, count, &body), Ok(question), "{op:?}");

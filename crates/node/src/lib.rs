@@ -33,6 +33,7 @@ mod query;
 mod question_share;
 mod questions;
 mod recovery;
+mod roster;
 mod samples;
 mod stages;
 mod threads;

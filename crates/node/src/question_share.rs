@@ -6,9 +6,10 @@
 use std::cell::Cell;
 
 use clearway_ingest::{Asker, FollowPage, QueryError, QueryService};
-use clearway_types::units::AccountId;
+use clearway_types::units::{AccountId, ParticipantId};
 use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{AccountView, FollowRequest, Found, Lookup, StatusView};
+use clearway_types::wire::roster::RosterView;
 
 use crate::config::NodeConfig;
 
@@ -66,6 +67,10 @@ impl<S: QueryService> QueryService for Bounded<S> {
         self.here().follow(asker, request, items_max)
     }
 
+    fn roster(&self, asker: &Asker, first: ParticipantId) -> Result<RosterView, QueryError> {
+        self.here().roster(asker, first)
+    }
+
     fn status(&self) -> Result<StatusView, QueryError> {
         self.here().status()
     }
@@ -106,8 +111,6 @@ mod imp {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use clearway_types::units::ParticipantId;
-
     use super::*;
 
     /// Answers with the number of cores that its thread may use, as a height.
@@ -127,6 +130,10 @@ mod tests {
         }
 
         fn follow(&self, _: &Asker, _: FollowRequest, _: usize) -> Result<FollowPage, QueryError> {
+            Err(QueryError::NotFound)
+        }
+
+        fn roster(&self, _: &Asker, _: ParticipantId) -> Result<RosterView, QueryError> {
             Err(QueryError::NotFound)
         }
 

@@ -13,6 +13,7 @@ use clearway_types::genesis::Genesis;
 use clearway_types::units::{AccountId, Digest, Height, ParticipantId};
 use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{AccountView, FollowRequest, Found, Lookup, StatusView};
+use clearway_types::wire::roster::RosterView;
 
 use crate::feed;
 use crate::log_index::LogIndex;
@@ -149,6 +150,12 @@ impl QueryService for Questions {
             return Err(QueryError::NotAllowed);
         }
         feed::page(&self.index, asker, request, items_max)
+    }
+
+    fn roster(&self, asker: &Asker, first: ParticipantId) -> Result<RosterView, QueryError> {
+        let member = asker.member;
+        let view = move |ledger: &mut Ledger| crate::roster::view(ledger, member, first);
+        self.ask_durable(asker, view).map(|(_, view)| view)
     }
 
     fn status(&self) -> Result<StatusView, QueryError> {

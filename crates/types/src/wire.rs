@@ -29,6 +29,7 @@ use crate::units::Height;
 pub mod fuzz;
 pub mod proof;
 pub mod query;
+pub mod roster;
 
 /// Name of the protocol in the TLS handshake.
 pub const ALPN: &[u8] = b"clearway/1";
@@ -67,11 +68,13 @@ pub enum Op {
     Status = 6,
     /// Clear these envelopes; each has its hint beside it.
     SubmitHinted = 7,
+    /// Who and what is registered, from this participant's number on?
+    Roster = 8,
 }
 
 impl Op {
     /// Every op.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Submit,
         Self::Lookup,
         Self::Proof,
@@ -79,6 +82,7 @@ impl Op {
         Self::Follow,
         Self::Status,
         Self::SubmitHinted,
+        Self::Roster,
     ];
 
     /// The op with number `value`, if there is one.
@@ -93,7 +97,7 @@ impl Op {
         match self {
             Self::Submit | Self::SubmitHinted => (1, STREAM_ENVELOPES_MAX),
             Self::Lookup => (1, LOOKUPS_MAX),
-            Self::Proof | Self::Account | Self::Follow => (1, 1),
+            Self::Proof | Self::Account | Self::Follow | Self::Roster => (1, 1),
             Self::Status => (0, 0),
         }
     }
@@ -108,6 +112,7 @@ impl Op {
             Self::Account => query::ACCOUNT_REQUEST_BYTES,
             Self::Follow => query::FOLLOW_REQUEST_BYTES,
             Self::Status => 0,
+            Self::Roster => roster::ROSTER_REQUEST_BYTES,
         }
     }
 }
@@ -511,7 +516,7 @@ mod tests {
                 Err(FrameError::Version { found: 2 }),
             ),
             (|h| h.op = U16::ZERO, Err(FrameError::Op { found: 0 })),
-            (|h| h.op = U16::new(8), Err(FrameError::Op { found: 8 })),
+            (|h| h.op = U16::new(9), Err(FrameError::Op { found: 9 })),
             (|h| h.reserved = U32::new(1), Err(FrameError::Reserved)),
             (
                 |h| (h.op, h.count) = (U16::new(6), U32::new(1)),

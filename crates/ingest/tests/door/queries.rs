@@ -116,6 +116,20 @@ async fn answers_that_are_none_have_their_status() {
     ));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_roster_of_several_answers_comes_whole_and_each_asker_sees_its_part() {
+    let node = Node::start(config()).await;
+    for (number, oversees) in [(1, true), (2, false)] {
+        let client = node.client(number).await;
+        let roster = client.roster().await.unwrap();
+        let numbers: Vec<u32> = roster.participants.iter().map(|one| one.id.0).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        assert_eq!(roster.next, ParticipantId(0));
+        assert_eq!(roster.approvals.is_some(), oversees);
+        assert_eq!(client.metrics().questions.value(), 2);
+    }
+}
+
 /// The amounts that a feed gives until it reaches `height`.
 async fn amounts_through(feed: &mut clearway_client::Follow, height: u64) -> Vec<u64> {
     let mut amounts = Vec::new();

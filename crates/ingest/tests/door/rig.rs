@@ -15,7 +15,7 @@ use clearway_ingest::{
     Asker, FollowPage, FrameSink, Ingest, IngestConfig, IngestMetrics, QueryError, QueryService,
     ReceiptRouter,
 };
-use clearway_types::account::{Account, KeyEntry};
+use clearway_types::account::{Account, KeyEntry, Participant, Role};
 use clearway_types::amount::Amount;
 use clearway_types::batch::{Batch, BatchHeader};
 use clearway_types::code::{Outcome, ResultCode};
@@ -33,6 +33,7 @@ use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{
     AccountView, FollowCursor, FollowItem, FollowRequest, Found, Lookup, StatusView,
 };
+use clearway_types::wire::roster::RosterView;
 use zerocopy::{FromZeros, IntoBytes};
 
 /// Members with a key in the directory: 1 to this number.
@@ -470,6 +471,31 @@ impl QueryService for Service {
             items,
             next,
             broken: None,
+        })
+    }
+
+    /// Three participants, two an answer, and what an overseer would see for member 1 alone.
+    fn roster(&self, asker: &Asker, first: ParticipantId) -> Result<RosterView, QueryError> {
+        let all = (1..=3).map(|number| Participant {
+            id: ParticipantId(number),
+            role: Role::Member,
+            suspended: false,
+            sponsor: ParticipantId(0),
+            lei: [0; 20],
+            bic: [0; 11],
+            keys: [None; 4],
+        });
+        let mut rest = all.filter(|one| one.id >= first);
+        let participants = rest.by_ref().take(2).collect();
+        let oversees = asker.member == ParticipantId(1);
+        Ok(RosterView {
+            height: Height(self.0.blocks.lock().unwrap().len() as u64),
+            time: TimeMs(3),
+            operator_threshold: 1,
+            next: rest.next().map(|one| one.id).unwrap_or_default(),
+            participants,
+            ledgers: Vec::new(),
+            approvals: oversees.then(Vec::new),
         })
     }
 

@@ -8,6 +8,7 @@ use crate::limits::STREAM_ENVELOPES_MAX;
 use crate::units::Height;
 use crate::wire::proof::SettlementProof;
 use crate::wire::query::{AccountView, FollowItem, FollowRequest, Found, Lookup, StatusView};
+use crate::wire::roster::RosterView;
 use crate::wire::{AnswerHeader, HINTED_BYTES, Op, RunHeader, StreamHeader, parse_outcomes};
 
 /// Stream headers and what follows them, runs, answers. Panics when a decoder does, or when it
@@ -58,7 +59,7 @@ fn fuzz_request(op: Op, count: usize, rest: &[u8]) {
                 assert_eq!(request.to_bytes(), rest, "one spelling of a request");
             }
         }
-        Op::Account | Op::Status => {}
+        Op::Account | Op::Status | Op::Roster => {}
     }
 }
 
@@ -66,6 +67,9 @@ fn fuzz_request(op: Op, count: usize, rest: &[u8]) {
 fn fuzz_answer(data: &[u8]) {
     if let Ok(view) = AccountView::decode(data) {
         assert_eq!(view.to_bytes(), data, "one spelling of an account");
+    }
+    if let Ok(view) = RosterView::decode(data) {
+        assert_eq!(view.to_bytes(), data, "one spelling of a roster");
     }
     if let Ok(view) = StatusView::decode(data) {
         assert_eq!(view.to_bytes(), data, "one spelling of a status");
@@ -107,6 +111,7 @@ mod tests {
             [&StreamHeader::new(Op::Follow, 1).to_bytes()[..], &[1; 20]].concat(),
             RunHeader::new(Height(7), 0, 3).to_bytes().to_vec(),
             crate::wire::proof::sample().encode(),
+            crate::wire::roster::sample().to_bytes(),
             item,
             vec![0; 136],
         ];
