@@ -105,7 +105,7 @@ pub(crate) fn parse_account(text: &str) -> Result<AccountId, String> {
 
 /// The inverse of [`parse_account`].
 pub(crate) fn show_account(id: AccountId) -> String {
-    format!("{}.{}", id.owner(), id.0 & u64::from(u32::MAX))
+    id.to_string()
 }
 
 #[cfg(test)]

@@ -226,7 +226,7 @@ fn save_accounts(path: &Path, accounts: &[GenesisAccount]) -> Result<(), Genesis
                 balance,
                 credit_line,
             } = account;
-            writeln!(out, "{id},{ledger},{balance},{credit_line}")?;
+            writeln!(out, "{},{ledger},{balance},{credit_line}", id.0)?;
         }
         out.flush()
     };

@@ -160,7 +160,7 @@ pub enum GenesisError {
         max: usize,
     },
     /// A number that is 0 or used twice.
-    #[error("genesis: {what} {id} is zero or given twice; number each once, from 1")]
+    #[error("genesis: {} is zero or given twice; number each once, from 1", named(what, *id))]
     Id {
         /// What is numbered.
         what: &'static str,
@@ -168,7 +168,10 @@ pub enum GenesisError {
         id: u64,
     },
     /// A reference to something that is not in the genesis.
-    #[error("genesis: {what} {id} names {target} {missing}, which is not there; add it first")]
+    #[error(
+        "genesis: {} names {target} {missing}, which is not there; add it first",
+        named(what, *id)
+    )]
     Missing {
         /// What refers.
         what: &'static str,
@@ -180,7 +183,7 @@ pub enum GenesisError {
         missing: u64,
     },
     /// A value outside its range.
-    #[error("genesis: {what} {id}: `{field}` is out of range; {help}")]
+    #[error("genesis: {}: `{field}` is out of range; {help}", named(what, *id))]
     Value {
         /// What it belongs to.
         what: &'static str,
@@ -191,6 +194,15 @@ pub enum GenesisError {
         /// What is allowed.
         help: &'static str,
     },
+}
+
+/// What is wrong, by the number that people know it by.
+fn named(what: &str, id: u64) -> String {
+    match what {
+        "account" => format!("account {}", AccountId(id)),
+        "rules" => "rules".to_owned(),
+        _ => format!("{what} {id}"),
+    }
 }
 
 impl Genesis {

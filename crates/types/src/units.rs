@@ -6,17 +6,20 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $inner:ty) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-        #[derive(Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(pub $inner);
+        number!($(#[$doc])* $name, $inner, without Display);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
             }
         }
+    };
+    ($(#[$doc:meta])* $name:ident, $inner:ty, without Display) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+        #[derive(Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
     };
 }
 
@@ -49,9 +52,16 @@ number!(
     Day, u16
 );
 number!(
-    /// An account: the high 32 bits are its owner's participant number.
-    AccountId, u64
+    /// An account: the high 32 bits are its owner's participant number. People write it
+    /// owner.number, and so does `Display`.
+    AccountId, u64, without Display
 );
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.owner(), self.0 & u64::from(u32::MAX))
+    }
+}
 
 impl Height {
     /// The height after this one.
@@ -206,6 +216,7 @@ mod tests {
         let id = AccountId::new(ParticipantId(7), 9);
         assert_eq!(id.0, (7 << 32) | 9);
         assert_eq!(id.owner(), ParticipantId(7));
+        assert_eq!(id.to_string(), "7.9");
     }
 
     #[test]
