@@ -6,6 +6,7 @@ mod bench_verify;
 mod cleared;
 mod command_line;
 mod durable;
+mod files_made;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "gpu")]

@@ -20,6 +20,9 @@ pub const KEY_FILE_BYTES_MAX: u64 = 16 << 10;
 /// Variable that holds the passphrase where nobody can type it.
 pub const PASSPHRASE_VARIABLE: &str = "CLEARWAY_PASSPHRASE";
 
+#[cfg(test)]
+mod tests;
+
 const ARMOR: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 
 /// The secrets of one file.
@@ -129,6 +132,24 @@ pub enum KeyFileError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// A file of that name is there already.
+    #[error("{path} exists already and keys are never overwritten; choose another name")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The name is that of a public half.
+    #[error("{path} would be its own public half; end the name of a key file in .age")]
+    Name {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is a folder, a pipe or a device.
+    #[error("{path} is no key file: it is no regular file; check the path")]
+    NoFile {
+        /// The path.
+        path: PathBuf,
     },
     /// Others than its owner may read it.
     #[error("key file {path} is open to others (mode {mode:04o}); run `chmod 600 {path}`")]
@@ -310,15 +331,13 @@ impl Keys {
     }
 }
 
-/// Writes a new key file, readable by its owner alone, and its public half beside it.
+/// Writes a new key file, readable by its owner alone, and its public half beside it: both or none.
 ///
 /// # Errors
-/// When the file exists already (keys are never overwritten) or cannot be written.
+/// When one of them exists already (keys are never overwritten), the name leaves no room for the
+/// public half, or they cannot be written.
 pub fn save(path: &Path, keys: &Keys, protection: &Protection) -> Result<(), KeyFileError> {
-    let at = |source| KeyFileError::Io {
-        path: path.into(),
-        source,
-    };
+    check_new(path)?;
     let text = keys.to_text();
     let content = match protection {
         Protection::InsecurePlaintext => text,
@@ -329,15 +348,85 @@ pub fn save(path: &Path, keys: &Keys, protection: &Protection) -> Result<(), Key
             let mut recipient = age::scrypt::Recipient::new(passphrase.clone());
             recipient.set_work_factor(*work_log_n);
             let sealed = age::encrypt_and_armor(&recipient, text.as_bytes());
-            Zeroizing::new(sealed.map_err(|error| at(std::io::Error::other(error)))?)
+            let sealed = sealed.map_err(|error| io_at(path)(std::io::Error::other(error)))?;
+            Zeroizing::new(sealed)
         }
     };
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(at)?;
+        std::fs::create_dir_all(folder).map_err(io_at(folder))?;
     }
-    write_private(path, content.as_bytes()).map_err(at)?;
     let public = toml::to_string(&keys.public()).expect("texts are always TOML");
-    std::fs::write(public_path(path), public).map_err(at)
+    let secret = NewFile::write(path, content.as_bytes(), 0o600)?;
+    let beside = NewFile::write(&public_path(path), public.as_bytes(), 0o644)?;
+    secret.publish()?;
+    beside.publish().inspect_err(|_| {
+        // Nobody has used it yet: a secret without its public half would be half a key.
+        let _ = std::fs::remove_file(path);
+    })
+}
+
+/// Whether a key file may be made under this name.
+///
+/// # Errors
+/// When it or its public half exists already, or both would be one file.
+pub fn check_new(path: &Path) -> Result<(), KeyFileError> {
+    let public = public_path(path);
+    if public == path || path.file_name().is_none() {
+        return Err(KeyFileError::Name { path: path.into() });
+    }
+    let exists = |path: &&PathBuf| std::fs::symlink_metadata(path).is_ok();
+    match [&path.to_path_buf(), &public].into_iter().find(exists) {
+        Some(path) => Err(KeyFileError::Exists { path: path.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// A file that is complete under another name, and takes its own when it is published.
+struct NewFile {
+    part: PathBuf,
+    path: PathBuf,
+}
+
+impl NewFile {
+    fn write(path: &Path, content: &[u8], mode: u32) -> Result<Self, KeyFileError> {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(format!(".{}.part", std::process::id()));
+        let new = Self {
+            part: path.with_file_name(name),
+            path: path.into(),
+        };
+        // What a process of the same number left behind was never published.
+        let _ = std::fs::remove_file(&new.part);
+        write_new(&new.part, content, mode).map_err(io_at(path))?;
+        Ok(new)
+    }
+
+    /// Reserves the name, so that nothing is ever overwritten, then takes it.
+    fn publish(&self) -> Result<(), KeyFileError> {
+        std::fs::File::create_new(&self.path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::AlreadyExists => KeyFileError::Exists {
+                path: self.path.clone(),
+            },
+            _ => io_at(&self.path)(source),
+        })?;
+        std::fs::rename(&self.part, &self.path).map_err(io_at(&self.path))
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // A published file has no such name any more.
+        let _ = std::fs::remove_file(&self.part);
+    }
+}
+
+/// An error of the system, with the file that it is about.
+fn io_at(path: &Path) -> impl Fn(std::io::Error) -> KeyFileError {
+    move |source| KeyFileError::Io {
+        path: path.into(),
+        source,
+    }
 }
 
 /// Where the public half of a key file lies.
@@ -352,10 +441,7 @@ pub fn public_path(path: &Path) -> PathBuf {
 /// When it is missing or not what [`save`] wrote.
 pub fn load_public(path: &Path) -> Result<PublicKeys, KeyFileError> {
     let path = public_path(path);
-    let text = std::fs::read_to_string(&path).map_err(|source| KeyFileError::Io {
-        path: path.clone(),
-        source,
-    })?;
+    let text = read_small(&path)?;
     toml::from_str(&text).map_err(|error| KeyFileError::Content {
         path,
         message: error.message().to_owned(),
@@ -430,162 +516,44 @@ pub fn load_validator(path: &Path, unlock: &Unlock) -> Result<ValidatorKeys, Key
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
-    let at = |source| KeyFileError::Io {
-        path: path.into(),
-        source,
-    };
-    let meta = std::fs::metadata(path).map_err(at)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
+        let meta = std::fs::metadata(path).map_err(io_at(path))?;
         let mode = meta.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        if meta.is_file() && mode & 0o077 != 0 {
             return Err(KeyFileError::Permissions {
                 path: path.into(),
                 mode,
             });
         }
     }
+    read_small(path)
+}
+
+/// Reads a file that is no longer than a key file; a pipe or a device would never end.
+fn read_small(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
+    let meta = std::fs::metadata(path).map_err(io_at(path))?;
+    if !meta.is_file() {
+        return Err(KeyFileError::NoFile { path: path.into() });
+    }
     if meta.len() > KEY_FILE_BYTES_MAX {
         return Err(KeyFileError::TooLong { path: path.into() });
     }
     std::fs::read_to_string(path)
         .map(Zeroizing::new)
-        .map_err(at)
+        .map_err(io_at(path))
 }
 
-fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+fn write_new(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
+        options.mode(mode);
     }
     let mut file = options.open(path)?;
     file.write_all(content)?;
     file.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn weak(passphrase: &str) -> Protection {
-        Protection::Passphrase {
-            passphrase: passphrase.to_owned().into(),
-            work_log_n: 2,
-        }
-    }
-
-    fn unlock(passphrase: &str) -> Unlock {
-        Unlock {
-            passphrase: Some(passphrase.to_owned().into()),
-            insecure_plaintext: false,
-        }
-    }
-
-    #[test]
-    fn keys_come_back_from_both_forms_with_the_same_public_half() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        for (row, kind) in [KeyKind::Member, KeyKind::Validator]
-            .into_iter()
-            .enumerate()
-        {
-            let keys = Keys::generate(kind).expect("randomness");
-            let sealed = dir.path().join(format!("{row}.age"));
-            save(&sealed, &keys, &weak("open")).expect("written");
-            let again = load(&sealed, &unlock("open")).expect("opened");
-            assert_eq!(again.public(), keys.public());
-            assert_eq!(load_public(&sealed).expect("beside it"), keys.public());
-            assert!(check_file(&sealed).expect("private"));
-
-            let plain = dir.path().join(format!("{row}.insecure-plaintext"));
-            save(&plain, &keys, &Protection::InsecurePlaintext).expect("written");
-            let insecure = Unlock {
-                passphrase: None,
-                insecure_plaintext: true,
-            };
-            assert_eq!(
-                load(&plain, &insecure).expect("read").public(),
-                keys.public()
-            );
-            assert!(!check_file(&plain).expect("private"));
-        }
-    }
-
-    #[test]
-    fn each_bad_key_file_is_refused_for_its_reason() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let sealed = dir.path().join("a.age");
-        let keys = Keys::generate(KeyKind::Member).expect("randomness");
-        save(&sealed, &keys, &weak("open")).expect("written");
-        let armored = std::fs::read_to_string(&sealed).expect("read");
-        let plain = keys.to_text();
-        let insecure = || Unlock {
-            passphrase: None,
-            insecure_plaintext: true,
-        };
-        let half = &armored[..armored.len() / 2];
-        let rows: [(&str, &str, Unlock, &str); 8] = [
-            ("wrong", &armored, unlock("other"), "check the passphrase"),
-            ("none", &armored, Unlock::default(), "CLEARWAY_PASSPHRASE"),
-            ("cut", half, unlock("open"), "restore a backup"),
-            ("plain", &plain, Unlock::default(), "--insecure-plaintext"),
-            ("empty", "", insecure(), "missing field"),
-            (
-                "format",
-                &plain.replace("format = 1", "format = 2"),
-                insecure(),
-                "format 2 is unknown",
-            ),
-            (
-                "kind",
-                &plain.replace("member", "validator"),
-                insecure(),
-                "`vote_secret` does not fit",
-            ),
-            (
-                "seed",
-                &plain.replace("seed = \"", "seed = \"0"),
-                insecure(),
-                "64 hexadecimal digits",
-            ),
-        ];
-        for (name, content, unlock, expected) in rows {
-            let path = dir.path().join(name);
-            write_private(&path, content.as_bytes()).expect("written");
-            let error = load(&path, &unlock).expect_err(name).to_string();
-            assert!(
-                error.contains(expected),
-                "{name}: {error:?} lacks {expected:?}"
-            );
-        }
-        let error = load_validator(&sealed, &unlock("open")).expect_err("a member key");
-        assert!(
-            error.to_string().contains("a validator key is needed"),
-            "{error}"
-        );
-        let error = save(&sealed, &keys, &weak("open")).expect_err("never overwritten");
-        assert!(matches!(error, KeyFileError::Io { .. }), "{error}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_that_others_can_read_is_refused_with_the_command_that_helps() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let path = dir.path().join("a.age");
-        let keys = Keys::generate(KeyKind::Member).expect("randomness");
-        save(&path, &keys, &weak("open")).expect("written");
-        for (mode, refused) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
-            let permissions = std::fs::Permissions::from_mode(mode);
-            std::fs::set_permissions(&path, permissions).expect("changed");
-            let result = load(&path, &unlock("open"));
-            assert_eq!(result.is_err(), refused, "{mode:04o}");
-            if let Err(error) = result {
-                assert!(error.to_string().contains("chmod 600"), "{error}");
-            }
-        }
-    }
 }

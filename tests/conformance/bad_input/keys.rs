@@ -151,7 +151,7 @@ pub(crate) const ROWS: &[Row] = &[
         as_it_is,
         "keys new keys/member-2.insecure-plaintext --insecure-plaintext",
         1,
-        "check the path",
+        "choose another name",
     ),
     Row::command(
         "a plain key under the name of an encrypted one",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clearway_crypto::keys::register_check;
 use clearway_node::keystore::{
-    self, KeyKind, Keys, PASSPHRASE_VARIABLE, Protection, PublicKeys, Unlock,
+    self, KeyFileError, KeyKind, Keys, PASSPHRASE_VARIABLE, Protection, PublicKeys, Unlock,
 };
 use clearway_types::hex;
 use serde::Serialize;
@@ -104,6 +104,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 }
 
 fn new(args: &New) -> Result<(), Failure> {
+    keystore::check_new(&args.path)?;
     let protection = protection(&args.path, args.insecure_plaintext)?;
     let kind = match args.kind {
         KindArg::Member => KeyKind::Member,
@@ -119,32 +120,82 @@ fn new(args: &New) -> Result<(), Failure> {
     args.output.result("key", &shown, || ui::rows(shown.rows()))
 }
 
-fn list(args: &List) -> Result<(), Failure> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(&args.folder)? {
-        let path = entry?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if !matches!(ending, Some("age" | "insecure-plaintext")) {
-            continue;
+/// A row of the list: a key, or what is wrong with the file.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Listed {
+    Key(Box<Shown>),
+    Bad { path: PathBuf, problem: String },
+}
+
+impl Listed {
+    fn of(path: PathBuf) -> Self {
+        let read = || {
+            let encrypted = keystore::check_file(&path)?;
+            Ok::<_, KeyFileError>((encrypted, keystore::load_public(&path)?))
+        };
+        match read() {
+            Ok((encrypted, public)) => Self::Key(Box::new(Shown {
+                path,
+                encrypted,
+                public,
+            })),
+            Err(error) => Self::Bad {
+                path,
+                problem: error.to_string(),
+            },
         }
-        found.push(Shown {
-            encrypted: keystore::check_file(&path)?,
-            public: keystore::load_public(&path)?,
-            path,
-        });
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    args.output.result("keys", &found, || {
-        let rows = found.iter().map(|shown| {
-            vec![
+
+    fn row(&self) -> Vec<String> {
+        match self {
+            Self::Key(shown) => vec![
                 shown.path.display().to_string(),
                 shown.public.kind.to_string(),
                 if shown.encrypted { "yes" } else { "NO" }.to_owned(),
                 hex::encode(&shown.public.public_key.0),
-            ]
-        });
+            ],
+            Self::Bad { path, .. } => {
+                let dash = || "-".to_owned();
+                let why = "not usable, see below".to_owned();
+                vec![path.display().to_string(), dash(), dash(), why]
+            }
+        }
+    }
+}
+
+/// Lists every file that could be a key; one that is none, or is open to others, hides no other.
+fn list(args: &List) -> Result<(), Failure> {
+    let folder = std::fs::read_dir(&args.folder).map_err(|error| {
+        let message = format!(
+            "{}: {error}; name the folder of the key files",
+            args.folder.display()
+        );
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::new(Kind::NotFound, message),
+            _ => Failure::new(Kind::Failed, message),
+        }
+    })?;
+    let mut paths = Vec::new();
+    for entry in folder {
+        let path = entry?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if matches!(ending, Some("age" | "insecure-plaintext")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let found: Vec<Listed> = paths.into_iter().map(Listed::of).collect();
+    args.output.result("keys", &found, || {
+        let rows = found.iter().map(Listed::row);
         ui::table(&["file", "kind", "encrypted", "public key"], rows)
-    })
+    })?;
+    for listed in &found {
+        if let Listed::Bad { problem, .. } = listed {
+            ui::note(problem);
+        }
+    }
+    Ok(())
 }
 
 fn check(args: &Check) -> Result<(), Failure> {

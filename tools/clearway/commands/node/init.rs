@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clearway_crypto::keys::SigningKey;
 use clearway_node::config::{self, NodeConfig};
 use clearway_node::genesis_file;
-use clearway_node::keystore::{self, KeyKind, Keys, Protection};
+use clearway_node::keystore::{self, Keys, Protection, ValidatorKeys};
 use clearway_types::account::Role;
 use clearway_types::amount::parse_minor;
 use clearway_types::genesis::{
@@ -16,6 +16,7 @@ use clearway_types::genesis::{
 use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs};
 use serde::Serialize;
 
+use crate::cli::show_account;
 use crate::commands::keys;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui::{self, Output};
@@ -70,79 +71,274 @@ struct Made {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let genesis_path = args.dir.join("genesis.toml");
-    if genesis_path.exists() {
-        let message = format!(
-            "{} exists already: choose another folder, a genesis is never overwritten",
-            genesis_path.display()
-        );
-        return Err(Failure::new(Kind::Failed, message));
-    }
-    let ending = match args.insecure_plaintext {
-        true => "insecure-plaintext",
-        false => "age",
-    };
-    let key_path = |name: &str| args.dir.join("keys").join(format!("{name}.{ending}"));
-    let validator_key = key_path("validator");
-    let protection = keys::protection(&validator_key, args.insecure_plaintext)?;
-
-    let validator = Keys::generate(KeyKind::Validator)?;
-    save(&validator_key, &validator, &protection)?;
-    let operator_key = key_path("operator");
-    let operator = save_member(&operator_key, &protection)?;
-    let mut participants = vec![participant(OPERATOR, Role::Operator, &operator)];
-    let mut accounts = Vec::new();
-    let mut member_keys = Vec::new();
-    let balance = parse_minor(&args.balance, EXPONENT).or_fail(Kind::Usage)?;
-    for number in 1..=args.members {
-        let id = ParticipantId(OPERATOR.0 + number);
-        let path = key_path(&format!("member-{id}"));
-        let key = save_member(&path, &protection)?;
-        participants.push(participant(id, Role::Member, &key));
-        member_keys.push(path);
-        accounts.push(GenesisAccount {
-            id: AccountId::new(id, 1),
-            ledger: LedgerId(args.ledger),
-            balance,
-            credit_line: 0,
-        });
-    }
-    let Keys::Validator(validator) = &validator else {
-        unreachable!("a validator key was made");
-    };
-    let genesis = Genesis {
-        name: args.name.clone(),
-        time: now()?,
-        rules: Rules::default(),
-        validators: vec![validator.genesis_row("validator-0", &args.listen.to_string())],
-        participants,
-        ledgers: vec![GenesisLedger {
-            id: LedgerId(args.ledger),
-            code: args.currency.clone(),
-            exponent: EXPONENT,
-            issuer: OPERATOR,
-            issuer_account: AccountId::new(OPERATOR, 1),
-        }],
-        accounts,
-    };
-    genesis.check().or_fail(Kind::Usage)?;
-    genesis_file::save(&genesis_path, &genesis)?;
-    let config = write_config(args, &validator_key)?;
+    let config = node_config(args)?;
+    let cluster = Cluster::generate(args)?;
+    let layout = Layout::of(args);
+    layout.check_new()?;
+    let protection = keys::protection(&layout.validator_key(), args.insecure_plaintext)?;
+    layout.write(&cluster, &config, &protection)?;
+    let genesis = &cluster.genesis;
+    let members = genesis.participants.iter().map(|one| one.id);
     let made = Made {
         dir: args.dir.clone(),
         genesis_hash: genesis.hash().to_string(),
-        config,
-        genesis: genesis_path,
-        validator_key,
-        operator_key,
-        member_keys,
+        config: layout.config(),
+        genesis: layout.genesis(),
+        validator_key: layout.validator_key(),
+        operator_key: layout.key_of(OPERATOR),
+        member_keys: members
+            .filter(|id| *id != OPERATOR)
+            .map(|id| layout.key_of(id))
+            .collect(),
         accounts: genesis
             .accounts
             .iter()
-            .map(|a| crate::cli::show_account(a.id))
+            .map(|a| show_account(a.id))
             .collect(),
     };
     args.output.result("node-init", &made, || shown(&made))
+}
+
+/// The configuration, checked as the node will check it.
+fn node_config(args: &Args) -> Result<NodeConfig, Failure> {
+    let config = NodeConfig {
+        keys: Layout::of(args).inside(&Layout::of(args).validator_key()),
+        insecure_plaintext_keys: args.insecure_plaintext,
+        listen: args.listen,
+        admin_listen: args.admin_listen,
+        ..NodeConfig::default()
+    };
+    for (flag, address) in [
+        ("--listen", args.listen),
+        ("--admin-listen", args.admin_listen),
+    ] {
+        if address.port() == 0 {
+            return Err(Failure::usage(format!(
+                "{flag} {address}: nobody would find port 0; give the port to listen on"
+            )));
+        }
+    }
+    config::parse(&config::example(&config), [], &[]).or_fail(Kind::Usage)?;
+    Ok(config)
+}
+
+/// The secrets of a new cluster and the genesis that fits them.
+struct Cluster {
+    validator: Keys,
+    /// Of the operator and the members, in the order of their numbers.
+    participants: Vec<(ParticipantId, Keys)>,
+    genesis: Genesis,
+}
+
+impl Cluster {
+    fn generate(args: &Args) -> Result<Self, Failure> {
+        let balance = parse_minor(&args.balance, EXPONENT).or_fail(Kind::Usage)?;
+        let validator = ValidatorKeys::generate()?;
+        let row = validator.genesis_row("validator-0", &args.listen.to_string());
+        let mut cluster = Self {
+            validator: Keys::Validator(validator),
+            participants: Vec::new(),
+            genesis: Genesis {
+                name: args.name.clone(),
+                time: now()?,
+                rules: Rules::default(),
+                validators: vec![row],
+                participants: Vec::new(),
+                ledgers: vec![GenesisLedger {
+                    id: LedgerId(args.ledger),
+                    code: args.currency.clone(),
+                    exponent: EXPONENT,
+                    issuer: OPERATOR,
+                    issuer_account: AccountId::new(OPERATOR, 1),
+                }],
+                accounts: Vec::new(),
+            },
+        };
+        for number in 0..=args.members {
+            let id = ParticipantId(OPERATOR.0 + number);
+            let key = SigningKey::generate()?;
+            cluster.genesis.participants.push(participant(id, &key));
+            cluster.participants.push((id, Keys::Member(key)));
+            if id != OPERATOR {
+                cluster.genesis.accounts.push(GenesisAccount {
+                    id: AccountId::new(id, 1),
+                    ledger: LedgerId(args.ledger),
+                    balance,
+                    credit_line: 0,
+                });
+            }
+        }
+        cluster.genesis.check().or_fail(Kind::Usage)?;
+        Ok(cluster)
+    }
+}
+
+/// Where everything of a cluster lies.
+struct Layout {
+    dir: PathBuf,
+    ending: &'static str,
+    member_count: u32,
+}
+
+impl Layout {
+    fn of(args: &Args) -> Self {
+        Self {
+            dir: args.dir.clone(),
+            ending: match args.insecure_plaintext {
+                true => "insecure-plaintext",
+                false => "age",
+            },
+            member_count: args.members,
+        }
+    }
+
+    fn key(&self, name: &str) -> PathBuf {
+        let file = format!("{name}.{}", self.ending);
+        self.dir.join("keys").join(file)
+    }
+
+    fn validator_key(&self) -> PathBuf {
+        self.key("validator")
+    }
+
+    fn key_of(&self, id: ParticipantId) -> PathBuf {
+        match id {
+            OPERATOR => self.key("operator"),
+            id => self.key(&format!("member-{id}")),
+        }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.join("node.toml")
+    }
+
+    fn genesis(&self) -> PathBuf {
+        self.dir.join("genesis.toml")
+    }
+
+    /// The path as seen from the folder.
+    fn inside(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.dir).unwrap_or(path).to_path_buf()
+    }
+
+    /// Every file, the genesis last: what has one is a whole cluster.
+    fn files(&self) -> Vec<PathBuf> {
+        let numbers = 0..=self.member_count;
+        let members = numbers.map(|number| self.key_of(ParticipantId(OPERATOR.0 + number)));
+        let secrets = members.chain([self.validator_key()]);
+        let halves = secrets.flat_map(|secret| [keystore::public_path(&secret), secret]);
+        halves.chain([self.config(), self.genesis()]).collect()
+    }
+
+    /// Nothing is overwritten: the first file that is there already is named.
+    fn check_new(&self) -> Result<(), Failure> {
+        let all = [self.genesis()].into_iter().chain(self.files());
+        let mut taken = all.filter(|path| std::fs::symlink_metadata(path).is_ok());
+        match taken.next() {
+            None => Ok(()),
+            Some(path) => Err(Failure::new(
+                Kind::Failed,
+                format!(
+                    "{} exists already and nothing is overwritten: choose another folder, or move \
+                     it away",
+                    path.display()
+                ),
+            )),
+        }
+    }
+
+    /// Writes everything under another name, then puts each file in its place; when that fails
+    /// nothing is left.
+    fn write(
+        &self,
+        cluster: &Cluster,
+        config: &NodeConfig,
+        protection: &Protection,
+    ) -> Result<(), Failure> {
+        let mut placing = Placing::begin(&self.dir)?;
+        let part = Self {
+            dir: placing.part.clone(),
+            ..*self
+        };
+        keystore::save(&part.validator_key(), &cluster.validator, protection)?;
+        for (id, keys) in &cluster.participants {
+            keystore::save(&part.key_of(*id), keys, protection)?;
+        }
+        std::fs::write(part.config(), config::example(config))?;
+        genesis_file::save(&part.genesis(), &cluster.genesis)?;
+        for (from, to) in part.files().iter().zip(self.files()) {
+            placing.place(from, to)?;
+        }
+        placing.done = true;
+        Ok(())
+    }
+}
+
+/// Files on their way to their names; dropped before the end, it takes back what it placed.
+struct Placing {
+    part: PathBuf,
+    placed: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+    done: bool,
+}
+
+impl Placing {
+    fn begin(dir: &Path) -> Result<Self, Failure> {
+        let part = dir.join(format!(".init-{}.part", std::process::id()));
+        let mut placing = Self {
+            part,
+            placed: Vec::new(),
+            folders: Vec::new(),
+            done: false,
+        };
+        placing.make_folder(dir)?;
+        // What a process of the same number left behind was never used.
+        let _ = std::fs::remove_dir_all(&placing.part);
+        std::fs::create_dir(&placing.part).map_err(|error| at(dir, error))?;
+        Ok(placing)
+    }
+
+    fn make_folder(&mut self, folder: &Path) -> Result<(), Failure> {
+        if !folder.exists() {
+            std::fs::create_dir_all(folder).map_err(|error| at(folder, error))?;
+            self.folders.push(folder.into());
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, from: &Path, to: PathBuf) -> Result<(), Failure> {
+        if let Some(folder) = to.parent() {
+            self.make_folder(folder)?;
+        }
+        // Reserves the name first, so that nothing is overwritten.
+        std::fs::File::create_new(&to).map_err(|error| at(&to, error))?;
+        self.placed.push(to.clone());
+        std::fs::rename(from, &to).map_err(|error| at(&to, error))
+    }
+}
+
+impl Drop for Placing {
+    fn drop(&mut self) {
+        // What cannot be removed is named by the next run.
+        let _ = std::fs::remove_dir_all(&self.part);
+        if self.done {
+            return;
+        }
+        for path in &self.placed {
+            let _ = std::fs::remove_file(path);
+        }
+        for folder in self.folders.iter().rev() {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+fn at(path: &Path, error: std::io::Error) -> Failure {
+    let message = format!(
+        "{}: {error}; check the path and its permissions",
+        path.display()
+    );
+    Failure::new(Kind::Failed, message)
 }
 
 fn shown(made: &Made) -> String {
@@ -162,45 +358,19 @@ fn shown(made: &Made) -> String {
     text
 }
 
-fn save(path: &Path, keys: &Keys, protection: &Protection) -> Result<(), Failure> {
-    ui::note(&format!("key {}", path.display()));
-    Ok(keystore::save(path, keys, protection)?)
-}
-
-fn save_member(path: &Path, protection: &Protection) -> Result<SigningKey, Failure> {
-    let key = SigningKey::generate()?;
-    let keys = Keys::Member(SigningKey::from_seed(&key.seed()));
-    save(path, &keys, protection)?;
-    Ok(key)
-}
-
-fn participant(id: ParticipantId, role: Role, key: &SigningKey) -> GenesisParticipant {
+fn participant(id: ParticipantId, key: &SigningKey) -> GenesisParticipant {
+    let (role, sponsor) = match id {
+        OPERATOR => (Role::Operator, ParticipantId(0)),
+        _ => (Role::Member, OPERATOR),
+    };
     GenesisParticipant {
         id,
         role,
-        sponsor: if id == OPERATOR {
-            ParticipantId(0)
-        } else {
-            OPERATOR
-        },
+        sponsor,
         lei: String::new(),
         bic: String::new(),
         public_key: HexBytes(key.public_key()),
     }
-}
-
-fn write_config(args: &Args, validator_key: &Path) -> Result<PathBuf, Failure> {
-    let inside = |path: &Path| path.strip_prefix(&args.dir).unwrap_or(path).to_path_buf();
-    let config = NodeConfig {
-        keys: inside(validator_key),
-        insecure_plaintext_keys: args.insecure_plaintext,
-        listen: args.listen,
-        admin_listen: args.admin_listen,
-        ..NodeConfig::default()
-    };
-    let path = args.dir.join("node.toml");
-    std::fs::write(&path, config::example(&config))?;
-    Ok(path)
 }
 
 /// The system's clock.
