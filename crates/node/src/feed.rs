@@ -2,14 +2,13 @@
 
 use clearway_ingest::{Asker, FollowPage, QueryError};
 use clearway_store::history::StoredBlock;
-use clearway_types::envelope::{Envelope, envelopes};
-use clearway_types::kind::{Kind, Layout};
-use clearway_types::transfer::Transfer;
+use clearway_types::envelope::envelopes;
 use clearway_types::units::{AccountId, Height};
 use clearway_types::wire::query::{FollowCursor, FollowItem, FollowRequest};
 
 use crate::log_index::LogIndex;
 use crate::lookups::unreadable;
+use crate::touches::touches;
 
 /// Blocks that are read for one page of a feed; a quiet account must not hold a thread for long.
 const FOLLOW_BLOCKS_MAX: usize = 512;
@@ -64,7 +63,8 @@ pub(crate) fn page(
     Ok(page)
 }
 
-/// What happened to an account in a block: envelopes that name it, then holds that ended by time.
+/// What happened to an account in a block: envelopes that touched it, then holds that ended by
+/// time.
 fn items(block: &StoredBlock, account: AccountId) -> impl Iterator<Item = FollowItem> {
     let (height, record) = (block.record.height, &block.record);
     let all = block
@@ -73,7 +73,7 @@ fn items(block: &StoredBlock, account: AccountId) -> impl Iterator<Item = Follow
         .flat_map(|batch| envelopes(batch.envelopes()));
     let entries = (0u32..)
         .zip(all.zip(&record.results))
-        .filter(move |(_, (envelope, _))| accounts(envelope).contains(&Some(account)))
+        .filter(move |(_, (envelope, outcome))| touches(account, envelope, **outcome))
         .map(move |(index, (envelope, outcome))| FollowItem::Entry {
             height,
             index,
@@ -95,20 +95,4 @@ fn items(block: &StoredBlock, account: AccountId) -> impl Iterator<Item = Follow
             amount: hold.amount,
         });
     entries.chain(ended)
-}
-
-/// Debit and credit of the kinds that have them.
-pub(crate) fn accounts(envelope: &Envelope) -> [Option<AccountId>; 2] {
-    let body = &envelope.body;
-    match Kind::from_u8(body.kind).map(|kind| kind.row().layout) {
-        Some(Layout::Transfer) => {
-            let transfer = Transfer::of(body);
-            [Some(transfer.debit()), Some(transfer.credit())]
-        }
-        Some(Layout::AccountOpen) => {
-            let record = clearway_types::control::AccountOpen::of(body);
-            [Some(AccountId(record.account.get())), None]
-        }
-        _ => [None, None],
-    }
 }

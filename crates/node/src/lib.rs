@@ -37,6 +37,7 @@ mod roster;
 mod samples;
 mod stages;
 mod threads;
+mod touches;
 
 pub use admin::{AdminMetrics, Readiness};
 pub use clock::wall_time;

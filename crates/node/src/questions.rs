@@ -19,6 +19,7 @@ use crate::feed;
 use crate::log_index::LogIndex;
 use crate::lookups::{Lookups, Place};
 use crate::query::{LedgerQuery, ask};
+use crate::touches::accounts;
 
 /// How long an answer about the ledger waits for its state to be durable, before it is `NotReady`.
 const DURABLE_PATIENCE: Duration = Duration::from_secs(5);
@@ -86,7 +87,7 @@ impl Questions {
                 continue;
             };
             let envelope = lookups.envelope(place)?;
-            let sides = feed::accounts(&envelope);
+            let sides = accounts(&envelope.body);
             if sides.iter().flatten().any(|id| id.owner() == asker.member) {
                 continue;
             }
