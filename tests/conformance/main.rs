@@ -1,5 +1,6 @@
 //! What the program promises to people and scripts: exit codes, words on stdout, JSON, what to do.
 
+mod administration;
 mod bad_input;
 mod bench_hash;
 mod bench_verify;

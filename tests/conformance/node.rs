@@ -8,24 +8,30 @@ use tempfile::{TempDir, tempdir};
 use crate::program::{Run, program, run};
 
 /// A running node in its folder; stopped when the test ends it, killed when the test fails.
-struct Served {
-    dir: TempDir,
-    node: NodeProcess,
+pub(crate) struct Served {
+    pub(crate) dir: TempDir,
+    pub(crate) node: NodeProcess,
 }
 
 impl Served {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_| ())
+    }
+
+    /// A node whose folder is changed before it starts.
+    pub(crate) fn start_with(change: impl FnOnce(&Path)) -> Self {
         let dir = tempdir().expect("a temporary folder");
         let init = ["node", "init", ".", "--insecure-plaintext", "--json"];
         let made = run(dir.path(), &init).expect(0).json("node-init");
         assert_eq!(made["accounts"][0], "2.1");
         run(dir.path(), &init).expect(1);
+        change(dir.path());
         let node = serve(dir.path());
         Self { dir, node }
     }
 
     /// Runs a command as a member.
-    fn as_member(&self, number: u32, arguments: &[&str]) -> Run {
+    pub(crate) fn as_member(&self, number: u32, arguments: &[&str]) -> Run {
         let key = match number {
             1 => "keys/operator.insecure-plaintext".to_owned(),
             _ => format!("keys/member-{number}.insecure-plaintext"),

@@ -5,8 +5,8 @@ use clearway_load::report::VERSION;
 use clearway_types::units::{AccountId, ParticipantId};
 
 use crate::commands::{
-    account, bench, completions, demo, doctor, generate, inspect, keys, load_worker, member, node,
-    pay, replay, verify,
+    account, approvals, bench, completions, demo, doctor, generate, inspect, keys, ledger,
+    load_worker, member, node, pay, replay, verify,
 };
 use crate::failure::Failure;
 
@@ -48,6 +48,14 @@ enum Command {
     Member(member::Command),
     #[command(subcommand)]
     Account(account::Command),
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// Show the records that wait for further operators
+    Approvals(approvals::Args),
+    /// Bring money into being (signed by the ledger's issuer)
+    Issue(ledger::Supply),
+    /// Take money out of being, from an account of the issuer's own
+    Redeem(ledger::Supply),
     /// Move money between two accounts
     Pay(pay::Pay),
     /// Reserve money until it is posted, voided or its time is over
@@ -79,6 +87,10 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Gen(command) => generate::run(&command),
         Command::Member(command) => member::run(&command),
         Command::Account(command) => account::run(&command),
+        Command::Ledger(command) => ledger::run(&command),
+        Command::Approvals(args) => approvals::run(&args),
+        Command::Issue(args) => ledger::issue(&args),
+        Command::Redeem(args) => ledger::redeem(&args),
         Command::Pay(args) => pay::pay(&args),
         Command::Hold(args) => pay::hold(&args),
         Command::Post(args) => pay::post(&args),

@@ -3,16 +3,17 @@
 use clearway_client::Draft;
 use clearway_types::account::{Account, AccountFlags};
 use clearway_types::amount::Decimal;
-use clearway_types::transfer::Transfer;
+use clearway_types::genesis::GenesisLedger;
 use clearway_types::units::{AccountId, Height, ParticipantId};
-use clearway_types::wire::query::FollowItem;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::cli::{parse_account, show_account};
-use crate::commands::connect::{Connect, Session, client_failure};
+use crate::commands::connect::Connect;
+use crate::commands::roster::Known as _;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
+
+mod follow;
 
 /// Accounts
 #[derive(clap::Subcommand, Debug)]
@@ -25,8 +26,8 @@ pub(crate) enum Command {
     Freeze(Freeze),
     /// Limit what an account may pay net, a day
     Limit(LimitArgs),
-    /// Print what touches an account, from a height on, until interrupted
-    Follow(FollowArgs),
+    /// Print everything that touches an account, from a height on, until interrupted
+    Follow(follow::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -93,32 +94,21 @@ pub(crate) struct LimitArgs {
     towards: Option<u32>,
 }
 
-#[derive(clap::Args, Debug)]
-pub(crate) struct FollowArgs {
-    #[command(flatten)]
-    target: Target,
-    /// First height
-    #[arg(long, default_value_t = 1)]
-    from: u64,
-    /// Stop when this height is reached, instead of waiting for more
-    #[arg(long)]
-    to: Option<u64>,
-}
-
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Open(args) => open(args),
         Command::Show(args) => show(&args.target),
         Command::Freeze(args) => freeze(args),
         Command::Limit(args) => limit(args),
-        Command::Follow(args) => follow(args),
+        Command::Follow(args) => follow::run(args),
     }
 }
 
 fn open(args: &Open) -> Result<(), Failure> {
     let session = args.target.connect.open()?;
     let ledger = session.ledger(args.target.ledger)?;
-    let credit_line = session.amount(&args.credit_line, ledger)?.minor;
+    let credit_line = session.amount(&args.credit_line, &ledger)?.minor;
+    session.roster()?.known(args.target.account.owner().0)?;
     let draft = Draft::account_open(args.target.account, ledger.id).credit_line(credit_line);
     session.submit(draft, false, args.target.output)
 }
@@ -141,7 +131,11 @@ fn limit(args: &LimitArgs) -> Result<(), Failure> {
     let session = args.target.connect.open()?;
     let ledger = session.ledger(args.target.ledger)?;
     let most = match &args.amount {
-        Some(text) => session.amount(text, ledger)?.minor,
+        // The largest number would say "no limit".
+        Some(text) => match session.amount(text, &ledger)?.minor {
+            u64::MAX => return Err(Failure::usage("this --amount is as good as no limit")),
+            minor => minor,
+        },
         None => u64::MAX,
     };
     let towards = args.towards.map(ParticipantId);
@@ -166,10 +160,8 @@ struct View {
 }
 
 impl View {
-    fn of(session: &Session, account: &Account, height: Height) -> Self {
-        let ledgers = &session.genesis.ledgers;
-        let known = ledgers.iter().find(|ledger| ledger.id == account.ledger());
-        let exponent = known.map_or(0, |ledger| ledger.exponent);
+    fn of(ledger: &GenesisLedger, account: &Account, height: Height) -> Self {
+        let exponent = ledger.exponent;
         let decimal = |minor: u128| Decimal { minor, exponent }.to_string();
         let (debits, credits) = (account.debits_posted.get(), account.credits_posted.get());
         let balance = match credits.checked_sub(debits) {
@@ -202,7 +194,8 @@ fn show(target: &Target) -> Result<(), Failure> {
             format!("account {name} does not exist"),
         ));
     };
-    let view = View::of(&session, &found.account, found.height);
+    let ledger = session.ledger(Some(found.account.ledger.get()))?;
+    let view = View::of(&ledger, &found.account, found.height);
     target.output.result("account", &view, || {
         ui::rows([
             ("account", view.id.clone()),
@@ -215,73 +208,4 @@ fn show(target: &Target) -> Result<(), Failure> {
             ("height", view.height.to_string()),
         ])
     })
-}
-
-fn follow(args: &FollowArgs) -> Result<(), Failure> {
-    let session = args.target.connect.open()?;
-    let json = args.target.output.json;
-    session.drive(async |client| {
-        let mut feed = client.follow(args.target.account, Height(args.from));
-        loop {
-            let item = feed.next().await.map_err(client_failure)?;
-            if let FollowItem::Through { height } = item {
-                if args.to.is_some_and(|to| height.0 >= to) {
-                    return Ok(());
-                }
-                continue;
-            }
-            ui::say(&line(&item, json))?;
-        }
-    })
-}
-
-fn line(item: &FollowItem, json: bool) -> String {
-    match item {
-        FollowItem::Entry {
-            height,
-            index,
-            outcome,
-            envelope,
-        } => {
-            let body = &envelope.body;
-            let transfer = Transfer::of(body);
-            let (from, to) = (
-                show_account(transfer.debit()),
-                show_account(transfer.credit()),
-            );
-            if json {
-                return json!({
-                    "height": height, "index": index, "id": body.id.to_string(),
-                    "kind": body.kind, "from": from, "to": to,
-                    "amount_minor": transfer.amount.get().to_string(),
-                    "ledger": transfer.ledger.get(), "code": outcome.code.to_string(),
-                })
-                .to_string();
-            }
-            let amount = transfer.amount.get();
-            format!(
-                "{height}/{index} {} {from} -> {to} {amount} {}",
-                body.id, outcome.code
-            )
-        }
-        FollowItem::HoldExpired {
-            height,
-            index,
-            signer,
-            id,
-            amount,
-            ..
-        } => {
-            if json {
-                return json!({
-                    "height": height, "index": index, "id": id.to_string(),
-                    "expired_hold_of": signer, "amount_minor": amount.to_string(),
-                })
-                .to_string();
-            }
-            format!("{height}/{index} {id} hold of {signer} expired, {amount} freed")
-        }
-        FollowItem::Through { height } => format!("{height} done"),
-        FollowItem::Broken { height, status } => format!("{height} {status:?}"),
-    }
 }

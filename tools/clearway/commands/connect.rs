@@ -1,6 +1,7 @@
 //! What every command on a running node shares: whose key, which cluster, one signed envelope there
 //! and its answer back.
 
+use std::borrow::Borrow;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use clearway_node::keystore;
 use clearway_types::amount::{Amount, parse_minor};
 use clearway_types::envelope::Envelope;
 use clearway_types::genesis::{Genesis, GenesisLedger};
-use clearway_types::units::{LedgerId, ParticipantId, TransferId};
+use clearway_types::units::{ParticipantId, TransferId};
 use serde::Serialize;
 
 use crate::commands::keys;
@@ -86,6 +87,11 @@ impl Connect {
             signer: signer.with_ttl(Duration::from_secs(ttl_s.max(1))),
             genesis,
         })
+    }
+
+    /// Whether key files in plain text are accepted.
+    pub(crate) fn insecure_plaintext(&self) -> bool {
+        self.insecure_plaintext
     }
 
     fn servers(&self, genesis: &Genesis) -> Result<Vec<Server>, Failure> {
@@ -168,28 +174,18 @@ impl Session {
         self.runtime.block_on(work(&self.client))
     }
 
-    /// The ledger that is meant: the named one, or the only one.
-    pub(crate) fn ledger(&self, named: Option<u32>) -> Result<&GenesisLedger, Failure> {
-        let ledgers = &self.genesis.ledgers;
-        match (named, ledgers.as_slice()) {
-            (None, [only]) => Ok(only),
-            (None, _) => Err(Failure::usage(
-                "several ledgers: name one with --ledger NUMBER",
-            )),
-            (Some(number), _) => {
-                let found = ledgers.iter().find(|ledger| ledger.id == LedgerId(number));
-                found.ok_or_else(|| {
-                    Failure::new(
-                        Kind::NotFound,
-                        format!("ledger {number} is not in the genesis"),
-                    )
-                })
-            }
-        }
+    /// Who signs.
+    pub(crate) fn participant(&self) -> ParticipantId {
+        self.signer.identity().participant()
     }
 
     /// Decimal text as an amount of a ledger.
-    pub(crate) fn amount(&self, text: &str, ledger: &GenesisLedger) -> Result<Amount, Failure> {
+    pub(crate) fn amount(
+        &self,
+        text: &str,
+        ledger: impl Borrow<GenesisLedger>,
+    ) -> Result<Amount, Failure> {
+        let ledger = ledger.borrow();
         let minor = parse_minor(text, ledger.exponent).or_fail(Kind::Usage)?;
         Ok(Amount::new(minor, ledger.id))
     }

@@ -1,4 +1,4 @@
-//! `clearway keys new|list|check`: key files, protected by a passphrase.
+//! `clearway keys new|list|check|rotate`: key files, protected by a passphrase.
 
 use std::io::{BufRead, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
+mod rotate;
+
 /// Key files
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
@@ -22,6 +24,8 @@ pub(crate) enum Command {
     List(List),
     /// Open a key file and check it
     Check(Check),
+    /// Put a new key into one of the member's own slots, signed by a live key
+    Rotate(rotate::Args),
 }
 
 #[derive(clap::Args, Debug)]
@@ -100,6 +104,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         Command::New(args) => new(args),
         Command::List(args) => list(args),
         Command::Check(args) => check(args),
+        Command::Rotate(args) => rotate::run(args),
     }
 }
 

@@ -1,0 +1,140 @@
+//! `clearway approvals`: records that wait for further operators.
+
+use clearway_types::account::Role;
+use clearway_types::control::{KEY_SLOT_NONE, LedgerDefine, ParticipantSet};
+use clearway_types::envelope::Body;
+use clearway_types::hex;
+use clearway_types::kind::{Kind, Layout};
+use clearway_types::units::AccountId;
+use clearway_types::wire::roster::{ApprovalView, RosterView};
+use serde::Serialize;
+
+use crate::cli::show_account;
+use crate::commands::connect::Connect;
+use crate::commands::roster::text;
+use crate::failure::{Failure, Kind as Fault};
+use crate::ui::{self, Output};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// A waiting record as people and scripts see it.
+#[derive(Serialize)]
+struct Shown {
+    content: String,
+    kind: String,
+    what: String,
+    approved_by: Vec<u32>,
+    approved_count: u32,
+    needed: u32,
+    until: u32,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    height: u64,
+    approvals: Vec<Shown>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let roster = args.connect.open()?.roster()?;
+    let Some(approvals) = &roster.approvals else {
+        let message = "approvals are shown to operators and auditors: ask with such a key";
+        return Err(Failure::new(Fault::Failed, message));
+    };
+    let listed = Listed {
+        height: roster.height.0,
+        approvals: approvals.iter().map(|one| shown(&roster, one)).collect(),
+    };
+    args.output.result("approvals", &listed, || {
+        let rows = listed.approvals.iter().map(|shown| {
+            let numbers: Vec<String> = shown.approved_by.iter().map(u32::to_string).collect();
+            vec![
+                shown.kind.clone(),
+                shown.what.clone(),
+                format!("{} of {}", shown.approved_count, shown.needed),
+                numbers.join(" "),
+                shown.until.to_string(),
+            ]
+        });
+        let head = ["kind", "what", "approvals", "operators", "until (unix s)#"];
+        format!("as of height {}\n{}", listed.height, ui::table(&head, rows))
+    })
+}
+
+fn shown(roster: &RosterView, approval: &ApprovalView) -> Shown {
+    let (kind, what) = match &approval.body {
+        Some(body) => (kind_name(body), described(body)),
+        None => (
+            "unknown".to_owned(),
+            "approved before the node was started: the log has its content".to_owned(),
+        ),
+    };
+    Shown {
+        content: approval.content.to_string(),
+        kind,
+        what,
+        approved_by: approval.operators.iter().map(|one| one.0).collect(),
+        approved_count: approval.operator_count,
+        needed: roster.operator_threshold,
+        until: approval.until.0,
+    }
+}
+
+fn kind_name(body: &Body) -> String {
+    match Kind::from_u8(body.kind) {
+        Some(kind) => format!("{kind:?}"),
+        None => format!("kind {:#04x}", body.kind),
+    }
+}
+
+/// Everything that the record says, so that a second operator knows what it approves.
+fn described(body: &Body) -> String {
+    match Kind::from_u8(body.kind).map(|kind| kind.row().layout) {
+        Some(Layout::ParticipantSet) => participant(ParticipantSet::of(body)),
+        Some(Layout::LedgerDefine) => ledger(LedgerDefine::of(body)),
+        _ => String::new(),
+    }
+}
+
+fn participant(set: &ParticipantSet) -> String {
+    let role = Role::from_u8(set.role).map_or("?".into(), |role| format!("{role:?}"));
+    let mut words = vec![
+        format!("participant {}", set.participant),
+        format!("role {}", role.to_lowercase()),
+        format!("suspended {}", if set.status == 0 { "no" } else { "yes" }),
+        format!("sponsor {}", set.sponsor),
+    ];
+    for (name, field) in [("LEI", &set.lei[..]), ("BIC", &set.bic[..])] {
+        let value = text(field);
+        if !value.is_empty() {
+            words.push(format!("{name} {value}"));
+        }
+    }
+    if set.key_slot != KEY_SLOT_NONE {
+        words.push(match set.public_key == [0; 32] {
+            true => format!("the key in slot {} ends", set.key_slot),
+            false => format!(
+                "slot {} gets {}",
+                set.key_slot,
+                hex::encode(&set.public_key)
+            ),
+        });
+    }
+    words.join(", ")
+}
+
+fn ledger(define: &LedgerDefine) -> String {
+    format!(
+        "ledger {}, code {}, {} decimals, issuer account {}",
+        define.ledger,
+        text(&define.code),
+        define.exponent,
+        show_account(AccountId(define.issuer_account.get()))
+    )
+}

@@ -1,0 +1,81 @@
+//! `clearway keys rotate`: a new key in one of the member's own slots, proved by its holder.
+
+use std::path::PathBuf;
+
+use clearway_client::Draft;
+use clearway_node::keystore;
+use clearway_types::account::Participant;
+use clearway_types::domain::DomainTag;
+use clearway_types::units::{Height, ParticipantId};
+
+use crate::commands::connect::Connect;
+use crate::commands::keys::unlock;
+use crate::commands::roster::Known as _;
+use crate::failure::{Failure, Kind};
+use crate::ui::{self, Output};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Key file of the new key, made with `clearway keys new`; its secret proves that it is held
+    new_key: PathBuf,
+    /// Slot that gets it; the first that is empty or whose key has ended without it
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=3))]
+    new_slot: Option<u8>,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let unlock = unlock(&args.new_key, args.connect.insecure_plaintext())?;
+    let key = keystore::load_member(&args.new_key, &unlock)?;
+    let session = args.connect.open()?;
+    let signer = session.participant();
+    let roster = session.roster()?;
+    let participant = roster.known(signer.0)?;
+    let slot = match args.new_slot {
+        Some(slot) => check_slot(participant, slot, roster.height)?,
+        None => free_slot(participant, roster.height)?,
+    };
+    let tag = DomainTag::new(session.genesis.hash());
+    ui::note(&format!(
+        "key slot {slot} of participant {signer}: valid 256 heights after it is answered; sign \
+         with it by --key {} --slot {slot} --as {signer}",
+        args.new_key.display()
+    ));
+    let draft = Draft::key_rotate(ParticipantId(signer.0), slot, &key, tag);
+    session.submit(draft, false, args.output)
+}
+
+/// Whether a slot can take a key at `height`.
+fn is_free(participant: &Participant, slot: u8, height: Height) -> bool {
+    let key = participant.keys[usize::from(slot)];
+    key.is_none_or(|key| key.valid_to <= height)
+}
+
+fn check_slot(participant: &Participant, slot: u8, height: Height) -> Result<u8, Failure> {
+    match is_free(participant, slot, height) {
+        true => Ok(slot),
+        false => Err(Failure::new(
+            Kind::Failed,
+            format!(
+                "slot {slot} of participant {} holds a key that has not ended: take another slot, \
+                 or have an operator end it with `clearway member end-key`",
+                participant.id
+            ),
+        )),
+    }
+}
+
+fn free_slot(participant: &Participant, height: Height) -> Result<u8, Failure> {
+    let free = (0..4u8).find(|slot| is_free(participant, *slot, height));
+    free.ok_or_else(|| {
+        let message = format!(
+            "all four slots of participant {} hold keys that have not ended: have an operator end \
+             one with `clearway member end-key`",
+            participant.id
+        );
+        Failure::new(Kind::Failed, message)
+    })
+}
