@@ -10,6 +10,12 @@ use std::time::Duration;
 pub struct Counter(AtomicU64);
 
 impl Counter {
+    /// At zero, also in a static.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
     /// Adds `value`.
     pub fn add(&self, value: u64) {
         self.0.fetch_add(value, Ordering::Relaxed);

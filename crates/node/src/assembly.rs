@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 use crate::admin::Readiness;
 use crate::config::NodeConfig;
+use crate::disk::{Disk, DiskMetrics};
 use crate::door::{self, Frames};
 use crate::error::NodeError;
 use crate::gather::Figures;
@@ -114,11 +115,13 @@ impl<'a> Starting<'a> {
             index,
         } = self.recovered;
         let tip = order.tip.clone();
-        let orderer = orderer(config, genesis, keys, self.me, order, sinks)?;
+        let readiness = watch::Sender::new(Readiness::Starting);
+        let (io, shown) = (Arc::clone(&self.io), readiness.clone());
+        let disk = Arc::new(Disk::new(io, config.data_dir.clone(), shown));
+        let orderer = orderer(config, genesis, keys, self.me, order, (sinks, &disk))?;
         let order = orderer.handle();
         let queries = links.query_execute.0;
 
-        let readiness = watch::Sender::new(Readiness::Starting);
         let runtime = door::runtime()?;
         let (listener, admin) = door::listen_admin(&runtime, config.admin_listen)?;
         let frames = Frames::new(frame_links, *shared.verify.scheduler());
@@ -155,6 +158,7 @@ impl<'a> Starting<'a> {
             reader: reader.clone(),
             index: Arc::clone(&index),
             metrics: Arc::clone(&shared.keeper_metrics),
+            disk: Arc::clone(&disk),
         };
         let store_links = StoreLinks {
             persist: links.order_store.1,
@@ -162,8 +166,8 @@ impl<'a> Starting<'a> {
             persisted: links.store_order.0,
             receipts: links.store_ingest.0,
         };
-        let (written, shown) = (Arc::clone(&index), readiness.clone());
-        start_store(&mut threads, writer, store_links, written, shown)?;
+        let disk_metrics = Arc::clone(disk.metrics());
+        start_store(&mut threads, writer, store_links, Arc::clone(&index), disk)?;
         let (results, refusals) = (links.store_ingest.1, links.verify_ingest.1);
         start_receipts(&mut threads, ingest.router(), results, refusals)?;
         start_keeper(&mut threads, keeper, kept)?;
@@ -176,6 +180,7 @@ impl<'a> Starting<'a> {
             ingest.metrics(),
             Arc::clone(order.metrics()),
             Arc::clone(reader.metrics()),
+            disk_metrics,
         );
         let figures = shared.figures(link_stats, threads.times(), &index, metrics);
         door::serve_admin(&runtime, listener, readiness.subscribe(), &figures);
@@ -229,7 +234,12 @@ impl Shared {
         links: Vec<Arc<LinkStats>>,
         workers: Vec<Arc<WorkerTimes>>,
         index: &Arc<LogIndex>,
-        (ingest, order, store): (Arc<IngestMetrics>, Arc<OrderMetrics>, Arc<StoreMetrics>),
+        (ingest, order, store, disk): (
+            Arc<IngestMetrics>,
+            Arc<OrderMetrics>,
+            Arc<StoreMetrics>,
+            Arc<DiskMetrics>,
+        ),
     ) -> Arc<Figures> {
         Arc::new(Figures {
             links,
@@ -241,6 +251,7 @@ impl Shared {
             order,
             execute: self.execute_metrics,
             store,
+            disk,
             keeper: self.keeper_metrics,
             in_flight: self.in_flight,
             index: Arc::clone(index),
@@ -289,13 +300,14 @@ fn orderer(
     keys: &ValidatorKeys,
     me: ValidatorIndex,
     recovery: clearway_order::Recovery,
-    sinks: Sinks,
+    (sinks, disk): (Sinks, &Arc<Disk>),
 ) -> Result<Orderer, NodeError> {
     let mut order = OrderConfig::new(genesis, me)?;
     order.view_pace = Duration::from_millis(config.order.pace_ms.into());
     order.heartbeat = Duration::from_millis(config.order.heartbeat_ms.into());
     let journal = config.data_dir.join(ENGINE_FOLDER);
-    let engine = EngineConfig::new(genesis, keys.vote.to_bytes(), journal);
+    let mut engine = EngineConfig::new(genesis, keys.vote.to_bytes(), journal);
+    engine.journal_room = Arc::clone(disk) as _;
     Ok(Orderer::new(
         order,
         engine,
@@ -386,11 +398,11 @@ fn start_store(
     writer: Writer,
     links: StoreLinks,
     index: Arc<LogIndex>,
-    readiness: watch::Sender<Readiness>,
+    disk: Arc<Disk>,
 ) -> Result<(), NodeError> {
     let stage = StoreStage::new(writer);
     threads.start("store", 0, move |worker| {
-        stages::store::run(worker, &links, stage, &index, &readiness)
+        stages::store::run(worker, &links, stage, &index, &disk)
     })
 }
 

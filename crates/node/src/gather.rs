@@ -14,6 +14,7 @@ use clearway_types::wire::{AnswerStatus, CloseCode};
 use clearway_verify::VerifyMetrics;
 
 use crate::admin::AdminMetrics;
+use crate::disk::DiskMetrics;
 use crate::keeper::KeeperMetrics;
 use crate::log_index::LogIndex;
 use crate::samples::SampleKind::{Counter as Total, Gauge};
@@ -37,6 +38,8 @@ pub struct Figures {
     pub execute: Arc<ExecuteMetrics>,
     /// Counters of stop 5.
     pub store: Arc<StoreMetrics>,
+    /// Figures of the data folder's disk.
+    pub disk: Arc<DiskMetrics>,
     /// Counters of the keeper.
     pub keeper: Arc<KeeperMetrics>,
     pub(crate) in_flight: Arc<InFlight>,
@@ -112,6 +115,10 @@ impl Figures {
             Gauge,
             waiting,
         ));
+        let help =
+            "Lines of the log that could not be written: nobody reads it, or its disk is full";
+        let dropped = crate::log::LINES_DROPPED.value();
+        out.push(plain("log_lines_dropped", help, Total, dropped));
     }
 
     fn door(&self, out: &mut Vec<Metric>) {
@@ -236,6 +243,11 @@ impl Figures {
         let help = "Signatures whose verdict was given, valid or not, by the backend that gave it";
         out.push(labelled("signatures_verified", help, Total, samples));
         self.backend_figures(out);
+        if !out.iter().any(|metric| metric.name == "gpu_ready") {
+            let help =
+                "1 while the GPU answers, 0 in quarantine or where the processor verifies alone";
+            out.push(plain("gpu_ready", help, Gauge, 0));
+        }
         let hints = [
             ("right", &verify.hints_right),
             ("wrong", &verify.hints_wrong),
@@ -313,6 +325,18 @@ impl Figures {
                 &order.nullifications,
             ),
             (
+                "journal_pauses",
+                "Times that ordering stopped because its journal's disk was full",
+                Total,
+                &order.journal_pauses,
+            ),
+            (
+                "journals_lost",
+                "Starts without the ordering engine's journal, from the newest certificate",
+                Total,
+                &order.journals_lost,
+            ),
+            (
                 "consensus_faults",
                 "Evidence against validators",
                 Total,
@@ -386,6 +410,10 @@ impl Figures {
 
     fn storage(&self, out: &mut Vec<Metric>) {
         let (store, keeper) = (&self.store, &self.keeper);
+        let help = "1 while payments wait for room on the disk";
+        out.push(plain("disk_full", help, Gauge, self.disk.full.value()));
+        let (help, free) = ("Bytes free under the data folder", &self.disk.free_bytes);
+        out.push(plain("disk_free_bytes", help, Gauge, free.value()));
         for (name, help, kind, counter) in [
             (
                 "store_records",

@@ -15,6 +15,7 @@ use clearway_types::units::Digest;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use crate::checkpoint::CheckpointHead;
+use crate::disk::{Disk, is_for_want_of_room};
 use crate::log_index::LogIndex;
 
 /// How often the keeper looks whether a segment has to be prepared or indexed.
@@ -48,6 +49,7 @@ pub(crate) struct Keeper {
     pub(crate) preparer: Preparer,
     pub(crate) index: Arc<LogIndex>,
     pub(crate) metrics: Arc<KeeperMetrics>,
+    pub(crate) disk: Arc<Disk>,
 }
 
 impl Keeper {
@@ -58,7 +60,8 @@ impl Keeper {
                 Ok(keep) => self.note("checkpoint", self.keep(&keep)),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.note("segment", self.preparer.prepare_next().map(drop));
+                    let prepared = self.preparer.prepare_next().map(drop);
+                    self.note("segment", prepared.map_err(HistoryError::from));
                     self.note("index", self.index());
                 }
             }
@@ -66,9 +69,15 @@ impl Keeper {
     }
 
     /// None of this work is needed to go on: a failure is counted, said and survived.
-    fn note(&self, what: &'static str, result: Result<(), impl std::fmt::Display>) {
+    fn note(&self, what: &'static str, result: Result<(), HistoryError>) {
         if let Err(error) = result {
             self.metrics.failures.add(1);
+            if let HistoryError::Store(error) = &error
+                && is_for_want_of_room(error)
+            {
+                self.disk.on_left_out(error);
+                return;
+            }
             tracing::warn!(%error, what, "the keeper failed; the log alone carries on");
         }
     }

@@ -15,12 +15,14 @@
 pub mod config;
 pub mod genesis_file;
 pub mod keystore;
+pub mod log;
 pub mod topology;
 
 mod admin;
 mod assembly;
 mod checkpoint;
 mod clock;
+mod disk;
 mod door;
 mod error;
 mod feed;
@@ -40,7 +42,9 @@ mod threads;
 mod touches;
 
 pub use admin::{AdminMetrics, Readiness};
+pub use clearway_order::is_engine_source;
 pub use clock::wall_time;
+pub use disk::DiskMetrics;
 pub use error::NodeError;
 pub use gather::Figures;
 pub use keeper::KeeperMetrics;

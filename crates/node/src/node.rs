@@ -27,7 +27,7 @@ use crate::query::{LedgerQuery, ask};
 use crate::threads::{Failure, Threads};
 
 /// How long a stop waits for what is in flight to be answered.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// A running node.
 pub struct Node {
     pub(crate) runtime: Runtime,

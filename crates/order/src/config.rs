@@ -1,11 +1,13 @@
 //! What the node decides for ordering: identity, pace, time-outs, where the engine's journal lies.
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clearway_types::genesis::Genesis;
 use clearway_types::units::{Digest, ValidatorIndex};
 
 use crate::error::OrderError;
+use crate::room::{AmpleRoom, JournalRoom};
 
 /// How this validator fills its lane and paces its proposals.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct EngineConfig {
     pub vote_secret: zeroize::Zeroizing<[u8; 32]>,
     /// Directory of the engine's journal, `<data>/engine`; made when missing.
     pub journal_dir: PathBuf,
+    /// The disk under it.
+    pub journal_room: Arc<dyn JournalRoom>,
     /// Threads of the engine's runtime.
     pub worker_count: usize,
     /// A view without a proposal is given up after this long.
@@ -77,7 +81,8 @@ pub struct EngineConfig {
 
 impl EngineConfig {
     /// The defaults for a validator of `genesis`: one thread; a single validator has nobody to wait
-    /// for and gives up a view after 0.4 and 0.6 s, a cluster after 1 and 2 s.
+    /// for and gives up a view after 0.4 and 0.6 s, a cluster after 1 and 2 s. The journal's disk
+    /// is taken for ample.
     #[must_use]
     pub fn new(
         genesis: &Genesis,
@@ -97,6 +102,7 @@ impl EngineConfig {
             validators,
             vote_secret,
             journal_dir,
+            journal_room: Arc::new(AmpleRoom),
             worker_count: 1,
             leader_timeout: Duration::from_millis(leader_ms),
             certification_timeout: Duration::from_millis(certification_ms),

@@ -1,4 +1,6 @@
 //! What can stop ordering, and what to do about it.
+use std::path::PathBuf;
+
 use clearway_types::codec::DecodeError;
 use clearway_types::units::{Digest, Height};
 
@@ -96,6 +98,20 @@ pub enum OrderError {
     StoreBehind {
         /// Manifest that is missing.
         digest: Digest,
+    },
+    /// The engine cannot read its journal.
+    #[error(
+        "the ordering engine cannot read its journal in {}: {reason}; put the folder back from a \
+             backup taken at the same moment as the log, or, with a single validator, move it away \
+             and start again: the node goes on from its newest stored certificate, and nothing \
+             that was answered is lost",
+        dir.display()
+    )]
+    JournalDamaged {
+        /// Where it lies.
+        dir: PathBuf,
+        /// What the engine said last.
+        reason: String,
     },
     /// The engine ended by itself, most likely because its journal could not be written.
     #[error(

@@ -59,6 +59,8 @@ struct State {
     timer: Option<Duration>,
     /// Uptime at which it has to be.
     due: Option<Duration>,
+    /// The engine is stopped for a while: its questions go unanswered.
+    paused: bool,
     stopped: bool,
     failure: Option<OrderError>,
 }
@@ -67,11 +69,13 @@ struct Shared {
     state: Mutex<State>,
     /// Signalled when the lane may have room, and on stop.
     room: Condvar,
+    /// Signalled on stop alone.
+    ended: Condvar,
     /// Held while sending, so that messages leave in the order in which the stage made them.
     sending: Mutex<()>,
     /// Tells the timer that it is set too late.
     timer: Notify,
-    /// Tells the engine's main task to end.
+    /// Tells the engine's main task to end: on stop, and for a pause.
     stop: Notify,
     sinks: Sinks,
     clock: Clock,
@@ -97,12 +101,14 @@ impl OrderHandle {
             outgoing: VecDeque::new(),
             timer: None,
             due: None,
+            paused: false,
             stopped: false,
             failure: None,
         };
         let shared = Shared {
             state: Mutex::new(state),
             room: Condvar::new(),
+            ended: Condvar::new(),
             sending: Mutex::new(()),
             timer: Notify::new(),
             stop: Notify::new(),
@@ -154,8 +160,34 @@ impl OrderHandle {
         state.requests = Requests::default();
         drop(state);
         self.shared.room.notify_all();
+        self.shared.ended.notify_all();
         self.shared.stop.notify_one();
         self.shared.timer.notify_one();
+    }
+
+    /// Ends the engine, not ordering: what is taken in waits here until [`OrderHandle::resume`].
+    pub(crate) fn pause(&self) {
+        self.lock().paused = true;
+        self.shared.stop.notify_one();
+    }
+
+    /// An engine starts afresh: what the one before has asked is nobody's any more.
+    pub(crate) fn resume(&self) {
+        let mut state = self.lock();
+        state.paused = false;
+        state.requests = Requests::default();
+        // A timer that nobody waits for is set anew.
+        state.timer = None;
+    }
+
+    /// Waits for [`OrderHandle::stop`], no longer than this; whether it came.
+    pub(crate) fn wait_stopped(&self, patience: Duration) -> bool {
+        let state = self.lock();
+        let waited = self
+            .shared
+            .ended
+            .wait_timeout_while(state, patience, |state| !state.stopped);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stopped
     }
 
     /// Why ordering ended by itself, if it did.
@@ -228,9 +260,16 @@ impl OrderHandle {
         self.shared.timer.notified().await;
     }
 
-    /// Waits for [`OrderHandle::stop`] or a failure.
+    /// Waits for [`OrderHandle::stop`], a failure or a pause.
     pub(crate) async fn stopped(&self) {
-        self.shared.stop.notified().await;
+        while !self.is_to_end() {
+            self.shared.stop.notified().await;
+        }
+    }
+
+    fn is_to_end(&self) -> bool {
+        let state = self.lock();
+        state.stopped || state.paused
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -275,6 +314,11 @@ impl OrderHandle {
     }
 
     fn answer(&self, state: &mut State) -> Result<(), OrderError> {
+        if state.paused {
+            state.due = None;
+            state.outgoing.extend(state.stage.take_outgoing());
+            return Ok(());
+        }
         let now = self.now();
         let State {
             stage, requests, ..

@@ -32,17 +32,19 @@ mod lane;
 mod metrics;
 mod now;
 mod recovery;
+mod room;
 mod rules;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 pub use config::{EngineConfig, OrderConfig, Validator};
-pub use engine::Orderer;
+pub use engine::{ENGINE_PANICS, Orderer, is_engine_source};
 pub use error::{OrderError, RecoveryError};
 pub use handle::{OrderHandle, Sinks, Stopped};
 pub use metrics::OrderMetrics;
 pub use now::{Clock, Now, system_clock};
 pub use recovery::{FinalPoint, LaneTip, Recovery, RecoveryScan, recover_batch};
+pub use room::{AmpleRoom, JournalRoom};
 pub use rules::Verdict;
 pub use stage::{BLOCKS_IN_FLIGHT_MAX, OrderStage, Outgoing, PERSIST_IN_FLIGHT_MAX, Proposal};

@@ -36,6 +36,8 @@ pub struct OrderMetrics {
     pub faults: Counter,
     /// Time from building a manifest to its finalization, nanoseconds, summed over own blocks.
     pub finality_ns: Counter,
+    /// Times that the engine was stopped because its journal's disk was full.
+    pub journal_pauses: Counter,
     /// Times that a lost journal was replaced by the newest stored certificate at start.
     pub journals_lost: Counter,
 }

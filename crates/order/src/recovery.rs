@@ -143,7 +143,8 @@ impl RecoveryScan {
             head,
         };
         Self {
-            certified: (point.height, None),
+            // The newest one may lie below the starting point, if the records do.
+            certified: (Height(0), None),
             tip: point,
             heads: VecDeque::from([head]),
             manifests: BTreeMap::new(),
@@ -177,20 +178,21 @@ impl RecoveryScan {
     /// A damaged manifest.
     pub fn on_manifest(&mut self, payload: &[u8]) -> Result<(), RecoveryError> {
         let manifest = Manifest::decode(payload)?;
-        if manifest.height > self.tip.height {
+        if manifest.height > self.certified.0 {
             let digest = hash::manifest_digest(payload);
             self.manifests.insert(digest, Arc::new(manifest));
         }
         Ok(())
     }
 
-    /// Takes a final record; one at or below the starting point is passed over.
+    /// Takes a final record; of one at or below the starting point the certificate alone counts.
     ///
     /// # Errors
     /// A record that does not extend the one before, or whose manifest is not stored.
     pub fn on_final(&mut self, record: &FinalRecord) -> Result<(), RecoveryError> {
         let (last, height) = (self.tip.height, record.height);
         if height <= last {
+            self.note_certificate(height, record.certificate.as_ref());
             return Ok(());
         }
         let digest = record.manifest;
@@ -212,12 +214,17 @@ impl RecoveryScan {
         while self.heads.len() as u64 > 2 * EXEC_LAG_MAX {
             self.heads.pop_front();
         }
-        if let Some(certificate) = &record.certificate {
+        self.note_certificate(height, record.certificate.as_ref());
+        Ok(())
+    }
+
+    /// Nothing at or below the block of the newest certificate is needed any more.
+    fn note_certificate(&mut self, height: Height, certificate: Option<&Certificate>) {
+        if let Some(certificate) = certificate {
             self.certified = (height, Some(certificate.clone()));
             self.manifests
                 .retain(|_, manifest| manifest.height > height);
         }
-        Ok(())
     }
 
     fn advance_tip(

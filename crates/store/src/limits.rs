@@ -24,6 +24,11 @@ pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// and a block's results at most a few MiB, so this leaves an order of magnitude.
 pub const PAYLOAD_BYTES_MAX: u64 = 32 << 20;
 
+/// Bytes left free when a segment is made, or a quarter of a segment where that is less: for the
+/// indexes and checkpoints of others, and the ordering engine's journal, which must not meet a full
+/// disk (100 views a second take it about 1 MiB before it is pruned).
+pub const SPARE_BYTES_MAX: u64 = 16 << 20;
+
 /// Most slices handed to the system in one write (IOV_MAX of Linux and macOS is 1,024).
 pub const IO_SLICE_COUNT_MAX: usize = 1024;
 

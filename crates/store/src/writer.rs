@@ -11,7 +11,7 @@ use crate::format::{
     Mark, RecordHeader, SegmentHead, ZERO_PADDING, padding_bytes, record_bytes, to_usize,
 };
 use crate::io::{Access, BlockFile, BlockIo, LockGuard, write_all_at, write_zeros_at};
-use crate::limits::PAGE_BYTES;
+use crate::limits::{PAGE_BYTES, SPARE_BYTES_MAX};
 use crate::metrics::{StoreMetrics, add, set};
 use crate::reader::{Reader, Shared};
 use crate::recovery::{self, PREPARED_NAME, Recovery};
@@ -404,6 +404,13 @@ impl Preparer {
         if !matches!(*ready, Ready::Nothing) {
             return Ok(false);
         }
+        // Looked at before it is written: filling a disk to its last block takes it from everybody.
+        let bytes_needed = self.segment_bytes + SPARE_BYTES_MAX.min(self.segment_bytes / 4);
+        let free_bytes = self.io.free_bytes(&self.dir);
+        if free_bytes.is_ok_and(|free| free < bytes_needed) {
+            let dir = self.dir.clone();
+            return Err(StoreError::DiskFull { dir, bytes_needed });
+        }
         let path = self.dir.join(PREPARED_NAME);
         match self.fill(&path) {
             Ok(file) => {
@@ -413,10 +420,7 @@ impl Preparer {
             Err(StoreError::Io { source, .. }) if is_full(&source) => {
                 self.io.remove(&path).at("remove", &path)?;
                 let dir = self.dir.clone();
-                Err(StoreError::DiskFull {
-                    dir,
-                    bytes_needed: self.segment_bytes,
-                })
+                Err(StoreError::DiskFull { dir, bytes_needed })
             }
             Err(error) => Err(error),
         }

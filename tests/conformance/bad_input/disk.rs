@@ -1,15 +1,18 @@
 //! A disk without room: under the log alone, and under everything that the node writes.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clearway_client::{Client, ClientConfig, ClientError, Receipt, Signer};
+use clearway_client::{Client, ClientConfig, ClientError, Receipt, Receipts, Signer};
 use clearway_harness::{NodeProcess, Recorder, folder, http};
 use clearway_types::envelope::Envelope;
 use clearway_types::units::Height;
 use clearway_types::wire::AnswerStatus;
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::bad_input::desk::{account, page, pay};
 use crate::bad_input::{Answer, Bad, Counter, Row, Told};
@@ -33,9 +36,16 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "a disk without room for anything",
         bad: Bad::Alone(all_full),
-        told: Told::Exit(1),
+        told: Told::Waits,
         counter: Counter::Played,
-        says: "check the disk under the data directory, then start the node again",
+        says: "free space",
+    },
+    Row {
+        name: "a disk that others have filled",
+        bad: Bad::Alone(filled_by_others),
+        told: Told::Waits,
+        counter: Counter::Played,
+        says: "free space",
     },
 ];
 
@@ -124,8 +134,8 @@ impl Bank {
         view.account.debits_posted.get()
     }
 
-    fn replay(&self) {
-        let replay = ["replay", "data", "--genesis", "genesis.toml"];
+    fn replay(&self, data: &str) {
+        let replay = ["replay", data, "--genesis", "genesis.toml"];
         run(self.dir.path(), &replay).expect(0);
     }
 }
@@ -145,15 +155,8 @@ fn log_full() -> Option<Answer> {
             assert_eq!(receipts.settled_count(), SUBMISSION_LEN);
         }
     });
-    let from = Instant::now();
-    let readiness = loop {
-        let (status, text) = http(node.admin(), "GET /readyz");
-        if status == 503 {
-            break text;
-        }
-        assert!(from.elapsed() < PATIENCE, "the disk does not fill");
-        assert!(!flooded.is_finished(), "the flood has ended");
-    };
+    let readiness = readyz(&node, 503);
+    assert!(!flooded.is_finished(), "the flood has ended");
     assert!(page(node.admin())["clearway_store_disk_full_total"] >= 1.0);
     // A question still has its answer, a payment has none; and nobody is told what is executed and
     // not durable.
@@ -167,15 +170,7 @@ fn log_full() -> Option<Answer> {
             assert!(waits, "{told:?}");
         }
     }
-    let late = bank.payments(1);
-    let (paying, sent) = (client.clone(), late.clone());
-    let mut paid = bank
-        .runtime
-        .spawn(async move { paying.submit(&sent).await });
-    let soon = bank
-        .runtime
-        .block_on(async { tokio::time::timeout(A_WHILE, &mut paid).await });
-    assert!(soon.is_err(), "answered FINAL without room: {soon:?}");
+    let paid = bank.unanswered(&client);
     told.send_replace(true);
     bank.free();
     let receipts = bank
@@ -188,46 +183,134 @@ fn log_full() -> Option<Answer> {
     assert_eq!(http(node.admin(), "GET /readyz"), (200, "ready".to_owned()));
     assert_eq!(bank.paid(&client), SUBMISSION_LEN as u128 + 1);
     node.stop();
-    bank.replay();
+    bank.replay("data");
     Some(Answer::new(Told::Waits, readiness))
 }
 
-/// The engine's journal has no room either: the node ends and names the cause. With room again it
-/// comes back, and the same bytes settle once.
+/// The engine's journal has no room either: ordering waits too, and goes on by itself.
 fn all_full() -> Option<Answer> {
     let bank = Bank::open()?;
-    let mut node = bank.node("data");
-    let client = bank.client(&node);
-    let first = bank.payments(1);
-    let receipts = bank
-        .runtime
-        .block_on(client.submit(&first))
-        .expect("answered");
-    assert!(receipts.iter().all(Receipt::settled), "{receipts:?}");
-    bank.fill();
-    let late = bank.payments(1);
-    let (paying, sent) = (client.clone(), late.clone());
-    let mut paying = bank
-        .runtime
-        .spawn(async move { paying.submit(&sent).await });
-    let (exit, said) = node.ended();
-    println!("{said}");
-    // What is settled before the journal meets the full disk may have its answer.
-    let answer = async { tokio::time::timeout(A_WHILE, &mut paying).await };
-    let answered = matches!(bank.runtime.block_on(answer), Ok(Ok(Ok(_))));
-    paying.abort();
-    bank.free();
-    let mut node = bank.node("data");
-    let client = bank.client(&node);
-    let paid = bank.paid(&client);
-    assert!(paid > u128::from(answered), "an answered payment is lost");
-    let receipts = bank
-        .runtime
-        .block_on(client.submit(&late))
-        .expect("answered");
-    assert!(receipts.iter().all(Receipt::settled), "{receipts:?}");
-    assert_eq!(bank.paid(&client), 2);
-    node.stop();
-    bank.replay();
-    Some(Answer::new(Told::Exit(exit.unwrap_or(-1)), said))
+    let node = bank.node("data");
+    Some(bank.plays_full(node, "data", || bank.fill(), || bank.free()))
+}
+
+/// A file system of its own, filled to its last byte by somebody else.
+fn filled_by_others() -> Option<Answer> {
+    let bank = Bank::open()?;
+    let disk = SmallDisk::mount(&bank.dir.path().join("small"))?;
+    let others = disk.dir.join("others");
+    let node = NodeProcess::start(
+        program(bank.dir.path()),
+        Path::new("small.toml"),
+        "127.0.0.1:0",
+    );
+    let fill = || {
+        let mut file = std::fs::File::create(&others).expect("made");
+        let block = vec![0x5a; 64 << 10];
+        while file.write(&block).is_ok_and(|written| written > 0) {}
+    };
+    let free = || std::fs::remove_file(&others).expect("it was there");
+    Some(bank.plays_full(node, "small/data", fill, free))
+}
+
+/// A file system in memory with room for little more than a node's first segments.
+struct SmallDisk {
+    dir: PathBuf,
+}
+
+impl SmallDisk {
+    /// `None`, and a loud word, where this user may not mount one.
+    fn mount(dir: &Path) -> Option<Self> {
+        std::fs::create_dir(dir).expect("made");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=96m", "tmpfs"]);
+        let mounted = mount.arg(dir).stderr(Stdio::null()).status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            println!("NOT RUN: only root may mount a small disk; NOTHING WAS TESTED HERE");
+            return None;
+        }
+        let config = dir.with_file_name("node.toml");
+        let text = std::fs::read_to_string(&config).expect("read");
+        let small = text.replace("data_dir = \"data\"", "data_dir = \"small/data\"");
+        assert_ne!(text, small, "the data lies on the small disk");
+        std::fs::write(config.with_file_name("small.toml"), small).expect("written");
+        Some(Self { dir: dir.into() })
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a node that a failed test left behind may still hold files there.
+        let unmounted = Command::new("umount").arg("-l").arg(&self.dir).status();
+        drop(unmounted);
+    }
+}
+
+/// Waits until the operators' page answers with this status, and gives its words.
+fn readyz(node: &NodeProcess, expected: u16) -> String {
+    let from = Instant::now();
+    loop {
+        let (status, text) = http(node.admin(), "GET /readyz");
+        if status == expected {
+            return text;
+        }
+        assert!(
+            from.elapsed() < PATIENCE,
+            "{status} {text} and not {expected}"
+        );
+    }
+}
+
+impl Bank {
+    /// With `fill` the node waits, says so and answers questions; with `free` it goes on and
+    /// answers everything, and the log is whole.
+    fn plays_full(
+        &self,
+        mut node: NodeProcess,
+        data: &str,
+        fill: impl Fn(),
+        free: impl Fn(),
+    ) -> Answer {
+        let client = self.client(&node);
+        let first = self.payments(1);
+        let paying = client.submit(&first);
+        let receipts = self.runtime.block_on(paying).expect("answered");
+        assert!(receipts.iter().all(Receipt::settled), "{receipts:?}");
+        let mut readiness = String::new();
+        // Twice: the room that is held back must be held again.
+        for paid_before in [1, 2] {
+            fill();
+            readiness = readyz(&node, 503);
+            let paid = self.unanswered(&client);
+            assert!((page(node.admin())["clearway_disk_full"] - 1.0).abs() < f64::EPSILON);
+            free();
+            let receipts = self.runtime.block_on(paid).expect("no panic");
+            let receipts = receipts.expect("answered");
+            assert!(receipts.iter().all(Receipt::settled), "{receipts:?}");
+            assert_eq!(readyz(&node, 200), "ready");
+            assert_eq!(self.paid(&client), paid_before + 1);
+        }
+        // Asked to stop while the disk is full it stops, in good order.
+        fill();
+        readyz(&node, 503);
+        node.stop();
+        free();
+        self.replay(data);
+        Answer::new(Told::Waits, readiness)
+    }
+
+    /// A payment that has no answer while a question still has one.
+    fn unanswered(&self, client: &Client) -> JoinHandle<Result<Receipts, ClientError>> {
+        let status = self.runtime.block_on(client.status()).expect("answered");
+        assert!(status.height > Height(0));
+        let late = self.payments(1);
+        let paying = client.clone();
+        let mut paid = self
+            .runtime
+            .spawn(async move { paying.submit(&late).await });
+        let soon = async { tokio::time::timeout(A_WHILE, &mut paid).await };
+        let soon = self.runtime.block_on(soon);
+        assert!(soon.is_err(), "answered FINAL without room: {soon:?}");
+        paid
+    }
 }

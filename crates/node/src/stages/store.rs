@@ -10,11 +10,11 @@ use clearway_types::block::FinalRecord;
 use clearway_types::messages::{ExecutedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height};
 use crossbeam::channel::select;
-use tokio::sync::watch;
 
-use crate::admin::Readiness;
+use crate::disk::Disk;
 use crate::error::NodeError;
 use crate::log_index::LogIndex;
+use crate::node::DRAIN_PATIENCE;
 
 /// Bytes that one group commit takes at most: bounds how long an answer waits for its sync.
 const GROUP_BYTES_MAX: usize = 16 << 20;
@@ -35,7 +35,7 @@ enum Ticket {
     Final(Arc<ExecutedBlock>),
 }
 
-/// Stores in groups until both links have ended; a full disk shows in `readiness`.
+/// Stores in groups until both links have ended; waits while `disk` is full.
 ///
 /// # Errors
 /// The first failed write or sync, or a block that the log could not give again: nothing after it
@@ -45,14 +45,17 @@ pub(crate) fn run(
     links: &StoreLinks,
     mut stage: StoreStage,
     index: &LogIndex,
-    readiness: &watch::Sender<Readiness>,
+    disk: &Disk,
 ) -> Result<(), NodeError> {
     let started = Instant::now();
     let mut inbox = Vec::new();
     while fill(&mut worker, links, &mut inbox) {
         let spans = spans(&inbox);
-        let durable = commit(&mut worker, &mut stage, &mut inbox, started, readiness)?;
+        let committed = commit(&mut worker, &mut stage, &mut inbox, started, disk)?;
         drop(spans);
+        let Some(durable) = committed else {
+            return Ok(());
+        };
         announce(&mut worker, links, index, durable)?;
     }
     Ok(())
@@ -158,39 +161,38 @@ fn of_executed(executed: Arc<ExecutedBlock>) -> Append<Ticket> {
     }
 }
 
-/// One group; waits out a full disk, since everything that waits behind it waits safely.
+/// One group; waits out a full disk, since everything that waits behind it waits safely. `None`
+/// when the node was asked to stop and there was no room for as long as a stop waits: what is left
+/// was not answered.
 fn commit(
     worker: &mut Worker,
     stage: &mut StoreStage,
     inbox: &mut Vec<Append<Ticket>>,
     started: Instant,
-    readiness: &watch::Sender<Readiness>,
-) -> Result<Vec<Durable<Ticket>>, NodeError> {
+    disk: &Disk,
+) -> Result<Option<Vec<Durable<Ticket>>>, NodeError> {
+    let mut stopping = None;
     loop {
         match stage.on_batch(inbox, started.elapsed()) {
             Ok(durable) => {
-                turn(readiness, Readiness::DiskFull, Readiness::Ready);
-                return Ok(durable);
+                disk.on_log(None);
+                return Ok(Some(durable));
             }
             Err(error @ StoreError::DiskFull { .. }) => {
-                turn(readiness, Readiness::Ready, Readiness::DiskFull);
-                tracing::error!(%error, "waiting for room on the disk");
+                disk.on_log(Some(&error));
+                if disk.is_stopping() {
+                    let since = *stopping.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= DRAIN_PATIENCE {
+                        let records = inbox.len();
+                        tracing::warn!(records, "stopped on a full disk: unanswered and not kept");
+                        return Ok(None);
+                    }
+                }
                 worker.waiting(|| std::thread::sleep(DISK_FULL_PAUSE));
             }
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// Changes one readiness into another and leaves any third as it is.
-fn turn(readiness: &watch::Sender<Readiness>, from: Readiness, to: Readiness) {
-    readiness.send_if_modified(|now| {
-        let turns = *now == from;
-        if turns {
-            *now = to;
-        }
-        turns
-    });
 }
 
 fn announce(

@@ -1,4 +1,6 @@
 //! The engine's four questions, put to the stage: propose, verify, certify, report.
+use std::sync::Arc;
+
 use clearway_types::units::Digest;
 use commonware_actor::Feedback;
 use commonware_consensus::simplex::Plan;
@@ -12,12 +14,14 @@ use commonware_utils::channel::oneshot;
 use super::certificate::from_engine;
 use super::scheme::{Keys, Scheme};
 use crate::handle::{Judge, OrderHandle, ProposalAnswer};
+use crate::room::JournalRoom;
 
 /// One clone a task of the engine; all of them reach the same stage.
 #[derive(Clone)]
 pub(super) struct Adapter {
     pub(super) handle: OrderHandle,
     pub(super) keys: Keys,
+    pub(super) room: Arc<dyn JournalRoom>,
 }
 
 /// The engine's end of a proposal request.
@@ -40,6 +44,9 @@ impl Automaton for Adapter {
 
     async fn propose(&mut self, context: Self::Context) -> oneshot::Receiver<sha256::Digest> {
         let (answer, receiver) = oneshot::channel();
+        if !self.room.has_room() {
+            self.handle.pause();
+        }
         let parent = Digest(context.parent.1.0);
         self.handle.ask_proposal(parent, Box::new(Answer(answer)));
         receiver

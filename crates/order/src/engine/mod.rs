@@ -43,6 +43,8 @@ const PARTITION: &str = "votes";
 /// Views behind the newest final one whose certificates stay in the journal: more than can be
 /// final and not yet stored, so that a restart hears of each of them again.
 const VIEW_RETENTION: u64 = 128;
+/// How long to wait before a full disk is looked at again.
+const ROOM_PAUSE: Duration = Duration::from_millis(200);
 /// How long the engine may take to end.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -105,22 +107,66 @@ impl Orderer {
         self.handle.clone()
     }
 
-    /// Orders until [`OrderHandle::stop`]; blocks the calling thread.
+    /// Orders until [`OrderHandle::stop`]; blocks the calling thread. While the journal's disk is
+    /// full there is no engine, and one starts from the journal once there is room.
     ///
     /// # Errors
     /// Why it ended by itself: the node has to stop.
     pub fn run(self) -> Result<(), OrderError> {
-        let handle = self.handle.clone();
-        let ended = catch_unwind(AssertUnwindSafe(|| self.run_engine()));
-        if let Err(panic) = ended {
-            let reason = panic_text(panic.as_ref());
-            handle.fail(OrderError::EngineStopped { reason });
+        while self.wait_for_room() {
+            self.handle.resume();
+            let ended = catch_unwind(AssertUnwindSafe(|| self.run_engine()));
+            match ended {
+                Ok(None) => {}
+                Ok(Some(reason)) => self.on_end(reason.to_owned()),
+                Err(panic) => self.on_end(panic_text(panic.as_ref())),
+            }
         }
-        handle.failure().map_or(Ok(()), Err)
+        self.handle.failure().map_or(Ok(()), Err)
     }
 
-    /// The engine, its runtime and the timer.
-    fn run_engine(self) {
+    /// Waits for room for the journal; false when ordering has been stopped.
+    fn wait_for_room(&self) -> bool {
+        if self.handle.is_stopped() {
+            return false;
+        }
+        let mut full = false;
+        while !self.engine.journal_room.has_room_again() {
+            if !full {
+                self.handle.metrics().journal_pauses.add(1);
+            }
+            full = true;
+            if self.handle.wait_stopped(ROOM_PAUSE) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The engine ends by itself, by a panic, when its journal fails it. One that was out of room
+    /// goes on from where it was: each start reads what the disk has, and no vote has left this
+    /// machine.
+    fn on_end(&self, reason: String) {
+        if self.handle.is_stopped() {
+            return;
+        }
+        if self.engine.journal_room.ran_out() {
+            self.handle.pause();
+            self.handle.wait_stopped(ROOM_PAUSE);
+            return;
+        }
+        let dir = self.engine.journal_dir.clone();
+        self.handle.fail(
+            match reason.contains("replay") || reason.contains("open journal") {
+                true => OrderError::JournalDamaged { dir, reason },
+                false => OrderError::EngineStopped { reason },
+            },
+        );
+    }
+
+    /// The engine, its runtime and the timer, until ordering stops or pauses; or why they ended by
+    /// themselves.
+    fn run_engine(&self) -> Option<&'static str> {
         let runtime_config = runtime::Config::new()
             .with_worker_threads(self.engine.worker_count)
             .with_max_blocking_threads(self.engine.worker_count.max(4))
@@ -130,25 +176,26 @@ impl Orderer {
             let timer = handle.clone();
             let mut timer = context.child("timer").spawn(move |_| run_timer(timer));
             let mut engine = self.start_engine(context.child("engine"));
-            tokio::select! {
-                () = handle.stopped() => {}
-                ended = &mut engine => note_end(&handle, "engine", ended.is_ok()),
-                ended = &mut timer => note_end(&handle, "timer", ended.is_ok()),
-            }
-            handle.stop();
+            let ended = tokio::select! {
+                () = handle.stopped() => None,
+                _ = &mut engine => Some("its engine task ended"),
+                _ = &mut timer => Some("its timer task ended"),
+            };
             if context.stop(0, Some(STOP_PATIENCE)).await.is_err() {
                 tracing::warn!("the engine did not end in time and is cut off");
             }
-        });
+            ended
+        })
     }
 
-    fn start_engine(self, context: runtime::Context) -> Handle<()> {
+    fn start_engine(&self, context: runtime::Context) -> Handle<()> {
         let adapter = Adapter {
-            handle: self.handle,
+            handle: self.handle.clone(),
             keys: self.keys.clone(),
+            room: Arc::clone(&self.engine.journal_room),
         };
         let config = simplex::Config {
-            scheme: self.keys.scheme,
+            scheme: self.keys.scheme.clone(),
             elector: RoundRobin::<Sha256>::default(),
             blocker: NullBlocker::default(),
             automaton: adapter.clone(),
@@ -159,7 +206,7 @@ impl Orderer {
             partition: PARTITION.into(),
             mailbox_size: NZUsize!(1024),
             epoch: Epoch::zero(),
-            floor: self.floor,
+            floor: self.floor.clone(),
             replay_buffer: NZUsize!(1 << 20),
             write_buffer: NZUsize!(1 << 16),
             page_cache: CacheRef::new(NZU16!(4096), NZUsize!(256)),
@@ -177,6 +224,16 @@ impl Orderer {
     }
 }
 
+/// Where the engine logs its panics, which [`Orderer::run`] turns into errors.
+pub const ENGINE_PANICS: &str = "commonware_runtime::utils::handle";
+
+/// Whether the engine panics there: this source file is its own. [`Orderer::run`] turns such a
+/// panic into an error, so whoever shows the process's panics may leave it out.
+#[must_use]
+pub fn is_engine_source(file: &str) -> bool {
+    file.contains("commonware-")
+}
+
 /// Wakes the stage when the clock makes something due.
 async fn run_timer(handle: OrderHandle) {
     while !handle.is_stopped() {
@@ -185,17 +242,6 @@ async fn run_timer(handle: OrderHandle) {
             Some(wait) => drop(tokio::time::timeout(wait, handle.timer_changed()).await),
             None => handle.timer_changed().await,
         }
-    }
-}
-
-/// The engine's tasks end only on `stop`: anything else is a failure.
-fn note_end(handle: &OrderHandle, task: &str, orderly: bool) {
-    if !handle.is_stopped() {
-        let reason = match orderly {
-            true => format!("its {task} task ended"),
-            false => format!("its {task} task panicked"),
-        };
-        handle.fail(OrderError::EngineStopped { reason });
     }
 }
 

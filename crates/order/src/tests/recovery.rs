@@ -251,6 +251,8 @@ fn a_scan_may_begin_at_a_checkpoint() {
         }
         let recovery = scan.finish().expect("whole");
         assert_eq!(recovery.tip, whole.tip, "from height {}", point.height);
+        assert!(recovery.certificate.is_some(), "whatever the start");
+        assert_eq!(recovery.certificate, whole.certificate);
         let digests = |batches: &[Arc<clearway_types::batch::Batch>]| {
             batches.iter().map(|batch| batch.digest).collect::<Vec<_>>()
         };

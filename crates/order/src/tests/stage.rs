@@ -507,6 +507,7 @@ fn each_counter_counts_what_it_says() {
         ("nullifications", &metrics.nullifications, 0),
         ("faults", &metrics.faults, 0),
         ("journals_lost", &metrics.journals_lost, 0),
+        ("journal_pauses", &metrics.journal_pauses, 0),
     ];
     for (name, counter, expected) in rows {
         assert_eq!(counter.value(), expected, "{name}");
