@@ -1,4 +1,5 @@
-//! The configuration: TOML file, then `CLEARWAY_*` variables, then flags; unknown keys are errors.
+//! The configuration: TOML file, then `CLEARWAY_*` variables, then flags; unknown keys are
+//! errors, unknown variables are warned of.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,20 +10,13 @@ use toml::de::{DeTable, DeValue};
 mod settings;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 pub use settings::{Given, SETTINGS, Setting};
+pub use variables::{DOCUMENTED, environment};
 
 /// Longest configuration file, bytes: a hundred times the longest sensible one.
 pub const CONFIG_BYTES_MAX: usize = 256 << 10;
-
-/// `CLEARWAY_*` variables that are read elsewhere and are no settings.
-pub const RESERVED_VARIABLES: [&str; 5] = [
-    "CLEARWAY_PASSPHRASE",
-    "CLEARWAY_REQUIRE",
-    "CLEARWAY_TEST_DATA",
-    "CLEARWAY_CONFIG",
-    "CLEARWAY_COMMIT",
-];
 
 /// Everything that one node needs to know beside its genesis.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,7 +43,7 @@ pub struct NodeConfig {
     pub allow_software_adapter: bool,
     /// Whether stage threads are pinned to cores.
     pub pin_threads: bool,
-    /// Filter of the log, as `tracing` reads it.
+    /// Filter of the log, as [`crate::log::directives`] reads it.
     pub log: String,
     /// Bounds of the QUIC door.
     pub door: DoorConfig,
@@ -257,6 +251,12 @@ pub enum ConfigError {
         /// Largest allowed.
         max: i64,
     },
+    /// The value of a variable is no text.
+    #[error("variable {variable} is not valid UTF-8; set it again, or take it out")]
+    VariableNotText {
+        /// Its name.
+        variable: String,
+    },
     /// Two settings contradict each other.
     #[error("`{first}` and `{second}` contradict each other: {help}")]
     Conflict {
@@ -297,6 +297,9 @@ pub struct Loaded {
     pub config: NodeConfig,
     /// Where those that are not built in come from, by setting.
     pub origins: BTreeMap<&'static str, Origin>,
+    /// What whoever started the program should know: variables that look like settings and are
+    /// none.
+    pub warnings: Vec<String>,
 }
 
 impl Loaded {
@@ -310,8 +313,9 @@ impl Loaded {
     }
 }
 
-/// Reads `file`, if any; paths in it are relative to its folder. Then `variables` (only those that
-/// start with `CLEARWAY_` matter), then `flags` as (setting, value).
+/// Reads `file`, if any. Then `variables` (only those that start with `CLEARWAY_` matter), then
+/// `flags` as (setting, value). Paths in the file and in flags are relative to the file's folder,
+/// paths in variables to the working directory: a variable means the same to every command.
 ///
 /// # Errors
 /// The first thing that is wrong, with its place.
@@ -330,8 +334,14 @@ pub fn load(
     let mut loaded = parse(&text, variables, flags)?;
     let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
     let config = &mut loaded.config;
-    for path in [&mut config.data_dir, &mut config.genesis, &mut config.keys] {
-        *path = folder.join(&*path);
+    for (key, path) in [
+        ("data_dir", &mut config.data_dir),
+        ("genesis", &mut config.genesis),
+        ("keys", &mut config.keys),
+    ] {
+        if !matches!(loaded.origins.get(key), Some(Origin::Variable(_))) {
+            *path = folder.join(&*path);
+        }
     }
     Ok(loaded)
 }
@@ -348,7 +358,7 @@ pub fn parse(
     let mut given = Vec::new();
     read_file(text, &mut given)?;
     let from_file = given.len();
-    read_variables(variables, &mut given);
+    let warnings = variables::read(variables, &mut given);
     given[from_file..].sort_by(|a, b| a.key.cmp(&b.key));
     for (key, value) in flags {
         given.push(Assignment {
@@ -360,6 +370,7 @@ pub fn parse(
     let mut loaded = Loaded {
         config: NodeConfig::default(),
         origins: BTreeMap::new(),
+        warnings,
     };
     apply_preset(&given, &mut loaded)?;
     for assignment in given.iter().filter(|a| a.key != "preset") {
@@ -406,30 +417,6 @@ fn read_file(text: &str, given: &mut Vec<Assignment>) -> Result<(), ConfigError>
         }
     }
     Ok(())
-}
-
-/// `CLEARWAY_DOOR_IDLE_MS` sets `door.idle_ms`.
-fn read_variables(
-    variables: impl IntoIterator<Item = (String, String)>,
-    given: &mut Vec<Assignment>,
-) {
-    for (name, value) in variables {
-        let Some(rest) = name.strip_prefix("CLEARWAY_") else {
-            continue;
-        };
-        if RESERVED_VARIABLES.contains(&name.as_str()) {
-            continue;
-        }
-        let flat = rest.to_ascii_lowercase();
-        let known = SETTINGS
-            .iter()
-            .find(|setting| setting.key.replace('.', "_") == flat);
-        given.push(Assignment {
-            key: known.map_or(flat, |setting| setting.key.to_owned()),
-            value: Given::Text(value),
-            origin: Origin::Variable(name),
-        });
-    }
 }
 
 /// The last preset named wins; whatever is set by itself stands above it.
@@ -510,22 +497,11 @@ pub(crate) fn line_of(text: &str, byte: usize) -> usize {
         .count()
 }
 
-/// The setting whose name shares the longest start or end with `key`.
+/// The setting with the most similar name.
 fn nearest(key: &str) -> &'static str {
-    let common = |a: &str, b: &str| {
-        let starts = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
-        let ends = a
-            .bytes()
-            .rev()
-            .zip(b.bytes().rev())
-            .take_while(|(x, y)| x == y)
-            .count();
-        starts.max(ends)
-    };
-    SETTINGS
-        .iter()
-        .max_by_key(|setting| common(setting.key, key))
-        .map_or("data_dir", |setting| setting.key)
+    let keys = SETTINGS.iter().map(|setting| setting.key);
+    let nearest = keys.min_by_key(|known| variables::edits(known, key));
+    nearest.expect("there are settings")
 }
 
 /// The text of a configuration file with every setting and what it is for.

@@ -114,14 +114,6 @@ pub(crate) const ROWS: &[Row] = &[
         "flag: no setting `door.idel_ms`; did you mean `door.idle_ms`",
     ),
     Row::command_with(
-        "an unknown setting as a variable",
-        as_it_is,
-        &[("CLEARWAY_LISTN", "127.0.0.1:0")],
-        "node run --config node.toml",
-        1,
-        "variable CLEARWAY_LISTN: no setting `listn`; did you mean `listen`",
-    ),
-    Row::command_with(
         "a variable out of range",
         as_it_is,
         &[("CLEARWAY_DOOR_IDLE_MS", "5")],

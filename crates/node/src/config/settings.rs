@@ -251,7 +251,7 @@ pub const SETTINGS: &[Setting] = &[
     text!(
         "log",
         log,
-        "Filter of the log, for example info or clearway=debug."
+        "Filter of the log: info, or for example info,clearway_order=debug,commonware=info."
     ),
     number!(
         "door.connections_max",

@@ -112,9 +112,20 @@ fn each_bad_file_is_refused_with_its_place_and_what_to_do() {
 }
 
 #[test]
-fn unknown_variables_and_flags_are_refused_too() {
-    let error = parse("", [flag("CLEARWAY_LISTN", "x")], &[]).expect_err("a typing error");
-    assert!(error.to_string().contains("CLEARWAY_LISTN"), "{error}");
+fn paths_in_the_file_are_relative_to_its_folder_and_paths_in_variables_are_not() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("node.toml");
+    std::fs::write(&file, "data_dir = \"d\"\n").expect("written");
+    let variables = [flag("CLEARWAY_GENESIS", "g.toml")];
+    let config = load(Some(&file), variables, &[])
+        .expect("it is right")
+        .config;
+    assert_eq!(config.data_dir, dir.path().join("d"));
+    assert_eq!(config.genesis, Path::new("g.toml"));
+}
+
+#[test]
+fn unknown_flags_are_refused_too() {
     let error = parse("", [], &[flag("door.idel_ms", "1")]).expect_err("a typing error");
     assert!(error.to_string().starts_with("flag: no setting"), "{error}");
 }
