@@ -121,7 +121,7 @@ fn verify_answers_from_a_gpu_and_says_what_to_do_without_one() {
 }
 
 #[test]
-fn a_node_without_a_driver_goes_on_with_the_processor_and_says_so() {
+fn a_node_without_a_driver_takes_the_processor_unless_a_gpu_was_asked_for_by_name() {
     let dir = tempdir().expect("a temporary folder");
     // Both names that Vulkan loaders know.
     let no_driver = [
@@ -129,29 +129,25 @@ fn a_node_without_a_driver_goes_on_with_the_processor_and_says_so() {
         ("VK_ICD_FILENAMES", "/nowhere"),
     ];
     let count = PAYMENTS.to_string();
-    let mut arguments = vec![
-        "bench",
-        "--account-count",
-        "300",
-        "--count",
-        &count,
-        "--json",
-    ];
-    arguments.extend(["--set", "backend=gpu", "--set", "hash_backend=gpu"]);
-    let ran = run_briefly(dir.path(), &no_driver, &arguments).expect(0);
+    let bench = |setting| {
+        let shape = ["--account-count", "300", "--count", &count, "--json"];
+        let arguments = [&["bench"][..], &shape, &["--set", setting]].concat();
+        run_briefly(dir.path(), &no_driver, &arguments)
+    };
+    for (setting, instead) in [
+        ("backend=gpu", "set backend = \"auto\""),
+        ("backend=gpu:0", "set backend = \"auto\""),
+        ("hash_backend=gpu", "set hash_backend = \"cpu\""),
+        ("hash_backend=gpu:all", "set hash_backend = \"cpu\""),
+    ] {
+        let said = bench(setting).expect(5).said();
+        assert!(said.contains("no GPU is used"), "{setting}: {said}");
+        assert!(said.contains(instead), "{setting}: {said}");
+    }
+    let ran = bench("backend=auto").expect(0);
     let json = ran.json("run");
     assert_ne!(json["backend"], "gpu", "{json}");
     assert_eq!(json["checks"]["replay_ok"], true, "{json}");
-    let said = ran
-        .stderr
-        .lines()
-        .filter(|line| line.contains("no GPU is used"));
-    assert_eq!(
-        said.count(),
-        2,
-        "one line for signatures, one for trees: {}",
-        ran.stderr
-    );
     let doctor = run_briefly(dir.path(), &no_driver, &["doctor"]).expect(0);
     assert!(doctor.stdout.contains("No GPU"), "{}", doctor.stdout);
     // Who asks for its verdicts gets them or nothing.

@@ -52,10 +52,11 @@ pub(crate) fn open(name: &str, software: bool) -> Result<(Gate, BackendId), Fail
     Ok((gate, id))
 }
 
-/// What a node of this configuration needs: its gate, and the configuration as it can be had.
-/// Hashing is handed over here.
+/// What a node of this configuration needs: its gate, and the configuration with the backend that
+/// was chosen. Hashing is handed over here.
 ///
-/// A validator that lost its GPU goes on with the processor, and says so.
+/// A device that is asked for by name and cannot be had is an error. Left to choose, a node goes on
+/// with the processor and says so: that is the way to outlive the loss of a GPU.
 pub(crate) fn of_node(config: &NodeConfig) -> Result<(Gate, NodeConfig), Failure> {
     let software = config.allow_software_adapter;
     let len_min = match config.hash_backend.as_str() {
@@ -68,30 +69,36 @@ pub(crate) fn of_node(config: &NodeConfig) -> Result<(Gate, NodeConfig), Failure
         }
     };
     if let Some(len_min) = len_min {
-        go_on(device::hand_over_hashes(software, len_min))?;
+        let handed = device::hand_over_hashes(software, len_min);
+        handed.map_err(|failure| or_instead(failure, "hash_backend = \"cpu\""))?;
     }
-    let mut config = config.clone();
-    let unasked = config.backend == AUTO && adapters().iter().any(|adapter| adapter.usable);
-    let name = if unasked { GPU } else { &config.backend };
-    if name.split(':').next() == Some(GPU) {
-        if let Some((gate, _)) = go_on(open(name, software && !unasked))? {
-            return Ok((gate, config));
+    let config = config.clone();
+    if config.backend == AUTO && adapters().iter().any(|adapter| adapter.usable) {
+        match open(GPU, false) {
+            Ok((gate, _)) => return Ok((gate, config)),
+            Err(failure) if failure.kind() == Kind::NotFound => {
+                ui::note(&format!("{failure}; the processor verifies"));
+            }
+            Err(failure) => return Err(failure),
         }
-        config.backend = AUTO.to_owned();
     }
-    let (gate, _) = open(&config.backend, software)?;
+    let is_device = config.backend.split(':').next() == Some(GPU);
+    let opened = open(&config.backend, software);
+    let (gate, _) = opened.map_err(|failure| match is_device {
+        true => or_instead(failure, "backend = \"auto\""),
+        false => failure,
+    })?;
     Ok((gate, config))
 }
 
-/// Nothing where a device is not to be had, which is said; other failures stay failures.
-fn go_on<T>(tried: Result<T, Failure>) -> Result<Option<T>, Failure> {
-    match tried {
-        Ok(done) => Ok(Some(done)),
-        Err(failure) if failure.kind() == Kind::NotFound => {
-            ui::note(&failure.to_string());
-            Ok(None)
+/// A device that was asked for by name is not there: the setting that does without it.
+fn or_instead(failure: Failure, setting: &str) -> Failure {
+    match failure.kind() {
+        Kind::NotFound => {
+            let message = format!("{failure}; set {setting} to go on with the processor");
+            Failure::new(Kind::NotFound, message)
         }
-        Err(failure) => Err(failure),
+        _ => failure,
     }
 }
 

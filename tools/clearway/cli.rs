@@ -1,5 +1,8 @@
 //! The command line as a whole: every command, and how accounts are written.
 
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use clearway_load::report::VERSION;
 use clearway_types::units::{AccountId, ParticipantId};
@@ -8,7 +11,8 @@ use crate::commands::{
     account, approvals, bench, completions, demo, doctor, generate, inspect, keys, ledger,
     load_worker, member, node, pay, replay, verify,
 };
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
+use crate::{drivers, streams, ui};
 
 /// Clearing of signed payments between institutions: verified, ordered, executed, stored, proven
 #[derive(Parser, Debug)]
@@ -73,9 +77,48 @@ enum Command {
     LoadWorker,
 }
 
-/// Reads the arguments and does what they say.
-pub(crate) fn run() -> Result<(), Failure> {
-    match Cli::parse().command {
+impl Command {
+    /// Whether GPU drivers may be loaded.
+    fn looks_for_devices(&self) -> bool {
+        match self {
+            Self::Demo(_) | Self::Bench(_) | Self::Replay(_) | Self::Verify(_) => true,
+            Self::Doctor(_) => true,
+            Self::Node(command) => command.looks_for_devices(),
+            _ => false,
+        }
+    }
+}
+
+/// Reads the arguments, does what they say and tells how it ended.
+pub(crate) fn run() -> ExitCode {
+    let done = match Cli::try_parse() {
+        Ok(cli) => obey(cli.command),
+        Err(error) if error.use_stderr() => {
+            ui::note(shown(&error, &std::io::stderr()).trim_end());
+            return ExitCode::from(Kind::Usage as u8);
+        }
+        // Help and version are results.
+        Err(error) => ui::say(shown(&error, &std::io::stdout()).trim_end()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn shown(error: &clap::Error, stream: &impl IsTerminal) -> String {
+    let text = error.render();
+    match streams::is_coloured(stream) {
+        true => text.ansi().to_string(),
+        false => text.to_string(),
+    }
+}
+
+fn obey(command: Command) -> Result<(), Failure> {
+    if command.looks_for_devices() {
+        drivers::hush();
+    }
+    match command {
         Command::Demo(args) => demo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Replay(args) => replay::run(&args),
@@ -129,6 +172,22 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// A variable that a command reads must not be taken for a mistyped setting by another.
+    #[test]
+    fn every_variable_that_a_command_reads_is_known_to_the_configuration() {
+        fn check(command: &clap::Command) -> usize {
+            let variables = command.get_arguments().filter_map(|arg| arg.get_env());
+            let mut count = 0;
+            for variable in variables {
+                let name = variable.to_str().expect("a name is text");
+                assert!(clearway_node::config::DOCUMENTED.contains(&name), "{name}");
+                count += 1;
+            }
+            count + command.get_subcommands().map(check).sum::<usize>()
+        }
+        assert!(check(&Cli::command()) >= 3);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Failure {
         let _ = miette::set_hook(Box::new(move |_| {
             Box::new(miette::MietteHandlerOpts::new().wrap_lines(wrap).build())
         }));
-        eprintln!("{:?}", miette::Report::new(self));
+        crate::streams::say_aside(&format!("{:?}", miette::Report::new(self)));
         code
     }
 }

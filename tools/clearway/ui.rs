@@ -1,5 +1,6 @@
 //! Where things are said: results on stdout, progress on stderr, colour only where it is wanted.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
+use crate::signals::Leftover;
+use crate::streams;
 
 /// The `--json` switch that most commands share.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -47,27 +50,30 @@ pub(crate) fn to_json(schema: &str, value: &impl Serialize) -> Result<String, Fa
     Ok(serde_json::to_string_pretty(&object)?)
 }
 
-/// Writes a JSON result to a file, or to stdout for `-`.
-pub(crate) fn write_json(path: &Path, schema: &str, value: &impl Serialize) -> Result<(), Failure> {
-    let text = to_json(schema, value)?;
-    if path == Path::new("-") {
-        return say(&text);
-    }
-    std::fs::write(path, text + "\n")?;
-    Ok(())
-}
-
 /// One result on stdout; a reader that has gone away is no failure.
 pub(crate) fn say(text: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
+    let mut out = streams::results();
+    told(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// A failure to write a result, with what to do about it.
+pub(crate) fn told(written: std::io::Result<()>) -> Result<(), Failure> {
+    written.map_err(|error| {
+        let message = format!(
+            "the result cannot be written to standard output: {error}; send it to another place"
+        );
+        Failure::new(Kind::Failed, message)
+    })
 }
 
 /// One line of progress on stderr.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    streams::say_aside(text);
+}
+
+/// As many lines on stderr.
+pub(crate) fn note_all(lines: &[String]) {
+    lines.iter().for_each(|line| note(line));
 }
 
 /// A two-column table without lines, for people and for `grep`.
@@ -134,20 +140,98 @@ pub(crate) struct ReportFile {
 }
 
 impl ReportFile {
+    /// Opens the place for the report: before the work, which would be lost without one.
+    pub(crate) fn open(&self) -> Result<ReportPlace, Failure> {
+        let to = match &self.json {
+            None => To::Text,
+            Some(path) if path == Path::new("-") => To::Stdout,
+            Some(path) => To::File(OpenFile::new(path)?),
+        };
+        Ok(ReportPlace { to })
+    }
+}
+
+/// Where a report goes.
+pub(crate) struct ReportPlace {
+    to: To,
+}
+
+enum To {
+    Text,
+    Stdout,
+    File(OpenFile),
+}
+
+impl ReportPlace {
     /// Writes the report where it was asked for. One result on stdout: the text, unless the JSON is
     /// asked for there.
     pub(crate) fn result(
-        &self,
+        self,
         schema: &str,
         report: &impl Serialize,
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
-        if let Some(path) = &self.json {
-            write_json(path, schema, report)?;
+        match self.to {
+            To::Text => say(&text()),
+            To::Stdout => say(&to_json(schema, report)?),
+            To::File(file) => {
+                file.write(&to_json(schema, report)?)?;
+                say(&text())
+            }
         }
-        match &self.json {
-            Some(path) if path == Path::new("-") => Ok(()),
-            _ => say(&text()),
+    }
+}
+
+/// A file that can be written; one that was not there before is removed unless it is.
+struct OpenFile {
+    path: PathBuf,
+    file: File,
+    unwritten: Option<Leftover>,
+}
+
+impl OpenFile {
+    fn new(path: &Path) -> Result<Self, Failure> {
+        let there = path.exists();
+        let file = File::options()
+            .write(true)
+            .create(true)
+            // What it holds is replaced when there is something to replace it with.
+            .truncate(false)
+            .open(path)
+            .map_err(|error| Self::failure(path, &error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            unwritten: (!there).then(|| Leftover::new(path)),
+        })
+    }
+
+    fn write(mut self, text: &str) -> Result<(), Failure> {
+        let mut write = || {
+            if self.file.metadata()?.is_file() {
+                self.file.set_len(0)?;
+            }
+            writeln!(self.file, "{text}")
+        };
+        write().map_err(|error| Self::failure(&self.path, &error))?;
+        self.unwritten = None;
+        Ok(())
+    }
+
+    fn failure(path: &Path, error: &std::io::Error) -> Failure {
+        let message = format!(
+            "--json {}: {error}; name a file that can be written",
+            path.display()
+        );
+        Failure::new(Kind::Failed, message)
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if self.unwritten.is_some() {
+            // It is empty; where it cannot be removed it does no harm.
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }

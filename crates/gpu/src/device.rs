@@ -19,7 +19,7 @@ pub struct Size {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DeviceError {
     /// No adapter fits what was asked for.
-    #[error("no GPU is used: {why}; the CPU works alone")]
+    #[error("no GPU is used: {why}; `clearway doctor` lists the adapters")]
     NoAdapter {
         /// What was found.
         why: String,

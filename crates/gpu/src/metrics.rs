@@ -51,7 +51,7 @@ impl GpuMetrics {
                 gauge: true,
                 ..figure(
                     "gpu_ready",
-                    "1 while the GPU answers, 0 in quarantine",
+                    "1 while the GPU answers, 0 in quarantine or where there is none",
                     ready.into(),
                 )
             },

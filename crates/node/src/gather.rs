@@ -244,8 +244,7 @@ impl Figures {
         out.push(labelled("signatures_verified", help, Total, samples));
         self.backend_figures(out);
         if !out.iter().any(|metric| metric.name == "gpu_ready") {
-            let help =
-                "1 while the GPU answers, 0 in quarantine or where the processor verifies alone";
+            let help = "1 while the GPU answers, 0 in quarantine or where there is none";
             out.push(plain("gpu_ready", help, Gauge, 0));
         }
         let hints = [

@@ -233,8 +233,10 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
 
 fn measure(args: &Args) -> Result<(), Failure> {
     args.take_share()?;
-    let report = args.trial()?.run()?;
-    finish(&report, args.report.json.as_deref())?;
+    let trial = args.trial()?;
+    let place = args.report.open()?;
+    let report = trial.run()?;
+    finish(&report, place)?;
     let missed: Vec<&str> = args
         .claims
         .iter()

@@ -9,7 +9,7 @@ use clearway_load::workload::Generator;
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind};
 use crate::share::{self, PriorityArg};
-use crate::ui::{self, ReportFile};
+use crate::ui::{self, ReportFile, ReportPlace};
 
 /// Payments of the whole demonstration, and of the quick one.
 const PAYMENTS: u32 = 250_000;
@@ -87,27 +87,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         settings: Vec::new(),
         keep: args.keep.clone(),
     };
-    let report = trial.run()?;
-    finish(&report, args.report.json.as_deref())
+    let place = args.report.open()?;
+    finish(&trial.run()?, place)
 }
 
 /// Table or JSON, then the verdict.
 pub(crate) fn finish(
     report: &clearway_load::report::Report,
-    json: Option<&std::path::Path>,
+    place: ReportPlace,
 ) -> Result<(), Failure> {
-    if let Some(path) = json {
-        ui::write_json(path, "run", report)?;
-    }
-    if json != Some(std::path::Path::new("-")) {
+    place.result("run", report, || {
         let rows = report.rows();
         let (figures, checks) = rows.split_at(rows.len() - CHECK_ROWS);
-        ui::say(&ui::rows(figures.iter().cloned()))?;
+        let mut text = ui::rows(figures.iter().cloned());
         // The verdict is the end of the table, word for word, for whoever searches for it.
         for (name, value) in checks {
-            ui::say(&format!("{name} {value}"))?;
+            text.push_str(&format!("\n{name} {value}"));
         }
-    }
+        text
+    })?;
     if report.checks.all() {
         return Ok(());
     }

@@ -7,12 +7,11 @@ use clearway_node::config::NodeConfig;
 use serde::Serialize;
 
 use crate::backends::{self, Adapter};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
+use crate::limits::{self, Limits};
 use crate::share;
 use crate::ui::{self, Output};
 
-/// Open files that a busy node wants: 2,000 connections, segments, indexes.
-const OPEN_FILES_MIN: u64 = 4096;
 /// Slowest median sync that keeps the promised latency, microseconds.
 const SYNC_US_GOOD: u64 = 2000;
 
@@ -34,6 +33,8 @@ struct Findings {
     disk: Disk,
     open_files_max: Option<u64>,
     shares: Shares,
+    /// Limits of the system within which no node starts.
+    shortages: Vec<String>,
     advice: Vec<String>,
 }
 
@@ -47,15 +48,22 @@ struct Shares {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let disk = Disk::measure(&args.dir)?;
+    let disk = Disk::measure(&args.dir).map_err(|error| {
+        let dir = args.dir.display();
+        let message = format!("--dir {dir}: {error}; name a folder that can be written");
+        Failure::new(Kind::Failed, message)
+    })?;
+    let limits = Limits::raised();
+    let segment_bytes = NodeConfig::default().store.segment_bytes;
     let mut findings = Findings {
         machine: Machine::detect(),
         cpu_features: cpu_features(),
         backends: crate::commands::verify::backends_or_note(),
         adapters: backends::adapters(),
         disk,
-        open_files_max: open_files_max(),
+        open_files_max: limits.open_files,
         shares: shares(),
+        shortages: limits.shortages(limits::segments(&args.dir), segment_bytes),
         advice: Vec::new(),
     };
     findings.advice = advice(&findings);
@@ -63,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn advice(findings: &Findings) -> Vec<String> {
-    let mut advice = Vec::new();
+    let mut advice = findings.shortages.clone();
     if !findings.disk.durable {
         advice.push(format!(
             "{} keeps data in memory: put data_dir on a disk before you promise durability",
@@ -74,14 +82,6 @@ fn advice(findings: &Findings) -> Vec<String> {
         advice.push(format!(
             "a sync takes {} us: answers wait for it; use a disk with a protected write cache",
             findings.disk.sync_us_p50
-        ));
-    }
-    if findings
-        .open_files_max
-        .is_some_and(|limit| limit < OPEN_FILES_MIN)
-    {
-        advice.push(format!(
-            "the limit of open files is low: run `ulimit -n {OPEN_FILES_MIN}` or set LimitNOFILE"
         ));
     }
     if findings.machine.cores < 2 {
@@ -106,7 +106,7 @@ fn shown(findings: &Findings) -> String {
             "open files",
             findings
                 .open_files_max
-                .map_or("unknown".into(), |limit| limit.to_string()),
+                .map_or("no limit".into(), |limit| limit.to_string()),
         ),
         (
             "shares",
@@ -147,10 +147,6 @@ fn shares() -> Shares {
         questions: NodeConfig::default().door.question_cores_of(cores),
         replay: share::Default::Half.of(cores),
     }
-}
-
-fn open_files_max() -> Option<u64> {
-    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 #[cfg(target_arch = "x86_64")]

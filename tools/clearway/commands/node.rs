@@ -20,6 +20,13 @@ pub(crate) enum Command {
     Config(show::Args),
 }
 
+impl Command {
+    /// Whether GPU drivers may be loaded.
+    pub(crate) fn looks_for_devices(&self) -> bool {
+        matches!(self, Self::Run(_))
+    }
+}
+
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::run(args),

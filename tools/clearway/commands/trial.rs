@@ -26,7 +26,8 @@ use crate::backends;
 use crate::commands::node::init::now;
 use crate::commands::{log, replay};
 use crate::failure::{Failure, Kind, OrFail as _};
-use crate::ui;
+use crate::signals::Scratch;
+use crate::{limits, ui};
 
 /// Time between the start signal and the first due payment of an open loop.
 const START_DELAY: Duration = Duration::from_millis(200);
@@ -78,18 +79,10 @@ struct NodeFigures {
 impl Trial {
     /// Clears the workload, stops the node, replays its log.
     pub(crate) fn run(&self) -> Result<Report, Failure> {
-        let temporary = match &self.keep {
-            Some(dir) => {
-                std::fs::create_dir_all(dir)?;
-                None
-            }
-            None => Some(tempfile::Builder::new().prefix("clearway-").tempdir()?),
-        };
-        let dir = match (&self.keep, &temporary) {
-            (Some(dir), _) => dir.as_path(),
-            (None, Some(temporary)) => temporary.path(),
-            (None, None) => unreachable!("one of them was made"),
-        };
+        let place = Place::new(self.keep.as_deref())?;
+        let dir = place.path();
+        let config = node_config(dir, &self.settings)?;
+        limits::check(&config)?;
         let disk = Disk::measure(dir)?;
         ui::note(&format!(
             "data     {} ({})",
@@ -108,7 +101,6 @@ impl Trial {
         let time = now()?;
         let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
         let genesis = members.genesis(&workload, vec![row], time);
-        let config = node_config(dir, &self.settings)?;
         let stand = Stand {
             trial: self,
             workload: &workload,
@@ -152,11 +144,11 @@ impl Stand<'_> {
         config: &NodeConfig,
         validator: &ValidatorKeys,
     ) -> Result<(Tally, Spent, NodeFigures), Failure> {
+        let (gate, config) = backends::of_node(config)?;
         let streams = match self.trial.processes {
             0 => self.sign_here(),
             _ => Vec::new(),
         };
-        let (gate, config) = backends::of_node(config)?;
         let node =
             Node::start_with(&config, self.genesis, validator, gate).or_fail(Kind::Failed)?;
         let plan = Plan {
@@ -294,7 +286,10 @@ impl Stand<'_> {
             balances_root: summary.balances_root.clone(),
             replay_seconds: timed.seconds,
             seed: trial.seed,
-            arguments: std::env::args().skip(1).collect(),
+            arguments: std::env::args_os()
+                .skip(1)
+                .map(|argument| argument.to_string_lossy().into_owned())
+                .collect(),
             load: LoadShape {
                 rate: trial
                     .rate
@@ -325,6 +320,32 @@ impl Stand<'_> {
     }
 }
 
+/// Where the node's data lies.
+enum Place<'a> {
+    Kept(&'a Path),
+    Scratch(Scratch),
+}
+
+impl<'a> Place<'a> {
+    fn new(keep: Option<&'a Path>) -> Result<Self, Failure> {
+        let Some(dir) = keep else {
+            return Scratch::new().map(Self::Scratch);
+        };
+        std::fs::create_dir_all(dir).map_err(|error| {
+            let message = format!("--keep {}: {error}; name a folder to fill", dir.display());
+            Failure::new(Kind::Failed, message)
+        })?;
+        Ok(Self::Kept(dir))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(dir) => dir,
+            Self::Scratch(scratch) => scratch.path(),
+        }
+    }
+}
+
 /// The settings of a node on any free port with its data in `dir`.
 pub(crate) fn node_config(
     dir: &Path,
@@ -332,7 +353,9 @@ pub(crate) fn node_config(
 ) -> Result<NodeConfig, Failure> {
     let mut flags = vec![("preset".to_owned(), "bench".to_owned())];
     flags.extend(settings.iter().cloned());
-    let mut config = config::parse("", std::env::vars(), &flags)?.config;
+    let loaded = config::parse("", config::environment()?, &flags)?;
+    ui::note_all(&loaded.warnings);
+    let mut config = loaded.config;
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     config.data_dir = dir.join("data");
     config.listen = any_port;

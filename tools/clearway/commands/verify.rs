@@ -1,7 +1,7 @@
 //! `clearway verify`: verdicts on signature vectors, one a line; or the backends of this machine.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write as _};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use clearway_crypto::backend::Item;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backends::{self, BackendArgs};
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::streams;
 use crate::ui::{self, Output};
 
 /// Lines that are named in the message about mismatches; the verdicts name all.
@@ -121,7 +122,7 @@ fn verify_file(
     path: &Path,
     args: &Args,
 ) -> Result<Vec<usize>, Failure> {
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = streams::results();
     let mut mismatches = Vec::new();
     let mut waiting = Vec::new();
     for (index, line) in open(path)?.lines().enumerate() {
@@ -136,7 +137,7 @@ fn verify_file(
         }
     }
     mismatches.extend(answer(gate, backend, &waiting, args.output, &mut out)?);
-    out.flush()?;
+    ui::told(out.flush())?;
     Ok(mismatches)
 }
 
@@ -216,12 +217,12 @@ fn answer(
             mismatches.push(verdict.line);
         }
         if output.json {
-            serde_json::to_writer(&mut *out, &verdict)?;
-            writeln!(out)?;
+            let line = serde_json::to_string(&verdict)?;
+            ui::told(writeln!(out, "{line}"))?;
         } else {
             let word = if verdict.valid { "valid" } else { "invalid" };
             let note = if wrong { "  MISMATCH" } else { "" };
-            writeln!(out, "{} {word}{note}", verdict.line)?;
+            ui::told(writeln!(out, "{} {word}{note}", verdict.line))?;
         }
     }
     Ok(mismatches)

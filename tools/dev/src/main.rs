@@ -3,6 +3,7 @@
 mod bench_gpu;
 mod bench_verify;
 mod cargo;
+mod chaos;
 mod ci;
 mod error;
 mod fuzz;
@@ -52,6 +53,9 @@ enum Command {
     /// Ten million signatures against the rule first; then signatures a second by keys and batch,
     /// the batch from which the GPU is faster, nodes of trees, and payments end to end.
     BenchGpu(bench_gpu::Measurement),
+    /// Plays every command under what others do to a process: readers that go, full disks, limits,
+    /// signals, a foreign environment, odd arguments.
+    Chaos(chaos::Chaos),
     /// Runs the fuzz targets with cargo-fuzz on the nightly toolchain.
     Fuzz {
         /// Seconds for each target.
@@ -82,6 +86,7 @@ fn run(command: Command) -> Result<ExitCode, DevError> {
         Command::Record(recording) => record::run(&root, &recording)?,
         Command::BenchGpu(measurement) => bench_gpu::run(&root, &measurement)?,
         Command::BenchVerify(comparison) => bench_verify::run(&root, &comparison)?,
+        Command::Chaos(chaos) => chaos::run(&root, &chaos)?,
         Command::Fuzz { seconds, targets } => fuzz::run(&root, seconds, &targets)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -67,20 +67,11 @@ impl Disk {
     /// # Errors
     /// When a file cannot be written there.
     pub fn measure(folder: &Path) -> std::io::Result<Self> {
-        let path = folder.join("sync-time.tmp");
-        let mut file = File::create(&path)?;
-        // The first sync pays for the file's creation and is not a sample.
-        let mut samples = Vec::with_capacity(SYNC_SAMPLES);
-        for round in 0..=SYNC_SAMPLES {
-            let start = Instant::now();
-            file.write_all(&[0x5a; 4096])?;
-            file.sync_data()?;
-            if round > 0 {
-                samples.push(micros(start.elapsed()));
-            }
-        }
-        drop(file);
+        let path = folder.join(format!(".clearway-sync-{}.tmp", std::process::id()));
+        let file = File::create_new(&path)?;
+        let samples = sync_samples(file);
         std::fs::remove_file(&path)?;
+        let mut samples = samples?;
         samples.sort_unstable();
         let (file_system, durable) = file_system(folder);
         Ok(Self {
@@ -100,6 +91,21 @@ impl Disk {
             format!("not durable ({})", self.file_system)
         }
     }
+}
+
+/// Times of single syncs, in the order in which they were made.
+fn sync_samples(mut file: File) -> std::io::Result<Vec<u64>> {
+    // The first sync pays for the file's creation and is not a sample.
+    let mut samples = Vec::with_capacity(SYNC_SAMPLES);
+    for round in 0..=SYNC_SAMPLES {
+        let start = Instant::now();
+        file.write_all(&[0x5a; 4096])?;
+        file.sync_data()?;
+        if round > 0 {
+            samples.push(micros(start.elapsed()));
+        }
+    }
+    Ok(samples)
 }
 
 /// Whole microseconds, saturating.

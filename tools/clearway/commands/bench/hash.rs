@@ -64,6 +64,7 @@ struct Row {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let usual = if args.quick { ROUNDS_QUICK } else { ROUNDS };
     let rounds = args.rounds.unwrap_or(usual);
+    let place = args.report.open()?;
     let inputs = Inputs::new();
     let mut bench = Bench::new(rounds);
     let core = Pinned::choose();
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if !report.pinned {
         ui::note(UNPINNED);
     }
-    args.report.result("bench_hash", &report, || shown(&report))
+    place.result("bench_hash", &report, || shown(&report))
 }
 
 /// What the figures measured so far gave.

@@ -22,7 +22,7 @@ use super::core::{Pinned, UNPINNED};
 use super::statistics;
 use crate::backends::BackendArgs;
 use crate::failure::Failure;
-use crate::ui::{self, ReportFile};
+use crate::ui::{self, ReportFile, ReportPlace};
 
 /// Timed rounds of each row, and of a quick run.
 const ROUNDS: u32 = 5;
@@ -108,6 +108,7 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let place = args.report.open()?;
     let (gate, chosen) = args.backend.open()?;
     let chosen = args.backend.backend.is_some().then_some(chosen);
     let plan = Plan::new(args.quick, &args.keys, &args.batch, &args.invalid);
@@ -144,7 +145,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         notes,
         rows,
     };
-    finish(&report, args)
+    finish(&report, place)
 }
 
 fn ours<'g>(
@@ -207,14 +208,14 @@ fn measure(
     Ok(rows.collect())
 }
 
-fn finish(report: &Report, args: &Args) -> Result<(), Failure> {
+fn finish(report: &Report, place: ReportPlace) -> Result<(), Failure> {
     if !report.pinned {
         ui::note(UNPINNED);
     }
     for note in &report.notes {
         ui::note(note);
     }
-    args.report.result("bench_verify", report, || shown(report))
+    place.result("bench_verify", report, || shown(report))
 }
 
 fn shown(report: &Report) -> String {

@@ -9,6 +9,8 @@ use serde::Serialize;
 use crate::commands::node::init::now;
 use crate::commands::trial;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::limits;
+use crate::signals::Scratch;
 use crate::ui::{self, Output};
 
 #[derive(clap::Args, Debug)]
@@ -30,7 +32,7 @@ struct MetricView {
 
 /// The figures come from a node that is started for this, so that the list is the page's own.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let dir = tempfile::Builder::new().prefix("clearway-").tempdir()?;
+    let dir = Scratch::new()?;
     let workload = Generator {
         account_count: 2,
         payment_count: 1,
@@ -40,6 +42,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
     let genesis = Members::new(0).genesis(&workload.generate(), vec![row], now()?);
     let config = trial::node_config(dir.path(), &[])?;
+    limits::check(&config)?;
     let node = Node::start(&config, &genesis, &validator).or_fail(Kind::Failed)?;
     let metrics = node.figures().gather();
     node.stop().or_fail(Kind::Failed)?;

@@ -1,6 +1,6 @@
 //! `clearway node run`: a node in the foreground, until a signal asks it to stop.
 
-use clearway_node::{Node, Readiness, genesis_file, keystore};
+use clearway_node::{Node, Readiness, genesis_file, keystore, log};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -8,7 +8,8 @@ use crate::backends;
 use crate::commands::keys;
 use crate::commands::node::show::ConfigArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
-use crate::ui;
+use crate::signals::Ends;
+use crate::{limits, streams, ui};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -21,6 +22,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.config.load()?.config;
+    limits::check(&config)?;
     start_log(&config.log, args.log_json)?;
     let genesis = genesis_file::load(&config.genesis)?;
     let unlock = keys::unlock(&config.keys, config.insecure_plaintext_keys)?;
@@ -29,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let mut ends = runtime.block_on(async { Ends::new() })?;
     let (gate, config) = backends::of_node(&config)?;
     let node = Node::start_with(&config, &genesis, &validator, gate).or_fail(Kind::Failed)?;
     let addresses = node.addresses();
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut readiness = node.readiness();
     runtime.block_on(async {
         tokio::select! {
-            () = signals.next() => ui::note("stopping: answering what is in flight"),
+            _ = ends.next() => ui::note("stopping: answering what is in flight"),
             _ = readiness.wait_for(|state| *state == Readiness::Failed) => {
                 ui::note("the node stopped by itself");
             }
@@ -52,46 +54,24 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn start_log(filter: &str, json: bool) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+    let filter = EnvFilter::try_new(log::directives(filter)).map_err(|error| {
         Failure::usage(format!(
             "setting `log`: {error}; write info or clearway=debug"
         ))
     })?;
+    streams::start_log_thread();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| streams::LogLines)
+        // A line that cannot be written is counted; saying so in the same place would not help.
+        .log_internal_errors(false)
         // At level `trace` every link tells how long each of its messages took.
         .with_span_events(FmtSpan::CLOSE)
-        .with_ansi(std::env::var_os("NO_COLOR").is_none());
+        .with_ansi(streams::is_coloured(&std::io::stderr()));
     let started = if json {
         log.json().try_init()
     } else {
         log.try_init()
     };
     started.or_fail(Kind::Failed)
-}
-
-/// The signals that ask for an orderly end.
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

@@ -23,11 +23,10 @@ pub(crate) struct ConfigArgs {
 impl ConfigArgs {
     /// File, then variables, then flags.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
-        Ok(config::load(
-            self.config.as_deref(),
-            std::env::vars(),
-            &self.settings,
-        )?)
+        let variables = config::environment()?;
+        let loaded = config::load(self.config.as_deref(), variables, &self.settings)?;
+        ui::note_all(&loaded.warnings);
+        Ok(loaded)
     }
 }
 

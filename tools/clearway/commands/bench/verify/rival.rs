@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 
-use tempfile::TempDir;
+use crate::signals::Scratch;
 
 use super::contender::{Contender, Pace, wrong_verdict};
 use super::inputs::Input;
@@ -51,7 +51,7 @@ struct Process {
     child: Child,
     ask: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    folder: TempDir,
+    folder: Scratch,
     /// Number of the input that the program holds.
     holds: Option<u64>,
 }
@@ -156,7 +156,7 @@ impl Process {
             child,
             ask,
             answers: BufReader::new(answers),
-            folder: tempfile::tempdir()?,
+            folder: Scratch::new()?,
             holds: None,
         })
     }

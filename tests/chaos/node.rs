@@ -1,0 +1,415 @@
+//! A node's process under what others do to it while it runs.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use clearway_harness::{folder, http};
+use tempfile::{TempDir, tempdir};
+
+use crate::play::signal;
+use crate::world::{init, program};
+
+/// Nothing here takes so long unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A member's payment with the test's folder as working folder.
+const PAY: &str = "pay 2.1 3.1 1 --insecure-plaintext --key keys/member-2.insecure-plaintext";
+
+/// A node whose standard error is what a test makes of it.
+struct Running {
+    child: Child,
+    door: String,
+    admin: String,
+}
+
+fn cluster() -> TempDir {
+    let dir = tempdir().expect("a temporary folder");
+    init(dir.path(), ".");
+    dir
+}
+
+impl Running {
+    fn start(dir: &Path, stderr: Stdio, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = program(dir);
+        let run = "node run --config node.toml --set listen=127.0.0.1:0";
+        command
+            .args(run.split(' '))
+            .stdout(Stdio::piped())
+            .stderr(stderr);
+        change(&mut command);
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("it was asked for");
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let mut address = |name: &str| {
+            let line = lines.next().unwrap_or_default();
+            let found = line.strip_prefix(name).map(|rest| rest.trim().to_owned());
+            found.unwrap_or_else(|| panic!("`{line}` is no {name}"))
+        };
+        Self {
+            door: address("door"),
+            admin: address("admin"),
+            child,
+        }
+    }
+
+    fn pay(&self, dir: &Path) {
+        let server = ["--server", &self.door];
+        folder::succeed(program(dir).args(PAY.split(' ').chain(server)));
+    }
+
+    fn figure(&self, name: &str) -> f64 {
+        let (_, text) = http(&self.admin, "GET /metrics");
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok())
+            .unwrap_or_else(|| panic!("no {name}: {text}"))
+    }
+
+    /// Waits until a figure has at least this value.
+    fn wait_for(&self, name: &str, least: f64) {
+        let from = Instant::now();
+        while self.figure(name) < least {
+            assert!(from.elapsed() < PATIENCE, "{name} stays below {least}");
+        }
+    }
+
+    fn stop(&mut self) -> ExitStatus {
+        signal(self.child.id(), "-TERM");
+        let from = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its state can be asked") {
+                return status;
+            }
+            assert!(from.elapsed() < PATIENCE, "the node does not stop");
+            std::thread::yield_now();
+        }
+    }
+
+    fn said(&mut self) -> String {
+        read(self.child.stderr.take())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and need not be.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read(stderr: Option<ChildStderr>) -> String {
+    let mut said = String::new();
+    let mut stderr = stderr.expect("it was asked for");
+    stderr
+        .read_to_string(&mut said)
+        .expect("its words are text");
+    said
+}
+
+/// Runs the node where it must end by itself, and gives exit code and words.
+fn refused(dir: &Path, change: impl FnOnce(&mut Command)) -> (Option<i32>, String) {
+    let mut command = program(dir);
+    let run = "node run --config node.toml --set listen=127.0.0.1:0";
+    command.args(run.split(' '));
+    change(&mut command);
+    let output = command.output().expect("the program starts");
+    let said = String::from_utf8(output.stderr).expect("its words are text");
+    (output.status.code(), said)
+}
+
+#[test]
+fn a_log_that_nobody_can_write_is_counted_and_the_node_goes_on() {
+    let full = File::options().write(true).open("/dev/full");
+    let (gone, stuck) = (std::io::pipe(), std::io::pipe());
+    let (gone, (_reads_nothing, stuck)) = (gone.expect("a pipe").1, stuck.expect("a pipe"));
+    let ways = [
+        ("a full disk", Stdio::from(full.expect("a full device"))),
+        ("a reader that has gone", Stdio::from(gone)),
+        ("a reader that has stopped", Stdio::from(stuck)),
+    ];
+    for (way, stderr) in ways {
+        println!("{way}");
+        let dir = cluster();
+        // A line for each message of each link.
+        let trace = ["--set", "log=clearway=trace"];
+        let mut node = Running::start(dir.path(), stderr, |command| {
+            command.args(trace);
+        });
+        node.pay(dir.path());
+        // The last one takes some lines before it is full.
+        if way != "a reader that has stopped" {
+            node.wait_for("clearway_log_lines_dropped_total", 1.0);
+        }
+        node.pay(dir.path());
+        assert!(node.stop().success(), "{way}");
+        let replay = ["replay", "data", "--genesis", "genesis.toml"];
+        folder::succeed(program(dir.path()).args(replay));
+    }
+}
+
+#[test]
+fn an_idle_node_says_little_and_without_colours() {
+    let dir = cluster();
+    let mut node = Running::start(dir.path(), Stdio::piped(), |command| {
+        command.env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1");
+    });
+    // Five seconds of heartbeats, each of which the engine has much to say about.
+    node.wait_for("clearway_block_height", 20.0);
+    assert!(node.stop().success());
+    let said = node.said();
+    assert!(said.lines().count() < 10, "{said}");
+    assert!(said.contains("store open"), "{said}");
+    assert!(!said.contains('\x1b'), "{said:?}");
+}
+
+#[test]
+fn too_few_open_files_are_found_before_anything_is_opened() {
+    let dir = cluster();
+    let limited = |words: &str| {
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+            .arg(program(dir.path()).get_program())
+            .args(words.split(' '))
+            .current_dir(dir.path());
+        let output = command.output().expect("bash is there");
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&said).replace("\n", " "),
+        )
+    };
+    let (code, said) = limited("node run --config node.toml");
+    assert_eq!(code, Some(1), "{said}");
+    for word in ["64 open files", "ulimit -n"] {
+        assert!(said.contains(word), "{said}");
+    }
+    assert!(!dir.path().join("data").exists(), "nothing was opened");
+    let (code, told) = limited("doctor");
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("64 open files"), "{told}");
+    // A soft limit is raised as far as the hard one allows.
+    let mut node = Running::start(dir.path(), Stdio::piped(), |command| {
+        let plain = std::mem::replace(command, Command::new("bash"));
+        command
+            .args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\""])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .current_dir(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+    });
+    assert!(node.stop().success());
+}
+
+#[test]
+fn variables_that_are_not_for_the_node_do_not_stop_it() {
+    let dir = cluster();
+    let mut node = Running::start(dir.path(), Stdio::piped(), |command| {
+        command.envs([
+            ("CLEARWAY_KEY", "keys/member-2.insecure-plaintext"),
+            ("CLEARWAY_PORT", "tcp://10.0.0.7:7400"),
+            ("CLEARWAY_PORT_7400_TCP_ADDR", "10.0.0.7"),
+            ("CLEARWAY_SERVICE_HOST", "10.0.0.7"),
+            ("CLEARWAY_LISTN", "127.0.0.1:0"),
+        ]);
+    });
+    assert!(node.stop().success());
+    let said = node.said();
+    let warned: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("variable"))
+        .collect();
+    assert_eq!(warned.len(), 1, "{said}");
+    assert!(warned[0].contains("CLEARWAY_LISTN"), "{said}");
+    assert!(
+        warned[0].contains("did you mean CLEARWAY_LISTEN?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn drivers_find_a_runtime_folder_where_the_system_has_none() {
+    let dir = cluster();
+    let mut node = Running::start(dir.path(), Stdio::piped(), |command| {
+        command.env_remove("XDG_RUNTIME_DIR");
+    });
+    let about = Path::new("/proc").join(node.child.id().to_string());
+    let environment = std::fs::read(about.join("environ")).expect("read");
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    let named = environment
+        .split('\0')
+        .any(|it| it.starts_with("XDG_RUNTIME_DIR=/"));
+    assert!(named || cfg!(not(feature = "gpu")), "{environment}");
+    assert!(node.stop().success());
+    assert!(
+        !node.said().contains("XDG_RUNTIME_DIR"),
+        "drivers are quiet"
+    );
+}
+
+/// The journal is the engine's alone: a single validator goes on from its newest certificate.
+#[test]
+fn a_lost_journal_is_told_and_a_damaged_one_says_the_way_out() {
+    let dir = cluster();
+    let start = || Running::start(dir.path(), Stdio::piped(), |_| {});
+    let mut node = start();
+    node.pay(dir.path());
+    assert!(node.stop().success());
+    let engine = dir.path().join("data/engine");
+    for round in 0..3 {
+        std::fs::remove_dir_all(&engine).expect("it was there");
+        let mut node = start();
+        node.pay(dir.path());
+        assert!((node.figure("clearway_journals_lost_total") - 1.0).abs() < f64::EPSILON);
+        assert!(node.stop().success(), "round {round}");
+        let said = node.said();
+        assert!(said.contains("journal is missing"), "{said}");
+    }
+    // A bit of each file in turn: damaged, or torn and cut off; never a panic.
+    let votes = engine.join("votes");
+    let names = std::fs::read_dir(&votes).expect("listed");
+    let mut files: Vec<_> = names.map(|entry| entry.expect("listed").path()).collect();
+    files.sort();
+    let mut damaged = 0;
+    for (number, file) in files.iter().enumerate().step_by(files.len().div_ceil(4)) {
+        let good = std::fs::read(file).expect("read");
+        let mut bad = good.clone();
+        let at = (good.len() / 3 + 7 * number).min(good.len() - 1);
+        bad[at] ^= 0x10;
+        std::fs::write(file, &bad).expect("written");
+        let kept = dir.path().join("kept");
+        copy(&engine, &kept);
+        let (code, said) = ended_or_stopped(dir.path());
+        println!("{}: {code:?} {said}", file.display());
+        for word in ["panicked", "RUST_BACKTRACE", "stack backtrace"] {
+            assert!(!said.contains(word), "{said}");
+        }
+        if code != Some(0) {
+            damaged += 1;
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("cannot read its journal"), "{said}");
+            assert!(said.contains("move it away"), "{said}");
+        }
+        std::fs::remove_dir_all(&engine).expect("it was there");
+        copy(&kept, &engine);
+        std::fs::remove_dir_all(&kept).expect("it was made");
+        std::fs::write(file, &good).expect("written");
+    }
+    println!("{damaged} damaged");
+    // The way out.
+    std::fs::rename(&engine, dir.path().join("moved")).expect("moved");
+    let mut node = start();
+    node.pay(dir.path());
+    assert!(node.stop().success());
+    let replay = ["replay", "data", "--genesis", "genesis.toml"];
+    folder::succeed(program(dir.path()).args(replay));
+}
+
+/// A node that ends by itself, or is stopped once it orders blocks.
+fn ended_or_stopped(dir: &Path) -> (Option<i32>, String) {
+    let mut node = Running::start(dir, Stdio::piped(), |_| {});
+    let height = || {
+        let mut stream = std::net::TcpStream::connect(&node.admin).ok()?;
+        std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix("clearway_block_height "));
+        line?.parse::<f64>().ok()
+    };
+    let from = Instant::now();
+    let first = height();
+    loop {
+        let goes_on = match (height(), first) {
+            (Some(now), Some(first)) => now > first,
+            _ => false,
+        };
+        if goes_on {
+            let code = node.stop().code();
+            return (code, node.said());
+        }
+        if let Some(status) = node.child.try_wait().expect("its state can be asked") {
+            return (status.code(), node.said());
+        }
+        assert!(from.elapsed() < PATIENCE, "it neither goes on nor ends");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status();
+    assert!(copied.expect("cp exists").success());
+}
+
+#[test]
+fn an_interrupted_bench_leaves_nothing_in_the_temporary_folder() {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let dir = tempdir().expect("a temporary folder");
+        let bench = "bench --count 100000000 --account-count 50 --rate 1000 --json report.json";
+        let mut child = program(dir.path())
+            .args(bench.split(' '))
+            .env("TMPDIR", dir.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let from = Instant::now();
+        let names = || {
+            let entries = std::fs::read_dir(dir.path()).expect("listed");
+            let names = entries.map(|entry| entry.expect("listed").path());
+            names.collect::<Vec<_>>()
+        };
+        while !names().iter().any(|path| path.is_dir()) {
+            assert!(from.elapsed() < PATIENCE, "it does not begin");
+        }
+        signal(child.id(), name);
+        assert_eq!(child.wait().expect("it ends").code(), Some(code), "{name}");
+        assert_eq!(names(), [Path::new(""); 0], "{name}");
+    }
+}
+
+#[test]
+fn a_report_without_a_place_is_refused_before_the_work() {
+    let dir = tempdir().expect("a temporary folder");
+    for command in [
+        "demo --quick",
+        "bench --quick",
+        "bench verify",
+        "bench hash",
+    ] {
+        for place in ["nowhere/x.json", "."] {
+            let words = command.split(' ').chain(["--json", place]);
+            let output = program(dir.path()).args(words).output();
+            let output = output.expect("the program starts");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+            assert!(said.contains(place), "{command}: {said}");
+            assert!(!said.contains("workload"), "{command} began: {said}");
+        }
+    }
+    // What a file holds is kept until there is something to replace it with.
+    let report = dir.path().join("report.json");
+    std::fs::write(&report, "the one before").expect("written");
+    let failing = "bench --payments none.csv --accounts none.csv --json report.json";
+    let output = program(dir.path()).args(failing.split(' ')).output();
+    assert!(!output.expect("the program starts").status.success());
+    let kept = std::fs::read_to_string(&report).expect("read");
+    assert_eq!(kept, "the one before");
+    let fresh = failing.replace("report.json", "fresh.json");
+    let output = program(dir.path()).args(fresh.split(' ')).output();
+    assert!(!output.expect("the program starts").status.success());
+    assert!(!dir.path().join("fresh.json").exists(), "nothing half done");
+}
+
+#[test]
+fn a_node_that_is_refused_says_why_on_one_line() {
+    let dir = cluster();
+    let (code, said) = refused(dir.path(), |command| {
+        command.args(["--set", "log=clearway=loud"]);
+    });
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("write info or clearway=debug"), "{said}");
+}

@@ -1,0 +1,153 @@
+//! Limits that the system sets to a process, and whether a node can live within them: `doctor` and
+//! every command that starts a node ask here.
+
+use std::path::Path;
+
+use clearway_node::LOG_FOLDER;
+use clearway_node::config::NodeConfig;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::failure::{Failure, Kind};
+
+/// Open files of a node without a segment: its journal has one a view and keeps 128 views, and
+/// twice as many while it starts; sockets, threads' wake-ups and a scrape of the metrics take tens.
+const FILES_MIN: u64 = 512;
+/// Open files a segment of the log: the segment and its two indexes.
+const FILES_PER_SEGMENT: u64 = 3;
+/// As many as the soft limit is raised to, where the hard one allows it.
+const FILES_WANTED: u64 = 65_536;
+/// Address space of a node without a segment; it maps each segment.
+const ADDRESS_BYTES_MIN: u64 = 2 << 30;
+
+/// What the system allows this process; `None` is no limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) open_files: Option<u64>,
+    file_bytes: Option<u64>,
+    address_bytes: Option<u64>,
+}
+
+impl Limits {
+    /// The limits as they stand, after the soft limit of open files was raised as far as the hard
+    /// one allows.
+    pub(crate) fn raised() -> Self {
+        let files = getrlimit(Resource::Nofile);
+        let wanted = files
+            .maximum
+            .map_or(FILES_WANTED, |hard| hard.min(FILES_WANTED));
+        if files.current.is_some_and(|soft| soft < wanted) {
+            let current = Some(wanted);
+            // Where it stays as it was, what follows is measured by it.
+            let _ = setrlimit(Resource::Nofile, Rlimit { current, ..files });
+        }
+        Self {
+            open_files: getrlimit(Resource::Nofile).current,
+            file_bytes: getrlimit(Resource::Fsize).current,
+            address_bytes: getrlimit(Resource::As).current,
+        }
+    }
+
+    /// Each limit that is too low for a node whose log has `segments` segments of `segment_bytes`
+    /// bytes, with what to do.
+    pub(crate) fn shortages(self, segments: u64, segment_bytes: u64) -> Vec<String> {
+        let files = FILES_MIN + FILES_PER_SEGMENT * segments;
+        let address_bytes = ADDRESS_BYTES_MIN + segments * segment_bytes;
+        let mut shortages = Vec::new();
+        let mut check = |limit: Option<u64>, needed: u64, what: &str, help: &str| {
+            if let Some(limit) = limit.filter(|&limit| limit < needed) {
+                shortages.push(format!(
+                    "this process may have {limit} {what} and a node needs {needed}: {help}"
+                ));
+            }
+        };
+        check(
+            self.open_files,
+            files,
+            "open files",
+            &format!("run `ulimit -n {FILES_WANTED}`, or set LimitNOFILE={FILES_WANTED}"),
+        );
+        check(
+            self.file_bytes,
+            segment_bytes,
+            "bytes in a file",
+            "run `ulimit -f unlimited`, or take LimitFSIZE out",
+        );
+        check(
+            self.address_bytes,
+            address_bytes,
+            "bytes of address space",
+            "run `ulimit -v unlimited`, or take LimitAS out",
+        );
+        shortages
+    }
+}
+
+/// Fails before anything is opened where a node of this configuration cannot live.
+pub(crate) fn check(config: &NodeConfig) -> Result<(), Failure> {
+    let segments = segments(&config.data_dir);
+    let shortages = Limits::raised().shortages(segments, config.store.segment_bytes);
+    match shortages.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(Kind::Failed, shortages.join("; "))),
+    }
+}
+
+/// Segments in a data folder; none where there is none yet.
+pub(crate) fn segments(data_dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(data_dir.join(LOG_FOLDER));
+    let names = entries.into_iter().flatten().filter_map(Result::ok);
+    let segments = names.filter(|entry| {
+        let name = entry.file_name();
+        Path::new(&name).extension().is_some_and(|it| it == "seg")
+    });
+    segments.count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_that_is_too_low_is_named_with_what_to_do() {
+        let ample = Limits {
+            open_files: Some(1024),
+            file_bytes: None,
+            address_bytes: None,
+        };
+        assert_eq!(ample.shortages(0, 64 << 20), [""; 0]);
+        let rows = [
+            (
+                Limits {
+                    open_files: Some(64),
+                    ..ample
+                },
+                "64 open files and a node needs 512",
+                "ulimit -n",
+            ),
+            (
+                Limits {
+                    file_bytes: Some(1 << 20),
+                    ..ample
+                },
+                "1048576 bytes in a file",
+                "ulimit -f",
+            ),
+            (
+                Limits {
+                    address_bytes: Some(1 << 30),
+                    ..ample
+                },
+                "1073741824 bytes of address space",
+                "ulimit -v",
+            ),
+        ];
+        for (limits, what, help) in rows {
+            let shortages = limits.shortages(0, 64 << 20);
+            assert_eq!(shortages.len(), 1, "{shortages:?}");
+            assert!(shortages[0].contains(what), "{shortages:?}");
+            assert!(shortages[0].contains(help), "{shortages:?}");
+        }
+        let long = ample.shortages(1000, 64 << 20);
+        assert!(long[0].contains("needs 3512"), "{long:?}");
+    }
+}
