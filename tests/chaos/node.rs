@@ -367,7 +367,7 @@ fn an_interrupted_bench_leaves_nothing_in_the_temporary_folder() {
         }
         signal(child.id(), name);
         assert_eq!(child.wait().expect("it ends").code(), Some(code), "{name}");
-        assert_eq!(names(), [Path::new(""); 0], "{name}");
+        assert!(names().is_empty(), "{name}: {:?}", names());
     }
 }
 

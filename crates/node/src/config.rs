@@ -326,7 +326,7 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let text = match file {
         None => String::new(),
-        Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        Some(path) => crate::read::text(path).map_err(|source| ConfigError::Read {
             path: path.into(),
             source,
         })?,

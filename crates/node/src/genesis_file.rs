@@ -95,7 +95,7 @@ pub enum GenesisFileError {
 /// # Errors
 /// The first thing that is wrong, with its line.
 pub fn load(path: &Path) -> Result<Genesis, GenesisFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| GenesisFileError::Io {
+    let text = crate::read::text(path).map_err(|source| GenesisFileError::Io {
         path: path.into(),
         source,
     })?;

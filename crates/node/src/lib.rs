@@ -16,6 +16,7 @@ pub mod config;
 pub mod genesis_file;
 pub mod keystore;
 pub mod log;
+pub mod read;
 pub mod topology;
 
 mod admin;

@@ -18,6 +18,7 @@ use clearway_node::Node;
 use clearway_node::config::{self, NodeConfig};
 use clearway_node::genesis_file;
 use clearway_node::keystore::{self, Keys, Protection, ValidatorKeys};
+use clearway_node::read;
 use clearway_replay::Options;
 use clearway_types::genesis::{Genesis, HexBytes};
 use clearway_types::units::TimeMs;
@@ -79,6 +80,12 @@ struct NodeFigures {
 impl Trial {
     /// Clears the workload, stops the node, replays its log.
     pub(crate) fn run(&self) -> Result<Report, Failure> {
+        if let Source::Files { payments, accounts } = &self.source {
+            for path in [payments, accounts] {
+                let refused = |error| format!("{}: {error}", path.display());
+                read::refuse_device(path).map_err(|error| Failure::usage(refused(error)))?;
+            }
+        }
         let place = Place::new(self.keep.as_deref())?;
         let dir = place.path();
         let config = node_config(dir, &self.settings)?;

@@ -1,6 +1,5 @@
 //! `clearway verify`: verdicts on signature vectors, one a line; or the backends of this machine.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -145,7 +144,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     if path == Path::new("-") {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
-    let file = File::open(path).map_err(|error| {
+    let file = clearway_node::read::open(path).map_err(|error| {
         Failure::new(
             Kind::NotFound,
             format!("{}: {error}; check the path", path.display()),

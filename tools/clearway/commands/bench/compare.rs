@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// No such file, no report, or one of another version.
 pub(super) fn load(path: &Path) -> Result<Report, Failure> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = clearway_node::read::text(path).map_err(|error| {
         Failure::new(Kind::NotFound, format!("{shown}: {error}; check the path"))
     })?;
     let report: Report = serde_json::from_str(&text).map_err(|error| {
