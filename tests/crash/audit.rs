@@ -86,12 +86,10 @@ async fn follow(client: &Client, last: Height, context: &str) -> Results {
                 outcome,
                 envelope,
                 ..
-            } => {
-                if outcome.flags.0 & OutcomeFlags::DUPLICATE == 0 {
-                    let name = Lookup::of(&envelope);
-                    let before = results.insert(name, (height, outcome.code));
-                    assert_eq!(before, None, "{context}: {name:?} is there twice");
-                }
+            } if outcome.flags.0 & OutcomeFlags::DUPLICATE == 0 => {
+                let name = Lookup::of(&envelope);
+                let before = results.insert(name, (height, outcome.code));
+                assert_eq!(before, None, "{context}: {name:?} is there twice");
             }
             FollowItem::Through { height } if height >= last => return results,
             _ => {}

@@ -53,7 +53,8 @@ fn sigkill_at_random_moments_loses_and_doubles_nothing_that_was_final() {
             !bank.failed(),
             "seed {seed}, kill {kill}: the bank's client gave up"
         );
-        let (told, round) = (bank.books().answered().clone(), kill as usize);
+        let told = bank.books().answered().clone();
+        let round = usize::try_from(kill).expect("few kills");
         auditor.ask_again(&told, round, &format!("seed {seed}, kill {kill}"));
     }
     let record = bank.finish();

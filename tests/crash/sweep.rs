@@ -320,12 +320,12 @@ async fn feed(client: &Client, owner: u32, from: Height, to: Height) -> String {
         let item = feed.next().await.expect("the feed goes on");
         match item {
             FollowItem::Through { height } if height >= to => break,
-            FollowItem::Entry { height, .. } | FollowItem::HoldExpired { height, .. } => {
-                if height <= to {
-                    count += 1;
-                    ended += u32::from(matches!(item, FollowItem::HoldExpired { .. }));
-                    item.encode(&mut bytes);
-                }
+            FollowItem::Entry { height, .. } | FollowItem::HoldExpired { height, .. }
+                if height <= to =>
+            {
+                count += 1;
+                ended += u32::from(matches!(item, FollowItem::HoldExpired { .. }));
+                item.encode(&mut bytes);
             }
             _ => {}
         }
