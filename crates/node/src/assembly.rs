@@ -35,7 +35,7 @@ use crate::keystore::ValidatorKeys;
 use crate::log_index::LogIndex;
 use crate::node::{Addresses, Node};
 use crate::questions::Questions;
-use crate::recovery::{Recovered, recover};
+use crate::recovery::{self, Recovered, recover};
 use crate::stages;
 use crate::stages::execute::ExecuteLinks;
 use crate::stages::store::StoreLinks;
@@ -82,7 +82,7 @@ impl<'a> Starting<'a> {
         let mut options = StoreOptions::new(config.data_dir.join(LOG_FOLDER), genesis.hash().0);
         options.segment_bytes = config.store.segment_bytes;
         let (writer, reader, report) = Store::open(Arc::clone(&io), options)?;
-        tracing::info!(?report, "store open");
+        recovery::tell(&report);
         let checkpoints = config.data_dir.join(CHECKPOINT_FOLDER);
         let recovered = recover(&io, &checkpoints, &reader, genesis)?;
         tracing::info!(height = recovered.ledger.height().0, "state recovered");

@@ -27,6 +27,20 @@ pub(crate) struct Recovered {
     pub(crate) index: Arc<LogIndex>,
 }
 
+/// Says what was found when the store was opened; a damaged watermark slot as a warning.
+pub(crate) fn tell(report: &clearway_store::Recovery) {
+    if let Some(slot) = report.watermark_slot_damaged {
+        tracing::warn!(
+            %slot,
+            watermark = report.watermark.0,
+            records_kept = report.record_count_kept,
+            "a slot of the store's watermark was damaged: the other one served, every whole record \
+             above it was kept, and the slot is written again"
+        );
+    }
+    tracing::info!(?report, "store open");
+}
+
 /// Reads checkpoint and log.
 ///
 /// # Errors

@@ -262,6 +262,12 @@ pub enum Damage {
     /// The record at the watermark is not the one that the watermark names.
     #[error("the record here is not the one that the durable watermark names")]
     Watermark,
+    /// A record above the watermark is not whole, and the slot that may have named it is damaged.
+    #[error(
+        "a record here is not whole, and the watermark slot that may have named it is damaged \
+        too, so it cannot be told whether it was acknowledged"
+    )]
+    WatermarkUnclear,
     /// A record that reaches past the durable part of its segment.
     #[error("the record is longer than it was when the store was opened")]
     Changed,

@@ -196,6 +196,12 @@ impl WatermarkSlot {
         self.generation.get()
     }
 
+    /// The record hash in the bytes of a slot, whether they are whole or not.
+    pub(crate) fn hash_in(image: &[u8; HEAD_BYTES]) -> RecordHash {
+        let slot = Self::read_from_bytes(image).expect("the length is the type's");
+        RecordHash(slot.hash)
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             sequence: Sequence(self.sequence.get()),

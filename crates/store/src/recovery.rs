@@ -15,8 +15,9 @@ use crate::index;
 use crate::io::{BlockFile, BlockIo, write_all_at, write_zeros_at};
 use crate::limits::PAGE_BYTES;
 use crate::segment::{self, Cursor, Segment, Step, first_nonzero};
-use crate::watermark::{self, Found, WATERMARK_NAME};
-use crate::words::{SegmentNumber, Sequence};
+use crate::tail::{self, Tail};
+use crate::watermark::{self, DamagedSlot, Found, WATERMARK_NAME};
+use crate::words::{RecordHash, SegmentNumber, Sequence};
 
 /// Name under which the next segment is filled with zeros.
 pub(crate) const PREPARED_NAME: &str = "next.prepared";
@@ -31,10 +32,14 @@ pub struct Recovery {
     pub durable: Sequence,
     /// What the durable watermark said before anything was changed.
     pub watermark: Sequence,
-    /// A watermark slot was torn or damaged, and the other one served.
-    pub watermark_slot_damaged: bool,
-    /// Whole records above the watermark: written, never acknowledged, kept.
+    /// A watermark slot that was torn or damaged; the other one served.
+    pub watermark_slot_damaged: Option<DamagedSlot>,
+    /// Whole, chained records above the watermark. They are kept: nobody was answered for them,
+    /// unless a slot is damaged or the watermark is an old copy.
     pub record_count_kept: u64,
+    /// What follows the last whole record and is not zero, before anything was changed. Looked
+    /// for when the store is opened for reading alone.
+    pub tail: Option<Tail>,
     /// Bytes of a torn tail that were not zero and are now.
     pub bytes_cut: u64,
     /// Segments in the directory.
@@ -87,43 +92,47 @@ pub(crate) fn ensure_identity(
     Ok(fresh)
 }
 
-/// Reads and judges the whole directory without changing it. With `stop_at_watermark` nothing
-/// above the watermark is looked at.
+/// Reads and judges the whole directory without changing it. With `shared` another process may
+/// be writing to the last segment meanwhile.
 pub(crate) fn survey(
     io: &Arc<dyn BlockIo>,
     options: &StoreOptions,
-    stop_at_watermark: bool,
+    shared: bool,
 ) -> Result<Survey, StoreError> {
     let dir = &options.dir;
     identity::check(io, dir, &options.genesis)?;
-    let names = io.list(dir).at("list", dir)?;
+    // Before the names, so that a writer beside us cannot have put the mark into a segment that
+    // is not among them.
     let found = watermark::read(io, dir, &options.genesis)?;
-    let mut segments = Vec::new();
-    for (index, first_sequence) in (1..).zip(names.iter().filter_map(|n| segment::parse_name(n))) {
-        let number = SegmentNumber(index);
-        segments.push(Segment::open(
-            io,
-            dir,
-            first_sequence,
-            &options.genesis,
-            number,
-        )?);
-    }
+    let names = io.list(dir).at("list", dir)?;
+    let segments = open_segments(io, options, &names, shared)?;
     check_presence(dir, options, &segments, &found.mark)?;
+    let start = start_cursor(options);
+    let lost_hash = found.lost.and_then(|lost| lost.hash);
     let mut walk = Walk {
         mark: found.mark,
         verify_from: first_to_verify(options.verify_from, &segments),
-        stop_at_watermark,
-        cursor: start_cursor(options),
+        lost_hash,
+        lost_slot_placed: lost_hash == Some(start.hash),
+        stopped_by: None,
+        cursor: start,
         last: start_mark(options),
         report: Recovery {
             watermark: found.mark.sequence,
-            watermark_slot_damaged: found.slot_damaged,
             segment_count: segments.len() as u64,
             ..Recovery::default()
         },
     };
     walk.all(&segments)?;
+    let lost = lost_slot(&found, &walk);
+    let tail = match segments.last() {
+        Some(segment) if shared || lost.is_some() => tail::find(segment, &walk)?,
+        _ => None,
+    };
+    if let Some(tail) = tail.filter(|_| lost.is_some() && !walk.lost_slot_placed) {
+        let segment = segments.last().expect("its tail was found");
+        return Err(segment.view.corrupt(tail.offset, Damage::WatermarkUnclear));
+    }
     let Walk {
         cursor: end,
         last,
@@ -131,6 +140,8 @@ pub(crate) fn survey(
         ..
     } = walk;
     report.durable = last.sequence;
+    report.watermark_slot_damaged = lost;
+    report.tail = tail;
     Ok(Survey {
         segments,
         found,
@@ -139,6 +150,34 @@ pub(crate) fn survey(
         report,
         names,
     })
+}
+
+fn open_segments(
+    io: &Arc<dyn BlockIo>,
+    options: &StoreOptions,
+    names: &[String],
+    shared: bool,
+) -> Result<Vec<Segment>, StoreError> {
+    let firsts: Vec<_> = names
+        .iter()
+        .filter_map(|n| segment::parse_name(n))
+        .collect();
+    let mut segments = Vec::with_capacity(firsts.len());
+    for (number, first) in (1..).zip(&firsts) {
+        let shared = shared && number == firsts.len() as u64;
+        let number = SegmentNumber(number);
+        let (dir, genesis) = (&options.dir, &options.genesis);
+        segments.push(Segment::open(io, dir, *first, genesis, number, shared)?);
+    }
+    Ok(segments)
+}
+
+/// The slot that is not what was written into it. A store that holds a record has written a second
+/// generation, so the slot of that one is not blank.
+fn lost_slot(found: &Found, walk: &Walk) -> Option<DamagedSlot> {
+    let blank = found.generation == 0 && walk.last.sequence > Sequence::NONE;
+    let blank = blank.then_some(DamagedSlot { index: 1 });
+    found.lost.map(|lost| lost.slot).or(blank)
 }
 
 impl Survey {
@@ -246,11 +285,15 @@ fn first_to_verify(verify_from: VerifyFrom, segments: &[Segment]) -> Sequence {
     }
 }
 
-struct Walk {
+pub(crate) struct Walk {
     mark: Mark,
     verify_from: Sequence,
-    stop_at_watermark: bool,
-    cursor: Cursor,
+    /// The record hash that a damaged watermark slot holds, and whether a record has it.
+    lost_hash: Option<RecordHash>,
+    lost_slot_placed: bool,
+    /// What ended the log, unless the last segment is full.
+    pub(crate) stopped_by: Option<Damage>,
+    pub(crate) cursor: Cursor,
     last: Mark,
     report: Recovery,
 }
@@ -258,9 +301,6 @@ struct Walk {
 impl Walk {
     fn all(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
         for (index, segment) in segments.iter().enumerate() {
-            if self.above_stop() {
-                return Ok(());
-            }
             if segment.first_sequence != self.cursor.next || segment.previous != self.cursor.hash {
                 return Err(segment.view.corrupt(0, Damage::SegmentPlace));
             }
@@ -271,14 +311,10 @@ impl Walk {
         Ok(())
     }
 
-    fn above_stop(&self) -> bool {
-        self.stop_at_watermark && self.cursor.next > self.mark.sequence
-    }
-
     /// Walks one segment to its end, to a tail that may be cut, or to damage. A segment that has
     /// one after it was synced before that one was made: it holds no tail.
     fn one(&mut self, segment: &Segment, following: Option<Sequence>) -> Result<(), StoreError> {
-        while Some(self.cursor.next) != following && !self.above_stop() {
+        while Some(self.cursor.next) != following {
             let above_mark = self.cursor.next > self.mark.sequence;
             let payload = above_mark || self.cursor.next >= self.verify_from;
             let start = self.cursor.offset;
@@ -287,6 +323,7 @@ impl Walk {
                     segment.push_offset(start);
                     self.report.record_count_verified += u64::from(payload);
                     self.report.record_count_kept += u64::from(above_mark);
+                    self.lost_slot_placed |= self.lost_hash == Some(self.cursor.hash);
                     self.last = Mark {
                         sequence: header.sequence(),
                         segment: segment.number,
@@ -308,6 +345,7 @@ impl Walk {
                 Step::Damaged { offset, damage } => (offset, damage),
             };
             if above_mark && following.is_none() {
+                self.stopped_by = Some(damage);
                 return Ok(());
             }
             return Err(segment.view.corrupt(offset, damage));

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use crate::error::{Damage, Hex, StoreError};
+use crate::error::{At, Damage, Hex, StoreError};
 use crate::format::{
     HEAD_BYTES, HEADER_BYTES, Head, HeadFault, RecordHeader, SegmentHead, ZERO_PADDING,
     padding_bytes, record_bytes, to_usize,
 };
 use crate::index::IndexSlot;
-use crate::io::BlockIo;
+use crate::io::{Access, BlockIo, read_exact_at};
 use crate::limits::{PAGE_BYTES, RECORD_HEADER_BYTES};
 use crate::runs::Runs;
 use crate::view::View;
@@ -74,13 +74,15 @@ pub(crate) enum Step {
 }
 
 impl Segment {
-    /// Opens a segment file and checks its head page and length; `None` when it is not there.
+    /// Opens a segment file and checks its head page and length. It is mapped unless another
+    /// process may be writing to it (`shared`).
     pub(crate) fn open(
         io: &Arc<dyn BlockIo>,
         dir: &Path,
         first_sequence: Sequence,
         genesis: &[u8; 32],
         number: SegmentNumber,
+        shared: bool,
     ) -> Result<Segment, StoreError> {
         let path = path(dir, first_sequence);
         let head = read_head(io, &path, genesis, number)?;
@@ -96,7 +98,12 @@ impl Segment {
         if head.number() < number {
             return Err(corrupt(&path, number, 0, Damage::SegmentPlace));
         }
-        let view = View::open(io, &path, number, head.segment_bytes())?;
+        let len_bytes = head.segment_bytes();
+        let file = io.open(&path, Access::Read).at("open", &path)?;
+        let view = match shared {
+            true => View::unmapped(io, &path, number, len_bytes, file)?,
+            false => View::of_file(io, &path, number, len_bytes, file)?,
+        };
         Ok(Segment::new(&head, view))
     }
 
@@ -217,6 +224,16 @@ impl Segment {
             })
     }
 
+    /// The end of the record that starts at `offset`, where its header is whole and fits.
+    pub(crate) fn claimed_end(&self, offset: u64) -> Result<Option<u64>, StoreError> {
+        if offset + RECORD_HEADER_BYTES > self.view.len_bytes() {
+            return Ok(None);
+        }
+        let header = self.header_at(offset)?.ok().flatten();
+        let end = header.map(|header| offset + record_bytes(header.payload_bytes().into()));
+        Ok(end.filter(|end| *end <= self.view.len_bytes()))
+    }
+
     fn header_at(&self, at: u64) -> Result<Result<Option<RecordHeader>, Damage>, StoreError> {
         let mut image = [0; HEADER_BYTES];
         self.view.copy_to(at, &mut image)?;
@@ -305,7 +322,6 @@ fn read_head(
     genesis: &[u8; 32],
     number: SegmentNumber,
 ) -> Result<SegmentHead, StoreError> {
-    use crate::error::At;
     let len_bytes = io.len_bytes(path).at("stat", path)?;
     if len_bytes < PAGE_BYTES {
         let damage = Damage::Length {
@@ -315,8 +331,8 @@ fn read_head(
         return Err(corrupt(path, number, len_bytes, damage));
     }
     let mut page = vec![0; to_usize(PAGE_BYTES)];
-    let file = io.open(path, crate::io::Access::Read).at("open", path)?;
-    crate::io::read_exact_at(file.as_ref(), 0, &mut page).at("pread", path)?;
+    let file = io.open(path, Access::Read).at("open", path)?;
+    read_exact_at(file.as_ref(), 0, &mut page).at("pread", path)?;
     let (head, rest) = page
         .split_first_chunk::<HEAD_BYTES>()
         .expect("a page is longer");

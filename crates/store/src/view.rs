@@ -51,7 +51,27 @@ impl View {
         len_bytes: u64,
         file: Arc<dyn BlockFile>,
     ) -> Result<View, StoreError> {
-        let mut view = View {
+        let mut view = View::unmapped(io, path, segment, len_bytes, file)?;
+        let Source::File(file) = &view.source else {
+            unreachable!("unmapped says so")
+        };
+        // The open file is let go once it is mapped, so that a long log does not run out of them.
+        if let Some(map) = file.map(len_bytes).at("mmap", path)? {
+            view.source = Source::Mapped(map);
+        }
+        Ok(view)
+    }
+
+    /// The same without a map: for a file that another process may be writing to, since a map's
+    /// bytes must not change while they are read. Keeps the file open.
+    pub(crate) fn unmapped(
+        io: &Arc<dyn BlockIo>,
+        path: &Path,
+        segment: SegmentNumber,
+        len_bytes: u64,
+        file: Arc<dyn BlockFile>,
+    ) -> Result<View, StoreError> {
+        let view = View {
             io: Arc::clone(io),
             path: path.to_owned(),
             segment,
@@ -59,13 +79,6 @@ impl View {
             source: Source::File(file),
         };
         view.check_length()?;
-        let Source::File(file) = &view.source else {
-            unreachable!("set just above")
-        };
-        // The open file is let go once it is mapped, so that a long log does not run out of them.
-        if let Some(map) = file.map(len_bytes).at("mmap", path)? {
-            view.source = Source::Mapped(map);
-        }
         Ok(view)
     }
 

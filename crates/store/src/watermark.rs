@@ -1,5 +1,6 @@
 //! The durable watermark: up to which record everything was synced, kept in two slots.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use crate::format::{HEAD_BYTES, Head, HeadFault, Mark, WatermarkSlot, to_usize};
 use crate::identity::create_file;
 use crate::io::{Access, BlockFile, BlockIo, read_exact_at, write_all_at};
 use crate::limits::PAGE_BYTES;
+use crate::words::RecordHash;
 
 pub(crate) const WATERMARK_NAME: &str = "watermark";
 const SLOT_COUNT: u64 = 2;
@@ -28,8 +30,38 @@ pub(crate) struct Watermark {
 pub(crate) struct Found {
     pub(crate) mark: Mark,
     pub(crate) generation: u64,
-    /// One slot was neither blank nor whole: torn by a power cut, or damaged.
-    pub(crate) slot_damaged: bool,
+    /// The other slot, where it is not the one that was written before this one.
+    pub(crate) lost: Option<LostSlot>,
+}
+
+/// A slot that is not what was written into it: it may have held the newest watermark.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LostSlot {
+    pub(crate) slot: DamagedSlot,
+    /// The record hash in its bytes. Where a record of the log has it, the slot vouched for
+    /// nothing above that record; without one it may have vouched for anything.
+    pub(crate) hash: Option<RecordHash>,
+}
+
+/// A watermark slot that was torn by a power cut, has rotted, or is a stale copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DamagedSlot {
+    /// Which of the two, 0 or 1.
+    pub index: u64,
+}
+
+impl fmt::Display for DamagedSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (index, offset) = (self.index, self.index * PAGE_BYTES);
+        write!(f, "slot {index} (byte {offset} of `{WATERMARK_NAME}`)")
+    }
+}
+
+/// One slot as it lies there.
+enum Slot {
+    Blank,
+    Whole(WatermarkSlot),
+    Damaged(RecordHash),
 }
 
 /// Makes the file of a new store, pointing at its start.
@@ -44,7 +76,7 @@ pub(crate) fn create(
     create_file(io, dir, WATERMARK_NAME, &[&image])
 }
 
-/// Reads the newest whole slot.
+/// Reads the newest whole slot, and judges the other one by it.
 pub(crate) fn read(
     io: &Arc<dyn BlockIo>,
     dir: &Path,
@@ -55,36 +87,59 @@ pub(crate) fn read(
         return Err(StoreError::WatermarkLost { path });
     }
     let file = io.open(&path, Access::Read).at("open", &path)?;
-    let mut newest: Option<WatermarkSlot> = None;
-    let mut slot_damaged = false;
-    for slot_index in 0..SLOT_COUNT {
-        let mut image = [0; HEAD_BYTES];
-        read_exact_at(file.as_ref(), slot_index * PAGE_BYTES, &mut image).at("pread", &path)?;
-        match WatermarkSlot::parse(&image) {
-            Ok(slot) if !plausible(&slot, slot_index) => slot_damaged = true,
-            Ok(slot) => {
-                if newest.is_none_or(|other| other.generation() < slot.generation()) {
-                    newest = Some(slot);
-                }
-            }
-            Err(HeadFault::Blank) => {}
-            Err(HeadFault::Damaged) => slot_damaged = true,
-            Err(HeadFault::Version(found)) => return Err(StoreError::version(&path, found)),
-        }
-    }
-    match newest {
-        None => Err(StoreError::WatermarkLost { path }),
-        Some(slot) if slot.genesis != *genesis => Err(StoreError::ForeignGenesis {
+    let slots = [
+        read_slot(file.as_ref(), &path, 0)?,
+        read_slot(file.as_ref(), &path, 1)?,
+    ];
+    let whole = (0..).zip(&slots).filter_map(|(index, slot)| match slot {
+        Slot::Whole(slot) if plausible(slot, index) => Some((index, slot)),
+        _ => None,
+    });
+    let Some((index, newest)) = whole.max_by_key(|(_, slot)| slot.generation()) else {
+        return Err(StoreError::WatermarkLost { path });
+    };
+    if newest.genesis != *genesis {
+        return Err(StoreError::ForeignGenesis {
             path,
-            found: Hex(slot.genesis),
+            found: Hex(newest.genesis),
             expected: Hex(*genesis),
-        }),
-        Some(slot) => Ok(Found {
-            mark: slot.mark(),
-            generation: slot.generation(),
-            slot_damaged,
-        }),
+        });
     }
+    Ok(Found {
+        mark: newest.mark(),
+        generation: newest.generation(),
+        lost: judge_other(&slots, index, newest),
+    })
+}
+
+fn read_slot(file: &dyn BlockFile, path: &Path, index: u64) -> Result<Slot, StoreError> {
+    let mut image = [0; HEAD_BYTES];
+    read_exact_at(file, index * PAGE_BYTES, &mut image).at("pread", path)?;
+    match WatermarkSlot::parse(&image) {
+        Ok(slot) => Ok(Slot::Whole(slot)),
+        Err(HeadFault::Blank) => Ok(Slot::Blank),
+        Err(HeadFault::Damaged) => Ok(Slot::Damaged(WatermarkSlot::hash_in(&image))),
+        Err(HeadFault::Version(found)) => Err(StoreError::version(path, found)),
+    }
+}
+
+/// Generations follow each other, so the slot beside the newest holds the generation before it; a
+/// new store's is blank. Anything else there was torn, has rotted, or was put back from a copy.
+fn judge_other(slots: &[Slot; 2], newest_index: u64, newest: &WatermarkSlot) -> Option<LostSlot> {
+    let index = 1 - newest_index;
+    let before = newest.generation().checked_sub(1);
+    let hash = match (&slots[to_usize(index)], before) {
+        (Slot::Blank, None) => return None,
+        (Slot::Whole(other), Some(before))
+            if other.generation() == before && other.genesis == newest.genesis =>
+        {
+            return None;
+        }
+        (Slot::Damaged(hash), _) => Some(*hash),
+        (Slot::Blank | Slot::Whole(_), _) => None,
+    };
+    let slot = DamagedSlot { index };
+    Some(LostSlot { slot, hash })
 }
 
 /// Whether a whole slot can have been written into this place by this program.

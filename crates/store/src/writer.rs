@@ -88,9 +88,11 @@ impl Store {
         Ok((writer, Reader::new(shared), report))
     }
 
-    /// Opens a directory for reading alone: takes no lock, changes nothing, and sees the records
-    /// up to the watermark of this moment. Good for replay and inspection, beside a running node
-    /// or on a copy.
+    /// Opens a directory for reading alone: takes no lock, changes nothing, and sees the same
+    /// records that opening it for writing would keep: up to the watermark of this moment, and
+    /// those above it that are whole and chained. The report says how many lie above, which slot
+    /// of the watermark is damaged, and what follows the last record. Good for replay and
+    /// inspection, beside a running node or on a copy.
     ///
     /// # Errors
     /// As [`Store::open`], and [`StoreError::NoStore`] where there is nothing to read.
@@ -107,8 +109,7 @@ impl Store {
             return Err(StoreError::NoStore { dir: dir.clone() });
         }
         let survey = recovery::survey(&io, &options, true)?;
-        let mark = survey.found.mark;
-        let shared = Shared::new(io, &options, survey.segments, &mark);
+        let shared = Shared::new(io, &options, survey.segments, &survey.last);
         Ok((Reader::new(Arc::new(shared)), survey.report))
     }
 }

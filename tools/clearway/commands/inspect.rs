@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli::show_account;
 use crate::commands::connect::parse_id;
-use crate::commands::log::{LogArgs, history_failure, store_failure};
+use crate::commands::log::{LogArgs, LogEnd, history_failure, store_failure};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -174,7 +174,7 @@ struct BlockView {
 
 fn block(args: &BlockArgs) -> Result<(), Failure> {
     let genesis = args.log.genesis()?;
-    let reader = args.log.open(&genesis)?;
+    let (reader, _) = args.log.open(&genesis)?;
     let first = History::new(&reader, Sequence::FIRST, Height(args.height)).next();
     let Some(block) = first.transpose().map_err(history_failure)? else {
         let message = format!(
@@ -239,7 +239,7 @@ fn shown_block(view: &BlockView) -> String {
 
 fn tx(args: &TxArgs) -> Result<(), Failure> {
     let genesis = args.log.genesis()?;
-    let reader = args.log.open(&genesis)?;
+    let (reader, _) = args.log.open(&genesis)?;
     let signer = ParticipantId(args.signer);
     for block in History::new(&reader, Sequence::FIRST, Height(1)) {
         let block = block.map_err(history_failure)?;
@@ -261,9 +261,10 @@ fn tx(args: &TxArgs) -> Result<(), Failure> {
     Err(Failure::new(Kind::NotFound, message))
 }
 
-#[derive(Serialize, Default)]
+#[derive(Serialize)]
 struct StateView {
-    records: u64,
+    #[serde(flatten)]
+    log_end: LogEnd,
     batches: u64,
     manifests: u64,
     blocks: u64,
@@ -276,14 +277,20 @@ struct StateView {
 
 fn state(args: &Plain) -> Result<(), Failure> {
     let genesis = args.log.genesis()?;
-    let reader = args.log.open(&genesis)?;
+    let (reader, log_end) = args.log.open(&genesis)?;
     let mut view = StateView {
+        log_end,
+        batches: 0,
+        manifests: 0,
+        blocks: 0,
+        payload_bytes: 0,
+        height: 0,
         exec_head: genesis.hash().to_string(),
-        ..StateView::default()
+        last_state_root: None,
+        last_state_root_height: 0,
     };
     for record in reader.scan(Sequence::FIRST) {
         let record = record.map_err(store_failure)?;
-        view.records += 1;
         view.payload_bytes += record.payload.len() as u64;
         match record.kind {
             RecordKind::Batch => view.batches += 1,
@@ -302,8 +309,9 @@ fn state(args: &Plain) -> Result<(), Failure> {
         }
     }
     args.output.result("log-state", &view, || {
+        let [end, watermark] = view.log_end.rows();
         ui::rows([
-            ("records", view.records.to_string()),
+            ("records", view.log_end.records.to_string()),
             ("batches", view.batches.to_string()),
             ("manifests", view.manifests.to_string()),
             ("blocks", view.blocks.to_string()),
@@ -320,31 +328,49 @@ fn state(args: &Plain) -> Result<(), Failure> {
                 "state root of height",
                 view.last_state_root_height.to_string(),
             ),
+            end,
+            watermark,
         ])
     })
 }
 
 #[derive(Serialize)]
 struct IntegrityView {
-    records: u64,
+    #[serde(flatten)]
+    log_end: LogEnd,
     payload_bytes: u64,
     intact: bool,
 }
 
 fn integrity(args: &Plain) -> Result<(), Failure> {
     let genesis = args.log.genesis()?;
-    let reader = args.log.open(&genesis)?;
+    let (reader, log_end) = args.log.open(&genesis)?;
     let verified = reader.verify_all().map_err(store_failure)?;
+    let damaged = log_end.watermark_slot_damaged.clone();
     let view = IntegrityView {
-        records: verified.record_count,
+        intact: damaged.is_none() && log_end.check().is_ok(),
         payload_bytes: verified.payload_bytes,
-        intact: true,
+        log_end,
     };
     args.output.result("integrity", &view, || {
+        let [end, watermark] = view.log_end.rows();
         ui::rows([
-            ("records", view.records.to_string()),
+            ("records", verified.record_count.to_string()),
             ("payload bytes", view.payload_bytes.to_string()),
-            ("intact", "yes".to_owned()),
+            end,
+            watermark,
+            ("intact", if view.intact { "yes" } else { "NO" }.to_owned()),
         ])
-    })
+    })?;
+    view.log_end.check()?;
+    match damaged {
+        None => Ok(()),
+        Some(slot) => Err(Failure::new(
+            Kind::Mismatch,
+            format!(
+                "every record is whole, but of the watermark {slot} is damaged: a node that \
+                 starts on this log keeps the records and writes the slot again"
+            ),
+        )),
+    }
 }

@@ -10,7 +10,7 @@ use clearway_types::units::Height;
 use serde::Serialize;
 
 use crate::backends::BackendArgs;
-use crate::commands::log::{self, LogArgs};
+use crate::commands::log::{self, LogArgs, LogEnd};
 use crate::failure::{Failure, Kind};
 use crate::share::{self, PriorityArg};
 use crate::ui::{self, Output};
@@ -41,9 +41,17 @@ pub(crate) struct Timed {
     pub(crate) seconds: f64,
 }
 
+/// A replay and where the log ends.
+#[derive(Serialize)]
+struct Replayed {
+    #[serde(flatten)]
+    timed: Timed,
+    log_end: LogEnd,
+}
+
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let genesis = args.log.genesis()?;
-    let reader = args.log.open(&genesis)?;
+    let (reader, log_end) = args.log.open(&genesis)?;
     args.priority.take(args.cores, share::Default::Half)?;
     let (gate, backend) = args.backend.open()?;
     let options = Options {
@@ -52,9 +60,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         ..Options::default()
     };
     let timed = replay(&reader, &genesis, &options)?;
-    args.output.result("replay", &timed, || shown(&timed))?;
+    let replayed = Replayed { timed, log_end };
+    args.output
+        .result("replay", &replayed, || shown(&replayed))?;
+    let Replayed { timed, log_end } = replayed;
     match timed.summary.difference {
-        None if timed.summary.conserved => Ok(()),
+        None if timed.summary.conserved => log_end.check(),
         None => Err(Failure::new(Kind::Mismatch, "money is not conserved")),
         Some(difference) => Err(Failure::new(Kind::Mismatch, difference)),
     }
@@ -84,8 +95,11 @@ pub(crate) fn replay(
     })
 }
 
-fn shown(timed: &Timed) -> String {
+fn shown(replayed: &Replayed) -> String {
+    let Replayed { timed, log_end } = replayed;
     let summary = &timed.summary;
+    let ok = summary.ok() && log_end.check().is_ok();
+    let [end, watermark] = log_end.rows();
     let yes = |value: bool| if value { "yes" } else { "NO" }.to_owned();
     ui::rows([
         ("blocks", summary.blocks.to_string()),
@@ -102,9 +116,8 @@ fn shown(timed: &Timed) -> String {
         ("seconds", format!("{:.1}", timed.seconds)),
         ("conserved", yes(summary.conserved)),
         ("roots equal", yes(summary.roots_equal())),
-        (
-            "replay",
-            if summary.ok() { "ok" } else { "FAILED" }.to_owned(),
-        ),
+        end,
+        watermark,
+        ("replay", if ok { "ok" } else { "FAILED" }.to_owned()),
     ])
 }

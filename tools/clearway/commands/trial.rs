@@ -119,9 +119,11 @@ impl Trial {
         if self.keep.is_some() {
             keep(dir, &genesis, validator)?;
         }
-        let reader = log::open(&config.data_dir, &genesis)?;
+        let (reader, log_end) = log::open(&config.data_dir, &genesis)?;
         let timed = replay::replay(&reader, &genesis, &Options::default())?;
-        let report = stand.report(&config, disk, &tally, spent, &figures, &timed);
+        let mut report = stand.report(&config, disk, &tally, spent, &figures, &timed);
+        // A node that was stopped in order leaves nothing above its watermark.
+        report.checks.replay_ok &= log_end.clean();
         if let Some(difference) = timed.summary.difference {
             ui::note(&difference.to_string());
         }

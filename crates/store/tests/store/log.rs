@@ -252,7 +252,7 @@ fn segments_keep_their_size_when_the_option_changes() {
 }
 
 #[test]
-fn a_read_only_open_sees_the_watermark_and_changes_nothing() {
+fn a_read_only_open_sees_every_whole_record_and_changes_nothing() {
     let items = items(17, 12, 500);
     let io = filled(&items[..8], 4);
     let (mut writer, ..) = open(&io).expect("whole");
@@ -261,7 +261,8 @@ fn a_read_only_open_sees_the_watermark_and_changes_nothing() {
     let shared: Arc<dyn BlockIo> = Arc::new(io.clone());
     let (reader, recovery) =
         Store::open_read_only(Arc::clone(&shared), options(DIR)).expect("beside the writer");
-    assert_eq!((recovery.durable.0, recovery.record_count_kept), (8, 0));
+    assert_eq!((recovery.watermark.0, recovery.durable.0), (8, 12));
+    assert_eq!((recovery.record_count_kept, recovery.tail), (4, None));
     assert_prefix(&reader, &items, "read-only");
     assert_eq!(io.files(), before);
     let nothing = Store::open_read_only(shared, options("/nowhere"));

@@ -12,3 +12,4 @@ mod log;
 mod mapped;
 mod stage;
 mod support;
+mod watermark;
