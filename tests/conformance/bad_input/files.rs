@@ -81,7 +81,28 @@ pub(crate) const ROWS: &[Row] = &[
         },
         "bench --payments p.csv.gz --accounts a.csv",
         1,
-        "compressed by gzip with the ending .gz",
+        "it is not compressed by gzip, as its ending says",
+    ),
+    bench(
+        "a quote that is never closed",
+        |dir| {
+            both(
+                dir,
+                &format!("{}1,2,\"5.00,x\n1,2,5.00,1\n", PAYMENTS),
+                ACCOUNTS,
+            )
+        },
+        "p.csv:3: a quote is opened here and not closed on the same line",
+    ),
+    bench(
+        "a column given twice",
+        |dir| both(dir, &PAYMENTS.replace("time", "value"), ACCOUNTS),
+        "the column `value` is there twice",
+    ),
+    usage(
+        "flags of the generator beside files",
+        "bench --payments p.csv --accounts a.csv --count 5",
+        "cannot be used with",
     ),
     vectors(
         "a vector that is not JSON",

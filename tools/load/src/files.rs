@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use clearway_types::amount::{Decimal, ParseAmountError, parse_minor};
-use csv::StringRecord;
+use csv::ByteRecord;
 
-use crate::workload::{Opening, Payment, Workload, account_of};
+pub use crate::lines::LineFault;
+use crate::lines::Lines;
+use crate::workload::{FileRows, Opening, Payment, Workload, account_of};
 
 /// Decimal places of the files' amounts.
 pub const FILE_EXPONENT: u8 = 2;
@@ -28,13 +30,40 @@ pub enum FileError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// It is not CSV, or not gzip although its name ends so.
+    /// It is not CSV.
     #[error("{path}: {source}; give CSV, or CSV compressed by gzip with the ending .gz")]
     Csv {
         /// The file.
         path: PathBuf,
         /// What the reader says.
         source: csv::Error,
+    },
+    /// Its name ends in `.gz`, and it is not packed.
+    #[error("{path}: it is not compressed by gzip, as its ending says; give CSV, or pack it")]
+    NotPacked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is packed, and cannot be unpacked to its end.
+    #[error(
+        "{path}: it cannot be unpacked to its end ({source}); the file is cut or damaged, or \
+        something follows the packed data: get it again"
+    )]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        source: csv::Error,
+    },
+    /// A line that may hide rows.
+    #[error("{path}:{line}: {fault}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong with it, and what to do.
+        fault: LineFault,
     },
     /// A column is missing.
     #[error("{path}:1: no column `{column}`; the first line must name {needed}")]
@@ -45,6 +74,14 @@ pub enum FileError {
         column: &'static str,
         /// All columns needed.
         needed: String,
+    },
+    /// A column is there twice.
+    #[error("{path}:1: the column `{column}` is there twice; keep the one that counts")]
+    DoubleColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: &'static str,
     },
     /// A field is no account number.
     #[error("{path}:{line}: `{text}` is no account number; write a whole number below 2^32")]
@@ -97,25 +134,39 @@ pub enum FileError {
 }
 
 /// Reads a workload: accounts (`nodeid`, `init_balance`) and payments (`sourceNodeId`,
-/// `targetNodeId`, `value`) in file order; values have at most two decimals.
+/// `targetNodeId`, `value`) in file order; values have at most two decimals. Each line after the
+/// first is a row, empty ones are counted, and the bytes of other columns do not matter.
 ///
 /// # Errors
 /// The first thing that is wrong, with its line.
 pub fn load(payments: &Path, accounts: &Path) -> Result<Workload, FileError> {
-    let (openings, places) = load_accounts(accounts)?;
-    let payments_read = load_payments(payments, &places)?;
+    let accounts = load_accounts(accounts)?;
+    let (payments_read, empty_in_payments) = load_payments(payments, &accounts.places)?;
     let name = payments.file_name().unwrap_or_default().to_string_lossy();
     Ok(Workload {
         name: name.into_owned(),
-        accounts: openings,
+        rows: Some(FileRows {
+            payments: payments_read.len() as u64,
+            accounts: accounts.openings.len() as u64,
+            empty_lines: accounts.empty_lines + empty_in_payments,
+        }),
+        accounts: accounts.openings,
         payments: payments_read,
     })
 }
 
-fn load_accounts(path: &Path) -> Result<(Vec<Opening>, HashMap<u32, u32>), FileError> {
+/// What an accounts file holds.
+struct Accounts {
+    openings: Vec<Opening>,
+    /// Places among the openings by account number.
+    places: HashMap<u32, u32>,
+    empty_lines: u64,
+}
+
+fn load_accounts(path: &Path) -> Result<Accounts, FileError> {
     let mut openings = Vec::new();
     let mut places = HashMap::new();
-    for_rows(path, ACCOUNT_COLUMNS, |row| {
+    let empty_lines = for_rows(path, ACCOUNT_COLUMNS, |row| {
         let number = row.number(0)?;
         let place = u32::try_from(openings.len()).expect("as many as distinct 32-bit numbers");
         if places.insert(number, place).is_some() {
@@ -131,12 +182,19 @@ fn load_accounts(path: &Path) -> Result<(Vec<Opening>, HashMap<u32, u32>), FileE
         });
         Ok(())
     })?;
-    Ok((openings, places))
+    Ok(Accounts {
+        openings,
+        places,
+        empty_lines,
+    })
 }
 
-fn load_payments(path: &Path, places: &HashMap<u32, u32>) -> Result<Vec<Payment>, FileError> {
+fn load_payments(
+    path: &Path,
+    places: &HashMap<u32, u32>,
+) -> Result<(Vec<Payment>, u64), FileError> {
     let mut payments = Vec::new();
-    for_rows(path, PAYMENT_COLUMNS, |row| {
+    let empty = for_rows(path, PAYMENT_COLUMNS, |row| {
         let place = |column| {
             let number = row.number(column)?;
             let unknown = || FileError::UnknownAccount {
@@ -153,61 +211,89 @@ fn load_payments(path: &Path, places: &HashMap<u32, u32>) -> Result<Vec<Payment>
         });
         Ok(())
     })?;
-    Ok(payments)
+    Ok((payments, empty))
 }
 
 struct Row<'a> {
     path: &'a Path,
     line: u64,
-    fields: &'a [&'a str],
+    fields: &'a [&'a [u8]],
 }
 
 impl Row<'_> {
+    /// The field without the blanks around it; `None` where it is not UTF-8.
+    fn text(&self, column: usize) -> Option<&str> {
+        std::str::from_utf8(self.fields[column].trim_ascii()).ok()
+    }
+
+    fn shown(&self, column: usize) -> String {
+        String::from_utf8_lossy(self.fields[column]).into_owned()
+    }
+
     fn number(&self, column: usize) -> Result<u32, FileError> {
-        let text = self.fields[column];
-        text.parse().map_err(|_| FileError::Number {
+        let text = self.text(column).unwrap_or_default();
+        // `parse` would take a sign.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| digits);
+        number.ok_or_else(|| FileError::Number {
             path: self.path.into(),
             line: self.line,
-            text: text.to_owned(),
+            text: self.shown(column),
         })
     }
 
     fn amount(&self, column: usize) -> Result<u64, FileError> {
-        let text = self.fields[column];
-        parse_minor(text, FILE_EXPONENT).map_err(|source| FileError::Amount {
+        let text = self.text(column).ok_or(ParseAmountError::Shape);
+        let amount = text.and_then(|text| parse_minor(text, FILE_EXPONENT));
+        amount.map_err(|source| FileError::Amount {
             path: self.path.into(),
             line: self.line,
-            text: text.to_owned(),
+            text: self.shown(column),
             source,
         })
     }
 }
 
-/// Calls `take` with the named columns of each row.
+/// First bytes of what gzip has packed.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+fn named_gz(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("gz"))
+}
+
+/// The file's text, unpacked where it is packed; the answer says whether it is.
+fn open(path: &Path) -> Result<(Box<dyn BufRead>, bool), FileError> {
+    let opened = |source| FileError::Open {
+        path: path.into(),
+        source,
+    };
+    let mut file = BufReader::new(File::open(path).map_err(opened)?);
+    let packed = file.fill_buf().map_err(opened)?.starts_with(&GZIP_MAGIC);
+    if packed {
+        let unpacked = flate2::bufread::MultiGzDecoder::new(file);
+        return Ok((Box::new(BufReader::new(unpacked)), true));
+    }
+    match named_gz(path) {
+        true => Err(FileError::NotPacked { path: path.into() }),
+        false => Ok((Box::new(file), false)),
+    }
+}
+
+/// Calls `take` with the named columns of each row; answers how many lines were empty.
 fn for_rows<const N: usize>(
     path: &Path,
     columns: [&'static str; N],
     mut take: impl FnMut(&Row<'_>) -> Result<(), FileError>,
-) -> Result<(), FileError> {
-    let file = File::open(path).map_err(|source| FileError::Open {
-        path: path.into(),
-        source,
-    })?;
-    let bytes: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "gz") {
-        Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)))
-    } else {
-        Box::new(file)
-    };
-    let csv_error = |source| FileError::Csv {
-        path: path.into(),
-        source,
-    };
-    let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
-    let places = column_places(path, columns, reader.headers().map_err(csv_error)?)?;
-    let mut record = StringRecord::new();
-    let mut empty = true;
-    while reader.read_record(&mut record).map_err(csv_error)? {
-        empty = false;
+) -> Result<u64, FileError> {
+    let (input, packed) = open(path)?;
+    let csv_error = |source| csv_error(path, packed, source);
+    let mut reader = csv::ReaderBuilder::new().from_reader(Lines::new(input));
+    let places = column_places(path, columns, reader.byte_headers().map_err(csv_error)?)?;
+    let mut record = ByteRecord::new();
+    let mut none = true;
+    while reader.read_byte_record(&mut record).map_err(csv_error)? {
+        none = false;
         let fields = places.map(|place| record.get(place).unwrap_or_default());
         let line = record.position().map_or(0, csv::Position::line);
         take(&Row {
@@ -216,25 +302,45 @@ fn for_rows<const N: usize>(
             fields: &fields,
         })?;
     }
-    if empty {
+    if none {
         return Err(FileError::Empty { path: path.into() });
     }
-    Ok(())
+    Ok(reader.get_ref().empty_count())
+}
+
+fn csv_error(path: &Path, packed: bool, source: csv::Error) -> FileError {
+    let path = path.into();
+    let csv::ErrorKind::Io(error) = source.kind() else {
+        return FileError::Csv { path, source };
+    };
+    match LineFault::of(error) {
+        Some((line, fault)) => FileError::Line { path, line, fault },
+        None if packed => FileError::Packed { path, source },
+        None => FileError::Csv { path, source },
+    }
 }
 
 fn column_places<const N: usize>(
     path: &Path,
     columns: [&'static str; N],
-    header: &StringRecord,
+    header: &ByteRecord,
 ) -> Result<[usize; N], FileError> {
     let mut places = [0; N];
     for (place, column) in places.iter_mut().zip(columns) {
-        let found = header.iter().position(|name| name.trim() == column);
-        *place = found.ok_or_else(|| FileError::Column {
+        let named = header.iter().enumerate();
+        let mut named = named.filter(|(_, name)| name.trim_ascii() == column.as_bytes());
+        let (found, _) = named.next().ok_or_else(|| FileError::Column {
             path: path.into(),
             column,
             needed: columns.join(", "),
         })?;
+        if named.next().is_some() {
+            return Err(FileError::DoubleColumn {
+                path: path.into(),
+                column,
+            });
+        }
+        *place = found;
     }
     Ok(places)
 }
@@ -273,7 +379,7 @@ fn write_lines(
 ) -> Result<(), FileError> {
     let write = || {
         let mut file = std::io::BufWriter::new(File::create(path)?);
-        if path.extension().is_some_and(|ending| ending == "gz") {
+        if named_gz(path) {
             let level = flate2::Compression::default();
             let mut packed = flate2::write::GzEncoder::new(&mut file, level);
             lines(&mut packed)?;
@@ -290,110 +396,5 @@ fn write_lines(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::workload::Generator;
-
-    #[test]
-    fn a_generated_workload_comes_back_from_plain_and_packed_files() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let workload = Generator {
-            account_count: 50,
-            payment_count: 200,
-            ..Generator::default()
-        }
-        .generate();
-        for ending in ["csv", "csv.gz"] {
-            let payments = dir.path().join(format!("payments.{ending}"));
-            let accounts = dir.path().join(format!("accounts.{ending}"));
-            save(&workload, &payments, &accounts).expect("written");
-            let again = load(&payments, &accounts).expect("read");
-            assert_eq!(again.digest(), workload.digest(), "{ending}");
-        }
-    }
-
-    #[test]
-    fn account_numbers_name_their_bank_and_values_become_minor_units() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let (payments, accounts) = (dir.path().join("p.csv"), dir.path().join("a.csv"));
-        std::fs::write(
-            &accounts,
-            "nodeid,isFraud,init_balance,x\n33,0,184.4,-1\n0,0,7,-1\n",
-        )
-        .expect("written");
-        std::fs::write(
-            &payments,
-            "sourceNodeId,targetNodeId,value,time\n0,33,103.55,1\n",
-        )
-        .expect("written");
-        let workload = load(&payments, &accounts).expect("read");
-        assert_eq!(workload.accounts[0].balance, 18_440);
-        assert_eq!(workload.accounts[0].id.owner(), crate::cluster::bank(1));
-        assert_eq!(workload.payments[0].amount, 10_355);
-        assert_eq!(
-            (workload.payments[0].debit, workload.payments[0].credit),
-            (1, 0)
-        );
-    }
-
-    #[test]
-    fn each_bad_file_is_refused_with_its_line() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let (payments, accounts) = (dir.path().join("p.csv"), dir.path().join("a.csv"));
-        let good_accounts = "nodeid,init_balance\n1,10.00\n2,5\n";
-        let good_payments = "sourceNodeId,targetNodeId,value,time\n1,2,3.50,0\n";
-        let rows = [
-            ("", good_payments, "no column `nodeid`"),
-            (
-                "nodeid,balance\n1,2\n",
-                good_payments,
-                "no column `init_balance`",
-            ),
-            ("nodeid,init_balance\n", good_payments, "no rows"),
-            (
-                "nodeid,init_balance\n1,2\n1,3\n",
-                good_payments,
-                ":3: account 1 is there twice",
-            ),
-            (
-                "nodeid,init_balance\nx,2\n",
-                good_payments,
-                ":2: `x` is no account number",
-            ),
-            (
-                "nodeid,init_balance\n1,-2\n",
-                good_payments,
-                ":2: `-2`: not a decimal amount",
-            ),
-            ("nodeid,init_balance\n1\n", good_payments, "give CSV"),
-            (good_accounts, "a,b\n", "no column `sourceNodeId`"),
-            (
-                good_accounts,
-                "sourceNodeId,targetNodeId,value\n1,9,1\n",
-                ":2: account 9 is not in",
-            ),
-            (
-                good_accounts,
-                "sourceNodeId,targetNodeId,value\n1,2,1.234\n",
-                ":2: `1.234`: more decimals",
-            ),
-            (
-                good_accounts,
-                "sourceNodeId,targetNodeId,value\n",
-                "no rows",
-            ),
-        ];
-        for (accounts_text, payments_text, expected) in rows {
-            std::fs::write(&accounts, accounts_text).expect("written");
-            std::fs::write(&payments, payments_text).expect("written");
-            let error = load(&payments, &accounts).expect_err(expected).to_string();
-            assert!(error.contains(expected), "{error:?} lacks {expected:?}");
-        }
-        let packed = dir.path().join("a.csv.gz");
-        std::fs::write(&packed, good_accounts).expect("written");
-        let error = load(&payments, &packed).expect_err("not gzip").to_string();
-        assert!(error.contains("compressed by gzip"), "{error}");
-        let error = load(&payments, Path::new("none.csv")).expect_err("not there");
-        assert!(error.to_string().contains("check the path"), "{error}");
-    }
-}
+#[path = "files_tests.rs"]
+mod tests;

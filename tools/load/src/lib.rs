@@ -15,6 +15,7 @@
 pub mod cluster;
 pub mod driver;
 pub mod files;
+mod lines;
 pub mod machine;
 pub mod measure;
 pub mod random;

@@ -36,6 +36,19 @@ pub struct Workload {
     pub accounts: Vec<Opening>,
     /// The payments.
     pub payments: Vec<Payment>,
+    /// What its files held, if it was read.
+    pub rows: Option<FileRows>,
+}
+
+/// Rows of a workload's files: nothing of a file is passed over without being counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileRows {
+    /// Rows of the payments file, all of them payments.
+    pub payments: u64,
+    /// Rows of the accounts file.
+    pub accounts: u64,
+    /// Lines of both that were empty.
+    pub empty_lines: u64,
 }
 
 /// How a workload is generated.
@@ -134,6 +147,7 @@ impl Generator {
             name: format!("zipf{}", self.exponent),
             accounts,
             payments,
+            rows: None,
         }
     }
 }
