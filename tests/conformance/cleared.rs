@@ -59,6 +59,54 @@ fn payers_without_hints_are_cleared_all_the_same() {
 }
 
 #[test]
+fn what_payment_files_hold_is_counted_to_the_last_row() {
+    let dir = tempdir().expect("a temporary folder");
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(dir.path().join(name), bytes).expect("written");
+    };
+    // Blanks, Latin-1 where nobody reads, an empty line, no end of the last one; the second
+    // payment asks for more than there is.
+    write(
+        "a.csv",
+        b"nodeid, init_balance\n1,100.00\n2,50.00\n3,0.00\n",
+    );
+    write(
+        "p.csv",
+        b"sourceNodeId, targetNodeId, value, memo\n1, 2, 3.50, Caf\xe9\n\n2, 3, 999, x\n\
+            1, 3, 0.75,",
+    );
+    let files = ["--payments", "p.csv", "--accounts", "a.csv"];
+    let call = |more: &[&str]| run(dir.path(), &[&["bench"], &files[..], more].concat()).expect(0);
+    let json = call(&["--json"]).json("run");
+    let rows = &json["workload"]["rows"];
+    assert_eq!(
+        (&rows["payments"], &rows["accounts"], &rows["empty_lines"]),
+        (&3.into(), &3.into(), &1.into()),
+        "{json}"
+    );
+    assert_eq!(
+        (&json["sent"], &json["settled"], &json["rejected"]),
+        (&3.into(), &2.into(), &1.into()),
+        "{json}"
+    );
+    let table = call(&[]).stdout;
+    let line = |name: &str| {
+        let found = table.lines().find_map(|line| line.strip_prefix(name));
+        found
+            .unwrap_or_else(|| panic!("no {name}: {table}"))
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(
+        line("rows read"),
+        "3 payments, 3 accounts, empty lines passed over: 1"
+    );
+    assert_eq!(line("sent"), "3");
+    assert_eq!(line("settled"), "2");
+    assert!(line("rejected").starts_with("1 ("), "{table}");
+}
+
+#[test]
 fn an_open_loop_keeps_its_rate() {
     let json = bench(&["--rate", "3000"]);
     assert_whole(&json);

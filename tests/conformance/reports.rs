@@ -15,15 +15,40 @@ fn forge(dir: &Path, name: &str, pointer: &str, value: Value) {
     std::fs::write(dir.join(name), report.to_string()).expect("written");
 }
 
+/// A run of `bench` on 100 accounts whose report is `a.json`.
+const BENCH: &str = "bench --account-count 100 --count 500 --stream-len 64 --json a.json";
+
+/// Claims that a run of 500 payments fulfils on any machine, or on none.
+const EASY: &str = "--assert settled>0 --assert p99_us<3600000000";
+const HARD: &str = "--assert tps_final>1e9";
+
+fn call(dir: &Path, words: &str) -> crate::program::Run {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    run(dir, &words)
+}
+
+/// A copy of the report whose rate and latencies are `factor` times as good, and which adds up.
+fn forge_fast(dir: &Path, name: &str, factor: u32) {
+    let text = std::fs::read_to_string(dir.join("a.json")).expect("read");
+    let mut report: Value = serde_json::from_str(&text).expect("a report");
+    let seconds = report["seconds"].as_f64().expect("a number") / f64::from(factor);
+    report["seconds"] = seconds.into();
+    report["tps_final"] = (report["settled"].as_f64().expect("a number") / seconds).into();
+    for of in ["response_us", "service_us"] {
+        for percentile in ["p1", "p50", "p99", "p999", "p100"] {
+            let us = report[of][percentile].as_u64().expect("a number");
+            report[of][percentile] = (us / u64::from(factor)).into();
+        }
+    }
+    std::fs::write(dir.join(name), report.to_string()).expect("written");
+}
+
 #[test]
 fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
     let dir = tempdir().expect("a temporary folder");
-    let call = |words: &str| {
-        let words: Vec<&str> = words.split(' ').collect();
-        run(dir.path(), &words)
-    };
-    call("bench --account-count 100 --count 500 --stream-len 64 --json a.json").expect(0);
-    forge(dir.path(), "fast.json", "/tps_final", 1e12.into());
+    let call = |words: &str| call(dir.path(), words);
+    call(&format!("{BENCH} {EASY} --keep kept")).expect(0);
+    forge_fast(dir.path(), "fast.json", 1000);
     forge(dir.path(), "other.json", "/workload/hash", "00".into());
     forge(dir.path(), "new.json", "/version", 99.into());
     forge(dir.path(), "demo.json", "/arguments/0", "demo".into());
@@ -37,12 +62,14 @@ fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
     let apart = call("bench compare a.json other.json").expect(0);
     assert!(apart.stdout.contains("workload: "), "{}", apart.stdout);
 
+    // The run was kept: the rerun leaves that folder alone.
     let again = call("bench reproduce a.json --tolerance 100% --json").expect(0);
     let again = again.json("reproduction");
     assert_eq!(
         (&again["reproduced"], &again["same_work"]),
         (&true.into(), &true.into())
     );
+    call("replay kept/data").expect(0);
     let rows = [
         ("bench reproduce fast.json", 4, "slower than recorded"),
         (
@@ -58,6 +85,116 @@ fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
     for (words, code, message) in rows {
         let said = call(words).expect(code).said();
         assert!(said.contains(message), "{words}: {said}");
+    }
+}
+
+#[test]
+fn a_report_that_failed_its_checks_or_contradicts_itself_is_refused() {
+    let dir = tempdir().expect("a temporary folder");
+    let call = |words: &str| call(dir.path(), words);
+    call(BENCH).expect(0);
+    let rows: [(&str, Value, &[&str]); 9] = [
+        ("/checks/conserved", false.into(), &["failed its checks"]),
+        ("/checks/roots_equal", false.into(), &["failed its checks"]),
+        ("/checks/replay_ok", false.into(), &["failed its checks"]),
+        (
+            "/tps_final",
+            1e12.into(),
+            &["/tps_final", "/settled / /seconds"],
+        ),
+        (
+            "/settled",
+            499.into(),
+            &["/settled + /rejected", "/sent is 500"],
+        ),
+        (
+            "/sent",
+            501.into(),
+            &["/settled + /rejected is 500", "/sent is 501"],
+        ),
+        (
+            "/workload/payments",
+            9.into(),
+            &["/sent is 500", "/workload/payments is 9"],
+        ),
+        (
+            "/response_us/p99",
+            0.into(),
+            &["/response_us/p50", "/response_us/p99 is 0"],
+        ),
+        ("/cpu_seconds", 1e6.into(), &["/cpu_seconds"]),
+    ];
+    for (pointer, value, words) in rows {
+        forge(dir.path(), "forged.json", pointer, value);
+        for command in [
+            "bench compare a.json forged.json",
+            "bench compare forged.json a.json",
+            "bench reproduce forged.json",
+        ] {
+            let said = call(command).expect(3).said();
+            for word in words {
+                assert!(said.contains(word), "{pointer}, {command}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rerun_is_judged_by_its_latency_and_by_the_recorded_claims_too() {
+    let dir = tempdir().expect("a temporary folder");
+    let call = |words: &str| call(dir.path(), words);
+    call(&format!("{BENCH} {HARD}")).expect(4);
+    let again = call("bench reproduce a.json --tolerance 100 --json").expect(4);
+    assert!(again.said().contains("tps_final>1e9"), "{}", again.said());
+    let again = again.json("reproduction");
+    assert_eq!(again["reproduced"], false);
+    assert_eq!(again["missed"][0], "tps_final>1e9");
+
+    call(BENCH).expect(0);
+    // Only the latencies are better than any: the rate may be anything.
+    let text = std::fs::read_to_string(dir.path().join("a.json")).expect("read");
+    let mut report: Value = serde_json::from_str(&text).expect("a report");
+    for of in ["response_us", "service_us"] {
+        for percentile in ["p1", "p50", "p99", "p999", "p100"] {
+            report[of][percentile] = 1.into();
+        }
+    }
+    std::fs::write(dir.path().join("quick.json"), report.to_string()).expect("written");
+    let again = call("bench reproduce quick.json --tolerance 99").expect(4);
+    assert!(again.said().contains("p99_us"), "{}", again.said());
+}
+
+#[test]
+fn a_claim_that_measures_nothing_and_a_flag_without_effect_are_wrong_usage() {
+    let dir = tempdir().expect("a temporary folder");
+    std::fs::write(dir.path().join("p.csv"), "").expect("written");
+    let rows = [
+        ("bench --assert tps_final>nan", "--assert"),
+        ("bench --assert tps_final<inf", "--assert"),
+        ("bench --assert tps_final>", "--assert"),
+        ("bench --assert p99>1", "--assert"),
+        (
+            "bench --payments p.csv --accounts p.csv --count 5",
+            "--count",
+        ),
+        (
+            "bench --payments p.csv --accounts p.csv --account-count 5",
+            "--account-count",
+        ),
+        ("bench --payments p.csv --accounts p.csv --zipf 2", "--zipf"),
+        (
+            "bench --payments p.csv --accounts p.csv --overdraft-permille 0",
+            "--overdraft-permille",
+        ),
+        ("bench --payments p.csv --accounts p.csv --quick", "--quick"),
+        ("bench --quick --payments p.csv --accounts p.csv", "--quick"),
+        ("demo --payments p.csv --accounts p.csv --quick", "--quick"),
+        ("bench --ordered --connections 2", "--connections"),
+        ("bench --ordered --streams 2", "--streams"),
+    ];
+    for (words, named) in rows {
+        let said = call(dir.path(), words).expect(2).said();
+        assert!(said.contains(named), "{words}: {said}");
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Start a node, clear 200,000 payments, stop it, replay its log, print a table
+    #[command(about = demo::about())]
     Demo(demo::Args),
     /// Measure: a load against a node in this process, then a replay of what it stored
     Bench(bench::Bench),
@@ -188,6 +188,13 @@ mod tests {
             count + command.get_subcommands().map(check).sum::<usize>()
         }
         assert!(check(&Cli::command()) >= 3);
+    }
+
+    #[test]
+    fn the_help_says_what_the_demonstration_clears() {
+        let help = Cli::command().render_long_help().to_string();
+        let about = demo::about();
+        assert!(help.contains(&about), "{help} lacks {about:?}");
     }
 
     #[test]

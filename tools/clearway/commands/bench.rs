@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clearway_load::report::Report;
 
-use crate::commands::demo::{Files, finish};
+use crate::commands::demo::{Files, GENERATED, finish, quick_help};
 use crate::commands::generate::Shape;
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind};
@@ -46,13 +46,22 @@ enum After {
     Hash(hash::Args),
 }
 
+/// What only the generator of payments obeys.
+const OF_THE_GENERATOR: [&str; 5] = [
+    "quick",
+    "account_count",
+    "count",
+    "zipf",
+    "overdraft_permille",
+];
+
 #[derive(clap::Args, Debug)]
+#[command(group = clap::ArgGroup::new(GENERATED).args(OF_THE_GENERATOR).multiple(true))]
 pub(crate) struct Args {
     /// Validators; one for now
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1))]
     nodes: u32,
-    /// Fewer payments: ends within a minute
-    #[arg(long)]
+    #[arg(long, help = quick_help(PAYMENTS_QUICK, "a minute"))]
     quick: bool,
     #[command(flatten)]
     shape: Shape,
@@ -74,7 +83,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
     processes: u16,
     /// One stream, one after the other: the same payments give the same balances every time
-    #[arg(long, conflicts_with_all = ["processes", "rate"])]
+    #[arg(long, conflicts_with_all = ["processes", "rate", "connections", "streams"])]
     ordered: bool,
     /// Payers send no hints (x of R) with their signatures: the node finds every R itself
     #[arg(long)]
@@ -149,7 +158,11 @@ const FIGURES: [Figure; 9] = [
         1e6 * report.cpu_seconds / (report.settled + report.rejected).max(1) as f64
     }),
     ("memory_peak_bytes", |report| {
-        report.memory_peak_bytes as f64
+        match report.memory_peak_bytes {
+            // The system does not say: no claim about it holds.
+            0 => f64::NAN,
+            bytes => bytes as f64,
+        }
     }),
     ("bytes_written", |report| report.bytes_written as f64),
     ("settled", |report| report.settled as f64),
@@ -164,6 +177,13 @@ fn parse_claim(text: &str) -> Result<Claim, String> {
         )
     };
     let place = text.find(['<', '>']).ok_or_else(wrong)?;
+    let bound: f64 = text[place + 1..].trim().parse().map_err(|_| wrong())?;
+    // Such a claim would hold, or be missed, whatever was measured.
+    if !(bound.is_finite() && bound >= 0.0) {
+        return Err(format!(
+            "{bound} is no bound of a figure; write a number from 0 on"
+        ));
+    }
     let name = text[..place].trim();
     let (_, figure) = FIGURES
         .iter()
@@ -173,7 +193,7 @@ fn parse_claim(text: &str) -> Result<Claim, String> {
         text: text.to_owned(),
         figure: *figure,
         above: text.as_bytes()[place] == b'>',
-        bound: text[place + 1..].trim().parse().map_err(|_| wrong())?,
+        bound,
     })
 }
 
@@ -193,6 +213,12 @@ impl Args {
     fn take_share(&self) -> Result<(), Failure> {
         self.priority.take(self.cores, share::Default::All)?;
         Ok(())
+    }
+
+    /// The claims that a run does not fulfil.
+    fn missed(&self, report: &Report) -> Vec<String> {
+        let missed = self.claims.iter().filter(|claim| !claim.holds(report));
+        missed.map(|claim| claim.text.clone()).collect()
     }
 
     /// The run that these arguments ask for.
@@ -237,19 +263,13 @@ fn measure(args: &Args) -> Result<(), Failure> {
     let place = args.report.open()?;
     let report = trial.run()?;
     finish(&report, place)?;
-    let missed: Vec<&str> = args
-        .claims
-        .iter()
-        .filter(|claim| !claim.holds(&report))
-        .map(|claim| claim.text.as_str())
-        .collect();
-    if missed.is_empty() {
-        return Ok(());
+    match args.missed(&report) {
+        missed if missed.is_empty() => Ok(()),
+        missed => Err(Failure::new(
+            Kind::Threshold,
+            format!("missed: {}", missed.join(", ")),
+        )),
     }
-    Err(Failure::new(
-        Kind::Threshold,
-        format!("missed: {}", missed.join(", ")),
-    ))
 }
 
 #[cfg(test)]
@@ -268,6 +288,23 @@ mod tests {
         let claim = parse_claim("p99_us < 100000").expect("it is one");
         assert!(!claim.above && (claim.bound - 100_000.0).abs() < 1e-9);
         for text in ["", "tps_final", "speed>1", "tps_final>fast", "tps_final=1"] {
+            assert!(parse_claim(text).is_err(), "{text}");
+        }
+        for bound in [
+            "nan", "NaN", "-nan", "inf", "-inf", "infinity", "1e999", "-1", "", " ", ">1", "=1",
+        ] {
+            for claim in ["tps_final>", "tps_final<", "p99_us >"] {
+                let text = format!("{claim}{bound}");
+                assert!(parse_claim(&text).is_err(), "{text}");
+            }
+        }
+        for text in [
+            ">1",
+            " >1",
+            "tps_final,p99_us>1",
+            "TPS_FINAL>1",
+            "settled>1<2",
+        ] {
             assert!(parse_claim(text).is_err(), "{text}");
         }
     }

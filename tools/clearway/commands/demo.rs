@@ -1,13 +1,14 @@
-//! `clearway demo`: from nothing to a replayed history of 250,000 payments, a table at the end.
+//! `clearway demo`: from nothing to a replayed history, a table at the end.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clearway_load::files::{ACCOUNT_COLUMNS, PAYMENT_COLUMNS};
 use clearway_load::worker::Source;
 use clearway_load::workload::Generator;
 
 use crate::commands::trial::Trial;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, OrFail as _};
 use crate::share::{self, PriorityArg};
 use crate::ui::{self, ReportFile, ReportPlace};
 
@@ -20,10 +21,18 @@ const ACCOUNTS_QUICK: u32 = 100_000;
 /// Rows at the end of a report's table that are checks.
 const CHECK_ROWS: usize = 3;
 
+/// What the list of commands says of it.
+pub(crate) fn about() -> String {
+    format!(
+        "Start a node, clear {} payments, stop it, replay its log, print a table",
+        grouped(PAYMENTS)
+    )
+}
+
 #[derive(clap::Args, Debug)]
+#[command(group = clap::ArgGroup::new(GENERATED).args(["quick"]).multiple(true))]
 pub(crate) struct Args {
-    /// Fewer payments: ends within 20 seconds
-    #[arg(long)]
+    #[arg(long, help = quick_help(PAYMENTS_QUICK, "20 seconds"))]
     quick: bool,
     #[command(flatten)]
     files: Files,
@@ -42,15 +51,43 @@ pub(crate) struct Args {
     report: ReportFile,
 }
 
+/// Group of the arguments that only the generator of payments obeys.
+pub(crate) const GENERATED: &str = "generated";
+
 /// Payments from files instead of a seed.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Files {
-    /// CSV or CSV.gz with the columns sourceNodeId, targetNodeId, value
-    #[arg(long, value_name = "FILE", requires = "accounts")]
+    #[arg(long, value_name = "FILE", requires = "accounts", conflicts_with = GENERATED)]
+    #[arg(help = file_help(&PAYMENT_COLUMNS))]
     payments: Option<PathBuf>,
-    /// CSV or CSV.gz with the columns nodeid, init_balance
-    #[arg(long, value_name = "FILE", requires = "payments")]
+    #[arg(long, value_name = "FILE", requires = "payments", help = file_help(&ACCOUNT_COLUMNS))]
     accounts: Option<PathBuf>,
+}
+
+fn file_help(columns: &[&str]) -> String {
+    format!("CSV or CSV.gz with the columns {}", columns.join(", "))
+}
+
+/// What `--quick` does, with the number it stands for.
+pub(crate) fn quick_help(payments: u32, within: &str) -> String {
+    format!(
+        "Fewer payments, {}: ends within {within}",
+        grouped(payments)
+    )
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let head = digits.len() % 3;
+    let mut text = digits[..head].to_owned();
+    for start in (head..digits.len()).step_by(3) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&digits[start..start + 3]);
+    }
+    text
 }
 
 impl Files {
@@ -107,8 +144,27 @@ pub(crate) fn finish(
         text
     })?;
     if report.checks.all() {
-        return Ok(());
+        // A figure that contradicts another one is no measurement, whoever made it.
+        return report.check_sums().or_fail(Kind::Mismatch);
     }
     let message = "the history that was stored is not the one that was answered: see the table";
     Err(Failure::new(Kind::Mismatch, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (250_000, "250,000"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(grouped(u32::MAX), "4,294,967,295");
+    }
 }

@@ -270,6 +270,7 @@ impl Stand<'_> {
         let mut report = Report {
             version: REPORT_VERSION,
             tps_final: 0.0,
+            sent: 0,
             settled: 0,
             rejected: 0,
             codes: BTreeMap::new(),
@@ -315,6 +316,7 @@ impl Stand<'_> {
                 accounts: self.workload.accounts.len(),
                 payments: self.workload.payments.len(),
                 hash: self.workload.digest().to_string(),
+                rows: self.workload.rows,
             },
             commit: report::COMMIT.to_owned(),
             machine: Machine::detect(),

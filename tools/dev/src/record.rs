@@ -2,6 +2,12 @@
 //! `cargo dev bench-verify` become rows of `benches/results`.
 
 mod hashing;
+#[path = "../../load/src/sums.rs"]
+#[allow(
+    unreachable_pub,
+    reason = "the sums of `clearway bench compare`, without what its crate depends on"
+)]
+mod sums;
 mod verification;
 
 use crate::error::DevError;
@@ -130,6 +136,7 @@ fn rows(report: &Value, recording: &Recording, date: &str) -> Result<Vec<Value>,
         Some([]) => {}
         Some(names) => return Err(format!("these checks did not pass: {}", names.join(", "))),
     }
+    sums::check(report).map_err(|error| format!("it does not add up: {error}"))?;
     let settled = number(report, "/settled")?;
     let conditions = conditions(report, recording, CONDITIONS);
     let prefix = match number(report, "/nodes")? {
@@ -284,13 +291,19 @@ mod tests {
 
     fn report() -> Value {
         json!({
-            "tps_final": 61_000.5, "settled": 2_000_000, "rejected": 3, "cpu_seconds": 40.0,
-            "response_us": {"p50": 900, "p99": 4000, "p999": 9000}, "bytes_written": 500_000_000,
-            "memory_peak_bytes": 1, "replay_seconds": 20.0,
-            "workload": {"name": "zipf", "accounts": 9},
+            "tps_final": 61_000.5, "seconds": 2_000_000.0 / 61_000.5,
+            "sent": 2_000_003, "settled": 2_000_000, "rejected": 3,
+            "codes": {"Settled": 2_000_000, "InsufficientFunds": 3}, "cpu_seconds": 40.0,
+            "response_us": {"p1": 1, "p50": 900, "p99": 4000, "p999": 9000, "p100": 9001},
+            "service_us": {"p1": 1, "p50": 900, "p99": 4000, "p999": 9000, "p100": 9001},
+            "bytes_written": 500_000_000, "memory_peak_bytes": 1, "replay_seconds": 20.0,
+            "signatures_verified": 2_000_003, "signatures_fallback": 0, "hints_used": 0,
+            "height": 9, "disk": {"sync_us_p50": 1, "sync_us_max": 2},
+            "machine": {"cores": 2, "memory_bytes": 0},
+            "workload": {"name": "zipf", "accounts": 9, "payments": 2_000_003},
             "nodes": 1, "backend": "portable", "durability": "fdatasync", "seed": 7,
             "checks": {"conserved": true, "roots_equal": true, "replay_ok": true},
-            "stage_cpu_seconds": {"verify": 20.0, "execute": 4.0}, "commit": "0123abcdef",
+            "stage_cpu_seconds": {"verify": 36.0, "execute": 4.0}, "commit": "0123abcdef",
         })
     }
 
@@ -327,6 +340,7 @@ mod tests {
         let run = |tps: f64, seed: u32| {
             let mut report = report();
             report["tps_final"] = json!(tps);
+            report["seconds"] = json!(2_000_000.0 / tps);
             report["seed"] = json!(seed);
             rows(&report, &recording(), "2026-01-31").expect("the report is right")
         };
@@ -354,7 +368,12 @@ mod tests {
 
     #[test]
     fn a_run_that_proves_nothing_is_not_recorded() {
-        let rows_of: [(&str, Value); 6] = [
+        let rows_of: [(&str, Value); 10] = [
+            // Figures that contradict others.
+            ("/tps_final", json!(61_100.5)),
+            ("/sent", json!(2_000_004)),
+            ("/response_us/p50", json!(4001)),
+            ("/stage_cpu_seconds/verify", json!(90.0)),
             ("/checks/replay_ok", json!(false)),
             ("/checks/conserved", json!("not run")),
             ("/commit", json!("unknown")),

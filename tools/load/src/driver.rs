@@ -193,7 +193,7 @@ async fn closed_loop(lane: Lane) -> Result<Tally, DriverError> {
     let mut tally = Tally::default();
     while let Some(place) = lane.take() {
         let sent_us = clock_us();
-        tally.sent_at(sent_us);
+        tally.sent_at(sent_us, lane.streams[place].len() as u64);
         lane.send(place, |run, now_us| {
             let count = run.outcomes.len() as u64;
             record_codes(&mut tally, run, now_us);
@@ -240,7 +240,7 @@ async fn open_loop(lane: Lane, pace: Pace) -> Result<Tally, DriverError> {
             // One tally a connection: adding up histograms costs more than a stream's payments.
             let tally = || sum.lock().expect("no holder panics");
             let sent_us = clock_us();
-            tally().sent_at(sent_us);
+            tally().sent_at(sent_us, lane.streams[place].len() as u64);
             lane.send(place, |run, now_us| {
                 let mut tally = tally();
                 record_codes(&mut tally, run, now_us);

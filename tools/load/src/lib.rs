@@ -22,5 +22,6 @@ pub mod random;
 pub mod report;
 pub mod sign;
 pub mod stage_cpu;
+pub mod sums;
 pub mod worker;
 pub mod workload;

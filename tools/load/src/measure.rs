@@ -77,6 +77,8 @@ impl Latency {
 /// Times are microseconds on a clock that all clients of the run share.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Tally {
+    /// Payments sent, those sent again not counted again.
+    pub sent: u64,
     /// Payments by result code number.
     pub codes: BTreeMap<u16, u64>,
     /// From the intended send time.
@@ -95,8 +97,9 @@ impl Tally {
         *self.codes.entry(code.as_u16()).or_default() += count;
     }
 
-    /// Widens the run by a moment of sending.
-    pub fn sent_at(&mut self, us: u64) {
+    /// Counts payments that are sent, and widens the run by the moment.
+    pub fn sent_at(&mut self, us: u64, count: u64) {
+        self.sent += count;
         let first = self.first_sent_us.get_or_insert(us);
         *first = us.min(*first);
     }
@@ -109,13 +112,14 @@ impl Tally {
 
     /// Adds what another client measured.
     pub fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
         for (code, count) in &other.codes {
             *self.codes.entry(*code).or_default() += count;
         }
         self.response.add(&other.response);
         self.service.add(&other.service);
         if let Some(us) = other.first_sent_us {
-            self.sent_at(us);
+            self.sent_at(us, 0);
         }
         if let Some(us) = other.last_answer_us {
             self.answered_at(us);
@@ -188,17 +192,17 @@ mod tests {
     fn tallies_of_two_clients_add_up_to_one_run() {
         let mut a = Tally::default();
         a.record(ResultCode::Settled, 3);
-        a.sent_at(1_000_000);
+        a.sent_at(1_000_000, 3);
         a.answered_at(2_000_000);
         a.response.record(500, 3);
         let mut b = Tally::default();
         b.record(ResultCode::Settled, 1);
         b.record(ResultCode::InsufficientFunds, 2);
-        b.sent_at(500_000);
+        b.sent_at(500_000, 3);
         b.answered_at(2_500_000);
         b.response.record(1500, 3);
         a.add(&b);
-        assert_eq!((a.settled(), a.rejected()), (4, 2));
+        assert_eq!((a.sent, a.settled(), a.rejected()), (6, 4, 2));
         assert!((a.seconds() - 2.0).abs() < 1e-9);
         assert!((a.tps_final() - 2.0).abs() < 1e-9);
         assert_eq!(a.response.count(), 6);

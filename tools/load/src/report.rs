@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::{Disk, Machine};
 use crate::measure::Tally;
+use crate::sums::{self, SumError};
+use crate::workload::FileRows;
 
 /// Version of the report's fields; a reader refuses versions that it does not know.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 
 /// Percentiles of a latency, microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -76,6 +78,9 @@ pub struct WorkloadInfo {
     pub payments: usize,
     /// Hash of both, hexadecimal.
     pub hash: String,
+    /// What its files held, where it was read from files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<FileRows>,
 }
 
 /// Everything about one run; the JSON of `bench` and `demo`.
@@ -86,6 +91,8 @@ pub struct Report {
     /// Settled payments whose FINAL receipt the client holds, a second, from the first byte sent to
     /// the last receipt.
     pub tps_final: f64,
+    /// Payments sent, those sent again not counted again.
+    pub sent: u64,
     /// Settled payments.
     pub settled: u64,
     /// Payments with any other result.
@@ -151,6 +158,7 @@ pub struct Report {
 impl Report {
     /// Puts in what the clients measured.
     pub fn set_tally(&mut self, tally: &Tally) {
+        self.sent = tally.sent;
         self.settled = tally.settled();
         self.rejected = tally.rejected();
         self.codes = tally.codes_by_name();
@@ -158,6 +166,17 @@ impl Report {
         self.service_us = tally.service.percentiles();
         self.seconds = tally.seconds();
         self.tps_final = tally.tps_final();
+    }
+
+    /// Whether figures that follow from each other do.
+    ///
+    /// # Errors
+    /// The first two that contradict each other.
+    ///
+    /// # Panics
+    /// Never: a report is plain fields.
+    pub fn check_sums(&self) -> Result<(), SumError> {
+        sums::check(&serde_json::to_value(self).expect("a report has only plain fields"))
     }
 
     /// The lines of the table that people read, top to bottom.
@@ -175,13 +194,14 @@ impl Report {
             false => format!("{} ({})", self.rejected, codes.join(", ")),
         };
         let response = &self.response_us;
-        vec![
+        let mut rows = vec![
             (
                 "workload",
                 format!("{}, seed {}", self.workload.name, self.seed),
             ),
             ("accounts", self.workload.accounts.to_string()),
             ("payments", self.workload.payments.to_string()),
+            ("sent", self.sent.to_string()),
             ("settled", self.settled.to_string()),
             ("rejected", rejected),
             ("final a second", format!("{:.0}", self.tps_final)),
@@ -211,7 +231,20 @@ impl Report {
                 }
                 .to_owned(),
             ),
-        ]
+        ];
+        if let Some(read) = &self.workload.rows {
+            let empty = match read.empty_lines {
+                0 => String::new(),
+                count => format!(", empty lines passed over: {count}"),
+            };
+            let read = format!(
+                "{} payments, {} accounts{empty}",
+                read.payments, read.accounts
+            );
+            let place = rows.iter().position(|(name, _)| *name == "sent");
+            rows.insert(place.unwrap_or(0), ("rows read", read));
+        }
+        rows
     }
 }
 
@@ -246,98 +279,5 @@ pub const VERSION: &str = concat!(
 );
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_ends_with_the_three_checks_and_the_json_has_every_promised_field() {
-        let report = Report {
-            version: REPORT_VERSION,
-            tps_final: 1.0,
-            settled: 2,
-            rejected: 1,
-            codes: BTreeMap::from([("Settled".into(), 2), ("InsufficientFunds".into(), 1)]),
-            response_us: Percentiles::default(),
-            service_us: Percentiles::default(),
-            seconds: 2.0,
-            cpu_seconds: 3.0,
-            stage_cpu_seconds: BTreeMap::from([("verify".into(), 2.0), ("load".into(), 0.5)]),
-            bytes_written: 4,
-            memory_peak_bytes: 5,
-            nodes: 1,
-            backend: "portable".into(),
-            durability: "fdatasync".into(),
-            checks: Checks {
-                conserved: true,
-                roots_equal: true,
-                replay_ok: true,
-            },
-            signatures_verified: 3,
-            hints_used: 3,
-            signatures_fallback: 0,
-            height: 9,
-            balances_root: "00".into(),
-            replay_seconds: 0.5,
-            seed: 42,
-            arguments: vec!["bench".into(), "--quick".into()],
-            load: LoadShape {
-                rate: "max".into(),
-                connections: 1,
-                streams_in_flight: 1,
-                stream_len: 1,
-                processes: 0,
-                ordered: false,
-                hints: true,
-            },
-            workload: WorkloadInfo {
-                name: "zipf".into(),
-                accounts: 1,
-                payments: 3,
-                hash: "00".into(),
-            },
-            commit: COMMIT.to_owned(),
-            machine: Machine::detect(),
-            disk: Disk {
-                file_system: "ext4".into(),
-                durable: true,
-                sync_us_p50: 1,
-                sync_us_max: 2,
-            },
-            config: BTreeMap::new(),
-        };
-        let rows = report.rows();
-        let last: Vec<String> = rows[rows.len() - 3..]
-            .iter()
-            .map(|(name, value)| format!("{name} {value}"))
-            .collect();
-        assert_eq!(last, ["conserved yes", "roots equal yes", "replay ok"]);
-        assert!(
-            rows.iter()
-                .any(|(_, value)| value == "1 (1 InsufficientFunds)")
-        );
-        let shares = "verify 67 %, load 17 %".to_owned();
-        assert!(rows.contains(&("by stage", shares)));
-        let json = serde_json::to_value(&report).expect("it can be written");
-        let fields = [
-            "tps_final",
-            "settled",
-            "rejected",
-            "response_us",
-            "cpu_seconds",
-            "bytes_written",
-            "nodes",
-            "backend",
-            "durability",
-            "checks",
-            "signatures_verified",
-            "commit",
-            "seed",
-            "balances_root",
-        ];
-        for field in fields {
-            assert!(json.get(field).is_some(), "{field}");
-        }
-        let again: Report = serde_json::from_value(json).expect("it reads back");
-        assert_eq!(again, report);
-    }
-}
+#[path = "report_tests.rs"]
+mod tests;

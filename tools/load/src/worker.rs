@@ -68,6 +68,7 @@ pub struct Job {
 /// A tally as JSON; histograms in their own format, hexadecimal.
 #[derive(Serialize, Deserialize)]
 struct Answer {
+    sent: u64,
     codes: Vec<(u16, u64)>,
     response: String,
     service: String,
@@ -79,6 +80,7 @@ struct Answer {
 impl Answer {
     fn of(tally: &Tally, usage: Usage) -> Self {
         Self {
+            sent: tally.sent,
             codes: tally
                 .codes
                 .iter()
@@ -94,6 +96,7 @@ impl Answer {
 
     fn tally(&self) -> Option<Tally> {
         Some(Tally {
+            sent: self.sent,
             codes: self.codes.iter().copied().collect(),
             response: Latency::from_bytes(&hex::decode(&self.response)?)?,
             service: Latency::from_bytes(&hex::decode(&self.service)?)?,
@@ -259,7 +262,7 @@ mod tests {
         tally.record(ResultCode::Settled, 3);
         tally.response.record(700, 3);
         tally.service.record(600, 3);
-        tally.sent_at(5);
+        tally.sent_at(5, 3);
         tally.answered_at(705);
         let text = serde_json::to_string(&Answer::of(&tally, Usage::default())).expect("written");
         let answer: Answer = serde_json::from_str(&text).expect("read");

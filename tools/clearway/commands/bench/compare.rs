@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clearway_load::report::{REPORT_VERSION, Report};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{FIGURES, Figure};
 use crate::failure::{Failure, Kind};
@@ -53,27 +53,48 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
-/// Reads a report of a run.
+/// Reads a report of a run whose history passed its checks and whose figures add up.
 ///
 /// # Errors
-/// No such file, no report, or one of another version.
+/// No such file, no report, one of another version, or one that nobody should believe.
 pub(super) fn load(path: &Path) -> Result<Report, Failure> {
     let shown = path.display();
     let text = clearway_node::read::text(path).map_err(|error| {
         Failure::new(Kind::NotFound, format!("{shown}: {error}; check the path"))
     })?;
-    let report: Report = serde_json::from_str(&text).map_err(|error| {
+    let no_report = |error| {
         let what = "is no report; give a file that `clearway bench --json FILE` wrote";
         Failure::new(Kind::Failed, format!("{shown} {what}: {error}"))
-    })?;
-    if report.version == REPORT_VERSION {
-        return Ok(report);
+    };
+    let Version { version } = serde_json::from_str(&text).map_err(no_report)?;
+    if version != REPORT_VERSION {
+        let message = format!(
+            "{shown} is a report of version {version}, this program reads version \
+             {REPORT_VERSION}: measure again"
+        );
+        return Err(Failure::new(Kind::Failed, message));
     }
-    let message = format!(
-        "{shown} is a report of version {}, this program reads version {REPORT_VERSION}",
-        report.version
-    );
-    Err(Failure::new(Kind::Failed, message))
+    let report: Report = serde_json::from_str(&text).map_err(no_report)?;
+    if !report.checks.all() {
+        let checks = report.checks;
+        let message = format!(
+            "{shown} is of a run whose stored history failed its checks (conserved {}, roots \
+             equal {}, replay ok {}): its figures say nothing",
+            checks.conserved, checks.roots_equal, checks.replay_ok
+        );
+        return Err(Failure::new(Kind::Mismatch, message));
+    }
+    report.check_sums().map_err(|error| {
+        let message = format!("{shown} does not add up: {error}");
+        Failure::new(Kind::Mismatch, message)
+    })?;
+    Ok(report)
+}
+
+/// The version stands alone, so that another version's fields need not be known.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 /// The figures of both runs.

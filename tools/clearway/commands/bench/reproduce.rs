@@ -17,6 +17,10 @@ pub(crate) struct Args {
     /// How much slower it may be, percent
     #[arg(long, default_value_t = 10.0, value_parser = parse_percent)]
     tolerance: f64,
+    /// The same for the median latency and the 99th percentile, which move more; never less than
+    /// --tolerance
+    #[arg(long, default_value_t = 30.0, value_parser = parse_percent)]
+    latency_tolerance: f64,
     #[command(flatten)]
     output: Output,
 }
@@ -35,6 +39,10 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 struct Verdict {
     reproduced: bool,
     same_work: bool,
+    /// Figures that are worse than the tolerance allows, with both values.
+    slower: Vec<String>,
+    /// Claims that the recorded run was started with, which this one does not fulfil.
+    missed: Vec<String>,
     changes: Vec<Change>,
     differs: Vec<String>,
 }
@@ -48,18 +56,28 @@ struct Recorded {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let before = load(&args.report)?;
-    let recorded = recorded(&before.arguments)?;
+    let mut recorded = recorded(&before.arguments)?;
+    // The kept folder holds the recorded run's own log; this one gets a folder for its time.
+    let kept = recorded.keep.take();
     ui::note(&format!("rerun    {}", before.arguments.join(" ")));
+    if let Some(kept) = kept {
+        ui::note(&format!("         without --keep {}", kept.display()));
+    }
     recorded.take_share()?;
     let after = recorded.trial()?.run()?;
-    let verdict = verdict(&before, &after, args.tolerance);
+    let mut verdict = verdict(&before, &after, args);
+    verdict.missed = recorded.missed(&after);
+    verdict.reproduced &= verdict.missed.is_empty();
     args.output.result("reproduction", &verdict, || {
         let differs = verdict.differs.iter().map(|text| ("differs", text.clone()));
         let word = if verdict.reproduced { "yes" } else { "NO" };
+        let slower = verdict.slower.iter().map(|text| ("slower", text.clone()));
+        let missed = verdict.missed.iter().map(|text| ("missed", text.clone()));
         let end = [("reproduced", word.to_owned())];
-        table(&verdict.changes) + "\n\n" + &ui::rows(differs.chain(end))
+        let rows = differs.chain(slower).chain(missed).chain(end);
+        table(&verdict.changes) + "\n\n" + &ui::rows(rows)
     })?;
-    judge(&verdict, &after, args.tolerance)
+    judge(&verdict, &after)
 }
 
 fn recorded(arguments: &[String]) -> Result<super::Args, Failure> {
@@ -76,18 +94,56 @@ fn recorded(arguments: &[String]) -> Result<super::Args, Failure> {
 }
 
 /// The same work, checked, and not slower than allowed.
-fn verdict(before: &Report, after: &Report, tolerance_percent: f64) -> Verdict {
+fn verdict(before: &Report, after: &Report, args: &Args) -> Verdict {
     let same_work = before.workload.hash == after.workload.hash;
-    let floor = before.tps_final * (1.0 - tolerance_percent / 100.0);
+    let slower = slower(before, after, args);
     Verdict {
-        reproduced: same_work && after.checks.all() && after.tps_final >= floor,
+        reproduced: same_work
+            && after.checks.all()
+            && after.check_sums().is_ok()
+            && slower.is_empty(),
         same_work,
+        slower,
+        missed: Vec::new(),
         changes: changes(before, after),
         differs: differences(before, after),
     }
 }
 
-fn judge(verdict: &Verdict, after: &Report, tolerance_percent: f64) -> Result<(), Failure> {
+/// The rate, and how long payments took, where they are worse than allowed.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "microseconds of a run stay far below 2^53"
+)]
+fn slower(before: &Report, after: &Report, args: &Args) -> Vec<String> {
+    let left = |percent: f64| 1.0 - percent / 100.0;
+    let latency_left = left(args.latency_tolerance.max(args.tolerance));
+    let mut slower = Vec::new();
+    let (recorded, rate) = (before.tps_final, after.tps_final);
+    if rate < recorded * left(args.tolerance) {
+        let percent = args.tolerance;
+        slower.push(format!(
+            "tps_final {rate:.1} is more than {percent} % below {recorded:.1}"
+        ));
+    }
+    let (recorded, now) = (&before.response_us, &after.response_us);
+    let latencies = [
+        ("p50_us", recorded.p50, now.p50),
+        ("p99_us", recorded.p99, now.p99),
+    ];
+    for (name, recorded, now) in latencies {
+        // As a rate is: with 50 percent allowed, it may take twice as long.
+        if recorded as f64 <= now as f64 * latency_left - 1.0 {
+            let percent = 100.0 * (1.0 - latency_left);
+            slower.push(format!(
+                "{name} {now} is slower than {recorded} by more than {percent} %"
+            ));
+        }
+    }
+    slower
+}
+
+fn judge(verdict: &Verdict, after: &Report) -> Result<(), Failure> {
     let (kind, message) = if verdict.reproduced {
         return Ok(());
     } else if !after.checks.all() {
@@ -95,11 +151,20 @@ fn judge(verdict: &Verdict, after: &Report, tolerance_percent: f64) -> Result<()
             Kind::Mismatch,
             "the history stored by the rerun failed its checks".to_owned(),
         )
+    } else if let Err(error) = after.check_sums() {
+        (
+            Kind::Mismatch,
+            format!("the rerun does not add up: {error}"),
+        )
     } else if !verdict.same_work {
         let message = "the payments are not the recorded ones: use the same files and seed";
         (Kind::Mismatch, message.to_owned())
+    } else if !verdict.slower.is_empty() {
+        let slower = verdict.slower.join("; ");
+        (Kind::Threshold, format!("slower than recorded: {slower}"))
     } else {
-        let message = format!("more than {tolerance_percent} % slower than recorded");
+        let missed = verdict.missed.join(", ");
+        let message = format!("missed, as the recorded run was asked to fulfil: {missed}");
         (Kind::Threshold, message)
     };
     Err(Failure::new(kind, message))

@@ -68,6 +68,14 @@ impl Row {
                 known.join(", ")
             ));
         }
+        if let Some([low, high]) = self.range
+            && !(low <= self.value && self.value <= high)
+        {
+            let value = self.value;
+            return Err(format!(
+                "value {value} lies outside its range [{low}, {high}]"
+            ));
+        }
         if !is_commit(&self.commit) {
             return Err(format!(
                 "commit {:?} is not 7 to 40 hex digits",
@@ -140,6 +148,9 @@ pub(crate) mod tests {
             ("command", json!(""), false),
             ("value", json!("61k"), false),
             ("extra", json!(1), false),
+            ("range", json!([61_000, 62_000]), true),
+            ("range", json!([61_235, 62_000]), false),
+            ("range", json!([62_000, 61_000]), false),
         ];
         for (field, value, is_right) in rows {
             let mut row = sample();
