@@ -48,8 +48,11 @@ fn signers(oracle: &Oracle, height: u64) -> usize {
     oracle.parties.values().filter(can).count()
 }
 
+/// A slot, and its key: first height, end, public key.
+type SlotKey = (u8, (u64, u64, [u8; 32]));
+
 /// Whether the record makes some height one at which too few operators can sign.
-fn locks_out(oracle: &Oracle, p: &ParticipantSet, key: Option<(u8, (u64, u64, [u8; 32]))>) -> bool {
+fn locks_out(oracle: &Oracle, p: &ParticipantSet, key: Option<SlotKey>) -> bool {
     let mut then = oracle.clone();
     let Some(party) = then.parties.get_mut(&p.participant.get()) else {
         return false;
