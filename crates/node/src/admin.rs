@@ -11,6 +11,7 @@ use clearway_flow::Counter;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::clock::ClockWatch;
 use crate::samples::{Gather, render};
 
 /// Whether the node takes payments, and why not.
@@ -50,6 +51,7 @@ pub struct AdminMetrics {
 #[derive(Clone)]
 struct Page {
     readiness: watch::Receiver<Readiness>,
+    clocks: Arc<ClockWatch>,
     figures: Arc<dyn Gather>,
     counters: Arc<AdminMetrics>,
 }
@@ -61,12 +63,14 @@ struct Page {
 pub(crate) async fn serve(
     listener: TcpListener,
     readiness: watch::Receiver<Readiness>,
+    clocks: Arc<ClockWatch>,
     figures: Arc<dyn Gather>,
     counters: Arc<AdminMetrics>,
 ) -> std::io::Result<()> {
     let mut ended = readiness.clone();
     let page = Page {
         readiness,
+        clocks,
         figures,
         counters,
     };
@@ -89,13 +93,13 @@ pub(crate) fn private(address: SocketAddr) -> bool {
     address.ip().is_loopback()
 }
 
-async fn readyz(State(page): State<Page>) -> (StatusCode, &'static str) {
+async fn readyz(State(page): State<Page>) -> (StatusCode, String) {
     let readiness = *page.readiness.borrow();
-    let code = match readiness {
-        Readiness::Ready => StatusCode::OK,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (code, readiness.text())
+    match (readiness, page.clocks.ahead()) {
+        (Readiness::Ready, None) => (StatusCode::OK, readiness.text().to_owned()),
+        (Readiness::Ready, Some(ahead)) => (StatusCode::SERVICE_UNAVAILABLE, ahead.to_string()),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, readiness.text().to_owned()),
+    }
 }
 
 async fn no_such_path(State(page): State<Page>) -> (StatusCode, &'static str) {

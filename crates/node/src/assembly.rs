@@ -8,7 +8,7 @@ use clearway_execute::{ExecuteConfig, ExecuteMetrics, ExecuteStage, Ledger};
 use clearway_flow::{InFlight, Latest, LinkReceiver, LinkSender, LinkStats, WorkerTimes};
 use clearway_ingest::{IngestMetrics, ReceiptRouter};
 use clearway_order::{
-    EngineConfig, FinalPoint, OrderConfig, OrderHandle, OrderMetrics, Orderer, Sinks, system_clock,
+    Clock, EngineConfig, FinalPoint, OrderConfig, OrderHandle, OrderMetrics, Orderer, Sinks,
 };
 use clearway_store::{
     BlockIo, Reader, RealIo, Store, StoreMetrics, StoreOptions, StoreStage, Writer,
@@ -25,6 +25,7 @@ use crossbeam::channel;
 use tokio::sync::watch;
 
 use crate::admin::Readiness;
+use crate::clock::{ClockMetrics, ClockWatch};
 use crate::config::NodeConfig;
 use crate::disk::{Disk, DiskMetrics};
 use crate::door::{self, Frames};
@@ -50,6 +51,7 @@ pub(crate) struct Starting<'a> {
     keys: &'a ValidatorKeys,
     me: ValidatorIndex,
     gate: Arc<Gate>,
+    clock: Clock,
     io: Arc<dyn BlockIo>,
     writer: Writer,
     reader: Reader,
@@ -72,6 +74,7 @@ impl<'a> Starting<'a> {
         genesis: &'a Genesis,
         keys: &'a ValidatorKeys,
         gate: Gate,
+        clock: Clock,
     ) -> Result<Self, NodeError> {
         let me = position(genesis, keys)?;
         if let Some(name) = backend(config) {
@@ -92,6 +95,7 @@ impl<'a> Starting<'a> {
             keys,
             me,
             gate: Arc::new(gate),
+            clock,
             io,
             writer,
             reader,
@@ -109,32 +113,31 @@ impl<'a> Starting<'a> {
         let sinks = sinks(links.order_store.0, links.order_execute.0);
         let (config, genesis, keys) = (self.config, self.genesis, self.keys);
         let (writer, reader) = (self.writer, self.reader);
-        let Recovered {
-            ledger,
-            order,
-            index,
-        } = self.recovered;
+        let (ledger, index) = (self.recovered.ledger, self.recovered.index);
+        let order = self.recovered.order;
         let tip = order.tip.clone();
         let readiness = watch::Sender::new(Readiness::Starting);
         let (io, shown) = (Arc::clone(&self.io), readiness.clone());
         let disk = Arc::new(Disk::new(io, config.data_dir.clone(), shown));
-        let orderer = orderer(config, genesis, keys, self.me, order, (sinks, &disk))?;
+        let clock = Arc::clone(&self.clock);
+        let place = (self.me, self.clock);
+        let orderer = orderer(config, genesis, keys, place, order, (sinks, &disk))?;
         let order = orderer.handle();
+        let clocks = ClockWatch::new(&clock, order.metrics());
         let queries = links.query_execute.0;
-
         let runtime = door::runtime()?;
         let (listener, admin) = door::listen_admin(&runtime, config.admin_listen)?;
         let frames = Frames::new(frame_links, *shared.verify.scheduler());
         let (directory, in_flight) = (&shared.directory, Arc::clone(&shared.in_flight));
         let state = (directory, &shared.execute_metrics);
-        let questions = Questions::new(genesis, &reader, &index, queries.clone(), state);
+        let questions = Questions::new(genesis, &reader, &index, (&queries, &clock), state);
         let opening = door::open(config, keys, directory, frames, questions, &in_flight);
         let ingest = runtime.block_on(opening)?;
-
         let failure = Failure::new(readiness.clone());
         let mut threads = Threads::new(failure.clone(), config.pin_threads);
         let verify_out = (links.verify_order.0, links.verify_ingest.0);
-        start_verify(&mut threads, &shared.verify, frame_receivers, verify_out)?;
+        let verify = (&shared.verify, &clock);
+        start_verify(&mut threads, verify, frame_receivers, verify_out)?;
         let news = (
             links.verify_order.1,
             links.store_order.1,
@@ -182,8 +185,9 @@ impl<'a> Starting<'a> {
             Arc::clone(reader.metrics()),
             disk_metrics,
         );
-        let figures = shared.figures(link_stats, threads.times(), &index, metrics);
-        door::serve_admin(&runtime, listener, readiness.subscribe(), &figures);
+        let times = (threads.times(), clocks.metrics());
+        let figures = shared.figures(link_stats, times, &index, metrics);
+        door::serve_admin(&runtime, listener, readiness.subscribe(), clocks, &figures);
         get_ready(&readiness);
         Ok(Node {
             runtime,
@@ -232,7 +236,7 @@ impl Shared {
     fn figures(
         self,
         links: Vec<Arc<LinkStats>>,
-        workers: Vec<Arc<WorkerTimes>>,
+        (workers, clock): (Vec<Arc<WorkerTimes>>, Arc<ClockMetrics>),
         index: &Arc<LogIndex>,
         (ingest, order, store, disk): (
             Arc<IngestMetrics>,
@@ -245,6 +249,7 @@ impl Shared {
             links,
             workers,
             admin: Arc::default(),
+            clock,
             ingest,
             verify: Arc::clone(self.verify.metrics()),
             backend: Arc::clone(self.verify.backend()),
@@ -298,7 +303,7 @@ fn orderer(
     config: &NodeConfig,
     genesis: &Genesis,
     keys: &ValidatorKeys,
-    me: ValidatorIndex,
+    (me, clock): (ValidatorIndex, Clock),
     recovery: clearway_order::Recovery,
     (sinks, disk): (Sinks, &Arc<Disk>),
 ) -> Result<Orderer, NodeError> {
@@ -308,26 +313,20 @@ fn orderer(
     let journal = config.data_dir.join(ENGINE_FOLDER);
     let mut engine = EngineConfig::new(genesis, keys.vote.to_bytes(), journal);
     engine.journal_room = Arc::clone(disk) as _;
-    Ok(Orderer::new(
-        order,
-        engine,
-        recovery,
-        sinks,
-        system_clock(),
-    )?)
+    Ok(Orderer::new(order, engine, recovery, sinks, clock)?)
 }
 
 /// Starts a thread for each link of frames.
 fn start_verify(
     threads: &mut Threads,
-    stage: &VerifyStage,
+    (stage, clock): (&VerifyStage, &Clock),
     frames: Vec<LinkReceiver<FrameBatch>>,
     out: (LinkSender<VerifiedBatch>, LinkSender<Refusals>),
 ) -> Result<(), NodeError> {
     for (number, frames) in frames.into_iter().enumerate() {
-        let (stage, out) = (stage.clone(), out.clone());
+        let (stage, out, clock) = (stage.clone(), out.clone(), Arc::clone(clock));
         threads.start("verify", number, move |worker| {
-            stages::verify::run(worker, &stage, &frames, &out.0, &out.1);
+            stages::verify::run(worker, &stage, &frames, &out.0, &out.1, &clock);
             Ok(())
         })?;
     }

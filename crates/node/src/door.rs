@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::admin::{self, Readiness};
+use crate::clock::ClockWatch;
 use crate::config::NodeConfig;
 use crate::error::NodeError;
 use crate::gather::Figures;
@@ -110,16 +111,20 @@ pub(crate) fn listen_admin(
     Ok((listener, bound))
 }
 
-/// Serves the operators' page until the node has stopped.
+/// Serves the operators' page, and watches the clocks, until the node has stopped.
 pub(crate) fn serve_admin(
     runtime: &Runtime,
     listener: TcpListener,
     readiness: watch::Receiver<Readiness>,
+    clocks: ClockWatch,
     figures: &Arc<Figures>,
 ) {
+    let clocks = Arc::new(clocks);
+    let watching = Arc::clone(&clocks);
+    runtime.spawn(async move { watching.run().await });
     let (counters, figures) = (Arc::clone(&figures.admin), Arc::clone(figures));
     runtime.spawn(async move {
-        if let Err(error) = admin::serve(listener, readiness, figures, counters).await {
+        if let Err(error) = admin::serve(listener, readiness, clocks, figures, counters).await {
             tracing::warn!(%error, "the operators' page has ended");
         }
     });

@@ -14,6 +14,7 @@ use clearway_types::wire::{AnswerStatus, CloseCode};
 use clearway_verify::VerifyMetrics;
 
 use crate::admin::AdminMetrics;
+use crate::clock::ClockMetrics;
 use crate::disk::DiskMetrics;
 use crate::keeper::KeeperMetrics;
 use crate::log_index::LogIndex;
@@ -26,6 +27,8 @@ pub struct Figures {
     pub(crate) workers: Vec<Arc<WorkerTimes>>,
     /// Counters of the operators' page.
     pub admin: Arc<AdminMetrics>,
+    /// Figures of the clocks.
+    pub clock: Arc<ClockMetrics>,
     /// Counters of stop 1.
     pub ingest: Arc<IngestMetrics>,
     /// Counters of stop 2.
@@ -56,6 +59,7 @@ impl Gather for Figures {
     fn gather(&self) -> Vec<Metric> {
         let mut metrics = Vec::new();
         self.pipes(&mut metrics);
+        self.clocks(&mut metrics);
         self.door(&mut metrics);
         self.verification(&mut metrics);
         self.ordering(&mut metrics);
@@ -119,6 +123,19 @@ impl Figures {
             "Lines of the log that could not be written: nobody reads it, or its disk is full";
         let dropped = crate::log::LINES_DROPPED.value();
         out.push(plain("log_lines_dropped", help, Total, dropped));
+    }
+
+    fn clocks(&self, out: &mut Vec<Metric>) {
+        let clock = &self.clock;
+        let in_seconds = |ms: &Counter| number(ms.value()) / 1000.0;
+        let help = "Seconds that cluster time is ahead of this machine's clock";
+        let ahead = in_seconds(&clock.ahead_ms);
+        out.push(Metric::plain("clock_ahead_seconds", help, Gauge, ahead));
+        let help = "Times that the wall clock jumped against the monotonic one";
+        out.push(plain("clock_jumps", help, Total, clock.jumps.value()));
+        let help = "Seconds of the wall clock's last jump, below 0 when it went backwards";
+        let jump = in_seconds(&clock.jump_forward_ms) - in_seconds(&clock.jump_backward_ms);
+        out.push(Metric::plain("clock_jump_seconds", help, Gauge, jump));
     }
 
     fn door(&self, out: &mut Vec<Metric>) {

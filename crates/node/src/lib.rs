@@ -43,8 +43,8 @@ mod threads;
 mod touches;
 
 pub use admin::{AdminMetrics, Readiness};
-pub use clearway_order::is_engine_source;
-pub use clock::wall_time;
+pub use clearway_order::{Clock, Now, is_engine_source};
+pub use clock::{ClockMetrics, wall_time};
 pub use disk::DiskMetrics;
 pub use error::NodeError;
 pub use gather::Figures;

@@ -9,7 +9,7 @@ use clearway_crypto::gate::Gate;
 use clearway_execute::Ledger;
 use clearway_flow::{InFlight, LinkSender};
 use clearway_ingest::Ingest;
-use clearway_order::OrderHandle;
+use clearway_order::{Clock, OrderHandle, system_clock};
 use clearway_types::genesis::Genesis;
 use clearway_types::units::Height;
 use crossbeam::channel;
@@ -77,6 +77,20 @@ impl Node {
         keys: &ValidatorKeys,
         gate: Gate,
     ) -> Result<Self, NodeError> {
+        Self::start_by(config, genesis, keys, gate, system_clock())
+    }
+
+    /// The same by this clock, wherever the node reads time.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_by(
+        config: &NodeConfig,
+        genesis: &Genesis,
+        keys: &ValidatorKeys,
+        gate: Gate,
+        clock: Clock,
+    ) -> Result<Self, NodeError> {
         genesis.check()?;
         ValidatorSet::from_genesis(genesis)?;
         if !admin::private(config.admin_listen) {
@@ -84,7 +98,7 @@ impl Node {
                 address: config.admin_listen,
             });
         }
-        Starting::new(config, genesis, keys, gate)?.assemble()
+        Starting::new(config, genesis, keys, gate, clock)?.assemble()
     }
 
     /// Where it can be reached.

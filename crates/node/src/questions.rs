@@ -6,6 +6,7 @@ use std::time::Duration;
 use clearway_execute::{ExecuteMetrics, Ledger};
 use clearway_flow::{Latest, LinkSender};
 use clearway_ingest::{Asker, FollowPage, QueryError, QueryService};
+use clearway_order::Clock;
 use clearway_store::Reader;
 use clearway_types::account::Role;
 use clearway_types::directory::KeyDirectory;
@@ -32,6 +33,7 @@ pub(crate) struct Questions {
     pub(crate) ledger: LinkSender<LedgerQuery>,
     pub(crate) directory: Arc<Latest<KeyDirectory>>,
     pub(crate) execute: Arc<ExecuteMetrics>,
+    pub(crate) clock: Clock,
 }
 
 impl Questions {
@@ -39,16 +41,17 @@ impl Questions {
         genesis: &Genesis,
         reader: &Reader,
         index: &Arc<LogIndex>,
-        ledger: LinkSender<LedgerQuery>,
+        (ledger, clock): (&LinkSender<LedgerQuery>, &Clock),
         (directory, execute): (&Arc<Latest<KeyDirectory>>, &Arc<ExecuteMetrics>),
     ) -> Self {
         Self {
             genesis: genesis.hash(),
             reader: reader.clone(),
             index: Arc::clone(index),
-            ledger,
+            ledger: ledger.clone(),
             directory: Arc::clone(directory),
             execute: Arc::clone(execute),
+            clock: Arc::clone(clock),
         }
     }
 
@@ -167,6 +170,7 @@ impl QueryService for Questions {
             height: tip.height,
             exec_head: tip.exec_head,
             time: tip.time,
+            clock: (self.clock)().time,
             executed,
             directory_height: self.directory.load().height,
         })

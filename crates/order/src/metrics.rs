@@ -28,6 +28,8 @@ pub struct OrderMetrics {
     pub blocks_uncertified: Counter,
     /// Last delivered height (gauge).
     pub height: Counter,
+    /// Cluster time of the last delivered block, milliseconds (gauge).
+    pub time_ms: Counter,
     /// View of the newest certificate (gauge).
     pub view: Counter,
     /// Views given up.

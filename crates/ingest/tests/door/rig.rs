@@ -505,6 +505,7 @@ impl QueryService for Service {
             height: Height(self.0.blocks.lock().unwrap().len() as u64),
             exec_head: Digest([2; 32]),
             time: TimeMs(3),
+            clock: TimeMs(3),
             executed: Height(0),
             directory_height: Height(0),
         })

@@ -1,10 +1,9 @@
 //! Threads of stop 2: each takes the frames of its sources, as many at once as wait.
 
 use clearway_flow::{LinkReceiver, LinkSender, Worker};
+use clearway_order::Clock;
 use clearway_types::messages::{FrameBatch, Refusals, VerifiedBatch};
 use clearway_verify::VerifyStage;
-
-use crate::clock::wall_time;
 
 /// Verifies until the link ends.
 pub(crate) fn run(
@@ -13,6 +12,7 @@ pub(crate) fn run(
     frames: &LinkReceiver<FrameBatch>,
     verified: &LinkSender<VerifiedBatch>,
     refused: &LinkSender<Refusals>,
+    clock: &Clock,
 ) {
     while let Some(first) = worker.receive(frames) {
         let depth = usize::try_from(frames.stats().depth()).unwrap_or(usize::MAX);
@@ -24,7 +24,7 @@ pub(crate) fn run(
             taken.push(frame);
         }
         let verdicts = tracing::trace_span!("ingest_verify", frames = taken.len())
-            .in_scope(|| stage.on_batches(taken, wall_time()));
+            .in_scope(|| stage.on_batches(taken, clock().time));
         for verdict in verdicts {
             if let Some(batch) = verdict.verified
                 && worker.send(verified, batch).is_err()

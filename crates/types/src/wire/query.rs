@@ -20,7 +20,7 @@ pub const FOLLOW_REQUEST_BYTES: usize = 20;
 /// Bytes of an [`AccountView`].
 pub const ACCOUNT_VIEW_BYTES: usize = 8 + size_of::<Account>();
 /// Bytes of a [`StatusView`].
-pub const STATUS_VIEW_BYTES: usize = 32 + 8 + 32 + 8 + 8 + 8;
+pub const STATUS_VIEW_BYTES: usize = 32 + 8 + 32 + 8 + 8 + 8 + 8;
 
 /// Names an envelope: idempotency is per signer and identifier.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -160,6 +160,8 @@ pub struct StatusView {
     pub time: TimeMs,
     /// Last height that is executed: what lies above [`Self::height`] is promised to nobody yet.
     pub executed: Height,
+    /// The node's own clock when it answered.
+    pub clock: TimeMs,
     /// Height of the key directory in use.
     pub directory_height: Height,
 }
@@ -174,6 +176,7 @@ impl StatusView {
         out.extend_from_slice(&self.exec_head.0);
         out.extend_from_slice(&self.time.0.to_le_bytes());
         out.extend_from_slice(&self.executed.0.to_le_bytes());
+        out.extend_from_slice(&self.clock.0.to_le_bytes());
         out.extend_from_slice(&self.directory_height.0.to_le_bytes());
         out
     }
@@ -190,6 +193,7 @@ impl StatusView {
             exec_head: reader.digest()?,
             time: TimeMs(reader.u64()?),
             executed: Height(reader.u64()?),
+            clock: TimeMs(reader.u64()?),
             directory_height: Height(reader.u64()?),
         };
         reader.finish()?;
@@ -529,6 +533,7 @@ mod tests {
             exec_head: Digest([3; 32]),
             time: TimeMs(4),
             executed: Height(9),
+            clock: TimeMs(8),
             directory_height: Height(5),
         };
         let follow = FollowRequest {
