@@ -17,8 +17,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         public_key: bytes(node_key)?,
     };
     let bank = Identity::from_seed(&bytes(seed)?, ParticipantId(1), 0);
-    let signer = Signer::new(bank.clone(), Digest(bytes(genesis)?))?;
-    let client = Client::connect(ClientConfig::new(bank, vec![server])).await?;
+    let client = Client::connect(ClientConfig::new(bank.clone(), vec![server])).await?;
+    let signer = Signer::new(bank, Digest(bytes(genesis)?))?.with_time(client.time());
 
     let (from, to) = (
         AccountId::new(ParticipantId(1), 1),

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use clearway_types::envelope::Envelope;
 use clearway_types::limits::STREAM_ENVELOPES_MAX;
-use clearway_types::wire::{CloseCode, Op};
+use clearway_types::wire::CloseCode;
 use quinn::VarInt;
 use zerocopy::IntoBytes;
 
 use crate::config::{ClientConfig, Server};
 use crate::error::ClientError;
 use crate::metrics::ClientMetrics;
+use crate::receipt::{Copies, Receipts};
 use crate::slab::Slab;
-use crate::submit::{Receipts, Submission};
+use crate::submit::Submission;
+use crate::time::ClusterTime;
 use crate::tls;
 
 /// First pause before a server is tried again.
@@ -36,6 +38,7 @@ struct Shared {
     doors: Vec<Door>,
     /// Index of the server that answered last, or should be tried next.
     preferred: AtomicUsize,
+    time: ClusterTime,
     metrics: ClientMetrics,
 }
 
@@ -48,7 +51,8 @@ struct Door {
 }
 
 impl Client {
-    /// Connects to the first server that lets this member in.
+    /// Connects to the first server that lets this member in, and learns cluster time from it
+    /// ([`Client::time`]).
     ///
     /// # Errors
     /// Without servers, without a socket, or when no server lets it in: the last one's reason.
@@ -64,18 +68,17 @@ impl Client {
                 Err(error) => last = error,
             }
         }
+        // A connection whose node gave no answer would take up one of this member's places.
+        client.close().await;
         Err(last)
     }
 
     /// The member's half of a handshake ends before the node has looked at the member's key, so
     /// only an answer shows that the node lets it in.
     async fn is_let_in(&self, index: usize) -> Result<(), ClientError> {
-        let asking = self.ask_once(index, Op::Status, 0, &[]);
-        let patience = self.config().connect_timeout + self.config().silence;
-        match tokio::time::timeout(patience, asking).await {
-            Ok(Ok(_) | Err(ClientError::Status(_))) => Ok(()),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(ClientError::NoAnswer),
+        match self.status_of(index).await {
+            Ok(_) | Err(ClientError::Status(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
@@ -117,6 +120,7 @@ impl Client {
                 endpoint: endpoint.map_err(ClientError::Socket)?,
                 doors,
                 preferred: AtomicUsize::new(0),
+                time: ClusterTime::default(),
                 metrics: ClientMetrics::default(),
             }),
         })
@@ -126,15 +130,25 @@ impl Client {
     /// all answers, in order.
     ///
     /// More than one stream's worth goes stream after stream, cut at chain ends; for throughput
-    /// keep several [`Client::submission`]s going.
+    /// keep several [`Client::submission`]s going. Envelopes that were sent before go by
+    /// [`Client::resubmit`].
     ///
     /// # Errors
-    /// When an envelope stays unanswered; those answered are answered all the same.
+    /// When an envelope stays unanswered; those answered are answered all the same. Whether it may
+    /// be cleared all the same says [`ClientError::nothing_sent`].
     pub async fn submit(&self, envelopes: &[Envelope]) -> Result<Receipts, ClientError> {
-        let copy = envelopes.to_vec();
-        let slab = tokio::task::spawn_blocking(move || Slab::hinted(copy.as_bytes()));
-        let slab = slab.await.expect("making hints does not panic");
-        self.submit_slab(slab).await
+        self.submit_all(hinted(envelopes).await, Copies::First)
+            .await
+    }
+
+    /// As [`Client::submit`] for envelopes that were sent before, by whomever: a refusal that may
+    /// speak of this copy alone is not believed until the log and cluster time confirm it.
+    ///
+    /// # Errors
+    /// As [`Client::submit`].
+    pub async fn resubmit(&self, envelopes: &[Envelope]) -> Result<Receipts, ClientError> {
+        self.submit_all(hinted(envelopes).await, Copies::Further)
+            .await
     }
 
     /// As [`Client::submit`], without copying; as bytes or as a [`Slab`] with hints.
@@ -142,20 +156,21 @@ impl Client {
     /// # Errors
     /// As [`Client::submit`], and for a slab that holds no whole number of envelopes.
     pub async fn submit_slab(&self, slab: impl Into<Slab>) -> Result<Receipts, ClientError> {
-        let slab = slab.into();
+        self.submit_all(slab.into(), Copies::First).await
+    }
+
+    async fn submit_all(&self, slab: Slab, copies: Copies) -> Result<Receipts, ClientError> {
         slab.check()?;
         let total = slab.len();
         let mut receipts = Receipts::with_capacity(total);
         for run in slab.split_at_chains(STREAM_ENVELOPES_MAX) {
-            let mut submission = self.submission(run)?;
-            while let Some(run) = submission.next().await.map_err(|error| match error {
-                ClientError::Unanswered { .. } => ClientError::Unanswered {
-                    answered: receipts.len(),
-                    total,
-                },
-                other => other,
-            })? {
-                receipts.push(&run);
+            let mut submission = Submission::new(self.clone(), run, copies)?;
+            loop {
+                match submission.next().await {
+                    Ok(Some(run)) => receipts.push(&run),
+                    Ok(None) => break,
+                    Err(error) => return Err(error.of_all(receipts.len(), total)),
+                }
             }
         }
         Ok(receipts)
@@ -167,7 +182,25 @@ impl Client {
     /// # Errors
     /// For a slab that is empty, too long or no whole number of envelopes.
     pub fn submission(&self, slab: impl Into<Slab>) -> Result<Submission, ClientError> {
-        Submission::new(self.clone(), slab.into())
+        Submission::new(self.clone(), slab.into(), Copies::First)
+    }
+
+    /// As [`Client::submission`] for envelopes that were sent before: see [`Client::resubmit`].
+    ///
+    /// # Errors
+    /// As [`Client::submission`].
+    pub fn resubmission(&self, slab: impl Into<Slab>) -> Result<Submission, ClientError> {
+        Submission::new(self.clone(), slab.into(), Copies::Further)
+    }
+
+    /// Cluster time as last heard; give it to a [`crate::Signer`], so that envelopes end by it.
+    #[must_use]
+    pub fn time(&self) -> ClusterTime {
+        self.shared.time.clone()
+    }
+
+    pub(crate) fn time_ref(&self) -> &ClusterTime {
+        &self.shared.time
     }
 
     /// What this client has done.
@@ -260,4 +293,11 @@ impl Client {
             Err(_) => Err(ClientError::ConnectTimeout { address }),
         }
     }
+}
+
+/// A copy of envelopes with their hints.
+async fn hinted(envelopes: &[Envelope]) -> Slab {
+    let copy = envelopes.to_vec();
+    let slab = tokio::task::spawn_blocking(move || Slab::hinted(copy.as_bytes()));
+    slab.await.expect("making hints does not panic")
 }

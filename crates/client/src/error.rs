@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clearway_crypto::certificate::{CertificateError, ValidatorSetError};
+use clearway_types::code::ResultCode;
 use clearway_types::codec::DecodeError;
 use clearway_types::limits::CHAIN_LEN_MAX;
 use clearway_types::units::Height;
@@ -94,6 +95,32 @@ pub enum ClientError {
         /// Sent.
         total: usize,
     },
+    /// Something was sent, then sending again became vain; the envelopes may be cleared all the
+    /// same.
+    #[error(
+        "{answered} of {total} envelopes answered ({cause}): look the others up, or send the same \
+         bytes again (they settle once all the same)"
+    )]
+    OutcomeUnknown {
+        /// Answered so far.
+        answered: usize,
+        /// Sent.
+        total: usize,
+        /// Why the rest is not sent again.
+        cause: Box<Self>,
+    },
+    /// No byte of a submission left this machine.
+    #[error("nothing was sent: {cause}")]
+    NotSent {
+        /// Why.
+        cause: Box<Self>,
+    },
+    /// The node refuses a copy for now; another copy may have been executed.
+    #[error("the node answers {code} to a further copy. {help}", help = .code.help())]
+    RefusedForNow {
+        /// Its answer.
+        code: ResultCode,
+    },
     /// No server answered a question in time.
     #[error("no server answers: check that a quorum of the cluster is up")]
     NoAnswer,
@@ -123,6 +150,41 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether it is certain that no envelope of the submission was sent: a new one may be signed.
+    /// After any other error of a submission those not answered may be cleared all the same.
+    #[must_use]
+    pub fn nothing_sent(&self) -> bool {
+        matches!(
+            self,
+            Self::NotSent { .. }
+                | Self::StreamLen { .. }
+                | Self::SlabLen { .. }
+                | Self::Chain { .. }
+        )
+    }
+
+    /// The same error of a longer submission, of which this stream's share comes after `before`
+    /// envelopes that are answered.
+    pub(crate) fn of_all(self, before: usize, total: usize) -> Self {
+        match self {
+            Self::Unanswered { .. } => Self::Unanswered {
+                answered: before,
+                total,
+            },
+            Self::OutcomeUnknown { cause, .. } => Self::OutcomeUnknown {
+                answered: before,
+                total,
+                cause,
+            },
+            Self::NotSent { cause } if before > 0 => Self::OutcomeUnknown {
+                answered: before,
+                total,
+                cause,
+            },
+            other => other,
+        }
+    }
+
     /// Whether another server, or the same one later, may do better.
     pub(crate) fn worth_another_try(&self) -> bool {
         match self {
@@ -134,6 +196,7 @@ impl ClientError {
             | Self::Frame(_)
             | Self::Decode(_)
             | Self::NoAnswer
+            | Self::RefusedForNow { .. }
             | Self::KeyRefused => true,
             Self::Closed { code } => *code != CloseCode::Oversize,
             Self::Status(status) | Self::FeedBroken { status, .. } => {

@@ -6,8 +6,8 @@
 //! # async fn pay(seed: [u8; 32], server: Server, genesis: clearway_types::units::Digest)
 //! # -> Result<(), clearway_client::ClientError> {
 //! let bank = Identity::from_seed(&seed, ParticipantId(7), 0);
-//! let signer = Signer::new(bank.clone(), genesis)?;
-//! let client = Client::connect(ClientConfig::new(bank, vec![server])).await?;
+//! let client = Client::connect(ClientConfig::new(bank.clone(), vec![server])).await?;
+//! let signer = Signer::new(bank, genesis)?.with_time(client.time());
 //! let (from, to) = (AccountId::new(ParticipantId(7), 1), AccountId::new(ParticipantId(8), 1));
 //! let payment = signer.sign(Draft::transfer(from, to, Amount::new(10_355, LedgerId(1))));
 //! let receipts = client.submit(&[payment]).await?;
@@ -22,7 +22,9 @@
 //! # Never
 //! Believes a single node: [`Client::prove`] checks certificate, chain of results and Merkle path
 //! before it says that an outcome is final. Never signs the same envelope twice with other bytes:
-//! a resend is the same 192 bytes, settled once all the same.
+//! a resend is the same 192 bytes, settled once all the same. Never says `Expired`, or another
+//! refusal that may speak of a further copy alone, before log and cluster time confirm it
+//! ([`Fate`]): a member is not led to pay twice.
 //! # Limits
 //! A stream takes [`clearway_types::limits::STREAM_ENVELOPES_MAX`] envelopes; a node takes 32
 //! streams a connection and 8 connections a member. Windows and time-outs are in [`ClientConfig`].
@@ -35,15 +37,18 @@ mod client;
 mod config;
 mod draft;
 mod error;
+mod fate;
 mod follow;
 mod identity;
 mod ids;
 mod metrics;
 mod proof;
 mod query;
+mod receipt;
 mod signer;
 mod slab;
 mod submit;
+mod time;
 pub mod tls;
 mod transport;
 
@@ -51,12 +56,15 @@ pub use client::Client;
 pub use config::{ClientConfig, Server};
 pub use draft::Draft;
 pub use error::{ClientError, ProofError};
+pub use fate::{Fate, Named};
 pub use follow::Follow;
 pub use identity::Identity;
 pub use ids::IdMaker;
 pub use metrics::ClientMetrics;
 pub use proof::{ClusterKeys, Proven};
+pub use receipt::{Receipt, Receipts, Run};
 pub use signer::Signer;
 pub use slab::Slab;
-pub use submit::{Receipt, Receipts, Run, Submission};
+pub use submit::Submission;
+pub use time::{CLOCK_TOLERANCE, ClockFault, ClusterClock, ClusterTime};
 pub use transport::Transport;

@@ -15,6 +15,8 @@ pub struct ClientMetrics {
     pub envelopes_answered: Counter,
     /// Streams whose unanswered rest was sent again.
     pub resends: Counter,
+    /// Envelopes looked up because an answer might speak of one copy alone, repeats included.
+    pub look_ups: Counter,
     /// Questions asked, repeats included.
     pub questions: Counter,
     /// Feeds that were taken up again where they broke off.

@@ -122,7 +122,9 @@ impl Client {
     /// # Errors
     /// As [`Client::lookup`].
     pub async fn status(&self) -> Result<StatusView, ClientError> {
-        self.ask(Op::Status, 0, &[], StatusView::decode).await
+        let status = self.ask(Op::Status, 0, &[], StatusView::decode).await?;
+        self.time_ref().hear(&status);
+        Ok(status)
     }
 
     /// Participants with their keys, ledgers, and approvals that wait (for operators and auditors),
@@ -164,31 +166,58 @@ impl Client {
         loop {
             let server = self.preferred();
             self.metrics().questions.add(1);
-            let patience = self.config().silence + self.config().connect_timeout;
-            let asking = self.ask_once(server, op, count, body);
-            let answer = tokio::time::timeout(patience, asking).await;
-            let error = match answer.unwrap_or(Err(ClientError::NoAnswer)) {
-                Ok(bytes) => match decode(&bytes) {
-                    Ok(value) => return Ok(value),
-                    Err(error) => error.into(),
-                },
-                Err(error) => error,
-            };
-            if !error.worth_another_try() {
-                return Err(error);
+            match self.ask_of(server, op, count, body, &decode).await {
+                Ok(value) => return Ok(value),
+                Err(error) => {
+                    self.after_failure(server, &mut failure_count, started, error)
+                        .await?;
+                }
             }
-            self.move_on_from(server);
-            failure_count += 1;
-            let tried_all = failure_count >= self.server_count();
-            if tried_all && (!error.may_heal() || started.elapsed() >= self.config().give_up_after)
-            {
-                return Err(error);
-            }
-            tokio::time::sleep(self.back_off(failure_count)).await;
         }
     }
 
-    pub(crate) async fn ask_once(
+    /// After a question that failed: moves on to the next server and waits a little.
+    ///
+    /// # Errors
+    /// The question's own, when no server will do better in time.
+    pub(crate) async fn after_failure(
+        &self,
+        server: usize,
+        failure_count: &mut usize,
+        started: Instant,
+        error: ClientError,
+    ) -> Result<(), ClientError> {
+        if !error.worth_another_try() {
+            return Err(error);
+        }
+        self.move_on_from(server);
+        *failure_count += 1;
+        let tried_all = *failure_count >= self.server_count();
+        let late = started.elapsed() >= self.config().give_up_after;
+        if tried_all && (!error.may_heal() || late) {
+            return Err(error);
+        }
+        tokio::time::sleep(self.back_off(*failure_count)).await;
+        Ok(())
+    }
+
+    /// Asks one server, once.
+    pub(crate) async fn ask_of<T>(
+        &self,
+        server: usize,
+        op: Op,
+        count: usize,
+        body: &[u8],
+        decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
+    ) -> Result<T, ClientError> {
+        let patience = self.config().silence + self.config().connect_timeout;
+        let asking = self.ask_once(server, op, count, body);
+        let answer = tokio::time::timeout(patience, asking).await;
+        let bytes = answer.unwrap_or(Err(ClientError::NoAnswer))?;
+        Ok(decode(&bytes)?)
+    }
+
+    async fn ask_once(
         &self,
         server: usize,
         op: Op,

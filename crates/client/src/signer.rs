@@ -1,7 +1,7 @@
 //! Turns drafts into signed envelopes and chains.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::Envelope;
@@ -15,6 +15,7 @@ use crate::draft::Draft;
 use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::ids::IdMaker;
+use crate::time::ClusterTime;
 
 /// Signs for one participant on one cluster; cheap to clone, usable from many threads.
 #[derive(Clone, Debug)]
@@ -23,12 +24,14 @@ pub struct Signer {
     tag: DomainTag,
     ttl: Duration,
     ids: Arc<IdMaker>,
+    time: ClusterTime,
 }
 
 impl Signer {
     /// A signer for the cluster with this genesis hash.
     ///
     /// Envelopes live half of the default MAX_TTL: the clocks of member and cluster may differ.
+    /// They end by this machine's clock unless [`Signer::with_time`] says otherwise.
     ///
     /// # Errors
     /// When the operating system gives no randomness for identifiers.
@@ -38,7 +41,16 @@ impl Signer {
             tag: DomainTag::new(genesis),
             ttl: Duration::from_secs(u64::from(TTL_S_DEFAULT) / 2),
             ids: Arc::new(IdMaker::new()?),
+            time: ClusterTime::default(),
         })
+    }
+
+    /// The same signer, whose envelopes end by the cluster time that a client has learnt
+    /// ([`crate::Client::time`]) instead of by this machine's clock.
+    #[must_use]
+    pub fn with_time(mut self, time: ClusterTime) -> Self {
+        self.time = time;
+        self
     }
 
     /// The same signer with another life span of its envelopes; stay below the cluster's MAX_TTL.
@@ -67,11 +79,18 @@ impl Signer {
         self.tag
     }
 
-    /// Signs with a fresh identifier, by the system clock.
+    /// Signs with a fresh identifier.
     #[must_use]
     pub fn sign(&self, draft: Draft) -> Envelope {
-        let now = now();
+        let now = self.time.now();
         self.sign_as(draft, self.ids.make(now), self.expiry(now))
+    }
+
+    /// Signs with this identifier, which must be one that this signer has used for nothing else,
+    /// with chain position 0.
+    #[must_use]
+    pub fn sign_with_id(&self, draft: Draft, id: TransferId) -> Envelope {
+        self.sign_as(draft, id, self.expiry(self.time.now()))
     }
 
     /// Signs with this identifier and expiry: the same draft gives the same 192 bytes.
@@ -90,7 +109,7 @@ impl Signer {
             let len = drafts.len();
             return Err(ClientError::Chain { len });
         }
-        let now = now();
+        let now = self.time.now();
         let expires_at = self.expiry(now);
         let mut id = self.ids.make(now);
         let mut chain = Vec::with_capacity(drafts.len());
@@ -117,12 +136,6 @@ impl Signer {
         body.flags = U16::new(Flags::new(self.identity.slot(), linked).0);
         self.identity.key().sign_envelope(self.tag, body)
     }
-}
-
-/// The system's clock; before 1970 reads as 0.
-fn now() -> TimeMs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    TimeMs(since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

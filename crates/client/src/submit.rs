@@ -1,6 +1,5 @@
 //! One submit stream: bytes out, runs of answers in, and the resend when a server goes silent.
 
-use std::ops::Deref;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -8,17 +7,20 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use clearway_types::code::{Outcome, ResultCode};
-use clearway_types::limits::STREAM_ENVELOPES_MAX;
+use clearway_types::code::ResultCode;
+use clearway_types::limits::{LOOKUPS_MAX, STREAM_ENVELOPES_MAX};
 use clearway_types::units::Height;
 use clearway_types::wire::{
-    CloseCode, FrameError, OUTCOME_BYTES, RUN_HEADER_BYTES, RunHeader, StreamHeader, parse_outcomes,
+    AnswerStatus, CloseCode, FrameError, OUTCOME_BYTES, RUN_HEADER_BYTES, RunHeader, StreamHeader,
+    parse_outcomes,
 };
 use quinn::VarInt;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::fate::Named;
+use crate::receipt::{Copies, Receipt, Run, decided, doubtful};
 use crate::slab::Slab;
 
 /// Envelopes given to the transport at once: progress is noted after each.
@@ -26,85 +28,16 @@ const WRITE_ENVELOPES: usize = 640;
 /// Bytes taken from the transport at once.
 const READ_BYTES: usize = 64 << 10;
 
-/// What a node answered for one envelope. The node's word: [`Client::prove`] checks it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Receipt {
-    /// Height of the block that executed it; 0 when it was refused before order.
-    pub height: Height,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-impl Receipt {
-    /// Whether the envelope was executed in a final block, with whatever result.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        self.height.0 > 0
-    }
-
-    /// Whether it settled.
-    #[must_use]
-    pub fn settled(&self) -> bool {
-        self.is_final() && self.outcome.code == ResultCode::Settled
-    }
-}
-
-/// Answers in the order of submission.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Receipts(Vec<Receipt>);
-
-impl Receipts {
-    pub(crate) fn with_capacity(count: usize) -> Self {
-        Self(Vec::with_capacity(count))
-    }
-
-    /// Appends the receipts of the next run.
-    pub fn push(&mut self, run: &Run) {
-        self.0.extend(run.receipts());
-    }
-
-    /// How many settled.
-    #[must_use]
-    pub fn settled_count(&self) -> usize {
-        self.0.iter().filter(|receipt| receipt.settled()).count()
-    }
-}
-
-impl Deref for Receipts {
-    type Target = [Receipt];
-
-    fn deref(&self) -> &[Receipt] {
-        &self.0
-    }
-}
-
-/// Consecutive answers from one block, or consecutive refusals (height 0).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Run {
-    /// Height of the block; 0 for "refused before order".
-    pub height: Height,
-    /// Position of the first envelope in the submission.
-    pub first_index: usize,
-    /// One outcome an envelope.
-    pub outcomes: Vec<Outcome>,
-}
-
-impl Run {
-    /// One receipt an envelope.
-    pub fn receipts(&self) -> impl Iterator<Item = Receipt> + '_ {
-        let height = self.height;
-        let outcomes = self.outcomes.iter();
-        outcomes.map(move |&outcome| Receipt { height, outcome })
-    }
-}
-
 /// One stream's worth of envelopes on its way.
 ///
 /// When a server breaks off or goes silent, the rest goes to the next server as the same bytes,
 /// from the head of the chain that was reached. Dropping a submission does not undo it.
 ///
-/// Bytes that are sent again after their `expires_at` are refused as `Expired`, also where the
-/// first copy was settled and its answer lost: look such an envelope up before you pay anew.
+/// A refusal of bytes that were sent before may speak of their last copy alone: they come too late,
+/// or too fast, while the first copy was settled and its answer lost. Such an answer is not given
+/// on: the envelope is looked up until the log has it, or until cluster time has passed its end and
+/// the log still lacks it. The same holds for `Expired` in any case, so that it always means: not
+/// executed, and it never will be.
 #[derive(Debug)]
 pub struct Submission {
     client: Client,
@@ -112,13 +45,18 @@ pub struct Submission {
     total: usize,
     answered: usize,
     attempt: Option<Attempt>,
+    copies: Copies,
+    /// Whether this submission, or whoever sent its envelopes before, has sent anything.
+    sent: bool,
+    /// Answers that were read and not given on yet.
+    pending: Option<Run>,
     failure_count: usize,
     /// When the last answer came, or the first attempt was made.
     last_answer: Option<Instant>,
 }
 
 impl Submission {
-    pub(crate) fn new(client: Client, slab: Slab) -> Result<Self, ClientError> {
+    pub(crate) fn new(client: Client, slab: Slab, copies: Copies) -> Result<Self, ClientError> {
         slab.check()?;
         let (count, max) = (slab.len(), STREAM_ENVELOPES_MAX);
         if count == 0 || count > max {
@@ -130,6 +68,9 @@ impl Submission {
             total: count,
             answered: 0,
             attempt: None,
+            copies,
+            sent: copies == Copies::Further,
+            pending: None,
             failure_count: 0,
             last_answer: None,
         })
@@ -144,8 +85,9 @@ impl Submission {
     /// The next run of answers; `None` when all have been given.
     ///
     /// # Errors
-    /// [`ClientError::Unanswered`] when no server answers in time; other errors when sending again
-    /// cannot help. Cancelling the future loses nothing.
+    /// [`ClientError::Unanswered`] when no server answers, or decides, in time;
+    /// [`ClientError::OutcomeUnknown`] when sending again cannot help; [`ClientError::NotSent`]
+    /// where nothing was sent. Cancelling the future loses nothing.
     pub async fn next(&mut self) -> Result<Option<Run>, ClientError> {
         self.last_answer.get_or_insert_with(Instant::now);
         while self.answered < self.total {
@@ -158,19 +100,42 @@ impl Submission {
         Ok(None)
     }
 
-    /// Reads one run; `None` when all of it had been answered before a resend.
+    /// Reads answers and gives on those that can be believed.
     async fn step(&mut self) -> Result<Option<Run>, ClientError> {
-        if self.attempt.is_none() {
-            self.attempt = Some(self.start().await?);
+        if self.pending.is_none() {
+            self.pending = self.read().await?;
         }
-        let attempt = self.attempt.as_mut().expect("made just above");
-        let mut run = attempt.read(self.client.config().silence).await?;
-        let known = self.answered.saturating_sub(run.first_index);
-        run.outcomes.drain(..known.min(run.outcomes.len()));
-        if run.outcomes.is_empty() {
+        let Some(run) = &self.pending else {
             return Ok(None);
+        };
+        let copies = self.copies;
+        let sure = run.receipts().take_while(|r| !doubtful(r, copies)).count();
+        if sure == 0 {
+            return self.look_up().await;
         }
-        run.first_index = self.answered;
+        if run
+            .outcomes
+            .iter()
+            .any(|o| o.code == ResultCode::TtlTooLong)
+        {
+            self.client.renew_time().await;
+        }
+        Ok(self.take_pending(sure).map(|run| self.give(run)))
+    }
+
+    /// The first `count` answers that wait.
+    fn take_pending(&mut self, count: usize) -> Option<Run> {
+        let mut run = self.pending.take()?;
+        if count == run.outcomes.len() {
+            return Some(run);
+        }
+        let taken = run.take(count);
+        self.pending = Some(run);
+        Some(taken)
+    }
+
+    /// Counts answers that are given on.
+    fn give(&mut self, run: Run) -> Run {
         self.answered += run.outcomes.len();
         self.failure_count = 0;
         self.last_answer = Some(Instant::now());
@@ -178,11 +143,63 @@ impl Submission {
             .metrics()
             .envelopes_answered
             .add_count(run.outcomes.len());
-        if self.answered == self.total {
+        if self.answered == self.total
+            && let Some(mut attempt) = self.attempt.take()
+        {
             attempt.reader_done();
-            self.attempt = None;
         }
-        Ok(Some(run))
+        run
+    }
+
+    /// Reads one run; `None` when all of it had been answered before a resend.
+    async fn read(&mut self) -> Result<Option<Run>, ClientError> {
+        if self.attempt.is_none() {
+            self.attempt = Some(self.start().await?);
+            self.sent = true;
+        }
+        let attempt = self.attempt.as_mut().expect("made just above");
+        let mut run = attempt.read(self.client.config().silence).await?;
+        let known = self.answered.saturating_sub(run.first_index);
+        run.outcomes.drain(..known.min(run.outcomes.len()));
+        run.first_index = self.answered;
+        Ok(Some(run).filter(|run| !run.outcomes.is_empty()))
+    }
+
+    /// Asks what became of the envelopes whose answers wait and cannot be believed as they are;
+    /// gives on what the log, or the end of their time, has decided.
+    async fn look_up(&mut self) -> Result<Option<Run>, ClientError> {
+        let Some(run) = &self.pending else {
+            return Ok(None);
+        };
+        let copies = self.copies;
+        let waiting = run.receipts().take_while(|r| doubtful(r, copies));
+        let waiting: Vec<Receipt> = waiting.take(LOOKUPS_MAX).collect();
+        let places = self.answered..self.answered + waiting.len();
+        let named: Vec<Named> = places.map(|at| Named::of(self.slab.envelope(at))).collect();
+        let server = self.client.preferred();
+        self.client.metrics().look_ups.add_count(named.len());
+        match self.client.fates_of(server, &named).await {
+            Ok(fates) => match decided(self.answered, &waiting, &fates) {
+                Some(run) => {
+                    self.take_pending(run.outcomes.len());
+                    return Ok(Some(self.give(run)));
+                }
+                None if waiting[0].transient() => {
+                    let code = waiting[0].outcome.code;
+                    return Err(ClientError::RefusedForNow { code });
+                }
+                None => {}
+            },
+            Err(ClientError::Status(AnswerStatus::NotReady)) => {}
+            Err(error) if error.worth_another_try() && error.may_heal() => {
+                tracing::debug!(%error, "cannot be looked up now");
+                self.client.move_on_from(server);
+            }
+            Err(error) => return Err(self.unknown(error)),
+        }
+        self.failure_count += 1;
+        self.pause().await?;
+        Ok(None)
     }
 
     /// Opens a stream and starts to send what is not answered, from a chain's head on.
@@ -221,23 +238,56 @@ impl Submission {
 
     /// Decides whether to go on after a failure, and waits a little before that.
     async fn failed(&mut self, error: ClientError) -> Result<(), ClientError> {
+        if matches!(
+            error,
+            ClientError::Unanswered { .. } | ClientError::OutcomeUnknown { .. }
+        ) {
+            return Err(error);
+        }
+        // What was read of this attempt comes again with the next.
+        self.pending = None;
         if let Some(attempt) = self.attempt.take() {
             self.client.move_on_from(attempt.server);
             self.client.metrics().resends.add(1);
+            self.copies = Copies::Further;
         }
         self.failure_count += 1;
         let tried_all = self.failure_count >= self.client.server_count();
         if !error.worth_another_try() || (tried_all && !error.may_heal()) {
-            return Err(error);
+            return Err(self.unknown(error));
         }
+        tracing::debug!(%error, answered = self.answered, total = self.total, "sending again");
+        match self.pause().await {
+            Err(_) if !self.sent => Err(self.unknown(error)),
+            paused => paused,
+        }
+    }
+
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    /// [`ClientError::Unanswered`] when that would be too late.
+    async fn pause(&self) -> Result<(), ClientError> {
         let since = self.last_answer.map_or(Duration::ZERO, |at| at.elapsed());
         if since >= self.client.config().give_up_after {
             let (answered, total) = (self.answered, self.total);
             return Err(ClientError::Unanswered { answered, total });
         }
-        tracing::debug!(%error, answered = self.answered, total = self.total, "sending again");
         tokio::time::sleep(self.client.back_off(self.failure_count)).await;
         Ok(())
+    }
+
+    /// What an error that ends the submission means for its envelopes.
+    fn unknown(&self, cause: ClientError) -> ClientError {
+        let cause = Box::new(cause);
+        match self.sent {
+            false => ClientError::NotSent { cause },
+            true => ClientError::OutcomeUnknown {
+                answered: self.answered,
+                total: self.total,
+                cause,
+            },
+        }
     }
 }
 
@@ -403,6 +453,8 @@ impl RunReader {
 
 #[cfg(test)]
 mod tests {
+    use clearway_types::code::Outcome;
+
     use super::*;
 
     fn answer(height: u64, first_index: u32, codes: &[ResultCode]) -> Vec<u8> {
@@ -447,23 +499,6 @@ mod tests {
             let mut reader = RunReader::new(6);
             reader.push(&answer(1, first_index, &vec![ResultCode::Settled; len]));
             assert!(reader.poll_run().is_err(), "{first_index}+{len}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_neither_final_nor_settled() {
-        let receipt = |height, code| Receipt {
-            height: Height(height),
-            outcome: Outcome::new(code),
-        };
-        let rows = [
-            (receipt(0, ResultCode::BadSignature), false, false),
-            (receipt(0, ResultCode::Settled), false, false),
-            (receipt(3, ResultCode::InsufficientFunds), true, false),
-            (receipt(3, ResultCode::Settled), true, true),
-        ];
-        for (receipt, is_final, settled) in rows {
-            assert_eq!((receipt.is_final(), receipt.settled()), (is_final, settled));
         }
     }
 }

@@ -231,7 +231,5 @@ pub(crate) fn refusal(code: ResultCode) -> Outcome {
 /// be rebuilt from the log.
 #[must_use]
 pub fn is_remembered(outcome: Outcome) -> bool {
-    let passing = OutcomeFlags::DUPLICATE | OutcomeFlags::TRANSIENT;
-    outcome.flags.0 & passing == 0
-        && (outcome.code < ResultCode::Malformed || outcome.code > ResultCode::IdTableFull)
+    outcome.remembered()
 }

@@ -55,9 +55,10 @@ codes! {
     Malformed = 10;
     /// More envelopes on one stream than `STREAM_ENVELOPES_MAX`: open another stream.
     Oversize = 11, transient;
-    /// The member sends faster than its contracted rate: wait, then send again.
+    /// The member sends faster than its contracted rate: wait, then send again the same bytes.
     RateLimited = 12, transient;
-    /// The node is stopping or cannot take work: send again, here or to another validator.
+    /// The node is stopping or cannot take work: send the same bytes again, here or to another
+    /// validator.
     Unavailable = 13, transient;
 
     /// `version` is not 1: build the envelope with a current client.
@@ -109,14 +110,16 @@ codes! {
     /// The participant is suspended: ask an operator why.
     SignerSuspended = 54;
 
-    /// Cluster time has passed `expires_at`: sign a new envelope.
+    /// Cluster time has passed `expires_at`, so this copy moved nothing: look up whether an
+    /// earlier copy was executed, and sign a new envelope only when none was.
     Expired = 60;
     /// `expires_at` is further away than the cluster's MAX_TTL: sign with an earlier one.
     TtlTooLong = 61;
     /// The chain starts in the middle, has a gap, mixes signers, is too long or ends open: send it
     /// whole on one stream, with consecutive identifiers and its last member not linked.
     ChainBroken = 62;
-    /// The same signer used this identifier for another body: make a fresh identifier.
+    /// The same signer used this identifier for another body: look it up, and make a fresh
+    /// identifier only for another payment.
     IdConflict = 63;
     /// The member has too many live identifiers: wait until some expire.
     IdTableFull = 64, transient;
@@ -277,6 +280,22 @@ impl Outcome {
             code,
             flags: OutcomeFlags(OutcomeFlags::DUPLICATE),
         }
+    }
+
+    /// Whether an execution with this outcome uses up the identifier, so that the same envelope is
+    /// answered with it from then on. Any other outcome speaks of one copy alone: another copy may
+    /// have been executed before it, or may be executed after it.
+    #[must_use]
+    pub fn remembered(self) -> bool {
+        let passing = OutcomeFlags::DUPLICATE | OutcomeFlags::TRANSIENT;
+        self.flags.0 & passing == 0
+            && (self.code < ResultCode::Malformed || self.code > ResultCode::IdTableFull)
+    }
+
+    /// Whether it repeats the result of an earlier copy.
+    #[must_use]
+    pub fn duplicate(self) -> bool {
+        self.flags.0 & OutcomeFlags::DUPLICATE != 0
     }
 
     /// `{code u16, flags u16}`, little-endian.

@@ -444,7 +444,7 @@ numbered! {
     enum CloseCode: u32;
     /// The work is done; nothing is wrong.
     Done = 0;
-    /// The node is stopping: send again, here later or to another validator.
+    /// The node is stopping: send the same bytes again, here later or to another validator.
     Stopping = 1;
     /// The key is not that of a registered participant: register it, or wait until it is valid.
     UnknownKey = 2;

@@ -8,3 +8,4 @@ mod raw;
 mod rig;
 mod rude;
 mod submit;
+mod twice;

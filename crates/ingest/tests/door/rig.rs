@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,12 +56,18 @@ pub(crate) enum Mode {
     Blocked,
     /// Takes them and answers nothing.
     Silent,
+    /// Executes them and answers nothing.
+    Lost,
+    /// Refuses all before order.
+    Refuse(ResultCode),
 }
 
 /// What the pipeline has done; shared by several nodes, it stands for their common ledger.
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) blocks: Mutex<Vec<Vec<(Envelope, Outcome)>>>,
+    /// Cluster time, milliseconds.
+    pub(crate) time_ms: AtomicU64,
     /// Feeds cannot read the block at this height.
     pub(crate) broken_at: Mutex<Option<u64>>,
     /// Look-ups of this member (0 is nobody) take until this is cleared or the asker has gone.
@@ -282,10 +288,36 @@ impl Pipeline {
             let blocked = |mode: &mut Mode| *mode == Mode::Blocked;
             let mode = *self.mode.1.wait_while(guard, blocked).unwrap();
             self.seen.lock().unwrap().push(frame.clone());
-            if mode != Mode::Silent {
-                self.take(&frame);
+            match mode {
+                Mode::Silent => {}
+                Mode::Lost => drop(self.enter(envelopes(&frame.slab))),
+                Mode::Refuse(code) => self.refuse(&frame, code),
+                Mode::Run | Mode::Blocked => self.take(&frame),
             }
         }
+    }
+
+    fn refuse(&self, frame: &FrameBatch, code: ResultCode) {
+        let count = u32::try_from(envelopes(&frame.slab).len()).unwrap();
+        let places = frame.first_index..frame.first_index + count;
+        self.router.on_refusals(&Refusals {
+            stream: frame.stream,
+            items: places.map(|index| (index, code)).collect(),
+        });
+    }
+
+    /// Executes them in a block of their own.
+    fn enter(&self, kept: &[Envelope]) -> (Height, Vec<Outcome>) {
+        let results: Vec<Outcome> = kept
+            .iter()
+            .map(|envelope| match Transfer::of(&envelope.body).amount.get() {
+                AMOUNT_UNFUNDED => Outcome::new(ResultCode::InsufficientFunds),
+                _ => Outcome::new(ResultCode::Settled),
+            })
+            .collect();
+        let mut blocks = self.ledger.blocks.lock().unwrap();
+        blocks.push(kept.iter().copied().zip(results.iter().copied()).collect());
+        (Height(blocks.len() as u64), results)
     }
 
     fn take(&self, frame: &FrameBatch) {
@@ -324,18 +356,7 @@ impl Pipeline {
         origins: Vec<OriginRun>,
         digests: Vec<clearway_types::batch::EnvelopeDigests>,
     ) {
-        let results: Vec<Outcome> = kept
-            .iter()
-            .map(|envelope| match Transfer::of(&envelope.body).amount.get() {
-                AMOUNT_UNFUNDED => Outcome::new(ResultCode::InsufficientFunds),
-                _ => Outcome::new(ResultCode::Settled),
-            })
-            .collect();
-        let height = {
-            let mut blocks = self.ledger.blocks.lock().unwrap();
-            blocks.push(kept.iter().copied().zip(results.iter().copied()).collect());
-            Height(blocks.len() as u64)
-        };
+        let (height, results) = self.enter(kept);
         self.router
             .on_block(&Arc::new(block(height, kept, origins, digests, results)));
     }
@@ -504,7 +525,7 @@ impl QueryService for Service {
             genesis: Digest([1; 32]),
             height: Height(self.0.blocks.lock().unwrap().len() as u64),
             exec_head: Digest([2; 32]),
-            time: TimeMs(3),
+            time: TimeMs(self.0.time_ms.load(Ordering::Relaxed)),
             clock: TimeMs(3),
             executed: Height(0),
             directory_height: Height(0),

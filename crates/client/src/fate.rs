@@ -1,0 +1,212 @@
+//! What became of an envelope where no answer says so: ask the log, and cluster time beside it.
+
+use std::time::{Duration, Instant};
+
+use clearway_types::codec::Reader;
+use clearway_types::envelope::Envelope;
+use clearway_types::limits::LOOKUPS_MAX;
+use clearway_types::units::{TimeMs, UnixSeconds};
+use clearway_types::wire::Op;
+use clearway_types::wire::query::{Found, Lookup, StatusView};
+
+use crate::client::Client;
+use crate::error::ClientError;
+
+/// Cluster time must have passed an envelope's end by so much before its absence is believed.
+const END_MARGIN_MS: u64 = 1000;
+/// Cluster time that was heard more recently is not asked for again.
+const TIME_FRESH: Duration = Duration::from_secs(1);
+
+/// An envelope to ask about: its name, and when it ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Named {
+    /// Signer and identifier.
+    pub name: Lookup,
+    /// When no copy of it can be executed any more.
+    pub expires_at: UnixSeconds,
+}
+
+impl Named {
+    /// The name and the end of this envelope.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Self {
+        Self {
+            name: Lookup::of(envelope),
+            expires_at: envelope.body.expires_at(),
+        }
+    }
+}
+
+/// What became of an envelope, whatever copies of it were sent. One node's word, as a receipt is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It was executed, and this result stays.
+    Executed(Found),
+    /// It was not executed, or only refused without using up its identifier, and cluster time has
+    /// passed its end: it never will be. The last copy that was refused in a block, if any.
+    Never(Option<Found>),
+    /// It was not executed yet; a copy that is on its way still may be.
+    Open(Option<Found>),
+}
+
+impl Fate {
+    /// The one rule: a result counts where it uses up the identifier; absence counts once the time
+    /// for the envelope is over. `time` was heard before `found`.
+    pub(crate) fn new(found: Option<Found>, expires_at: UnixSeconds, time: TimeMs) -> Self {
+        let executed = |found: &Found| found.outcome.remembered() || found.outcome.duplicate();
+        let end = u64::from(expires_at.0).saturating_mul(1000);
+        match found {
+            Some(found) if executed(&found) => Self::Executed(found),
+            found if time.0 >= end.saturating_add(END_MARGIN_MS) => Self::Never(found),
+            found => Self::Open(found),
+        }
+    }
+}
+
+impl Client {
+    /// What became of an envelope.
+    ///
+    /// # Errors
+    /// When no server answers, or the node may not tell.
+    pub async fn fate(&self, named: Named) -> Result<Fate, ClientError> {
+        let started = Instant::now();
+        let mut failure_count = 0;
+        loop {
+            let server = self.preferred();
+            match self.fates_of(server, &[named]).await {
+                Ok(fates) => return Ok(fates[0]),
+                Err(error) => {
+                    self.after_failure(server, &mut failure_count, started, error)
+                        .await?;
+                }
+            }
+        }
+    }
+
+    /// What one server knows of these envelopes, at most [`LOOKUPS_MAX`]. Time is asked before the
+    /// log, of the same server: what the log lacks then cannot come into it in time.
+    pub(crate) async fn fates_of(
+        &self,
+        server: usize,
+        named: &[Named],
+    ) -> Result<Vec<Fate>, ClientError> {
+        assert!(named.len() <= LOOKUPS_MAX, "callers ask piece by piece");
+        self.metrics().questions.add(2);
+        let status = self.status_of(server).await?;
+        let mut body = Vec::with_capacity(named.len() * 20);
+        for one in named {
+            one.name.encode(&mut body);
+        }
+        let found = self
+            .ask_of(server, Op::Lookup, named.len(), &body, |answer| {
+                let mut reader = Reader::new(answer);
+                let found: Result<Vec<_>, _> =
+                    named.iter().map(|_| Found::decode(&mut reader)).collect();
+                reader.finish()?;
+                found
+            })
+            .await?;
+        let fates = named.iter().zip(found);
+        Ok(fates
+            .map(|(one, found)| Fate::new(found, one.expires_at, status.time))
+            .collect())
+    }
+
+    /// Asks for cluster time anew, unless it was heard just now. Without an answer the old one
+    /// stays.
+    pub(crate) async fn renew_time(&self) {
+        if self.time_ref().age().is_none_or(|age| age >= TIME_FRESH)
+            && let Err(error) = self.status_of(self.preferred()).await
+        {
+            tracing::debug!(%error, "cluster time is not renewed");
+        }
+    }
+
+    /// How far one server is; what it says about time is kept.
+    pub(crate) async fn status_of(&self, server: usize) -> Result<StatusView, ClientError> {
+        let status = self
+            .ask_of(server, Op::Status, 0, &[], StatusView::decode)
+            .await?;
+        self.time_ref().hear(&status);
+        Ok(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
+    use clearway_types::units::Height;
+
+    use super::*;
+
+    fn found(code: ResultCode, flags: u16) -> Option<Found> {
+        let mut outcome = Outcome::new(code);
+        outcome.flags.0 |= flags;
+        Some(Found {
+            height: Height(7),
+            index: 0,
+            outcome,
+        })
+    }
+
+    #[test]
+    fn only_what_uses_up_the_identifier_is_believed_before_the_end_and_anything_after() {
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        enum Is {
+            Executed,
+            Never,
+            Open,
+        }
+        let (again, transient) = (OutcomeFlags::DUPLICATE, OutcomeFlags::TRANSIENT);
+        // What the log has, what that is before the end of the envelope, and what after.
+        let rows = [
+            (None, Is::Open, Is::Never),
+            (found(ResultCode::Settled, 0), Is::Executed, Is::Executed),
+            (
+                found(ResultCode::Settled, again),
+                Is::Executed,
+                Is::Executed,
+            ),
+            (
+                found(ResultCode::InsufficientFunds, 0),
+                Is::Executed,
+                Is::Executed,
+            ),
+            (
+                found(ResultCode::LinkedFailed, 0),
+                Is::Executed,
+                Is::Executed,
+            ),
+            (
+                found(ResultCode::LinkedFailed, transient),
+                Is::Open,
+                Is::Never,
+            ),
+            (found(ResultCode::Expired, 0), Is::Open, Is::Never),
+            (
+                found(ResultCode::SignerSuspended, transient),
+                Is::Open,
+                Is::Never,
+            ),
+            (
+                found(ResultCode::KeyNotValid, transient),
+                Is::Open,
+                Is::Never,
+            ),
+            (found(ResultCode::IdConflict, 0), Is::Open, Is::Never),
+            (found(ResultCode::HoldTableFull, 0), Is::Open, Is::Never),
+        ];
+        for (found, before, after) in rows {
+            // A second passes until absence counts.
+            for (time_ms, expected) in [(59_999, before), (60_999, before), (61_000, after)] {
+                let fate = Fate::new(found, UnixSeconds(60), TimeMs(time_ms));
+                let is = match fate {
+                    Fate::Executed(_) => Is::Executed,
+                    Fate::Never(_) => Is::Never,
+                    Fate::Open(_) => Is::Open,
+                };
+                assert_eq!(is, expected, "{found:?} at {time_ms}");
+            }
+        }
+    }
+}

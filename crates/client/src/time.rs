@@ -1,0 +1,222 @@
+//! Cluster time, as a member knows it from the node's answers: envelopes end by it, not by the
+//! member's own clock.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clearway_types::units::TimeMs;
+use clearway_types::wire::query::StatusView;
+
+/// Clocks that differ by less are not spoken of: heartbeats and the way there take a part of it.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+/// Three clocks at one moment: the cluster's, the answering node's, and the member's own.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterClock {
+    cluster: TimeMs,
+    node: TimeMs,
+    own: TimeMs,
+    heard: Instant,
+}
+
+/// What is wrong with the clocks, in words that say whose is off and what to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClockFault {
+    /// Cluster and node agree, this machine differs: milliseconds that it is ahead.
+    Own(i64),
+    /// Cluster time is ahead of the node's clock, which this machine's agrees with: milliseconds.
+    Cluster(i64),
+    /// All three differ: milliseconds that cluster time is ahead of the node's clock, and that this
+    /// machine is ahead of the node's clock.
+    Both(i64, i64),
+}
+
+impl ClusterClock {
+    /// The clocks, by a status that came just now.
+    #[must_use]
+    pub fn new(status: &StatusView) -> Self {
+        Self::at(status.time, status.clock, own_time())
+    }
+
+    fn at(cluster: TimeMs, node: TimeMs, own: TimeMs) -> Self {
+        let heard = Instant::now();
+        Self {
+            cluster,
+            node,
+            own,
+            heard,
+        }
+    }
+
+    /// Cluster time now. It follows the node's clock, and stands still while that is behind it.
+    #[must_use]
+    pub fn now(&self) -> TimeMs {
+        self.after(self.heard.elapsed())
+    }
+
+    fn after(&self, elapsed: Duration) -> TimeMs {
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        TimeMs(self.node.0.saturating_add(elapsed_ms).max(self.cluster.0))
+    }
+
+    /// What is wrong with the clocks, if anything is.
+    #[must_use]
+    pub fn fault(&self) -> Option<ClockFault> {
+        let cluster_ahead = self.after(Duration::ZERO).0.saturating_sub(self.node.0);
+        let cluster_ahead = i64::try_from(cluster_ahead).unwrap_or(i64::MAX);
+        let own_ahead = difference(self.own, self.node);
+        let off = |ms: i64| u128::from(ms.unsigned_abs()) >= CLOCK_TOLERANCE.as_millis();
+        match (off(cluster_ahead), off(own_ahead)) {
+            (false, false) => None,
+            (false, true) => Some(ClockFault::Own(own_ahead)),
+            (true, false) => Some(ClockFault::Cluster(cluster_ahead)),
+            (true, true) => Some(ClockFault::Both(cluster_ahead, own_ahead)),
+        }
+    }
+}
+
+impl fmt::Display for ClockFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Own(ms) => write!(
+                f,
+                "this machine's clock is {} the cluster's: set this one right (NTP); envelopes \
+                 end by cluster time meanwhile",
+                Off(ms)
+            ),
+            Self::Cluster(ms) => write!(
+                f,
+                "cluster time is {} the node's clock, with which this machine's agrees: tell the \
+                 node's operator; envelopes end by cluster time meanwhile",
+                Off(ms)
+            ),
+            Self::Both(cluster_ms, own_ms) => write!(
+                f,
+                "cluster time is {} the node's clock, and this machine's clock is {} the node's: \
+                 set this one right (NTP) and tell the node's operator; envelopes end by cluster \
+                 time meanwhile",
+                Off(cluster_ms),
+                Off(own_ms)
+            ),
+        }
+    }
+}
+
+/// Milliseconds ahead, in words.
+struct Off(i64);
+
+impl fmt::Display for Off {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = if self.0 < 0 { "behind" } else { "ahead of" };
+        let ms = self.0.unsigned_abs();
+        write!(f, "{}.{} s {side}", ms / 1000, ms % 1000 / 100)
+    }
+}
+
+/// What a client last heard about time; clones share it, and every status that comes renews it.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterTime(Arc<Mutex<Option<ClusterClock>>>);
+
+impl ClusterTime {
+    /// The clocks as last heard; `None` before the first status.
+    #[must_use]
+    pub fn clock(&self) -> Option<ClusterClock> {
+        // One value is replaced as a whole: a poisoned lock still holds a whole one.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cluster time now; this machine's clock before the first status.
+    #[must_use]
+    pub fn now(&self) -> TimeMs {
+        self.clock().map_or_else(own_time, |clock| clock.now())
+    }
+
+    pub(crate) fn hear(&self, status: &StatusView) {
+        let clock = ClusterClock::new(status);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+    }
+
+    /// How long ago the clocks were heard; `None` before the first status.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.clock().map(|clock| clock.heard.elapsed())
+    }
+}
+
+/// This machine's clock; before 1970 reads as 0.
+fn own_time() -> TimeMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    TimeMs(since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// How far `a` is ahead of `b`.
+fn difference(a: TimeMs, b: TimeMs) -> i64 {
+    let ms = i128::from(a.0) - i128::from(b.0);
+    i64::try_from(ms).unwrap_or(if ms < 0 { i64::MIN } else { i64::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A day in 2026, milliseconds.
+    const NOON: u64 = 1_790_000_000_000;
+    const HOUR: u64 = 3_600_000;
+
+    #[test]
+    fn cluster_time_follows_the_nodes_clock_and_stands_while_it_is_ahead() {
+        let clock = |cluster| ClusterClock::at(TimeMs(cluster), TimeMs(NOON), TimeMs(NOON));
+        let rows = [
+            (NOON, 0, NOON),
+            // A block is at most a heartbeat old, so the node's clock is the better word.
+            (NOON - 250, 0, NOON),
+            (NOON - 250, 10_000, NOON + 10_000),
+            (NOON + HOUR, 0, NOON + HOUR),
+            (NOON + HOUR, HOUR - 1, NOON + HOUR),
+            (NOON + HOUR, HOUR + 5, NOON + HOUR + 5),
+        ];
+        for (cluster, after_ms, expected) in rows {
+            let now = clock(cluster).after(Duration::from_millis(after_ms));
+            assert_eq!(now, TimeMs(expected), "{cluster} after {after_ms}");
+        }
+    }
+
+    #[test]
+    fn a_fault_names_the_clock_that_is_off_and_by_how_much() {
+        let hour = i64::try_from(HOUR).unwrap();
+        let rows: [(u64, u64, Option<ClockFault>, &str); 6] = [
+            (NOON, NOON, None, ""),
+            (NOON - 250, NOON + 3000, None, ""),
+            (
+                NOON,
+                NOON + HOUR,
+                Some(ClockFault::Own(hour)),
+                "this machine's clock is 3600.0 s ahead of the cluster's",
+            ),
+            (
+                NOON,
+                NOON - HOUR,
+                Some(ClockFault::Own(-hour)),
+                "this machine's clock is 3600.0 s behind the cluster's",
+            ),
+            (
+                NOON + HOUR,
+                NOON,
+                Some(ClockFault::Cluster(hour)),
+                "cluster time is 3600.0 s ahead of the node's clock",
+            ),
+            (
+                NOON + HOUR,
+                NOON + HOUR,
+                Some(ClockFault::Both(hour, hour)),
+                "this machine's clock is 3600.0 s ahead of the node's",
+            ),
+        ];
+        for (cluster, own, expected, words) in rows {
+            let clock = ClusterClock::at(TimeMs(cluster), TimeMs(NOON), TimeMs(own));
+            assert_eq!(clock.fault(), expected, "{cluster} {own}");
+            let said = clock.fault().map_or(String::new(), |f| f.to_string());
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}
