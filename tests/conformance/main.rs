@@ -19,3 +19,4 @@ mod program;
 mod reports;
 mod spans;
 mod stand;
+mod twice;

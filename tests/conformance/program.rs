@@ -1,7 +1,7 @@
 //! Runs the program in a folder of its own and looks at what it says.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use clearway_harness::folder;
@@ -31,6 +31,14 @@ pub(crate) fn program(dir: &Path) -> Command {
 pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Run {
     let output = program(dir).args(arguments).output();
     finished(arguments, output.expect("the program starts"))
+}
+
+/// The end of a program that was started with both outputs piped.
+pub(crate) fn end_of(child: Child, arguments: &[&str]) -> Run {
+    finished(
+        arguments,
+        child.wait_with_output().expect("its output is read"),
+    )
 }
 
 /// As [`run`] with these environment variables, for what must end soon: a node that starts where

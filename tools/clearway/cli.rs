@@ -9,7 +9,7 @@ use clearway_types::units::{AccountId, ParticipantId};
 
 use crate::commands::{
     account, approvals, bench, completions, demo, doctor, generate, inspect, keys, ledger,
-    load_worker, member, node, pay, replay, verify,
+    load_worker, lookup, member, node, pay, replay, resend, verify,
 };
 use crate::failure::{Failure, Kind};
 use crate::{drivers, streams, ui};
@@ -70,6 +70,10 @@ enum Command {
     Void(pay::Void),
     /// Give back all or part of a payment received
     Return(pay::Return),
+    /// Ask what became of a signed instruction, by the identifier printed before it was sent
+    Lookup(lookup::Args),
+    /// Send signed instructions whose end is not known again, as the same bytes
+    Resend(resend::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// A load process of `bench --processes`; speaks on stdin and stdout
@@ -139,6 +143,8 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Post(args) => pay::post(&args),
         Command::Void(args) => pay::void(&args),
         Command::Return(args) => pay::give_back(&args),
+        Command::Lookup(args) => lookup::run(&args),
+        Command::Resend(args) => resend::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::LoadWorker => load_worker::run(),
     }

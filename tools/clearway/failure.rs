@@ -47,6 +47,12 @@ impl Failure {
         Self::new(Kind::Usage, message.into())
     }
 
+    /// The same with a further thing that the reader must know.
+    pub(crate) fn adding(self, what: &str) -> Self {
+        let message = format!("{}; {what}", self.to_string().trim_end_matches('.'));
+        Self::new(self.kind, message)
+    }
+
     /// Tells people on stderr, scripts by the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let code = ExitCode::from(self.kind as u8);

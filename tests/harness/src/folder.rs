@@ -8,7 +8,7 @@ use clearway_client::{Identity, Server};
 use clearway_node::genesis_file;
 use clearway_node::keystore::{self, Unlock};
 use clearway_types::genesis::{Genesis, Rules};
-use clearway_types::units::ParticipantId;
+use clearway_types::units::{ParticipantId, TimeMs};
 
 /// The program at `path`, to be run in `dir` with none of the caller's settings.
 #[must_use]
@@ -59,6 +59,16 @@ pub fn genesis(dir: &Path) -> Genesis {
 pub fn set_rules(dir: &Path, change: impl FnOnce(&mut Rules)) {
     let mut genesis = genesis(dir);
     change(&mut genesis.rules);
+    genesis_file::save(&dir.join("genesis.toml"), &genesis).expect("written");
+}
+
+/// Changes when a cluster that has not run yet begins.
+///
+/// # Panics
+/// When the folder has no genesis that can be written.
+pub fn set_time(dir: &Path, time: TimeMs) {
+    let mut genesis = genesis(dir);
+    genesis.time = time;
     genesis_file::save(&dir.join("genesis.toml"), &genesis).expect("written");
 }
 

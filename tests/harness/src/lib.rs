@@ -2,6 +2,7 @@
 //! stopped or killed on request, and a record of everything that it does to its files.
 
 pub mod folder;
+mod lossy;
 pub mod record;
 mod recorder;
 
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+pub use lossy::Lossy;
 pub use recorder::Recorder;
 
 /// Longest time in which a node that cannot go on ends.

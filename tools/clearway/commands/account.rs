@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cli::{parse_account, show_account};
 use crate::commands::connect::Connect;
 use crate::commands::roster::Known as _;
+use crate::commands::send::Sending;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -48,6 +49,8 @@ struct Target {
 pub(crate) struct Open {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    sending: Sending,
     /// How far debits may exceed credits
     #[arg(long, default_value = "0")]
     credit_line: String,
@@ -63,6 +66,8 @@ pub(crate) struct Show {
 pub(crate) struct Freeze {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    sending: Sending,
     /// What the account may still do
     #[arg(long, value_enum)]
     state: Frozen,
@@ -86,6 +91,8 @@ enum Frozen {
 pub(crate) struct LimitArgs {
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    sending: Sending,
     /// Most that may be paid net in a day; without it the limit is lifted
     #[arg(long)]
     amount: Option<String>,
@@ -105,7 +112,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 }
 
 fn open(args: &Open) -> Result<(), Failure> {
-    let session = args.target.connect.open()?;
+    let session = args.target.connect.open_to_send(&args.sending)?;
     let ledger = session.ledger(args.target.ledger)?;
     let credit_line = session.amount(&args.credit_line, &ledger)?.minor;
     session.roster()?.known(args.target.account.owner().0)?;
@@ -114,7 +121,7 @@ fn open(args: &Open) -> Result<(), Failure> {
 }
 
 fn freeze(args: &Freeze) -> Result<(), Failure> {
-    let session = args.target.connect.open()?;
+    let session = args.target.connect.open_to_send(&args.sending)?;
     let ledger = session.ledger(args.target.ledger)?.id;
     let flags = match args.state {
         Frozen::None => 0,
@@ -128,7 +135,7 @@ fn freeze(args: &Freeze) -> Result<(), Failure> {
 }
 
 fn limit(args: &LimitArgs) -> Result<(), Failure> {
-    let session = args.target.connect.open()?;
+    let session = args.target.connect.open_to_send(&args.sending)?;
     let ledger = session.ledger(args.target.ledger)?;
     let most = match &args.amount {
         // The largest number would say "no limit".

@@ -1,25 +1,28 @@
-//! What every command on a running node shares: whose key, which cluster, one signed envelope there
-//! and its answer back.
+//! What every command on a running node shares: whose key, which cluster, and the connection.
 
 use std::borrow::Borrow;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clearway_client::{
-    Client, ClientConfig, ClientError, ClusterKeys, Draft, Identity, Receipt, Server, Signer,
-};
+use clearway_client::{Client, ClientConfig, ClientError, Identity, Server, Signer};
 use clearway_node::genesis_file;
 use clearway_node::keystore;
 use clearway_types::amount::{Amount, parse_minor};
-use clearway_types::envelope::Envelope;
 use clearway_types::genesis::{Genesis, GenesisLedger};
 use clearway_types::units::{ParticipantId, TransferId};
-use serde::Serialize;
+use clearway_types::wire::AnswerStatus;
 
 use crate::commands::keys;
+use crate::commands::outbox::Outbox;
+use crate::commands::send::Sending;
 use crate::failure::{Failure, Kind, OrFail as _};
-use crate::ui::{self, Output};
+use crate::ui;
+
+/// Shortest time without an answer after which a command sends or asks again.
+const SILENCE_MIN: Duration = Duration::from_millis(500);
+/// How long a command waits for its connection to be closed on the other side.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Which cluster, and as whom.
 #[derive(clap::Args, Debug)]
@@ -54,14 +57,34 @@ pub(crate) struct Connect {
 
 /// A connected member.
 pub(crate) struct Session {
-    runtime: tokio::runtime::Runtime,
-    client: Client,
-    signer: Signer,
+    pub(super) runtime: tokio::runtime::Runtime,
+    pub(super) client: Client,
+    pub(super) signer: Signer,
     pub(crate) genesis: Genesis,
+    pub(super) sending: Sending,
+    pub(super) outbox: Outbox,
+    /// The arguments that lead here again, as a shell takes them.
+    pub(super) again: String,
 }
 
 impl Connect {
+    /// Connects to ask.
     pub(crate) fn open(&self) -> Result<Session, Failure> {
+        self.open_with(&Sending::default())
+    }
+
+    /// Connects to ask, beside an outbox.
+    pub(crate) fn open_to_ask(&self, sending: &Sending) -> Result<Session, Failure> {
+        self.open_with(sending)
+    }
+
+    /// Connects to send what the member signs; a failure says that nothing was sent.
+    pub(crate) fn open_to_send(&self, sending: &Sending) -> Result<Session, Failure> {
+        let opened = self.open_with(sending);
+        opened.map_err(|failure| failure.adding("nothing was sent"))
+    }
+
+    fn open_with(&self, sending: &Sending) -> Result<Session, Failure> {
         let genesis = genesis_file::load(&self.genesis)?;
         let unlock = keys::unlock(&self.key, self.insecure_plaintext)?;
         let key = keystore::load_member(&self.key, &unlock)?;
@@ -73,25 +96,63 @@ impl Connect {
         let mut config = ClientConfig::new(identity.clone(), self.servers(&genesis)?);
         config.give_up_after = Duration::from_secs(self.timeout_s);
         config.connect_timeout = Duration::from_secs(self.timeout_s.min(5));
+        // Lost answers are asked for again well before the command gives up.
+        config.silence = config
+            .silence
+            .min(config.give_up_after / 3)
+            .max(SILENCE_MIN);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let client = runtime
-            .block_on(Client::connect(config))
-            .map_err(client_failure)?;
+        let connecting = async {
+            match sending.dry_run {
+                true => Client::new(config),
+                false => Client::connect(config).await,
+            }
+        };
+        let client = runtime.block_on(connecting).map_err(client_failure)?;
+        if let Some(fault) = client.time().clock().and_then(|clock| clock.fault()) {
+            ui::note(&format!("warning: {fault}"));
+        }
         let signer = Signer::new(identity, genesis.hash()).map_err(client_failure)?;
         let ttl_s = u64::from(genesis.rules.ttl_s_max) / 2;
+        let ttl = Duration::from_secs(ttl_s.max(1));
         Ok(Session {
+            signer: signer.with_ttl(ttl).with_time(client.time()),
             runtime,
             client,
-            signer: signer.with_ttl(Duration::from_secs(ttl_s.max(1))),
             genesis,
+            sending: sending.clone(),
+            outbox: Outbox::beside(&self.key, sending.outbox.as_deref()),
+            again: self.again(sending),
         })
     }
 
     /// Whether key files in plain text are accepted.
     pub(crate) fn insecure_plaintext(&self) -> bool {
         self.insecure_plaintext
+    }
+
+    /// The arguments that make the same connection, for commands to be typed.
+    fn again(&self, sending: &Sending) -> String {
+        let mut words = vec!["--genesis".to_owned(), quoted(&self.genesis)];
+        words.extend(["--key".to_owned(), quoted(&self.key)]);
+        if let Some(number) = self.participant {
+            words.push(format!("--as {number}"));
+        }
+        if self.slot != 0 {
+            words.push(format!("--slot {}", self.slot));
+        }
+        if let Some(server) = self.server {
+            words.push(format!("--server {server}"));
+        }
+        if self.insecure_plaintext {
+            words.push("--insecure-plaintext".to_owned());
+        }
+        if let Some(folder) = &sending.outbox {
+            words.extend(["--outbox".to_owned(), quoted(folder)]);
+        }
+        words.join(" ")
     }
 
     fn servers(&self, genesis: &Genesis) -> Result<Vec<Server>, Failure> {
@@ -137,25 +198,14 @@ pub(crate) fn client_failure(error: ClientError) -> Failure {
         ClientError::ConnectTimeout { .. }
         | ClientError::Lost(_)
         | ClientError::Closed { .. }
-        | ClientError::Unanswered { .. } => Kind::Unavailable,
+        | ClientError::Cut { .. }
+        | ClientError::NoAnswer
+        | ClientError::Unanswered { .. }
+        | ClientError::OutcomeUnknown { .. }
+        | ClientError::Status(AnswerStatus::Busy | AnswerStatus::Failed) => Kind::Unavailable,
         _ => Kind::Failed,
     };
     Failure::new(kind, error)
-}
-
-/// What a signed instruction came to.
-#[derive(Serialize)]
-struct Answer {
-    id: String,
-    signer: u32,
-    height: u64,
-    code: String,
-    code_number: u16,
-    r#final: bool,
-    duplicate: bool,
-    help: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    proven: Option<bool>,
 }
 
 impl Session {
@@ -189,82 +239,26 @@ impl Session {
         let minor = parse_minor(text, ledger.exponent).or_fail(Kind::Usage)?;
         Ok(Amount::new(minor, ledger.id))
     }
+}
 
-    /// Signs, sends, waits for FINAL, tells; anything but success fails with the code's help.
-    pub(crate) fn submit(&self, draft: Draft, prove: bool, output: Output) -> Result<(), Failure> {
-        let envelope = self.signer.sign(draft);
-        let receipts = self.ask(async |client| client.submit(&[envelope]).await)?;
-        let receipt = *receipts.first().ok_or_else(|| {
-            Failure::new(
-                Kind::Unavailable,
-                "the node gave no answer: look the payment up",
-            )
-        })?;
-        let proven = match prove && receipt.is_final() {
-            true => Some(self.prove(&envelope, receipt)?),
-            false => None,
-        };
-        let answer = answer(&envelope, receipt, proven);
-        output.result("answer", &answer, || shown(&answer))?;
-        let code = receipt.outcome.code;
-        let accepted = code.applied() || code == clearway_types::code::ResultCode::AwaitingApproval;
-        if accepted && receipt.is_final() {
-            return Ok(());
-        }
-        Err(Failure::new(
-            Kind::Failed,
-            format!("{code}: {}", code.help()),
-        ))
-    }
-
-    /// Checks certificate, chain and Merkle path of an answer.
-    fn prove(&self, envelope: &Envelope, receipt: Receipt) -> Result<bool, Failure> {
-        let keys = ClusterKeys::from_genesis(&self.genesis).or_fail(Kind::Failed)?;
-        let proven = self.ask(async |client| client.prove(&keys, envelope).await)?;
-        let Some(proven) = proven else {
-            return Ok(false);
-        };
-        let same = proven.height == receipt.height && proven.outcome.code == receipt.outcome.code;
-        if same {
-            return Ok(true);
-        }
-        let message = format!(
-            "the node answered {} at height {}, the proof says {} at height {}: do not trust it",
-            receipt.outcome.code, receipt.height, proven.outcome.code, proven.height
-        );
-        Err(Failure::new(Kind::Mismatch, message))
+impl Drop for Session {
+    /// Closes the connection: one that is left open takes up a place of the member's until the node
+    /// has missed it for ten seconds.
+    fn drop(&mut self) {
+        let closing = async { tokio::time::timeout(CLOSE_PATIENCE, self.client.close()).await };
+        // The word has been sent; whether it is acknowledged does not matter.
+        let _ = self.runtime.block_on(closing);
     }
 }
 
-fn answer(envelope: &Envelope, receipt: Receipt, proven: Option<bool>) -> Answer {
-    let code = receipt.outcome.code;
-    Answer {
-        id: envelope.body.id.to_string(),
-        signer: envelope.body.signer().0,
-        height: receipt.height.0,
-        code: code.to_string(),
-        code_number: code.as_u16(),
-        r#final: receipt.is_final(),
-        duplicate: receipt.outcome.flags.0 & clearway_types::code::OutcomeFlags::DUPLICATE != 0,
-        help: code.help(),
-        proven,
+/// A path as one word of a shell's command line.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
-}
-
-fn shown(answer: &Answer) -> String {
-    let mut rows = vec![
-        ("id", answer.id.clone()),
-        ("result", answer.code.clone()),
-        (
-            "final",
-            if answer.r#final { "yes" } else { "NO" }.to_owned(),
-        ),
-        ("height", answer.height.to_string()),
-    ];
-    if let Some(proven) = answer.proven {
-        rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
-    }
-    ui::rows(rows)
 }
 
 /// 32 hexadecimal digits as an identifier.
@@ -272,4 +266,22 @@ pub(crate) fn parse_id(text: &str) -> Result<TransferId, String> {
     clearway_types::hex::decode_array(text)
         .map(TransferId)
         .ok_or_else(|| format!("`{text}` is no identifier; write 32 hexadecimal digits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_one_word_of_a_shell() {
+        for (path, word) in [
+            ("keys/member-2.age", "keys/member-2.age"),
+            ("my keys/a", "'my keys/a'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), word);
+        }
+    }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cli::{parse_account, show_account};
 use crate::commands::connect::Connect;
 use crate::commands::roster::{Known as _, text};
+use crate::commands::send::Sending;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -45,6 +46,8 @@ pub(crate) struct Define {
     #[arg(long, default_value_t = 2)]
     exponent: u8,
     #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
     output: Output,
@@ -64,6 +67,8 @@ pub(crate) struct Supply {
     /// Also fetch and check the proof: certificate, chain of results, Merkle path
     #[arg(long)]
     prove: bool,
+    #[command(flatten)]
+    sending: Sending,
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
@@ -150,7 +155,7 @@ fn define(args: &Define) -> Result<(), Failure> {
         let message = format!("--exponent is at most {EXPONENT_MAX}");
         return Err(Failure::usage(message));
     }
-    let session = args.connect.open()?;
+    let session = args.connect.open_to_send(&args.sending)?;
     let roster = session.roster()?;
     if roster.known_ledger(LedgerId(args.number)).is_ok() {
         let message = format!(
@@ -167,7 +172,7 @@ fn define(args: &Define) -> Result<(), Failure> {
 
 /// ISSUE: to the account, out of the ledger's issuer account.
 pub(crate) fn issue(args: &Supply) -> Result<(), Failure> {
-    let session = args.connect.open()?;
+    let session = args.connect.open_to_send(&args.sending)?;
     let ledger = session.ledger(args.ledger)?;
     let amount = session.amount(&args.amount, &ledger)?;
     let draft = Draft::issue(ledger.issuer_account, args.account, amount);
@@ -176,7 +181,7 @@ pub(crate) fn issue(args: &Supply) -> Result<(), Failure> {
 
 /// REDEEM: from the account, into the ledger's issuer account.
 pub(crate) fn redeem(args: &Supply) -> Result<(), Failure> {
-    let session = args.connect.open()?;
+    let session = args.connect.open_to_send(&args.sending)?;
     let ledger = session.ledger(args.ledger)?;
     let amount = session.amount(&args.amount, &ledger)?;
     let draft = Draft::redeem(args.account, ledger.issuer_account, amount);

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::commands::confirm::{Change, Confirm};
 use crate::commands::connect::Connect;
 use crate::commands::roster::{Known as _, text};
+use crate::commands::send::Sending;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -49,6 +50,8 @@ pub(crate) struct Add {
     #[arg(long, value_name = "FILE")]
     member_key: PathBuf,
     #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
     output: Output,
@@ -69,6 +72,8 @@ pub(crate) struct Target {
     number: u32,
     #[command(flatten)]
     confirm: Confirm,
+    #[command(flatten)]
+    sending: Sending,
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
@@ -279,7 +284,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 fn add(args: &Add) -> Result<(), Failure> {
     args.fields.check()?;
     let key = keystore::load_public(&args.member_key)?.public_key.0;
-    let session = args.connect.open()?;
+    let session = args.connect.open_to_send(&args.sending)?;
     if session.roster()?.known(args.number).is_ok() {
         let message = format!(
             "participant {} is registered already: change it with `clearway member set`, or choose \
@@ -311,7 +316,7 @@ fn change(
     edit: impl FnOnce(&mut Participant),
     key: Option<KeyChange>,
 ) -> Result<(), Failure> {
-    let session = target.connect.open()?;
+    let session = target.connect.open_to_send(&target.sending)?;
     let roster = session.roster()?;
     let before = roster.known(target.number)?;
     let mut after = before.clone();

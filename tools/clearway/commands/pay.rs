@@ -4,7 +4,8 @@ use clearway_client::Draft;
 use clearway_types::units::{AccountId, ParticipantId, TransferId};
 
 use crate::cli::parse_account;
-use crate::commands::connect::{Connect, parse_id};
+use crate::commands::connect::{Connect, Session, parse_id};
+use crate::commands::send::Sending;
 use crate::failure::Failure;
 use crate::ui::Output;
 
@@ -18,9 +19,17 @@ struct Common {
     #[arg(long)]
     prove: bool,
     #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
     output: Output,
+}
+
+impl Common {
+    fn open(&self) -> Result<Session, Failure> {
+        self.connect.open_to_send(&self.sending)
+    }
 }
 
 /// Both ends of a payment.
@@ -104,7 +113,7 @@ pub(crate) struct Return {
 }
 
 pub(crate) fn pay(args: &Pay) -> Result<(), Failure> {
-    let session = args.common.connect.open()?;
+    let session = args.common.open()?;
     let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
     let mut draft = Draft::transfer(args.ends.from, args.ends.to, amount);
     if let Some(reference) = args.reference {
@@ -114,7 +123,7 @@ pub(crate) fn pay(args: &Pay) -> Result<(), Failure> {
 }
 
 pub(crate) fn hold(args: &Hold) -> Result<(), Failure> {
-    let session = args.common.connect.open()?;
+    let session = args.common.open()?;
     let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
     let draft = Draft::hold(args.ends.from, args.ends.to, amount, args.hold_s)
         .hold_parties(ParticipantId(args.post_by), ParticipantId(args.void_by));
@@ -122,7 +131,7 @@ pub(crate) fn hold(args: &Hold) -> Result<(), Failure> {
 }
 
 pub(crate) fn post(args: &Post) -> Result<(), Failure> {
-    let session = args.common.connect.open()?;
+    let session = args.common.open()?;
     let ledger = session.ledger(args.common.ledger)?;
     let draft = match &args.amount {
         Some(text) => {
@@ -135,14 +144,14 @@ pub(crate) fn post(args: &Post) -> Result<(), Failure> {
 }
 
 pub(crate) fn void(args: &Void) -> Result<(), Failure> {
-    let session = args.common.connect.open()?;
+    let session = args.common.open()?;
     let ledger = session.ledger(args.common.ledger)?.id;
     let draft = Draft::void(args.hold, args.ends.from, args.ends.to, ledger);
     session.submit(draft, args.common.prove, args.common.output)
 }
 
 pub(crate) fn give_back(args: &Return) -> Result<(), Failure> {
-    let session = args.common.connect.open()?;
+    let session = args.common.open()?;
     let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
     let draft = Draft::give_back(args.original, args.ends.from, args.ends.to, amount);
     session.submit(draft, args.common.prove, args.common.output)

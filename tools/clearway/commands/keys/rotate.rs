@@ -11,6 +11,7 @@ use clearway_types::units::{Height, ParticipantId};
 use crate::commands::connect::Connect;
 use crate::commands::keys::unlock;
 use crate::commands::roster::Known as _;
+use crate::commands::send::Sending;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -22,6 +23,8 @@ pub(crate) struct Args {
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=3))]
     new_slot: Option<u8>,
     #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
     output: Output,
@@ -30,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let unlock = unlock(&args.new_key, args.connect.insecure_plaintext())?;
     let key = keystore::load_member(&args.new_key, &unlock)?;
-    let session = args.connect.open()?;
+    let session = args.connect.open_to_send(&args.sending)?;
     let signer = session.participant();
     let roster = session.roster()?;
     let participant = roster.known(signer.0)?;

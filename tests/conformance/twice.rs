@@ -1,0 +1,353 @@
+//! Nobody may be led to pay twice: lost answers, commands cut off, the same identifier again,
+//! clocks that are off.
+
+mod clocks;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use clearway_harness::{Lossy, NodeProcess, folder};
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+
+use crate::program::{Run, end_of, program, run};
+
+/// MAX_TTL of the cluster here, seconds; the program's envelopes live half of it.
+const TTL_S: u32 = 4;
+/// Nothing here takes so long unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// An identifier of the member's own.
+const OWN_ID: &str = "00000000000000000000000000abcd00";
+
+/// A cluster's folder, and the program as its member 2.
+struct Payer {
+    dir: TempDir,
+}
+
+impl Payer {
+    fn new() -> Self {
+        let dir = tempdir().expect("a temporary folder");
+        folder::init(program(dir.path()));
+        folder::set_rules(dir.path(), |rules| rules.ttl_s_max = TTL_S);
+        Self { dir }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn node(&self) -> NodeProcess {
+        NodeProcess::start(program(self.path()), Path::new("node.toml"), "127.0.0.1:0")
+    }
+
+    fn arguments<'a>(door: &'a str, call: &[&'a str]) -> Vec<&'a str> {
+        let mut all = call.to_vec();
+        all.extend(["--key", "keys/member-2.insecure-plaintext"]);
+        all.extend(["--insecure-plaintext", "--server", door]);
+        all
+    }
+
+    /// Runs a command at this door.
+    fn run(&self, door: &str, call: &[&str]) -> Run {
+        run(self.path(), &Self::arguments(door, call))
+    }
+
+    /// What member 2 has paid, in units.
+    fn paid(&self, door: &str) -> i64 {
+        let shown = self
+            .run(door, &["account", "show", "2.1", "--json"])
+            .expect(0);
+        let balance = shown.json("account")["balance"].clone();
+        let left: f64 = balance.as_str().expect("text").parse().expect("a number");
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "whole units, far below 2^53"
+        )]
+        let left = left as i64;
+        1_000_000 - left
+    }
+
+    /// Identifiers that wait in the outbox.
+    fn waiting(&self) -> Vec<String> {
+        let folder = self.path().join("keys/member-2.insecure-plaintext.outbox");
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return Vec::new();
+        };
+        let names = entries.map(|entry| entry.expect("read").file_name());
+        names
+            .map(|name| name.to_string_lossy().replace(".json", ""))
+            .collect()
+    }
+}
+
+/// The line that a command with `--json` says before it sends.
+fn announced(run: &Run) -> Value {
+    let line = run
+        .stderr
+        .lines()
+        .find(|line| line.contains("clearway/sending/1"));
+    serde_json::from_str(line.unwrap_or_else(|| panic!("nothing announced: {}", run.stderr)))
+        .expect("a JSON object on one line")
+}
+
+/// The commands that a message says to type, as words.
+fn to_type(run: &Run) -> Vec<Vec<String>> {
+    let said = run.said();
+    let commands = said.split('`').filter(|part| part.starts_with("clearway "));
+    commands
+        .map(|command| command.split(' ').skip(1).map(str::to_owned).collect())
+        .collect()
+}
+
+#[test]
+fn answers_that_are_lost_until_the_envelope_has_expired_still_say_settled() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let network = Lossy::start(node.door());
+    // The envelope lives 2 seconds; what is sent again after that is refused as expired.
+    network.lose_answers_for(Duration::from_millis(3500));
+    let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "20", "--json"];
+    let paid = payer.run(&network.door(), &pay).expect(0);
+    let answer = paid.json("answer");
+    assert_eq!(
+        (&answer["code"], &answer["state"]),
+        (&"Settled".into(), &"settled".into())
+    );
+    assert_eq!(answer["id"], announced(&paid)["id"]);
+    assert_eq!(payer.paid(node.door()), 10);
+    assert!(payer.waiting().is_empty());
+    node.stop();
+}
+
+#[test]
+fn a_payment_that_is_never_answered_is_named_and_taken_up_again_by_what_the_message_says() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let network = Lossy::start(node.door());
+    let mut paid = 0;
+    for number in 0..2 {
+        network.lose_answers_for(PATIENCE);
+        let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "2", "--json"];
+        let lost = payer.run(&network.door(), &pay).expect(6);
+        paid += 10;
+        let id = announced(&lost)["id"].as_str().expect("text").to_owned();
+        assert_eq!(lost.json("answer")["state"], "unknown");
+        assert_eq!(payer.waiting(), [id.clone()]);
+        let commands = to_type(&lost);
+        let verbs: Vec<&str> = commands.iter().map(|words| words[0].as_str()).collect();
+        assert_eq!(verbs, ["lookup", "resend"], "{}", lost.said());
+        // Once by either of the two commands, typed as they stand.
+        network.heal();
+        let words: Vec<&str> = commands[number].iter().map(String::as_str).collect();
+        let told = run(payer.path(), &words).expect(0);
+        assert!(told.stdout.contains(&id), "{}", told.stdout);
+        assert_eq!(payer.paid(node.door()), paid, "{words:?}");
+        assert!(payer.waiting().is_empty(), "its end was told");
+    }
+    node.stop();
+}
+
+#[test]
+fn a_command_that_is_killed_has_named_its_payment_and_resend_ends_it() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let network = Lossy::start(node.door());
+    network.lose_answers_for(PATIENCE);
+    let door = network.door();
+    let pay = Payer::arguments(
+        &door,
+        &["pay", "2.1", "3.1", "10.00", "--timeout-s", "60", "--json"],
+    );
+    let mut child = program(payer.path())
+        .args(&pay)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let from = Instant::now();
+    while !network.is_losing() {
+        assert!(from.elapsed() < PATIENCE, "nothing is sent");
+        std::thread::yield_now();
+    }
+    child.kill().expect("it is running");
+    let killed = end_of(child, &pay);
+    let id = announced(&killed)["id"].clone();
+    assert_eq!(payer.waiting(), [id.as_str().expect("text")]);
+    network.heal();
+    // Whatever is left of its time: the copies are settled once.
+    let sent = payer.run(node.door(), &["resend", "--json"]).expect(0);
+    let answer = sent.json("answer");
+    assert_eq!((&answer["id"], &answer["state"]), (&id, &"settled".into()));
+    assert_eq!(payer.paid(node.door()), 10);
+    payer.run(node.door(), &["resend"]).expect(0);
+    assert_eq!(payer.paid(node.door()), 10);
+    node.stop();
+}
+
+#[test]
+fn a_refused_connection_says_that_nothing_was_sent() {
+    let payer = Payer::new();
+    for call in [
+        &["pay", "2.1", "3.1", "1.00"][..],
+        &["hold", "2.1", "3.1", "1.00"],
+        &["account", "freeze", "2.1", "--state", "debit"],
+        &["member", "suspend", "3"],
+    ] {
+        let mut call = call.to_vec();
+        call.extend(["--timeout-s", "1"]);
+        let refused = payer.run("127.0.0.1:9", &call).expect(6);
+        assert!(
+            refused.said().contains("nothing was sent"),
+            "{}",
+            refused.said()
+        );
+        assert!(refused.stdout.is_empty() && payer.waiting().is_empty());
+    }
+}
+
+#[test]
+fn an_identifier_of_ones_own_moves_money_once() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let door = node.door().to_owned();
+    let pay = |amount: &'static str| {
+        let call = ["pay", "2.1", "3.1", amount, "--id", OWN_ID, "--json"];
+        payer.run(&door, &call)
+    };
+    let first = pay("10.00").expect(0).json("answer");
+    assert_eq!(
+        (&first["id"], &first["state"]),
+        (&OWN_ID.into(), &"settled".into())
+    );
+    for _ in 0..2 {
+        let again = pay("10.00").expect(0).json("answer");
+        assert_eq!(
+            (&again["height"], &again["state"]),
+            (&first["height"], &"settled".into())
+        );
+    }
+    let other = pay("11.00").expect(1);
+    assert!(
+        other.said().contains("another instruction"),
+        "{}",
+        other.said()
+    );
+    assert!(
+        other.said().contains("nothing was sent"),
+        "{}",
+        other.said()
+    );
+    assert_eq!(payer.paid(&door), 10);
+    assert!(payer.waiting().is_empty());
+    node.stop();
+}
+
+#[test]
+fn an_identifier_whose_answer_was_lost_still_moves_money_once() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let network = Lossy::start(node.door());
+    network.lose_answers_for(PATIENCE);
+    let pay = [
+        "pay",
+        "2.1",
+        "3.1",
+        "10.00",
+        "--id",
+        OWN_ID,
+        "--timeout-s",
+        "2",
+        "--json",
+    ];
+    payer.run(&network.door(), &pay).expect(6);
+    assert_eq!(payer.waiting(), [OWN_ID]);
+    payer.run(node.door(), &pay).expect(0);
+    assert_eq!(payer.paid(node.door()), 10);
+    assert!(payer.waiting().is_empty());
+    node.stop();
+}
+
+#[test]
+fn a_dry_run_signs_and_sends_nothing() {
+    let payer = Payer::new();
+    let pay = ["pay", "2.1", "3.1", "10.00", "--dry-run", "--json"];
+    // No node is there, and none is needed.
+    let dry = payer.run("127.0.0.1:9", &pay).expect(0).json("dry-run");
+    assert_eq!(
+        (&dry["sent"], &dry["kind"]),
+        (&false.into(), &"Transfer".into())
+    );
+    assert_eq!(dry["envelope"].as_str().expect("text").len(), 2 * 192);
+    assert!(payer.waiting().is_empty());
+    let mut node = payer.node();
+    payer.run(node.door(), &pay).expect(0);
+    assert_eq!(payer.paid(node.door()), 0);
+    let id = dry["id"].as_str().expect("text");
+    let unknown = payer.run(node.door(), &["lookup", id, "--json"]).expect(5);
+    assert_eq!(unknown.json("lookup")["state"], "not_executed");
+    node.stop();
+}
+
+#[test]
+fn a_lookup_says_what_became_of_a_payment_and_proves_it() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let paid = payer
+        .run(node.door(), &["pay", "2.1", "3.1", "10.00", "--json"])
+        .expect(0);
+    let id = paid.json("answer")["id"].as_str().expect("text").to_owned();
+    let found = payer
+        .run(node.door(), &["lookup", &id, "--prove", "--json"])
+        .expect(0);
+    let found = found.json("lookup");
+    assert_eq!(
+        (&found["state"], &found["proven"]),
+        (&"settled".into(), &true.into())
+    );
+    assert_eq!(found["height"], paid.json("answer")["height"]);
+    let poor = payer
+        .run(node.door(), &["pay", "2.1", "3.1", "99999999.00", "--json"])
+        .expect(1);
+    assert_eq!(poor.json("answer")["state"], "rejected");
+    let id = poor.json("answer")["id"].as_str().expect("text").to_owned();
+    let found = payer.run(node.door(), &["lookup", &id, "--json"]).expect(1);
+    assert_eq!(found.json("lookup")["state"], "rejected");
+    node.stop();
+}
+
+#[test]
+fn an_outbox_that_cannot_be_written_sends_nothing() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    std::fs::write(payer.path().join("file"), "").expect("written");
+    let pay = ["pay", "2.1", "3.1", "10.00", "--outbox", "file"];
+    let refused = payer.run(node.door(), &pay).expect(1);
+    let said = refused.said();
+    assert!(
+        said.contains("--outbox FOLDER") && said.contains("nothing was sent"),
+        "{said}"
+    );
+    assert_eq!(payer.paid(node.door()), 0);
+    node.stop();
+}
+
+#[test]
+fn commands_in_a_row_do_not_use_up_the_members_connections() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let from = Instant::now();
+    for _ in 0..12 {
+        payer
+            .run(node.door(), &["pay", "2.1", "3.1", "1.00"])
+            .expect(0);
+    }
+    // A connection that is left open is missed after ten seconds: none was waited for.
+    assert!(from.elapsed() < PATIENCE, "{:?}", from.elapsed());
+    assert_eq!(payer.paid(node.door()), 12);
+    let page = || clearway_harness::http(node.admin(), "GET /metrics").1;
+    while !page().contains("\nclearway_connections_open 0.0\n") {
+        assert!(from.elapsed() < PATIENCE, "a connection is left open");
+    }
+    node.stop();
+}

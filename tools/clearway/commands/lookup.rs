@@ -1,0 +1,198 @@
+//! `clearway lookup`: what became of a signed instruction.
+
+use clearway_client::{ClusterKeys, Fate, Named};
+use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
+use clearway_types::wire::query::{Found, Lookup};
+use serde::Serialize;
+
+use crate::commands::connect::{Connect, Session, parse_id};
+use crate::commands::outbox::Entry;
+use crate::commands::send::{Sending, accepted, receipt, state};
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::ui::{self, Output};
+
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0, it was executed and did what it is for; 1, it moved nothing \
+and never will; 5, it was not executed so far, and the outbox does not say when it ends; 6, it was \
+not executed so far and still may be"
+)]
+pub(crate) struct Args {
+    /// Identifier that the command printed before it sent
+    #[arg(value_parser = parse_id)]
+    id: TransferId,
+    /// Participant who signed it, where that is another
+    #[arg(long)]
+    signer: Option<u32>,
+    /// Also fetch and check the proof: certificate, chain of results, Merkle path
+    #[arg(long)]
+    prove: bool,
+    /// Folder for what is signed and whose end is not known; KEY.outbox without it
+    #[arg(long, value_name = "FOLDER")]
+    outbox: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct View {
+    id: String,
+    signer: u32,
+    /// `settled`, `recorded`, `rejected`, `expired`, `open` or `not_executed`.
+    state: &'static str,
+    height: Option<u64>,
+    code: Option<String>,
+    code_number: Option<u16>,
+    r#final: bool,
+    expires_at: Option<u32>,
+    cluster_time_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proven: Option<bool>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let sending = Sending {
+        outbox: args.outbox.clone(),
+        ..Sending::default()
+    };
+    let session = args.connect.open_to_ask(&sending)?;
+    let entry = session.outbox.find(args.id)?;
+    let own = session.signer.identity().participant();
+    let kept = entry.as_ref().map(|entry| entry.envelope.body.signer());
+    let signer = args.signer.map(ParticipantId).or(kept).unwrap_or(own);
+    let entry = entry.filter(|entry| entry.envelope.body.signer() == signer);
+    // Without an end, absence proves nothing.
+    let ends = entry.as_ref().map(|entry| entry.envelope.body.expires_at());
+    let name = Lookup {
+        signer,
+        id: args.id,
+    };
+    let named = Named {
+        name,
+        expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
+    };
+    let fate = session.ask(async |client| client.fate(named).await)?;
+    let proven = match (args.prove, fate) {
+        (true, Fate::Executed(found)) => Some(prove(&session, name, found, entry.as_ref())?),
+        _ => None,
+    };
+    let view = view(&session, named, ends, fate, proven);
+    args.output.result("lookup", &view, || shown(&view))?;
+    if let (Some(entry), Fate::Executed(_) | Fate::Never(_)) = (&entry, fate) {
+        session.outbox.forget(entry.id())?;
+    }
+    verdict(&session, args.id, fate, ends.is_some())
+}
+
+fn view(
+    session: &Session,
+    named: Named,
+    ends: Option<UnixSeconds>,
+    fate: Fate,
+    proven: Option<bool>,
+) -> View {
+    let (state, found) = match fate {
+        Fate::Executed(found) => (state(found.height, found.outcome), Some(found)),
+        Fate::Never(found) => ("expired", found),
+        Fate::Open(found) if ends.is_some() => ("open", found),
+        Fate::Open(found) => ("not_executed", found),
+    };
+    View {
+        id: named.name.id.to_string(),
+        signer: named.name.signer.0,
+        state,
+        height: found.map(|found| found.height.0),
+        code: found.map(|found| found.outcome.code.to_string()),
+        code_number: found.map(|found| found.outcome.code.as_u16()),
+        r#final: matches!(fate, Fate::Executed(_)),
+        expires_at: ends.map(|ends| ends.0),
+        cluster_time_ms: session.client.time().clock().map(|clock| clock.now().0),
+        proven,
+    }
+}
+
+fn shown(view: &View) -> String {
+    let mut rows = vec![
+        ("id", view.id.clone()),
+        ("state", view.state.replace('_', " ")),
+        ("final", if view.r#final { "yes" } else { "NO" }.to_owned()),
+    ];
+    if let (Some(code), Some(height)) = (&view.code, view.height) {
+        rows.extend([("result", code.clone()), ("height", height.to_string())]);
+    }
+    if let Some(ends) = view.expires_at {
+        rows.push(("ends at", format!("{ends} s of cluster time")));
+    }
+    if let Some(time) = view.cluster_time_ms {
+        rows.push(("cluster time", format!("{time} ms")));
+    }
+    if let Some(proven) = view.proven {
+        rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
+    }
+    ui::rows(rows)
+}
+
+/// The exit code, and what to do.
+fn verdict(session: &Session, id: TransferId, fate: Fate, kept: bool) -> Result<(), Failure> {
+    let again = &session.again;
+    let (kind, message) = match fate {
+        Fate::Executed(found) if accepted(receipt(found)) => return Ok(()),
+        Fate::Executed(found) => {
+            let code = found.outcome.code;
+            (Kind::Failed, format!("{code}: {}", code.help()))
+        }
+        Fate::Never(_) => (
+            Kind::Failed,
+            format!("{id} was not executed, and its time is over: it moved nothing and never will"),
+        ),
+        Fate::Open(_) if kept => (
+            Kind::Unavailable,
+            format!(
+                "{id} was not executed yet and still may be: do not sign it anew; type `clearway \
+                 resend {id} {again}` to send the same bytes again, or ask again later"
+            ),
+        ),
+        Fate::Open(_) => (
+            Kind::NotFound,
+            format!(
+                "{id} was not executed so far; without its envelope nobody can say whether it \
+                 still may be: it may until its `expires_at`, at most the cluster's MAX_TTL of \
+                 {} s after it was signed",
+                session.genesis.rules.ttl_s_max
+            ),
+        ),
+    };
+    Err(Failure::new(kind, message))
+}
+
+/// Checks the proof of an executed envelope, of the outbox's bytes where they are there.
+fn prove(
+    session: &Session,
+    name: Lookup,
+    found: Found,
+    entry: Option<&Entry>,
+) -> Result<bool, Failure> {
+    let keys = ClusterKeys::from_genesis(&session.genesis).or_fail(Kind::Failed)?;
+    let envelope = match entry {
+        Some(entry) => entry.envelope,
+        None => session.executed(name)?,
+    };
+    if Lookup::of(&envelope) != name {
+        let message = "the node proves another envelope: do not trust it";
+        return Err(Failure::new(Kind::Mismatch, message));
+    }
+    let proven = session.ask(async |client| client.prove(&keys, &envelope).await)?;
+    match proven {
+        Some(proven) if proven.outcome.code == found.outcome.code => Ok(true),
+        Some(proven) => Err(Failure::new(
+            Kind::Mismatch,
+            format!(
+                "the node answered {}, the proof says {}: do not trust it",
+                found.outcome.code, proven.outcome.code
+            ),
+        )),
+        None => Ok(false),
+    }
+}

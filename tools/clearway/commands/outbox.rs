@@ -1,0 +1,333 @@
+//! The outbox: what a member has signed and not been told the end of, one file an envelope, so that
+//! a command that is cut off can be taken up again with the same bytes.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clearway_types::envelope::{ENVELOPE_BYTES, Envelope};
+use clearway_types::hex;
+use clearway_types::units::{Digest, TransferId};
+use serde::{Deserialize, Serialize};
+use zerocopy::{FromBytes as _, IntoBytes as _};
+
+use crate::failure::{Failure, Kind};
+
+/// Envelopes that may wait in an outbox: 1,000 files of a block each take 4 MiB.
+const ENTRIES_MAX: usize = 1000;
+/// Longest file that is read: an entry has about 700 bytes.
+const ENTRY_BYTES_MAX: u64 = 4096;
+/// Name and version of an entry's format.
+const SCHEMA: &str = "clearway/outbox/1";
+
+/// A folder of entries; made when the first one is written.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox {
+    folder: PathBuf,
+}
+
+/// An envelope whose end is not known.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    /// Hash of its cluster's genesis.
+    pub(crate) genesis: Digest,
+    /// As it was signed.
+    pub(crate) envelope: Envelope,
+}
+
+/// An entry in its file; the envelope's bytes count, the other fields are for people.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    schema: String,
+    id: String,
+    signer: u32,
+    expires_at: u32,
+    genesis: String,
+    envelope: String,
+}
+
+impl Entry {
+    pub(crate) fn id(&self) -> TransferId {
+        self.envelope.body.id
+    }
+
+    fn to_text(self) -> Result<String, Failure> {
+        let body = &self.envelope.body;
+        let stored = Stored {
+            schema: SCHEMA.to_owned(),
+            id: body.id.to_string(),
+            signer: body.signer().0,
+            expires_at: body.expires_at().0,
+            genesis: self.genesis.to_string(),
+            envelope: hex::encode(self.envelope.as_bytes()),
+        };
+        Ok(serde_json::to_string_pretty(&stored)? + "\n")
+    }
+
+    fn of_text(text: &str) -> Option<Self> {
+        let stored: Stored = serde_json::from_str(text).ok()?;
+        let bytes = hex::decode_array::<ENVELOPE_BYTES>(&stored.envelope)?;
+        let envelope = Envelope::read_from_bytes(&bytes).ok()?;
+        let genesis = hex::decode_array(&stored.genesis).map(Digest)?;
+        let same = stored.schema == SCHEMA && stored.id == envelope.body.id.to_string();
+        same.then_some(Self { genesis, envelope })
+    }
+}
+
+impl Outbox {
+    /// The named folder, or the one beside a key file.
+    pub(crate) fn beside(key: &Path, named: Option<&Path>) -> Self {
+        let folder = named.map_or_else(
+            || {
+                let mut name = key.as_os_str().to_owned();
+                name.push(".outbox");
+                name.into()
+            },
+            Path::to_owned,
+        );
+        Self { folder }
+    }
+
+    /// Keeps an entry; durable when this returns. One with the same identifier stays as it is.
+    ///
+    /// # Errors
+    /// Nothing may be sent then.
+    pub(crate) fn keep(&self, entry: Entry) -> Result<(), Failure> {
+        self.write(entry, false)
+    }
+
+    /// As [`Outbox::keep`], in place of an entry whose envelope can never be executed.
+    pub(crate) fn replace(&self, entry: Entry) -> Result<(), Failure> {
+        self.write(entry, true)
+    }
+
+    fn write(&self, entry: Entry, replace: bool) -> Result<(), Failure> {
+        self.make_folder()?;
+        let waiting = self.names()?.len();
+        if waiting >= ENTRIES_MAX {
+            let message = format!(
+                "{} holds {waiting} envelopes whose end is not known: type `clearway resend` first",
+                self.folder.display()
+            );
+            return Err(Failure::new(Kind::Failed, message));
+        }
+        let path = self.path(entry.id());
+        let temporary = self
+            .folder
+            .join(format!("{}.{}.tmp", entry.id(), std::process::id()));
+        let written = write_private(&temporary, entry.to_text()?.as_bytes()).and_then(|()| {
+            match replace {
+                true => std::fs::rename(&temporary, &path),
+                // Unlike renaming, this leaves an entry that another process has just made.
+                false => std::fs::hard_link(&temporary, &path),
+            }
+        });
+        let removed = match replace && written.is_ok() {
+            true => Ok(()),
+            false => std::fs::remove_file(&temporary),
+        };
+        written.map_err(|error| self.failure(&path, &error))?;
+        removed.map_err(|error| self.failure(&temporary, &error))?;
+        self.sync()
+            .map_err(|error| self.failure(&self.folder, &error))
+    }
+
+    /// The entry with this identifier, if there is one.
+    pub(crate) fn find(&self, id: TransferId) -> Result<Option<Entry>, Failure> {
+        let path = self.path(id);
+        match path.try_exists() {
+            Ok(false) => Ok(None),
+            Ok(true) => self.read(&path).map(Some),
+            Err(error) => Err(self.failure(&path, &error)),
+        }
+    }
+
+    /// Every entry, oldest identifiers first.
+    pub(crate) fn all(&self) -> Result<Vec<Entry>, Failure> {
+        self.names()?.iter().map(|path| self.read(path)).collect()
+    }
+
+    /// Forgets an envelope whose end is known and has been told.
+    pub(crate) fn forget(&self, id: TransferId) -> Result<(), Failure> {
+        let path = self.path(id);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(self.failure(&path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the entry with this identifier is.
+    pub(crate) fn path(&self, id: TransferId) -> PathBuf {
+        self.folder.join(format!("{id}.json"))
+    }
+
+    fn names(&self) -> Result<Vec<PathBuf>, Failure> {
+        let mut names = Vec::new();
+        let entries = match std::fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
+            entries => entries.map_err(|error| self.failure(&self.folder, &error))?,
+        };
+        for entry in entries {
+            let path = entry
+                .map_err(|error| self.failure(&self.folder, &error))?
+                .path();
+            if path.extension().is_some_and(|ending| ending == "json") {
+                names.push(path);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn read(&self, path: &Path) -> Result<Entry, Failure> {
+        let meta = std::fs::metadata(path).map_err(|error| self.failure(path, &error))?;
+        let text = match meta.len() <= ENTRY_BYTES_MAX {
+            true => std::fs::read_to_string(path).map_err(|error| self.failure(path, &error))?,
+            false => String::new(),
+        };
+        Entry::of_text(&text).ok_or_else(|| {
+            let message = format!(
+                "{} is no outbox entry of this version: look its identifier up with `clearway \
+                 lookup`, and remove the file once you know its end",
+                path.display()
+            );
+            Failure::new(Kind::Failed, message)
+        })
+    }
+
+    fn make_folder(&self) -> Result<(), Failure> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let made = builder.create(&self.folder);
+        made.map_err(|error| self.failure(&self.folder, &error))
+    }
+
+    /// Makes names in the folder durable.
+    fn sync(&self) -> std::io::Result<()> {
+        #[cfg(unix)]
+        std::fs::File::open(&self.folder)?.sync_all()?;
+        Ok(())
+    }
+
+    fn failure(&self, path: &Path, error: &std::io::Error) -> Failure {
+        let entry = path.extension().is_some_and(|ending| ending == "json");
+        let what = match error.kind() {
+            std::io::ErrorKind::AlreadyExists if entry => {
+                "another command is sending this identifier: type `clearway resend`"
+            }
+            _ => "make the folder writable, or name another with --outbox FOLDER",
+        };
+        Failure::new(
+            Kind::Failed,
+            format!("outbox {}: {error}; {what}", path.display()),
+        )
+    }
+}
+
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u8) -> Entry {
+        let mut envelope = Envelope::read_from_bytes(&[7; ENVELOPE_BYTES]).expect("any bytes");
+        envelope.body.id = TransferId([number; 16]);
+        Entry {
+            genesis: Digest([9; 32]),
+            envelope,
+        }
+    }
+
+    fn same(a: &Entry, b: &Entry) -> bool {
+        a.genesis == b.genesis && a.envelope.as_bytes() == b.envelope.as_bytes()
+    }
+
+    #[test]
+    fn what_is_kept_is_found_until_it_is_forgotten() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let outbox = Outbox::beside(&dir.path().join("key.age"), None);
+        assert!(outbox.all().expect("no folder yet").is_empty());
+        for number in [2, 1] {
+            outbox.keep(entry(number)).expect("written");
+        }
+        let all = outbox.all().expect("read");
+        assert!(same(&all[0], &entry(1)) && same(&all[1], &entry(2)));
+        outbox.keep(entry(1)).expect_err("it is there already");
+        let mut other = entry(1);
+        other.genesis = Digest([8; 32]);
+        outbox.replace(other).expect("replaced");
+        let found = outbox.find(entry(1).id()).expect("read").expect("there");
+        assert!(same(&found, &other));
+        for _ in 0..2 {
+            outbox.forget(entry(1).id()).expect("gone");
+        }
+        assert!(outbox.find(entry(1).id()).expect("read").is_none());
+        let left = std::fs::read_dir(dir.path().join("key.age.outbox")).expect("a folder");
+        assert_eq!(left.count(), 1, "nothing temporary stays");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn entries_are_their_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let outbox = Outbox::beside(&dir.path().join("key.age"), None);
+        outbox.keep(entry(1)).expect("written");
+        for (path, mode) in [
+            (outbox.folder.clone(), 0o700),
+            (outbox.path(entry(1).id()), 0o600),
+        ] {
+            let meta = std::fs::metadata(&path).expect("it is there");
+            assert_eq!(
+                meta.permissions().mode() & 0o777,
+                mode,
+                "{}",
+                path.display()
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_entry_is_named_and_never_sent() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        outbox.keep(entry(1)).expect("written");
+        let path = outbox.path(entry(1).id());
+        let whole = std::fs::read_to_string(&path).expect("read");
+        let other = whole.replace("\"id\": \"01", "\"id\": \"02");
+        let newer = whole.replace("outbox/1", "outbox/2");
+        for text in ["", &whole[..100], &other, &newer, &"x".repeat(5000)] {
+            std::fs::write(&path, text).expect("written");
+            let failure = outbox.all().err().expect("refused");
+            let said = failure.to_string();
+            assert!(
+                said.contains("0101") && said.contains("look its identifier up"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_full_outbox_takes_no_more() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        for number in 0..ENTRIES_MAX {
+            std::fs::write(dir.path().join(format!("{number}.json")), "").expect("written");
+        }
+        let failure = outbox.keep(entry(1)).expect_err("full");
+        assert!(failure.to_string().contains("clearway resend"), "{failure}");
+    }
+}

@@ -1,0 +1,97 @@
+//! `clearway resend`: sends what waits in the outbox again, as the same bytes.
+
+use clearway_types::units::TransferId;
+
+use crate::commands::connect::{Connect, Session, parse_id};
+use crate::commands::outbox::Entry;
+use crate::commands::send::{Copy, Sending};
+use crate::failure::{Failure, Kind};
+use crate::ui::{self, Output};
+
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "The same bytes settle once, however often they are sent. Each envelope is \
+answered like the command that signed it, also where its time is over, and leaves the outbox once \
+its end is known. Exit code 6: the end of one is still not known"
+)]
+pub(crate) struct Args {
+    /// Identifier that the command printed before it sent; all that wait without it
+    #[arg(value_parser = parse_id)]
+    id: Option<TransferId>,
+    /// Also fetch and check the proofs: certificate, chain of results, Merkle path
+    #[arg(long)]
+    prove: bool,
+    /// Folder for what is signed and whose end is not known; KEY.outbox without it
+    #[arg(long, value_name = "FOLDER")]
+    outbox: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let sending = Sending {
+        outbox: args.outbox.clone(),
+        ..Sending::default()
+    };
+    let session = args.connect.open_to_send(&sending)?;
+    let entries = match args.id {
+        None => session.outbox.all()?,
+        Some(id) => vec![waiting(&session, id)?],
+    };
+    let total = entries.len();
+    if total == 0 {
+        ui::note("nothing waits in the outbox");
+    }
+    let mut failures = Vec::new();
+    for entry in entries {
+        if let Err(failure) = resend(&session, &entry, args) {
+            failures.push(failure);
+        }
+    }
+    match (failures.pop(), failures.len()) {
+        (None, _) => Ok(()),
+        (Some(only), 0) => Err(only),
+        (Some(last), others) => {
+            failures
+                .iter()
+                .for_each(|failure| ui::note(&failure.to_string()));
+            // One whose end is not known outweighs those that are known to have failed.
+            let unknown = failures
+                .iter()
+                .chain([&last])
+                .any(|f| f.kind() == Kind::Unavailable);
+            let kind = if unknown {
+                Kind::Unavailable
+            } else {
+                last.kind()
+            };
+            let message = format!("{} of {total} did not settle; the last: {last}", others + 1);
+            Err(Failure::new(kind, message))
+        }
+    }
+}
+
+fn waiting(session: &Session, id: TransferId) -> Result<Entry, Failure> {
+    session.outbox.find(id)?.ok_or_else(|| {
+        let message = format!(
+            "{id} does not wait in the outbox: its end was told, or it was signed elsewhere; type \
+             `clearway lookup {id} {}`",
+            session.again
+        );
+        Failure::new(Kind::NotFound, message)
+    })
+}
+
+fn resend(session: &Session, entry: &Entry, args: &Args) -> Result<(), Failure> {
+    if entry.genesis != session.genesis.hash() {
+        let message = format!(
+            "{} was signed for the cluster with genesis {}: give its own file with --genesis",
+            entry.id(),
+            entry.genesis
+        );
+        return Err(Failure::new(Kind::Mismatch, message));
+    }
+    session.settle(&entry.envelope, Copy::Further, args.prove, args.output)
+}

@@ -1,0 +1,443 @@
+//! One signed instruction on its way: kept in the outbox and named before it is sent, told when its
+//! end is known, and never signed anew while it is not.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clearway_client::{ClientError, ClusterKeys, Draft, Fate, Named, Receipt};
+use clearway_types::code::{Outcome, ResultCode};
+use clearway_types::envelope::{Body, Envelope};
+use clearway_types::hex;
+use clearway_types::kind::Kind as EnvelopeKind;
+use clearway_types::units::{Height, TransferId};
+use clearway_types::wire::AnswerStatus;
+use clearway_types::wire::query::{Found, Lookup};
+use serde::Serialize;
+use serde_json::json;
+use zerocopy::IntoBytes as _;
+
+use crate::commands::connect::{Session, client_failure, parse_id};
+use crate::commands::outbox::Entry;
+use crate::failure::{Failure, Kind, OrFail as _};
+use crate::ui::{self, Output};
+
+/// What all commands that sign have in common.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(
+    after_help = "Before anything is sent, the envelope is written to the outbox and its \
+identifier to standard error: with --json as one line with the schema clearway/sending/1. Exit \
+codes: 0, it is FINAL and did what it is for; 1, it moved nothing; 6, nothing was sent, or the end \
+is not known: the message says which, and which commands ask again"
+)]
+pub(crate) struct Sending {
+    /// Own identifier, 32 hexadecimal digits ending in 00: the same command with the same
+    /// identifier moves money once
+    #[arg(long, value_name = "ID", value_parser = parse_own_id)]
+    pub(super) id: Option<TransferId>,
+    /// Sign and show, but send nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Folder for what is signed and whose end is not known; KEY.outbox without it
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) outbox: Option<PathBuf>,
+}
+
+/// Whether other copies of an envelope may be on their way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Copy {
+    First,
+    Further,
+}
+
+/// What a signed instruction came to.
+#[derive(Serialize)]
+struct Answer {
+    id: String,
+    signer: u32,
+    /// `settled`, `recorded`, `rejected`, `refused`, `expired` or `unknown`.
+    state: &'static str,
+    height: u64,
+    code: Option<String>,
+    code_number: Option<u16>,
+    r#final: bool,
+    duplicate: bool,
+    help: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proven: Option<bool>,
+}
+
+impl Session {
+    /// Signs, keeps, names, sends, waits for FINAL, tells; anything but success fails with the
+    /// code's help.
+    pub(crate) fn submit(&self, draft: Draft, prove: bool, output: Output) -> Result<(), Failure> {
+        let envelope = match self.sending.id {
+            None => self.signer.sign(draft),
+            Some(id) => self.signer.sign_with_id(draft, id),
+        };
+        if self.sending.dry_run {
+            return show(&envelope, output);
+        }
+        let nothing = |failure: Failure| failure.adding("nothing was sent");
+        let known = self.sending.id.map(|_| self.known(&envelope)).transpose();
+        match known.map_err(nothing)?.flatten() {
+            Some(Known::Executed(found)) => {
+                return self.tell(&envelope, receipt(found), prove, output);
+            }
+            Some(Known::Waiting(earlier)) => {
+                return self.settle(&earlier, Copy::Further, prove, output);
+            }
+            Some(Known::Over) => self.outbox.replace(self.entry(envelope)),
+            None => self.outbox.keep(self.entry(envelope)),
+        }
+        .map_err(nothing)?;
+        self.settle(&envelope, Copy::First, prove, output)
+    }
+
+    /// Names an envelope of the outbox, sends it, and tells its end.
+    pub(super) fn settle(
+        &self,
+        envelope: &Envelope,
+        copy: Copy,
+        prove: bool,
+        output: Output,
+    ) -> Result<(), Failure> {
+        let id = envelope.body.id;
+        self.announce(envelope, output);
+        let envelopes = [*envelope];
+        let sent = self.runtime.block_on(async {
+            match copy {
+                Copy::First => self.client.submit(&envelopes).await,
+                Copy::Further => self.client.resubmit(&envelopes).await,
+            }
+        });
+        let receipt = sent.map(|receipts| receipts.first().copied());
+        match receipt {
+            Ok(Some(receipt)) => self.tell(envelope, receipt, prove, output),
+            Err(error) if copy == Copy::First && error.nothing_sent() => {
+                self.outbox.forget(id)?;
+                Err(Failure::new(Kind::Unavailable, error))
+            }
+            Err(error) => Err(self.unknown(envelope, &error, output)),
+            Ok(None) => Err(self.unknown(envelope, &ClientError::NoAnswer, output)),
+        }
+    }
+
+    pub(super) fn entry(&self, envelope: Envelope) -> Entry {
+        Entry {
+            genesis: self.genesis.hash(),
+            envelope,
+        }
+    }
+
+    /// The identifier, before anything is sent.
+    fn announce(&self, envelope: &Envelope, output: Output) {
+        let body = &envelope.body;
+        let path = self.outbox.path(body.id);
+        ui::note(&match output.json {
+            true => json!({
+                "schema": "clearway/sending/1", "id": body.id.to_string(),
+                "signer": body.signer().0, "expires_at": body.expires_at().0,
+                "outbox": path.display().to_string(),
+            })
+            .to_string(),
+            false => format!(
+                "id {}, kept in {} until its end is known",
+                body.id,
+                path.display()
+            ),
+        });
+    }
+
+    /// Tells the end of an envelope, and forgets it once that is told.
+    fn tell(
+        &self,
+        envelope: &Envelope,
+        receipt: Receipt,
+        prove: bool,
+        output: Output,
+    ) -> Result<(), Failure> {
+        let proof = match prove && receipt.is_final() {
+            true => Some(self.prove(envelope, receipt)),
+            false => None,
+        };
+        let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
+        let answer = answer(envelope, receipt, proven);
+        let said = output.result("answer", &answer, || shown(&answer));
+        let code = receipt.outcome.code;
+        let end = format!(
+            "{} is {}, {code} at height {}",
+            answer.id, answer.state, answer.height
+        );
+        said.map_err(|failure| failure.adding(&end))?;
+        self.outbox
+            .forget(envelope.body.id)
+            .map_err(|failure| failure.adding(&end))?;
+        if !accepted(receipt) {
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("{code}: {}", code.help()),
+            ));
+        }
+        // The money has moved: a proof that cannot be had now must not look as if it had not.
+        proof.transpose().map(|_| ()).map_err(|failure| {
+            failure.adding(&format!(
+                "only the proof is missing: {end}, do not send it anew"
+            ))
+        })
+    }
+
+    /// An end that is not known: what to type, and an answer that says so for scripts.
+    fn unknown(&self, envelope: &Envelope, error: &ClientError, output: Output) -> Failure {
+        let (id, again) = (envelope.body.id, &self.again);
+        let message = format!(
+            "the end of {id} is not known ({error}). Do not sign it anew; type \
+             `clearway lookup {id} {again}` to ask what became of it, or \
+             `clearway resend {id} {again}` to send the same bytes again, which moves money once"
+        );
+        let failure = Failure::new(Kind::Unavailable, message);
+        let answer = Answer {
+            id: id.to_string(),
+            signer: envelope.body.signer().0,
+            state: "unknown",
+            height: 0,
+            code: None,
+            code_number: None,
+            r#final: false,
+            duplicate: false,
+            help: "look it up, or send the same bytes again",
+            proven: None,
+        };
+        match output.result("answer", &answer, || shown(&answer)) {
+            Ok(()) => failure,
+            Err(unsaid) => failure.adding(&unsaid.to_string()),
+        }
+    }
+
+    /// Checks certificate, chain and Merkle path of an answer.
+    fn prove(&self, envelope: &Envelope, receipt: Receipt) -> Result<bool, Failure> {
+        let keys = ClusterKeys::from_genesis(&self.genesis).or_fail(Kind::Failed)?;
+        let proven = self.ask(async |client| client.prove(&keys, envelope).await)?;
+        let Some(proven) = proven else {
+            return Ok(false);
+        };
+        // A further copy has a height of its own, and the first one's result.
+        let again = receipt.outcome.duplicate() || proven.outcome.duplicate();
+        let same = proven.height == receipt.height || again;
+        if same && proven.outcome.code == receipt.outcome.code {
+            return Ok(true);
+        }
+        let message = format!(
+            "the node answered {} at height {}, the proof says {} at height {}: do not trust it",
+            receipt.outcome.code, receipt.height, proven.outcome.code, proven.height
+        );
+        Err(Failure::new(Kind::Mismatch, message))
+    }
+}
+
+/// What is known of an identifier that is the member's own choice.
+enum Known {
+    /// The same instruction was executed.
+    Executed(Found),
+    /// The same instruction was sent, and may be executed.
+    Waiting(Envelope),
+    /// The same instruction was sent, and never will be executed.
+    Over,
+}
+
+impl Session {
+    /// What became of earlier uses of this envelope's identifier: log first, then the outbox.
+    ///
+    /// # Errors
+    /// When they were for another instruction.
+    fn known(&self, envelope: &Envelope) -> Result<Option<Known>, Failure> {
+        let name = Lookup::of(envelope);
+        let found = self.ask(async |client| client.lookup(name.signer, name.id).await)?;
+        let spent = |found: &Found| found.outcome.remembered() || found.outcome.duplicate();
+        if let Some(found) = found.filter(spent) {
+            let executed = self.executed(name)?;
+            return match same_instruction(&executed.body, &envelope.body) {
+                true => Ok(Some(Known::Executed(found))),
+                false => Err(other_use(name.id, &format!("at height {}", found.height))),
+            };
+        }
+        let Some(entry) = self.outbox.find(name.id)? else {
+            return Ok(None);
+        };
+        if !same_instruction(&entry.envelope.body, &envelope.body) {
+            return Err(other_use(name.id, "in the outbox"));
+        }
+        let named = Named::of(&entry.envelope);
+        Ok(Some(
+            match self.ask(async |client| client.fate(named).await)? {
+                Fate::Executed(found) => Known::Executed(found),
+                Fate::Never(_) => Known::Over,
+                Fate::Open(_) => Known::Waiting(entry.envelope),
+            },
+        ))
+    }
+
+    /// The envelope that used up an identifier, by the proof of its result.
+    pub(super) fn executed(&self, name: Lookup) -> Result<Envelope, Failure> {
+        let until = Instant::now() + self.client.config().give_up_after;
+        let proof = self.runtime.block_on(async {
+            loop {
+                match self.client.proof(name.signer, name.id).await {
+                    Err(ClientError::Status(AnswerStatus::NotReady)) if Instant::now() < until => {
+                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    }
+                    proof => return proof,
+                }
+            }
+        });
+        let proof = proof.map_err(client_failure)?.ok_or_else(|| {
+            let message = format!("the node finds {} but no proof of it: try again", name.id);
+            Failure::new(Kind::Unavailable, message)
+        })?;
+        Ok(proof.envelope)
+    }
+}
+
+/// Whether two bodies ask for the same, whenever they end.
+fn same_instruction(one: &Body, other: &Body) -> bool {
+    let mut one = *one;
+    one.expires_at = other.expires_at;
+    one.as_bytes() == other.as_bytes()
+}
+
+fn other_use(id: TransferId, place: &str) -> Failure {
+    let message = format!(
+        "identifier {id} stands for another instruction {place}: look it up, and take a fresh \
+         identifier only for another payment"
+    );
+    Failure::new(Kind::Failed, message)
+}
+
+/// Whether the instruction did what it is for.
+pub(super) fn accepted(receipt: Receipt) -> bool {
+    let code = receipt.outcome.code;
+    receipt.is_final() && (code.applied() || code == ResultCode::AwaitingApproval)
+}
+
+/// One word for what an outcome comes to; height 0 is "before order".
+pub(super) fn state(height: Height, outcome: Outcome) -> &'static str {
+    match (height.0 > 0, outcome.code) {
+        (true, ResultCode::Settled) => "settled",
+        (true, ResultCode::AwaitingApproval) => "recorded",
+        (_, ResultCode::Expired) => "expired",
+        (true, _) => "rejected",
+        (false, _) => "refused",
+    }
+}
+
+pub(super) fn receipt(found: Found) -> Receipt {
+    Receipt {
+        height: found.height,
+        outcome: found.outcome,
+    }
+}
+
+fn answer(envelope: &Envelope, receipt: Receipt, proven: Option<bool>) -> Answer {
+    let code = receipt.outcome.code;
+    Answer {
+        id: envelope.body.id.to_string(),
+        signer: envelope.body.signer().0,
+        state: state(receipt.height, receipt.outcome),
+        height: receipt.height.0,
+        code: Some(code.to_string()),
+        code_number: Some(code.as_u16()),
+        r#final: receipt.is_final(),
+        duplicate: receipt.outcome.duplicate(),
+        help: code.help(),
+        proven,
+    }
+}
+
+fn shown(answer: &Answer) -> String {
+    let unknown = || "not known yet".to_owned();
+    let last = if answer.r#final { "yes" } else { "NO" };
+    let mut rows = vec![
+        ("id", answer.id.clone()),
+        ("result", answer.code.clone().unwrap_or_else(unknown)),
+        ("final", last.to_owned()),
+        ("height", answer.height.to_string()),
+    ];
+    if let Some(proven) = answer.proven {
+        rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
+    }
+    ui::rows(rows)
+}
+
+/// What a dry run shows.
+fn show(envelope: &Envelope, output: Output) -> Result<(), Failure> {
+    let body = &envelope.body;
+    let kind = EnvelopeKind::from_u8(body.kind).map(|kind| format!("{kind:?}"));
+    let rows = [
+        ("id", body.id.to_string()),
+        ("signer", body.signer().0.to_string()),
+        ("kind", kind.unwrap_or_default()),
+        ("expires_at", body.expires_at().0.to_string()),
+        ("envelope", hex::encode(envelope.as_bytes())),
+    ];
+    let mut value: serde_json::Map<_, _> = rows
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), json!(text)))
+        .collect();
+    value.insert("sent".to_owned(), json!(false));
+    output.result("dry-run", &value, || {
+        let sent = (
+            "sent",
+            "NO: a dry run; it ends by this machine's clock".to_owned(),
+        );
+        ui::rows(rows.into_iter().chain([sent]))
+    })
+}
+
+/// An identifier for an envelope that stands alone: its last byte is the position in a chain.
+fn parse_own_id(text: &str) -> Result<TransferId, String> {
+    let id = parse_id(text)?;
+    match id.chain_position() == 0 && id != TransferId::ZERO {
+        true => Ok(id),
+        false => Err(format!(
+            "`{text}` cannot name an envelope of its own; end it in 00, and not all zeros"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_identifiers_stand_alone() {
+        assert!(parse_own_id("0123456789abcdef0123456789abcd00").is_ok());
+        for text in [
+            "",
+            "01",
+            &"0".repeat(32),
+            &"f".repeat(32),
+            "0123456789abcdef0123456789abcd01",
+        ] {
+            assert!(parse_own_id(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_one_word_for_height_and_code() {
+        let rows = [
+            (7, ResultCode::Settled, "settled"),
+            (7, ResultCode::AwaitingApproval, "recorded"),
+            (7, ResultCode::InsufficientFunds, "rejected"),
+            (7, ResultCode::Expired, "expired"),
+            (0, ResultCode::Expired, "expired"),
+            (0, ResultCode::BadSignature, "refused"),
+            (0, ResultCode::Settled, "refused"),
+        ];
+        for (height, code, expected) in rows {
+            assert_eq!(
+                state(Height(height), Outcome::new(code)),
+                expected,
+                "{code}"
+            );
+        }
+    }
+}
