@@ -34,11 +34,19 @@ fn write_result(i: u32, encoding: array<u32, 8>) {
     let same = encoding[0] == r[0] && encoding[1] == r[1] && encoding[2] == r[2]
         && encoding[3] == r[3] && encoding[4] == r[4] && encoding[5] == r[5]
         && encoding[6] == r[6] && encoding[7] == r[7];
-    let state = key_table[batch[item + ITEM_SLOT] * SLOT_WORDS + SLOT_STATE];
-    let accept = same && state == SLOT_POINT && scalar_is_reduced(batch_words(item));
+    let point = key_table[batch[item + ITEM_SLOT] * SLOT_WORDS + SLOT_STATE] == SLOT_POINT;
+    let sound = point && scalar_is_reduced(batch_words(item));
+    // Without a sound key and S the encoding proves nothing: it is told so that it is nobody's R.
+    let mask = select(batch[HEAD_NONCE] | 1u, 0u, sound);
     let at = i * RESULT_WORDS;
-    results[at] = select(RESULT_REJECT, RESULT_ACCEPT, accept);
-    results[at + 1u] = encoding[0];
-    results[at + 2u] = encoding[1];
-    results[at + 3u] = batch[HEAD_NONCE] ^ i;
+    results[at] = select(RESULT_REJECT, RESULT_ACCEPT, same && sound);
+    results[at + RESULT_EVIDENCE] = encoding[0] ^ mask;
+    results[at + RESULT_EVIDENCE + 1u] = encoding[1] ^ mask;
+    results[at + RESULT_EVIDENCE + 2u] = encoding[2] ^ mask;
+    results[at + RESULT_EVIDENCE + 3u] = encoding[3] ^ mask;
+    results[at + RESULT_EVIDENCE + 4u] = encoding[4] ^ mask;
+    results[at + RESULT_EVIDENCE + 5u] = encoding[5] ^ mask;
+    results[at + RESULT_EVIDENCE + 6u] = encoding[6] ^ mask;
+    results[at + RESULT_EVIDENCE + 7u] = encoding[7] ^ mask;
+    results[at + RESULT_TAG] = batch[HEAD_NONCE] ^ i;
 }

@@ -54,8 +54,10 @@ const SCRATCH_Z = 36u;
 const SCRATCH_PRODUCT = 46u;
 const SCRATCH_WORDS = 56u;
 
-// A result: what was found, two words of the computed encoding as evidence, nonce and place.
-const RESULT_WORDS = 4u;
+// A result: what was found, the computed encoding as evidence, nonce and place.
+const RESULT_EVIDENCE = 1u;
+const RESULT_TAG = 9u;
+const RESULT_WORDS = 10u;
 const RESULT_ACCEPT = 0x5aacce97u;
 const RESULT_REJECT = 0xa5537168u;
 // The encoding is not R's, but the equation with its factor 8 holds.

@@ -52,6 +52,8 @@ fn blocks_go_on_whatever_the_gpu_does() {
         (Fault::Shift, 1.0),
         (Fault::Repeat, 1.0),
         (Fault::AllTrue, 1.0),
+        (Fault::ShortCompare, 1.0),
+        (Fault::NoChecks, 1.0),
         (Fault::AllFalse, 0.2),
         (Fault::Stuck, 1.0),
         (Fault::Slow(Duration::from_millis(300)), 0.5),

@@ -32,6 +32,7 @@ pub mod keys;
 )]
 mod lanes;
 pub mod merkle;
+pub mod near_miss;
 mod portable;
 pub mod rule;
 mod search;

@@ -554,7 +554,7 @@ fn forge(name: &'static str, secret: Scalar, r: EdwardsPoint, nonce: Scalar) -> 
 }
 
 /// S = nonce + k * secret, with k over exactly these encodings; expected to be valid.
-fn forge_encoded(
+pub(crate) fn forge_encoded(
     name: &'static str,
     secret: Scalar,
     public_key: [u8; 32],
@@ -573,7 +573,7 @@ fn forge_encoded(
 }
 
 /// S + L, which has the same effect in every equation that does not look.
-fn add_group_order(signature: &mut [u8; 64]) {
+pub(crate) fn add_group_order(signature: &mut [u8; 64]) {
     let mut carry = 0;
     let below = (-Scalar::ONE).to_bytes();
     // L = (L - 1) + 1: the one is the first carry.
@@ -586,7 +586,7 @@ fn add_group_order(signature: &mut [u8; 64]) {
     }
 }
 
-fn join(r: [u8; 32], s: [u8; 32]) -> [u8; 64] {
+pub(crate) fn join(r: [u8; 32], s: [u8; 32]) -> [u8; 64] {
     let mut signature = [0; 64];
     signature[..32].copy_from_slice(&r);
     signature[32..].copy_from_slice(&s);

@@ -1,69 +1,91 @@
 //! Signatures whose verdicts are known, hidden among those that are asked about.
 
+use clearway_crypto::near_miss::NearMiss;
 use clearway_crypto::suite::{Case, Mixer};
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 
 use crate::batch::{Packed, Signature};
 
-/// Known signatures, valid and invalid ones by turns.
+/// Known signatures: valid ones, and invalid ones of each kind.
 #[derive(Clone, Debug)]
 pub struct Canaries {
-    packed: Packed,
+    valid: Packed,
+    invalid: [Packed; KINDS],
 }
 
 /// Canaries in a batch: one half valid, one half not.
 pub const CANARIES_BATCH: usize = 16;
-/// Known signatures to draw from.
-const KNOWN: usize = 4 * CANARIES_BATCH;
+/// Valid signatures to draw from, and invalid ones of each kind.
+const KNOWN_VALID: usize = 32;
+const KNOWN_OF_A_KIND: usize = 5;
+/// Four alterations of an honest signature, then the near misses.
+const ALTERATIONS: usize = 4;
+const KINDS: usize = ALTERATIONS + NearMiss::ALL.len();
+const _: () = assert!(
+    KINDS <= CANARIES_BATCH / 2,
+    "each kind of invalid canary is in every batch"
+);
 
 impl Canaries {
     /// Makes them from a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut packed = Packed::with_capacity(KNOWN);
-        for case in cases(seed) {
-            packed.push(&case.item(0));
+        let mut mixer = Mixer(seed);
+        let pack = |cases: Vec<Case>| {
+            let mut packed = Packed::with_capacity(cases.len());
+            cases.iter().for_each(|case| packed.push(&case.item(0)));
+            packed
+        };
+        Self {
+            valid: pack(valid(&mut mixer)),
+            invalid: std::array::from_fn(|kind| pack(invalid(kind, &mut mixer))),
         }
-        Self { packed }
     }
 
-    /// The canaries of one batch, each with its verdict, in an order that nobody foresees.
+    /// The canaries of one batch, each with its verdict, in an order that nobody foresees. Of each
+    /// kind of invalid ones there is one at least: a step of a verification that has come to accept
+    /// everything meets, in every batch, a signature that it alone refuses.
     #[must_use]
     pub fn draw(&self) -> Vec<(Signature<'_>, bool)> {
         let mut rng = rand::rng();
-        let mut drawn = Vec::with_capacity(CANARIES_BATCH);
-        for valid in [true, false] {
-            let known = self
-                .packed
-                .signatures()
-                .skip(usize::from(!valid))
-                .step_by(2);
-            let half = known.sample(&mut rng, CANARIES_BATCH / 2);
-            drawn.extend(half.into_iter().map(|canary| (canary, valid)));
+        let half = CANARIES_BATCH / 2;
+        let valid = self.valid.signatures().sample(&mut rng, half);
+        let mut drawn: Vec<_> = valid.into_iter().map(|canary| (canary, true)).collect();
+        let mut kinds: Vec<usize> = (0..KINDS).collect();
+        kinds.extend((0..KINDS).sample(&mut rng, half - KINDS));
+        for kind in kinds {
+            let canary = self.invalid[kind].signatures().choose(&mut rng);
+            drawn.push((canary.expect("there are some of each kind"), false));
         }
         drawn.shuffle(&mut rng);
         drawn
     }
 }
 
-/// Honest signatures, every other one altered in one of four ways.
-fn cases(seed: u64) -> Vec<Case> {
-    let mut mixer = Mixer(seed);
-    let mut cases = Vec::with_capacity(KNOWN);
-    for index in 0..KNOWN {
-        let mut case = Case::honest(mixer.draw() % 4, &mut mixer);
-        let bit = 1 << mixer.below(8);
-        match index % 8 {
-            1 => case.message[mixer.below(144)] ^= bit,
-            3 => case.signature[32 + mixer.below(28)] ^= bit,
-            5 => case.signature[mixer.below(31)] ^= bit,
-            7 => case.public_key = Case::honest(9, &mut mixer).public_key,
-            _ => {}
+/// Honest signatures of a few keys.
+fn valid(mixer: &mut Mixer) -> Vec<Case> {
+    let honest = |_| Case::honest(mixer.draw() % 4, mixer);
+    (0..KNOWN_VALID).map(honest).collect()
+}
+
+/// Invalid signatures of one kind.
+fn invalid(kind: usize, mixer: &mut Mixer) -> Vec<Case> {
+    let one = |_| {
+        if let Some(near) = kind.checked_sub(ALTERATIONS) {
+            return NearMiss::ALL[near].case(mixer);
         }
-        case.valid = index % 2 == 0;
-        cases.push(case);
-    }
-    cases
+        let mut case = Case::honest(mixer.draw() % 4, mixer);
+        let bit = 1 << mixer.below(8);
+        match kind {
+            0 => case.message[mixer.below(144)] ^= bit,
+            1 => case.signature[32 + mixer.below(28)] ^= bit,
+            2 => case.signature[mixer.below(31)] ^= bit,
+            _ => case.public_key = Case::honest(9, mixer).public_key,
+        }
+        case.valid = false;
+        case
+    };
+    (0..KNOWN_OF_A_KIND).map(one).collect()
 }
 
 #[cfg(test)]
@@ -73,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_hold_as_many_of_each_kind_and_differ() {
+    fn draws_hold_as_many_valid_as_invalid_ones_and_differ() {
         let canaries = Canaries::new(3);
         let orders: Vec<Vec<bool>> = (0..20)
             .map(|_| canaries.draw().iter().map(|(_, valid)| *valid).collect())
@@ -87,9 +109,28 @@ mod tests {
     }
 
     #[test]
+    fn every_batch_has_each_kind_of_invalid_canary() {
+        let canaries = Canaries::new(4);
+        let words = |signature: &Signature<'_>| format!("{signature:?}");
+        for _ in 0..20 {
+            let drawn = canaries.draw();
+            for (kind, packed) in canaries.invalid.iter().enumerate() {
+                let known: Vec<String> = packed.signatures().map(|s| words(&s)).collect();
+                let has = drawn
+                    .iter()
+                    .any(|(canary, _)| known.contains(&words(canary)));
+                assert!(has, "kind {kind}");
+            }
+        }
+    }
+
+    #[test]
     fn their_verdicts_are_the_rules() {
         let seed = rand::random();
-        for (at, case) in cases(seed).iter().enumerate() {
+        let mut mixer = Mixer(seed);
+        let mut cases = valid(&mut mixer);
+        cases.extend((0..KINDS).flat_map(|kind| invalid(kind, &mut mixer)));
+        for (at, case) in cases.iter().enumerate() {
             let valid = rule::is_valid(&case.public_key, &[&case.message], &case.signature);
             assert_eq!(valid, case.valid, "seed {seed} case {at}");
         }

@@ -55,7 +55,7 @@ pub trait Device: Send {
     /// When the device cannot; it is then given up.
     fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError>;
 
-    /// The results of a slot's batch, four words an item, or nothing while it runs on. Returns
+    /// The results of a slot's batch, ten words an item, or nothing while it runs on. Returns
     /// after `patience` at the latest, as far as the driver lets it.
     ///
     /// # Errors

@@ -7,7 +7,8 @@ use clearway_crypto::suite::Mixer;
 
 use crate::device::{Device, DeviceError, Size};
 use crate::layout::{
-    HEAD_ITEM_COUNT, ITEM_STREAM, RESULT_ACCEPT, RESULT_REJECT, RESULT_WORDS, item_at,
+    EVIDENCE_WORDS, HEAD_ITEM_COUNT, HEAD_NONCE, ITEM_STREAM, RESULT_ACCEPT, RESULT_EVIDENCE,
+    RESULT_REJECT, RESULT_TAG, RESULT_WORDS, item_at,
 };
 use crate::self_test;
 
@@ -22,6 +23,10 @@ pub enum Fault {
     Repeat,
     /// It says that the signature is valid.
     AllTrue,
+    /// It says so where the computed point begins as R does: a comparison that stops early.
+    ShortCompare,
+    /// It says so where the computed point is R, whatever key and S are: checks that always pass.
+    NoChecks,
     /// It says so, and forges the evidence from what was asked.
     Forge,
     /// It says that the signature is invalid.
@@ -52,8 +57,10 @@ struct Slot {
     /// Whether the fault may strike this batch, and whether it strikes it as a whole.
     sick: bool,
     struck: bool,
-    /// Two words of R of each item.
-    asked: Vec<[u32; 2]>,
+    /// R of each item.
+    asked: Vec<[u32; EVIDENCE_WORDS]>,
+    /// What hides the evidence of an item whose key or S is none.
+    mask: u32,
     /// Results of the batch before.
     before: Vec<u32>,
 }
@@ -88,7 +95,14 @@ impl<D: Device> Faulty<D> {
             if !self.strikes() {
                 continue;
             }
-            let Slot { asked, before, .. } = &self.slots[slot];
+            let Slot {
+                asked,
+                mask,
+                before,
+                ..
+            } = &self.slots[slot];
+            let r = &asked[place];
+            let evidence = RESULT_EVIDENCE..RESULT_TAG;
             match self.fault {
                 Fault::Flip => {
                     result[self.random.below(RESULT_WORDS)] ^= 1 << self.random.below(32);
@@ -98,15 +112,27 @@ impl<D: Device> Faulty<D> {
                     let before = before.get(place * RESULT_WORDS..);
                     *result = before
                         .and_then(|words| words.first_chunk().copied())
-                        .unwrap_or([0; 4]);
+                        .unwrap_or([0; RESULT_WORDS]);
                 }
                 Fault::AllTrue => result[0] = RESULT_ACCEPT,
+                Fault::ShortCompare => {
+                    if result[RESULT_EVIDENCE..][..SHORT_WORDS] == r[..SHORT_WORDS] {
+                        result[0] = RESULT_ACCEPT;
+                    }
+                }
+                Fault::NoChecks => {
+                    let bare = |word: &u32| word ^ mask;
+                    if result[evidence.clone()].iter().map(bare).eq(*r) {
+                        result[0] = RESULT_ACCEPT;
+                        result[evidence].copy_from_slice(r);
+                    }
+                }
                 Fault::Forge => {
-                    let [first, second] = asked[place];
-                    (result[0], result[1], result[2]) = (RESULT_ACCEPT, first, second);
+                    result[0] = RESULT_ACCEPT;
+                    result[evidence].copy_from_slice(r);
                 }
                 Fault::AllFalse => result[0] = RESULT_REJECT,
-                Fault::Unwritten => *result = [0; 4],
+                Fault::Unwritten => *result = [0; RESULT_WORDS],
                 Fault::Stuck | Fault::Slow(_) | Fault::Lost => {}
             }
         }
@@ -124,10 +150,12 @@ impl<D: Device> Device for Faulty<D> {
         let memory = &mut self.slots[slot];
         memory.sick = self.healthy == 0;
         memory.struck = memory.sick && struck;
+        memory.mask = batch[HEAD_NONCE] | 1;
         memory.asked = (0..batch[HEAD_ITEM_COUNT] as usize)
             .map(|place| {
                 let stream = batch[item_at(place) + ITEM_STREAM] as usize;
-                [batch[stream], batch[stream + 1]]
+                let r = batch[stream..].first_chunk();
+                *r.expect("a stream begins with R")
             })
             .collect();
         self.healthy = self.healthy.saturating_sub(1);
@@ -161,3 +189,6 @@ impl<D: Device> Device for Faulty<D> {
         Ok(results)
     }
 }
+
+/// Words that a comparison which stops early compares.
+const SHORT_WORDS: usize = 2;

@@ -15,8 +15,10 @@ use crate::canary::{CANARIES_BATCH, Canaries};
 use crate::device::{Device, DeviceError};
 use crate::keys::KeyDirectory;
 use crate::layout::{
-    ITEM_STREAM, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_REJECT, RESULT_WORDS, item_at,
+    EVIDENCE_WORDS, ITEM_STREAM, ITEM_WORDS, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_EVIDENCE,
+    RESULT_REJECT, RESULT_TAG, RESULT_WORDS, item_at,
 };
+use crate::twin::scalar::scalar_is_reduced;
 
 /// Signatures of one caller, and where it waits for the device's word on each.
 ///
@@ -271,8 +273,8 @@ fn hide<'a>(
 
 /// What the device says of the asked signatures, in order; or why none of it is believed.
 ///
-/// An acceptance must repeat two words of R that the device computed from S, k and A alone. All
-/// else proves nothing and is the caller's to look at.
+/// An acceptance must repeat all of R as the device computed it from S, k and A alone, and S must
+/// be below the group order. All else proves nothing and is the caller's to look at.
 pub(crate) fn judge(
     batch: &Batch,
     canaries: &[(usize, bool)],
@@ -281,19 +283,18 @@ pub(crate) fn judge(
     let (results, _) = results.as_chunks::<RESULT_WORDS>();
     let mut canaries = canaries.iter().peekable();
     let mut answers = Vec::with_capacity(results.len());
-    for (place, &[found, first, second, tag]) in results.iter().enumerate() {
+    for (place, result) in results.iter().enumerate() {
         let place_word = u32::try_from(place).expect("a place in a batch");
-        let answer = match found {
+        let answer = match result[0] {
             RESULT_ACCEPT => Answer::Accepted,
             RESULT_COFACTOR => Answer::Unproven,
             RESULT_REJECT => Answer::Refused,
             _ => return Err(Doubt::Unwritten(place)),
         };
-        if tag != batch.nonce ^ place_word {
+        if result[RESULT_TAG] != batch.nonce ^ place_word {
             return Err(Doubt::Unwritten(place));
         }
-        let stream = batch.words[item_at(place) + ITEM_STREAM] as usize;
-        if answer == Answer::Accepted && [first, second] != batch.words[stream..stream + 2] {
+        if answer == Answer::Accepted && !is_proven(batch, place, result) {
             return Err(Doubt::Evidence(place));
         }
         let valid = answer == Answer::Accepted;
@@ -304,6 +305,13 @@ pub(crate) fn judge(
         }
     }
     Ok(answers)
+}
+
+fn is_proven(batch: &Batch, place: usize, result: &[u32; RESULT_WORDS]) -> bool {
+    let item = &batch.words[item_at(place)..][..ITEM_WORDS];
+    let r = &batch.words[item[ITEM_STREAM] as usize..][..EVIDENCE_WORDS];
+    let s: &[u32; 8] = item.first_chunk().expect("an item begins with S");
+    result[RESULT_EVIDENCE..RESULT_TAG] == *r && scalar_is_reduced(*s)
 }
 
 /// Gives each job its part; a caller that waits no longer has verified by itself.

@@ -64,8 +64,14 @@ pub const SCRATCH_PRODUCT: usize = 46;
 /// Words of scratch an item.
 pub const SCRATCH_WORDS: usize = 56;
 
-/// A result: what was found, two words of evidence, nonce and place.
-pub const RESULT_WORDS: usize = 4;
+/// A result: what was found, then the computed encoding as evidence, ...
+pub const RESULT_EVIDENCE: usize = 1;
+/// ... then nonce and place.
+pub const RESULT_TAG: usize = 9;
+/// Words of a result.
+pub const RESULT_WORDS: usize = 10;
+/// Words of evidence: all of R's.
+pub const EVIDENCE_WORDS: usize = 8;
 /// The computed encoding is R's.
 pub const RESULT_ACCEPT: u32 = 0x5aac_ce97;
 /// It is another, or the key or S is none.
@@ -81,6 +87,9 @@ pub const WORKGROUP_LEN: usize = 64;
 
 /// Bytes of the longest message that the device hashes.
 pub const MESSAGE_LEN_MAX: usize = 4 * BLOCK_WORDS * BLOCKS_MAX - 64 - 17;
+
+const _: () = assert!(RESULT_EVIDENCE + EVIDENCE_WORDS == RESULT_TAG);
+const _: () = assert!(RESULT_TAG + 1 == RESULT_WORDS);
 
 /// Where item `index` begins.
 #[must_use]
@@ -138,6 +147,8 @@ mod tests {
             ("SCRATCH_Z", SCRATCH_Z),
             ("SCRATCH_PRODUCT", SCRATCH_PRODUCT),
             ("SCRATCH_WORDS", SCRATCH_WORDS),
+            ("RESULT_EVIDENCE", RESULT_EVIDENCE),
+            ("RESULT_TAG", RESULT_TAG),
             ("RESULT_WORDS", RESULT_WORDS),
             ("RESULT_ACCEPT", RESULT_ACCEPT as usize),
             ("RESULT_REJECT", RESULT_REJECT as usize),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clearway_crypto::backend::{Backend as _, Item, Work};
 use clearway_crypto::gate::Gate;
+use clearway_crypto::near_miss::NearMiss;
 use clearway_crypto::suite::{Case, Mixer};
 use clearway_gpu::batch::Batch;
 use clearway_gpu::device::{Device, DeviceError, Size};
@@ -27,15 +28,20 @@ const PATIENCE: Patience = Patience {
     retry_max: Duration::from_millis(40),
 };
 
-/// Questions with every eighth signature altered.
+/// Questions with every eighth signature invalid, by turns a broken one and a near miss.
 fn questions(len: usize, seed: u64) -> Vec<Case> {
     let mut mixer = Mixer(seed);
     let mut cases = Vec::with_capacity(len);
     for at in 0..len {
         let mut case = Case::honest(mixer.draw() % 5, &mut mixer);
-        if at % 8 == 7 {
-            case.signature[32] ^= 1;
-            case.valid = false;
+        match at % 16 {
+            7 => {
+                case.signature[32] ^= 1;
+                case.valid = false;
+            }
+            // What a single step of a verification refuses.
+            15 => case = NearMiss::ALL[at / 16 % 3].case(&mut mixer),
+            _ => {}
         }
         cases.push(case);
     }
@@ -80,6 +86,7 @@ fn no_wrong_verdict_leaves_at_any_rate() {
         (Fault::Repeat, unwritten),
         (Fault::Unwritten, unwritten),
         (Fault::AllTrue, computed),
+        (Fault::ShortCompare, computed),
         (Fault::AllFalse, computed),
     ];
     for (fault, seen_by) in rows {
@@ -99,6 +106,30 @@ fn no_wrong_verdict_leaves_at_any_rate() {
                 rate < 1.0 || doubts(&gpu, seen_by) > 0,
                 "{fault:?}: {gpu:?}"
             );
+        }
+    }
+}
+
+#[test]
+fn near_misses_are_refused_whatever_step_of_the_device_has_failed() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut mixer = Mixer(seed);
+    for fault in [Fault::ShortCompare, Fault::NoChecks, Fault::AllTrue] {
+        for near in NearMiss::ALL {
+            let cases: Vec<Case> = (0..20).map(|_| near.case(&mut mixer)).collect();
+            let gpu = gpu(move || {
+                let device = Faulty::new(TwinDevice::new(SIZE), fault, 1.0, seed);
+                Ok(Box::new(device) as _)
+            });
+            ask(
+                &gpu,
+                &cases,
+                2,
+                &format!("seed {seed}: {fault:?} on {near:?}"),
+            );
+            let seen = doubts(&gpu, &["evidence", "canary"]);
+            assert!(seen > 0, "{fault:?} on {near:?}: {gpu:?}");
         }
     }
 }

@@ -15,9 +15,10 @@ use super::sha512::{SHA512_INITIAL, sha512_compress};
 use crate::layout::{
     BASE_ENTRIES, BASE_ENTRY_WORDS, BLOCK_WORDS, BLOCKS_MAX, HEAD_CAPACITY, HEAD_ITEM_COUNT,
     HEAD_KEY_COUNT, HEAD_KEYS_AT, HEAD_NONCE, ITEM_BLOCKS, ITEM_SLOT, ITEM_STREAM, KEY_SLOT,
-    KEY_WORDS, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_REJECT, RESULT_WORDS, RUN_LEN, SCRATCH_K,
-    SCRATCH_PRODUCT, SCRATCH_S, SCRATCH_WORDS, SCRATCH_X, SCRATCH_Y, SCRATCH_Z, SLOT_ENTRY_WORDS,
-    SLOT_NO_POINT, SLOT_POINT, SLOT_STATE, SLOT_WORDS, item_at,
+    KEY_WORDS, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_EVIDENCE, RESULT_REJECT, RESULT_TAG,
+    RESULT_WORDS, RUN_LEN, SCRATCH_K, SCRATCH_PRODUCT, SCRATCH_S, SCRATCH_WORDS, SCRATCH_X,
+    SCRATCH_Y, SCRATCH_Z, SLOT_ENTRY_WORDS, SLOT_NO_POINT, SLOT_POINT, SLOT_STATE, SLOT_WORDS,
+    item_at,
 };
 
 /// The buffers that the kernels of a verification share.
@@ -187,11 +188,14 @@ fn write_result(memory: &mut Memory, i: usize, encoding: [u32; 8]) {
     let item = item_at(i);
     let r: [u32; 8] = memory.words(memory.head(item + ITEM_STREAM));
     let state = memory.key_table[memory.head(item + ITEM_SLOT) * SLOT_WORDS + SLOT_STATE];
-    let accept = encoding == r && state == SLOT_POINT && scalar_is_reduced(memory.words(item));
-    let found = if accept { RESULT_ACCEPT } else { RESULT_REJECT };
-    let tag = memory.batch[HEAD_NONCE] ^ low_u32(i as u64);
-    let result = [found, encoding[0], encoding[1], tag];
-    memory.results[i * RESULT_WORDS..][..RESULT_WORDS].copy_from_slice(&result);
+    let sound = state == SLOT_POINT && scalar_is_reduced(memory.words(item));
+    let nonce = memory.batch[HEAD_NONCE];
+    let mask = if sound { 0 } else { nonce | 1 };
+    let accept = encoding == r && sound;
+    let result = &mut memory.results[i * RESULT_WORDS..][..RESULT_WORDS];
+    result[0] = if accept { RESULT_ACCEPT } else { RESULT_REJECT };
+    result[RESULT_EVIDENCE..RESULT_TAG].copy_from_slice(&encoding.map(|word| word ^ mask));
+    result[RESULT_TAG] = nonce ^ low_u32(i as u64);
 }
 
 /// Twin of `cofactor.wgsl`.
