@@ -63,7 +63,7 @@ pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
     if let Some(token) = ifma8::Token::new() {
         use ifma8::{field::Field8, unit::Register, words::Words8};
         type Ifma8 = backend::Lanes<Field8<Register>, Words8<Register>, 8>;
-        backends.push(Box::new(Ifma8::new("ifma8", token, 512)));
+        backends.push(Box::new(Ifma8::new("ifma8", token, 352)));
     }
     backends
 }
