@@ -89,6 +89,16 @@ pub(crate) const CALLS: &[Call] = &[
     change("member add 9 --member-key {key} {as1} --server {door}"),
     change("member set 3 {as1} --server {door}"),
     change("member suspend 99 {as1} --server {door}"),
+    change("member resume 99 --yes {as1} --server {door}"),
+    change("member key 3 --key-slot 1 --member-key {key} --yes {as1} --server {door}"),
+    change("member end-key 3 --key-slot 1 --yes {as1} --server {door}"),
+    // Sent for real, these two would change what the other calls need.
+    change("keys rotate {key} --dry-run {as2} --server {door}"),
+    change("ledger define 9 ZZZ --issuer-account 1.9 --dry-run {as1} --server {door}"),
+    change("ledger list {as2} --server {door}"),
+    change("approvals {as1} --server {door}"),
+    change("issue 2.1 1 {as1} --server {door}"),
+    change("redeem 2.1 1 {as1} --server {door}"),
     change("account open 3.{n} {as1} --server {door}"),
     change("account show 2.1 {as2} --server {door}"),
     change("account freeze 3.1 --state none {as1} --server {door}"),
@@ -99,6 +109,8 @@ pub(crate) const CALLS: &[Call] = &[
     change("post 00000000000000000000000000000001 2.1 3.1 {as2} --server {door}"),
     change("void 00000000000000000000000000000001 2.1 3.1 {as2} --server {door}"),
     change("return 00000000000000000000000000000001 2.1 3.1 1 {as2} --server {door}"),
+    change("lookup 00000000000000000000000000000001 {as2} --server {door}"),
+    change("resend {as2} --server {door}"),
     // Nobody listens there.
     call(
         "pay 2.1 3.1 0.01 {as2} --server 127.0.0.1:9 --timeout-s 1",
