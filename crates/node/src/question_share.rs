@@ -36,10 +36,11 @@ impl<S: QueryService> Bounded<S> {
 
     /// The service, on a thread that keeps to its cores from its first question on.
     fn here(&self) -> &S {
-        if !KEEPS.replace(true) && self.cores < cores() {
-            if let Err(error) = imp::keep_to(self.cores) {
-                tracing::debug!(%error, "a thread for questions may use every core");
-            }
+        if !KEEPS.replace(true)
+            && self.cores < cores()
+            && let Err(error) = imp::keep_to(self.cores)
+        {
+            tracing::debug!(%error, "a thread for questions may use every core");
         }
         &self.service
     }
