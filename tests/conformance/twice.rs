@@ -133,7 +133,7 @@ fn a_payment_that_is_never_answered_is_named_and_taken_up_again_by_what_the_mess
         paid += 10;
         let id = announced(&lost)["id"].as_str().expect("text").to_owned();
         assert_eq!(lost.json("answer")["state"], "unknown");
-        assert_eq!(payer.waiting(), [id.clone()]);
+        assert_eq!(payer.waiting(), std::slice::from_ref(&id));
         let commands = to_type(&lost);
         let verbs: Vec<&str> = commands.iter().map(|words| words[0].as_str()).collect();
         assert_eq!(verbs, ["lookup", "resend"], "{}", lost.said());

@@ -164,7 +164,7 @@ async fn a_stream_that_drips_is_reset_after_its_time() {
         &header[..5],
         &header[..],
         &[&header[..], &[7; 200]].concat(),
-        &[&header[..], &payments(1, 9).as_bytes()[..]].concat(),
+        &[&header[..], payments(1, 9).as_bytes()].concat(),
     ] {
         let (mut send, mut recv) = raw.connection.open_bi().await.unwrap();
         send.write_all(bytes).await.unwrap();
