@@ -407,8 +407,8 @@ impl Preparer {
         }
         // Looked at before it is written: filling a disk to its last block takes it from everybody.
         let bytes_needed = self.segment_bytes + SPARE_BYTES_MAX.min(self.segment_bytes / 4);
-        let free_bytes = self.io.free_bytes(&self.dir);
-        if free_bytes.is_ok_and(|free| free < bytes_needed) {
+        let free_bytes = self.io.free_bytes(&self.dir).at("statvfs", &self.dir)?;
+        if free_bytes < bytes_needed {
             let dir = self.dir.clone();
             return Err(StoreError::DiskFull { dir, bytes_needed });
         }
