@@ -110,24 +110,38 @@ pub(crate) fn room(state: &State, pair: Pair, amount: u64) -> Result<(), ResultC
 /// ISSUE brings money into being, and so does whatever a credit line pays: the payee holds it and
 /// the payer had none to give.
 pub(crate) fn bounded(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
-    let amount = u128::from(amount);
-    let debit = state.accounts.get(pair.debit);
-    let given = accounts::money(debit).min(amount);
+    let given = given(state.accounts.get(pair.debit), amount);
     if given == amount {
         return Ok(());
     }
-    let credit = state.accounts.get(pair.credit);
-    let owed = credit.debits_posted.get();
-    let owed = owed.saturating_sub(credit.credits_posted.get());
-    let gained = match is_issuer(credit) {
-        true => 0,
-        false => amount.saturating_sub(owed),
-    };
+    let gained = gained(state.accounts.get(pair.credit), amount);
     let in_being = state.ledgers.in_being(pair.ledger);
-    let after = in_being.saturating_sub(given).saturating_add(gained);
+    let after = in_being
+        .saturating_sub(u128::from(given))
+        .saturating_add(u128::from(gained));
     match after <= u128::from(u64::MAX) {
         true => Ok(()),
         false => Err(ResultCode::BalanceOverflow),
+    }
+}
+
+/// How much of `amount` the debited account gives as money it holds; a credit line gives the rest.
+fn given(debit: &Account, amount: u64) -> u64 {
+    match u64::try_from(accounts::money(debit)) {
+        Ok(held) => held.min(amount),
+        Err(_) => amount,
+    }
+}
+
+/// How much of `amount` the credited account holds as money then; what it owed takes the rest.
+fn gained(credit: &Account, amount: u64) -> u64 {
+    if is_issuer(credit) {
+        return 0;
+    }
+    let (debits, credits) = (credit.debits_posted.get(), credit.credits_posted.get());
+    match u64::try_from(debits.saturating_sub(credits)) {
+        Ok(owed) => amount.saturating_sub(owed),
+        Err(_) => 0,
     }
 }
 
@@ -154,19 +168,18 @@ pub(crate) fn issued(issuer: &Account) -> u128 {
 pub(crate) fn settle(state: &mut State, pair: Pair, amount: u64) {
     let clock = state.clock;
     let debit = state.accounts.write(pair.debit, clock);
-    let before = accounts::money(debit);
+    let given = given(debit, amount);
     accounts::add(&mut debit.debits_posted, amount);
-    let given = before.saturating_sub(accounts::money(debit));
     let credit = state.accounts.write(pair.credit, clock);
-    let before = accounts::money(credit);
+    let gained = gained(credit, amount);
     accounts::add(&mut credit.credits_posted, amount);
-    let gained = accounts::money(credit).saturating_sub(before);
     let totals = state.ledgers.totals(pair.ledger);
     ledgers::add(&mut totals.debits_posted, amount);
     ledgers::add(&mut totals.credits_posted, amount);
-    let in_being = totals.in_being.checked_sub(given);
-    let in_being = in_being.and_then(|rest| rest.checked_add(gained));
-    totals.in_being = in_being.expect("an account gives no more than it holds");
+    if given != gained {
+        ledgers::take(&mut totals.in_being, given);
+        ledgers::add(&mut totals.in_being, gained);
+    }
 }
 
 /// Notes a settled payment in the net debit limits of both sides.
