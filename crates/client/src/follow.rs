@@ -18,8 +18,11 @@ pub struct Follow {
     account: AccountId,
     cursor: FollowCursor,
     stream: Option<quinn::RecvStream>,
+    /// The server of the stream that was opened last.
+    server: usize,
     /// Bytes of the item that is being read.
     item: Vec<u8>,
+    /// Failures since the cursor last moved.
     failure_count: usize,
 }
 
@@ -38,6 +41,7 @@ impl Client {
             account,
             cursor,
             stream: None,
+            server: self.preferred(),
             item: Vec::with_capacity(FOLLOW_ITEM_BYTES_MAX),
             failure_count: 0,
         }
@@ -56,9 +60,10 @@ impl Follow {
             match self.read_item().await {
                 Ok(item) => {
                     self.item.clear();
-                    self.failure_count = 0;
-                    // What lies before the cursor was given already.
+                    // What lies before the cursor was given already. A server that cannot give the
+                    // next height repeats how far it is, which is no progress.
                     if item.next_cursor() > self.cursor {
+                        self.failure_count = 0;
                         self.cursor = item.next_cursor();
                         return Ok(item);
                     }
@@ -71,7 +76,7 @@ impl Follow {
                     if !error.worth_another_try() || (tried_all && !error.may_heal()) {
                         return Err(error);
                     }
-                    self.client.move_on_from(self.client.preferred());
+                    self.client.move_on_from(self.server);
                     self.client.metrics().follow_resumes.add(1);
                     let pause = self.client.back_off(self.failure_count);
                     tokio::time::sleep(pause.max(Duration::from_millis(1))).await;
@@ -89,6 +94,7 @@ impl Follow {
     async fn read_item(&mut self) -> Result<FollowItem, ClientError> {
         if self.stream.is_none() {
             let server = self.client.preferred();
+            self.server = server;
             let request = FollowRequest {
                 account: self.account,
                 from: self.cursor,

@@ -10,7 +10,7 @@ use clearway_types::wire::query::{FollowCursor, FollowItem, FollowRequest, Looku
 use clearway_types::wire::{ANSWER_HEADER_BYTES, AnswerHeader, AnswerStatus, Op, StreamHeader};
 
 use crate::raw::connect;
-use crate::rig::{Ledger, Node, account, config, member, payments, until};
+use crate::rig::{Ledger, Node, PATIENCE, account, config, member, payments, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_executed_is_found_and_the_rest_is_not() {
@@ -307,4 +307,31 @@ async fn a_feed_ends_with_the_height_that_cannot_be_given() {
     assert_eq!(node.metrics.feeds_broken.value(), 2);
     let mut behind = client.follow(account(1), Height(3));
     assert_eq!(amounts_through(&mut behind, 3).await.len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_that_no_server_can_go_on_with_ends_after_each_was_asked() {
+    let node = Node::start(config()).await;
+    let other = Node::start_with(config(), Arc::clone(&node.ledger)).await;
+    let client = node.client(1).await;
+    for _ in 0..3 {
+        client.submit(&payments(1, 5)).await.unwrap();
+    }
+    *node.ledger.broken_at.lock().unwrap() = Some(2);
+    let servers = vec![node.server, other.server];
+    let client = Client::connect(ClientConfig::new(member(1), servers)).await;
+    let client = client.unwrap();
+    let mut feed = client.follow(account(1), Height(2));
+    let ended = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Err(error) = feed.next().await {
+                break error;
+            }
+        }
+    });
+    let error = ended.await.expect("a feed that is broken everywhere ends");
+    assert!(matches!(error, ClientError::FeedBroken { .. }), "{error}");
+    for node in [&node, &other] {
+        assert_eq!(node.metrics.feeds_broken.value(), 1, "asked once");
+    }
 }
