@@ -46,11 +46,13 @@ pub struct Submission {
     answered: usize,
     attempt: Option<Attempt>,
     copies: Copies,
-    /// Whether this submission, or whoever sent its envelopes before, has sent anything.
+    /// Whether this submission, or an earlier sender of its envelopes, has sent anything.
     sent: bool,
     /// Answers that were read and not given on yet.
     pending: Option<Run>,
     failure_count: usize,
+    /// Failures since the last answer that time does not heal.
+    hopeless_count: usize,
     /// When the last answer came, or the first attempt was made.
     last_answer: Option<Instant>,
 }
@@ -72,6 +74,7 @@ impl Submission {
             sent: copies == Copies::Further,
             pending: None,
             failure_count: 0,
+            hopeless_count: 0,
             last_answer: None,
         })
     }
@@ -138,6 +141,7 @@ impl Submission {
     fn give(&mut self, run: Run) -> Run {
         self.answered += run.outcomes.len();
         self.failure_count = 0;
+        self.hopeless_count = 0;
         self.last_answer = Some(Instant::now());
         self.client
             .metrics()
@@ -191,11 +195,11 @@ impl Submission {
                 None => {}
             },
             Err(ClientError::Status(AnswerStatus::NotReady)) => {}
-            Err(error) if error.worth_another_try() && error.may_heal() => {
-                tracing::debug!(%error, "cannot be looked up now");
+            Err(error) if self.is_hopeless(&error) => return Err(self.unknown(error)),
+            Err(error) => {
+                tracing::debug!(%error, "cannot be looked up here now");
                 self.client.move_on_from(server);
             }
-            Err(error) => return Err(self.unknown(error)),
         }
         self.failure_count += 1;
         self.pause().await?;
@@ -252,8 +256,7 @@ impl Submission {
             self.copies = Copies::Further;
         }
         self.failure_count += 1;
-        let tried_all = self.failure_count >= self.client.server_count();
-        if !error.worth_another_try() || (tried_all && !error.may_heal()) {
+        if self.is_hopeless(&error) {
             return Err(self.unknown(error));
         }
         tracing::debug!(%error, answered = self.answered, total = self.total, "sending again");
@@ -261,6 +264,12 @@ impl Submission {
             Err(_) if !self.sent => Err(self.unknown(error)),
             paused => paused,
         }
+    }
+
+    /// Counts a failure; says whether to try again is useless: here, or with any other server.
+    fn is_hopeless(&mut self, error: &ClientError) -> bool {
+        self.hopeless_count += usize::from(!error.may_heal());
+        !error.worth_another_try() || self.hopeless_count >= self.client.server_count()
     }
 
     /// Waits before the next try.

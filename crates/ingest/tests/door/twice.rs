@@ -223,3 +223,30 @@ async fn a_client_that_was_cut_off_does_not_say_that_nothing_was_sent() {
     assert!(!error.nothing_sent(), "{error}");
     assert!(error.to_string().contains("look the others up"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_server_is_asked_before_an_outcome_is_called_unknown() {
+    let behind = Node::start(config()).await;
+    let knows = Node::start(config()).await;
+    let sent = ending(2);
+    let settled = client(&knows).await.submit(&sent).await.unwrap();
+    assert_eq!(settled.settled_count(), 2);
+    // The second server is the third one's address under another key: it opens no door.
+    let refuses = Server {
+        address: knows.server.address,
+        public_key: behind.server.public_key,
+    };
+    let mut config = ClientConfig::new(member(1), vec![behind.server, refuses, knows.server]);
+    config.silence = Duration::from_millis(300);
+    let client = Client::connect(config).await.unwrap();
+    set_time(&behind, BEFORE_MS);
+    behind.set(Mode::Refuse(ResultCode::Expired));
+    let submitting = {
+        let client = client.clone();
+        tokio::spawn(async move { client.resubmit(&sent).await })
+    };
+    until("it is looked up", || client.metrics().look_ups.value() > 0).await;
+    behind.ingest.stop().await;
+    let receipts = submitting.await.unwrap().unwrap();
+    assert_eq!(receipts.settled_count(), 2);
+}
