@@ -14,8 +14,10 @@ use crate::error::ClientError;
 
 /// Cluster time must have passed an envelope's end by so much before its absence is believed.
 const END_MARGIN_MS: u64 = 1000;
-/// Cluster time that was heard more recently is not asked for again.
+/// Cluster time that was heard, or asked for, more recently is not asked for again.
 const TIME_FRESH: Duration = Duration::from_secs(1);
+/// Longest wait for cluster time while results are there to be given on.
+const TIME_PATIENCE: Duration = Duration::from_millis(500);
 
 /// An envelope to ask about: its name, and when it ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,10 +55,9 @@ impl Fate {
     /// The one rule: a result counts where it uses up the identifier; absence counts once the time
     /// for the envelope is over. `time` was heard before `found`.
     pub(crate) fn new(found: Option<Found>, expires_at: UnixSeconds, time: TimeMs) -> Self {
-        let executed = |found: &Found| found.outcome.remembered() || found.outcome.duplicate();
         let end = u64::from(expires_at.0).saturating_mul(1000);
         match found {
-            Some(found) if executed(&found) => Self::Executed(found),
+            Some(found) if found.outcome.spends_id() => Self::Executed(found),
             found if time.0 >= end.saturating_add(END_MARGIN_MS) => Self::Never(found),
             found => Self::Open(found),
         }
@@ -112,13 +113,15 @@ impl Client {
             .collect())
     }
 
-    /// Asks for cluster time anew, unless it was heard just now. Without an answer the old one
-    /// stays.
+    /// Asks for cluster time anew, unless it was asked for just now. Without an answer, for which
+    /// results wait only briefly, the old one stays.
     pub(crate) async fn renew_time(&self) {
-        if self.time_ref().age().is_none_or(|age| age >= TIME_FRESH)
-            && let Err(error) = self.status_of(self.preferred()).await
-        {
-            tracing::debug!(%error, "cluster time is not renewed");
+        if !self.time_ref().ask_again(TIME_FRESH) {
+            return;
+        }
+        let asking = tokio::time::timeout(TIME_PATIENCE, self.status_of(self.preferred()));
+        if !matches!(asking.await, Ok(Ok(_))) {
+            tracing::debug!("cluster time is not renewed");
         }
     }
 

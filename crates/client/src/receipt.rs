@@ -30,13 +30,13 @@ impl Receipt {
     }
 
     /// Whether it says what became of the envelope whatever other copies of it there are: its
-    /// identifier is used up, by it or by other bytes, or its bytes alone are to blame.
+    /// identifier is used up, by it or by other bytes.
+    ///
+    /// A refusal before order never does, even where the bytes alone are to blame: a validator of
+    /// the next release may have executed what this one does not know.
     fn speaks_of_all_copies(&self) -> bool {
-        let outcome = self.outcome;
-        let spent = outcome.remembered() || outcome.duplicate();
-        let bytes_alone = ResultCode::VersionUnknown..=ResultCode::IdReserved;
-        (self.is_final() && (spent || outcome.code == ResultCode::IdConflict))
-            || bytes_alone.contains(&outcome.code)
+        let spent = self.outcome.spends_id() || self.outcome.code == ResultCode::IdConflict;
+        self.is_final() && spent
     }
 
     /// Whether the same copy may do better later.
@@ -206,13 +206,11 @@ mod tests {
             (receipt(5, ResultCode::Expired, 0), true, true),
             (receipt(0, ResultCode::Expired, 0), true, true),
         ];
-        // Nothing that is refused before order says what an earlier copy has become, unless the
-        // same bytes are refused whenever they come.
+        // Nothing that is refused before order says what an earlier copy has become.
         let refusals = ResultCode::ALL
             .iter()
             .filter(|&&c| c != ResultCode::Expired);
-        let shape = ResultCode::VersionUnknown..=ResultCode::IdReserved;
-        rows.extend(refusals.map(|&code| (receipt(0, code, 0), false, !shape.contains(&code))));
+        rows.extend(refusals.map(|&code| (receipt(0, code, 0), false, true)));
         for (receipt, first, further) in rows {
             assert_eq!(doubtful(&receipt, Copies::First), first, "{receipt:?}");
             assert_eq!(doubtful(&receipt, Copies::Further), further, "{receipt:?}");

@@ -2,7 +2,7 @@
 //! member's own clock.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clearway_types::units::TimeMs;
@@ -25,10 +25,12 @@ pub struct ClusterClock {
 pub enum ClockFault {
     /// Cluster and node agree, this machine differs: milliseconds that it is ahead.
     Own(i64),
+    /// Cluster and this machine agree, the node's clock is ahead: milliseconds.
+    Node(i64),
     /// Cluster time is ahead of the node's clock, which this machine's agrees with: milliseconds.
     Cluster(i64),
-    /// All three differ: milliseconds that cluster time is ahead of the node's clock, and that this
-    /// machine is ahead of the node's clock.
+    /// All three differ: milliseconds that cluster time is ahead of the node's clock (behind it
+    /// when negative), and that this machine is.
     Both(i64, i64),
 }
 
@@ -49,7 +51,8 @@ impl ClusterClock {
         }
     }
 
-    /// Cluster time now. It follows the node's clock, and stands still while that is behind it.
+    /// Cluster time now. It follows the node's clock, unless that is off by itself, and stands
+    /// still while that is behind it.
     #[must_use]
     pub fn now(&self) -> TimeMs {
         self.after(self.heard.elapsed())
@@ -57,21 +60,30 @@ impl ClusterClock {
 
     fn after(&self, elapsed: Duration) -> TimeMs {
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        TimeMs(self.node.0.saturating_add(elapsed_ms).max(self.cluster.0))
+        let heard = match self.fault() {
+            Some(ClockFault::Node(_)) => self.cluster,
+            _ => self.node,
+        };
+        TimeMs(heard.0.saturating_add(elapsed_ms).max(self.cluster.0))
     }
 
     /// What is wrong with the clocks, if anything is.
+    ///
+    /// A node whose clock is ahead of cluster time may be right, while the cluster stands still:
+    /// this machine's clock says which of the two it is.
     #[must_use]
     pub fn fault(&self) -> Option<ClockFault> {
-        let cluster_ahead = self.after(Duration::ZERO).0.saturating_sub(self.node.0);
-        let cluster_ahead = i64::try_from(cluster_ahead).unwrap_or(i64::MAX);
+        let cluster_ahead = difference(self.cluster, self.node);
         let own_ahead = difference(self.own, self.node);
-        let off = |ms: i64| u128::from(ms.unsigned_abs()) >= CLOCK_TOLERANCE.as_millis();
-        match (off(cluster_ahead), off(own_ahead)) {
-            (false, false) => None,
-            (false, true) => Some(ClockFault::Own(own_ahead)),
-            (true, false) => Some(ClockFault::Cluster(cluster_ahead)),
-            (true, true) => Some(ClockFault::Both(cluster_ahead, own_ahead)),
+        let own_off = is_off(own_ahead);
+        match is_off(cluster_ahead) {
+            false => own_off.then_some(ClockFault::Own(own_ahead)),
+            true if cluster_ahead < 0 && !own_off => None,
+            true if cluster_ahead < 0 && !is_off(difference(self.own, self.cluster)) => {
+                Some(ClockFault::Node(cluster_ahead.saturating_neg()))
+            }
+            true if own_off => Some(ClockFault::Both(cluster_ahead, own_ahead)),
+            true => Some(ClockFault::Cluster(cluster_ahead)),
         }
     }
 }
@@ -83,6 +95,12 @@ impl fmt::Display for ClockFault {
                 f,
                 "this machine's clock is {} the cluster's: set this one right (NTP); envelopes \
                  end by cluster time meanwhile",
+                Off(ms)
+            ),
+            Self::Node(ms) => write!(
+                f,
+                "the node's clock is {} the cluster's, with which this machine's agrees: tell the \
+                 node's operator; envelopes end by cluster time meanwhile",
                 Off(ms)
             ),
             Self::Cluster(ms) => write!(
@@ -116,14 +134,25 @@ impl fmt::Display for Off {
 
 /// What a client last heard about time; clones share it, and every status that comes renews it.
 #[derive(Clone, Debug, Default)]
-pub struct ClusterTime(Arc<Mutex<Option<ClusterClock>>>);
+pub struct ClusterTime(Arc<Mutex<Heard>>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    clock: Option<ClusterClock>,
+    /// When a status was asked for to renew it.
+    asked: Option<Instant>,
+}
 
 impl ClusterTime {
     /// The clocks as last heard; `None` before the first status.
     #[must_use]
     pub fn clock(&self) -> Option<ClusterClock> {
-        // One value is replaced as a whole: a poisoned lock still holds a whole one.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().clock
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        // Values are replaced as a whole: a poisoned lock still holds whole ones.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Cluster time now; this machine's clock before the first status.
@@ -134,12 +163,18 @@ impl ClusterTime {
 
     pub(crate) fn hear(&self, status: &StatusView) {
         let clock = ClusterClock::new(status);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        self.lock().clock = Some(clock);
     }
 
-    /// How long ago the clocks were heard; `None` before the first status.
-    pub(crate) fn age(&self) -> Option<Duration> {
-        self.clock().map(|clock| clock.heard.elapsed())
+    /// Whether the clocks were neither heard nor asked for within `fresh`; notes that they are now.
+    pub(crate) fn ask_again(&self, fresh: Duration) -> bool {
+        let mut heard = self.lock();
+        let last = heard.clock.map(|clock| clock.heard).max(heard.asked);
+        let due = last.is_none_or(|at| at.elapsed() >= fresh);
+        if due {
+            heard.asked = Some(Instant::now());
+        }
+        due
     }
 }
 
@@ -147,6 +182,11 @@ impl ClusterTime {
 fn own_time() -> TimeMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     TimeMs(since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Whether two clocks that differ by this many milliseconds are worth speaking of.
+fn is_off(ms: i64) -> bool {
+    u128::from(ms.unsigned_abs()) >= CLOCK_TOLERANCE.as_millis()
 }
 
 /// How far `a` is ahead of `b`.
@@ -182,9 +222,27 @@ mod tests {
     }
 
     #[test]
+    fn cluster_time_does_not_follow_a_clock_that_is_ahead_by_itself() {
+        let after = |own| {
+            let clock = ClusterClock::at(TimeMs(NOON), TimeMs(NOON + HOUR), TimeMs(own));
+            clock.after(Duration::from_secs(3))
+        };
+        assert_eq!(after(NOON), TimeMs(NOON + 3000));
+        assert_eq!(after(NOON + HOUR), TimeMs(NOON + HOUR + 3000));
+    }
+
+    #[test]
+    fn time_is_asked_for_again_only_after_a_while_answered_or_not() {
+        let time = ClusterTime::default();
+        assert!(time.ask_again(Duration::from_secs(60)));
+        assert!(!time.ask_again(Duration::from_secs(60)), "not answered yet");
+        assert!(time.ask_again(Duration::ZERO));
+    }
+
+    #[test]
     fn a_fault_names_the_clock_that_is_off_and_by_how_much() {
         let hour = i64::try_from(HOUR).unwrap();
-        let rows: [(u64, u64, Option<ClockFault>, &str); 6] = [
+        let rows: [(u64, u64, Option<ClockFault>, &str); 9] = [
             (NOON, NOON, None, ""),
             (NOON - 250, NOON + 3000, None, ""),
             (
@@ -210,6 +268,20 @@ mod tests {
                 NOON + HOUR,
                 Some(ClockFault::Both(hour, hour)),
                 "this machine's clock is 3600.0 s ahead of the node's",
+            ),
+            (
+                NOON - HOUR,
+                NOON - HOUR,
+                Some(ClockFault::Node(hour)),
+                "the node's clock is 3600.0 s ahead of the cluster's",
+            ),
+            // The cluster stands still: two clocks agree on that.
+            (NOON - HOUR, NOON, None, ""),
+            (
+                NOON - HOUR,
+                NOON + HOUR,
+                Some(ClockFault::Both(-hour, hour)),
+                "cluster time is 3600.0 s behind the node's clock",
             ),
         ];
         for (cluster, own, expected, words) in rows {

@@ -292,6 +292,13 @@ impl Outcome {
             && (self.code < ResultCode::Malformed || self.code > ResultCode::IdTableFull)
     }
 
+    /// Whether the identifier is used up, by this execution or by the earlier one that it repeats:
+    /// no other copy of the envelope can have, or get, another result.
+    #[must_use]
+    pub fn spends_id(self) -> bool {
+        self.remembered() || self.duplicate()
+    }
+
     /// Whether it repeats the result of an earlier copy.
     #[must_use]
     pub fn duplicate(self) -> bool {
