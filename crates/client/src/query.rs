@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clearway_types::codec::{DecodeError, Reader};
 use clearway_types::envelope::Envelope;
-use clearway_types::limits::LOOKUPS_MAX;
+use clearway_types::limits::{LOOKUPS_MAX, PARTICIPANTS_MAX};
 use clearway_types::units::{AccountId, ParticipantId, TransferId};
 use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{AccountView, Found, Lookup, StatusView};
@@ -129,21 +129,15 @@ impl Client {
 
     /// Participants with their keys, ledgers, and approvals that wait (for operators and auditors),
     /// as of the height that it names. Where participants come in several answers, later ones may
-    /// be of a later height.
+    /// be of a later height, never of an earlier one.
     ///
     /// # Errors
-    /// As [`Client::lookup`].
+    /// As [`Client::lookup`]; [`ClientError::Decode`] for participants without order or end.
     pub async fn roster(&self) -> Result<RosterView, ClientError> {
         let mut roster = self.roster_from(ParticipantId(0)).await?;
         while roster.next != ParticipantId(0) {
             let more = self.roster_from(roster.next).await?;
-            // A node that goes back would keep the client for ever.
-            let last = roster.participants.last().map(|one| one.id);
-            if more.participants.first().map(|one| one.id) <= last {
-                return Err(DecodeError::Invalid { field: "next" }.into());
-            }
-            roster.participants.extend(more.participants);
-            roster.next = more.next;
+            join(&mut roster, more)?;
         }
         Ok(roster)
     }
@@ -271,10 +265,80 @@ pub(crate) async fn read_exact(
     }
 }
 
+/// Adds the participants of a further answer.
+fn join(roster: &mut RosterView, more: RosterView) -> Result<(), ClientError> {
+    // A node that goes back would keep the client for ever, one with more participants than there
+    // can be nearly so.
+    let last = roster.participants.last().map(|one| one.id);
+    let count = roster.participants.len() + more.participants.len();
+    if more.participants.first().map(|one| one.id) <= last || count > PARTICIPANTS_MAX {
+        return Err(DecodeError::Invalid { field: "next" }.into());
+    }
+    // Another server answered, and is behind.
+    if more.height < roster.height {
+        return Err(ClientError::Status(AnswerStatus::NotReady));
+    }
+    roster.participants.extend(more.participants);
+    roster.next = more.next;
+    Ok(())
+}
+
 fn or_none<T>(answer: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
     match answer {
         Ok(value) => Ok(Some(value)),
         Err(ClientError::Status(AnswerStatus::NotFound)) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clearway_types::account::{Participant, Role};
+    use clearway_types::units::{Height, TimeMs};
+
+    use super::*;
+
+    fn answer(height: u64, numbers: std::ops::Range<u32>, next: u32) -> RosterView {
+        let participants = numbers.map(|number| Participant {
+            id: ParticipantId(number),
+            role: Role::Member,
+            suspended: false,
+            sponsor: ParticipantId(0),
+            lei: [0; 20],
+            bic: [0; 11],
+            keys: [None; 4],
+        });
+        RosterView {
+            height: Height(height),
+            time: TimeMs(0),
+            operator_threshold: 1,
+            next: ParticipantId(next),
+            participants: participants.collect(),
+            ledgers: Vec::new(),
+            approvals: None,
+        }
+    }
+
+    #[test]
+    fn a_roster_goes_on_in_order_at_no_earlier_height_and_ends() {
+        let too_many = u32::try_from(PARTICIPANTS_MAX).unwrap() + 1;
+        let rows = [
+            (answer(7, 3..5, 0), true),
+            (answer(8, 3..5, 5), true),
+            (answer(6, 3..5, 0), false),
+            (answer(7, 2..5, 0), false),
+            (answer(7, 0..0, 3), false),
+            (answer(7, 3..too_many, 0), true),
+            (answer(7, 3..too_many + 1, 0), false),
+        ];
+        for (more, fits) in rows {
+            let mut roster = answer(7, 1..3, 3);
+            let (next, count) = (more.next, more.participants.len());
+            let joined = join(&mut roster, more);
+            assert_eq!(joined.is_ok(), fits, "{next:?} {count}: {joined:?}");
+            if fits {
+                assert_eq!((roster.next, roster.participants.len()), (next, 2 + count));
+            }
+        }
     }
 }
