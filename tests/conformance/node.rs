@@ -226,9 +226,10 @@ fn a_feed_tells_both_sides_of_a_hold_that_ended_by_time() {
     let mut node = Served::start();
     let hold = ["hold", "2.1", "3.1", "50.00", "--hold-s", "1"];
     let held = node.as_member(2, &hold).expect(0).json("answer");
+    // Idle blocks come four times a second: 16 heights later the second is over.
+    let to = held["height"].as_u64().expect("a number") + 16;
     for (member, account) in [(2, "2.1"), (3, "3.1")] {
-        // Idle blocks come four times a second: by height 16 the second is over.
-        let feed = ["account", "follow", account, "--to", "16"];
+        let feed = ["account", "follow", account, "--to", &to.to_string()];
         let items = node.as_member(member, &feed).expect(0).stdout;
         let item = |line: &str| -> serde_json::Value {
             serde_json::from_str(line).expect("a JSON object a line")

@@ -4,11 +4,14 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use clearway_harness::folder;
+use clearway_harness::{folder, output_within};
 use serde_json::Value;
 
 /// Longest time that a command may take which has nothing to do but refuse.
 const BRIEFLY: Duration = Duration::from_secs(20);
+
+/// Longest time that any command of these tests may take, on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a run of the program gave.
 pub(crate) struct Run {
@@ -29,21 +32,26 @@ pub(crate) fn program(dir: &Path) -> Command {
 
 /// Runs the program with `arguments` in `dir`.
 pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Run {
-    let output = program(dir).args(arguments).output();
-    finished(arguments, output.expect("the program starts"))
+    run_within(dir, &[], arguments, PATIENCE)
 }
 
 /// The end of a program that was started with both outputs piped.
 pub(crate) fn end_of(child: Child, arguments: &[&str]) -> Run {
-    finished(
-        arguments,
-        child.wait_with_output().expect("its output is read"),
-    )
+    finished(arguments, &output_within(child, PATIENCE))
 }
 
 /// As [`run`] with these environment variables, for what must end soon: a node that starts where
 /// it should refuse would run for ever.
 pub(crate) fn run_briefly(dir: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Run {
+    run_within(dir, variables, arguments, BRIEFLY)
+}
+
+fn run_within(
+    dir: &Path,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+    patience: Duration,
+) -> Run {
     let child = program(dir)
         .envs(variables.iter().copied())
         .args(arguments)
@@ -51,19 +59,10 @@ pub(crate) fn run_briefly(dir: &Path, variables: &[(&str, &str)], arguments: &[&
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let pid = child.id().to_string();
-    let (ended, end) = std::sync::mpsc::channel();
-    std::thread::spawn(move || ended.send(child.wait_with_output()));
-    let output = end.recv_timeout(BRIEFLY).unwrap_or_else(|_| {
-        // Killed, it has no exit code, which no row expects.
-        let killed = Command::new("kill").args(["-KILL", &pid]).status();
-        assert!(killed.expect("kill exists").success(), "it is running");
-        end.recv().expect("its end is told")
-    });
-    finished(arguments, output.expect("its output is read"))
+    finished(arguments, &output_within(child, patience))
 }
 
-fn finished(arguments: &[&str], output: Output) -> Run {
+fn finished(arguments: &[&str], output: &Output) -> Run {
     Run {
         call: arguments.join(" "),
         code: output.status.code().unwrap_or(-1),

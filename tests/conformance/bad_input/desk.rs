@@ -65,6 +65,8 @@ const ORDINARY: [&str; 20] = [
 ];
 /// Nothing here takes so long unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Work that takes longer than this never ends: the door itself gives up after some seconds.
+const HUNG: Duration = Duration::from_secs(90);
 
 /// A running node, its members and what stands in its books.
 pub(crate) struct Desk {
@@ -185,8 +187,14 @@ impl Desk {
     }
 
     /// Runs something that talks to the node.
+    ///
+    /// # Panics
+    /// When it waits for what never comes: a connection by hand keeps itself alive.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
+        self.runtime.block_on(async {
+            let ended = tokio::time::timeout(HUNG, work).await;
+            ended.expect("it ends")
+        })
     }
 
     /// The folder of the cluster.

@@ -73,7 +73,7 @@ impl Bank {
         let identity = folder::identity(dir.path(), 2);
         let server = folder::server(&genesis, "127.0.0.1:0");
         let mut config = ClientConfig::new(identity.clone(), vec![server]);
-        // Whoever waits for room sends nothing again meanwhile.
+        // A payer that waits for room sends nothing again meanwhile.
         (config.silence, config.give_up_after) = (PATIENCE, PATIENCE);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -109,7 +109,7 @@ fn overdraft(desk: &Desk) -> Envelope {
     desk.sign(2, pay(2, 3, 2 * BALANCE))
 }
 
-/// So many linked payments of 2 to 3.
+/// This many linked payments of 2 to 3.
 fn chain(desk: &Desk, by: u32, len: usize) -> Vec<Envelope> {
     let drafts = vec![pay(2, 3, 1); len];
     desk.signer(by).sign_chain(&drafts).expect("a chain")

@@ -21,7 +21,7 @@ struct Clocked {
 }
 
 impl Clocked {
-    /// Starts on the payer's cluster with a clock that is so many seconds ahead of the true one.
+    /// Starts on the payer's cluster with a clock that is this many seconds ahead of the true one.
     fn start(payer: &Payer, ahead_s: i64) -> Self {
         let flags = [("listen", "127.0.0.1:0"), ("admin_listen", "127.0.0.1:0")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -76,7 +76,7 @@ impl Clocked {
         while !is_so(self) {
             assert!(
                 from.elapsed() < PATIENCE,
-                "waited in vain: {what}: {:?}",
+                "timed out: {what}: {:?}",
                 self.page("/readyz")
             );
             std::thread::yield_now();
@@ -200,7 +200,7 @@ fn an_envelope_ends_by_cluster_time_however_long_the_connection_lives() {
         let client = client.expect("let in");
         let signer = Signer::new(identity, genesis.hash()).expect("randomness");
         let signer = signer
-            .with_ttl(Duration::from_secs(2))
+            .with_ttl(Duration::from_secs(10))
             .with_time(client.time());
         let account = |owner| AccountId::new(ParticipantId(owner), 1);
         let amount = Amount::new(1, genesis.ledgers[0].id);

@@ -9,14 +9,21 @@ mod recorder;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 pub use lossy::Lossy;
 pub use recorder::Recorder;
 
-/// Longest time in which a node that cannot go on ends.
-const END_PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time in which a node opens its door: it may have a long log to recover.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+/// Longest time in which a node that stops or cannot go on ends, on a loaded machine.
+const END_PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time until a kill comes that something else counts down to.
+const KILL_PATIENCE: Duration = Duration::from_secs(300);
+/// Longest time for an answer of the operators' page.
+const PAGE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `clearway node run`; killed when it is dropped.
 #[derive(Debug)]
@@ -43,11 +50,12 @@ impl NodeProcess {
             .spawn()
             .expect("the program starts");
         let stdout = child.stdout.take().expect("it was asked for");
-        let lines: Vec<String> = BufReader::new(stdout)
-            .lines()
-            .map_while(Result::ok)
-            .take(2)
-            .collect();
+        let (told, said) = mpsc::channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            told.send(lines.take(2).collect::<Vec<String>>())
+        });
+        let lines = said.recv_timeout(START_PATIENCE).unwrap_or_default();
         let address = |number: usize, name: &str| {
             let mut words = lines.get(number)?.split_whitespace();
             words.next().filter(|word| *word == name)?;
@@ -84,7 +92,7 @@ impl NodeProcess {
     /// Asks it to stop and waits for its orderly end.
     ///
     /// # Panics
-    /// When it ends otherwise; its words are in the message.
+    /// When it ends otherwise, or goes on; its words are in the message.
     pub fn stop(&mut self) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
@@ -92,21 +100,17 @@ impl NodeProcess {
             sent.expect("kill exists").success(),
             "the node is not there any more"
         );
-        let status = self.child.wait().expect("it ends");
-        assert!(status.success(), "{status}: {}", words(&mut self.child));
+        let (status, said) = self.end(END_PATIENCE);
+        assert!(status.success(), "{status}: {said}");
     }
 
     /// Waits for an end by SIGKILL that comes from elsewhere.
     ///
     /// # Panics
-    /// When it ends otherwise; its words are in the message.
+    /// When it ends otherwise, or goes on; its words are in the message.
     pub fn wait_killed(&mut self) {
-        let status = self.child.wait().expect("it ends");
-        assert!(
-            status.code().is_none(),
-            "{status}: {}",
-            words(&mut self.child)
-        );
+        let (status, said) = self.end(KILL_PATIENCE);
+        assert!(status.code().is_none(), "{status}: {said}");
     }
 
     /// Waits until it ends by itself, and gives its exit code and what it said.
@@ -114,17 +118,22 @@ impl NodeProcess {
     /// # Panics
     /// When it goes on.
     pub fn ended(&mut self) -> (Option<i32>, String) {
+        let (status, said) = self.end(END_PATIENCE);
+        (status.code(), said)
+    }
+
+    /// Its standard error ends with it.
+    fn end(&mut self, patience: Duration) -> (ExitStatus, String) {
         let mut stderr = self.child.stderr.take().expect("it was asked for");
-        let (told, said) = std::sync::mpsc::channel();
+        let (told, said) = mpsc::channel();
         std::thread::spawn(move || {
             let mut words = String::new();
-            // Its words end with it.
             let read = stderr.read_to_string(&mut words);
             told.send(read.map(|_| words))
         });
-        let said = said.recv_timeout(END_PATIENCE).expect("the node ends");
+        let said = said.recv_timeout(patience).expect("the node ends");
         let status = self.child.wait().expect("it has ended");
-        (status.code(), said.expect("its words are text"))
+        (status, said.expect("its words are text"))
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
@@ -168,6 +177,8 @@ pub fn free_door() -> String {
 #[must_use]
 pub fn http(admin: &str, line: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(admin).expect("the page is there");
+    let patience = stream.set_read_timeout(Some(PAGE_PATIENCE));
+    patience.expect("a socket has timeouts");
     let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();
@@ -175,6 +186,24 @@ pub fn http(admin: &str, line: &str) -> (u16, String) {
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
     (status.expect("a status"), body.to_owned())
+}
+
+/// Waits until a program ends that was started with both outputs piped. One that goes on is killed.
+///
+/// # Panics
+/// When its output cannot be read.
+#[must_use]
+pub fn output_within(child: Child, patience: Duration) -> Output {
+    let pid = child.id().to_string();
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    let output = end.recv_timeout(patience).unwrap_or_else(|_| {
+        // Killed, it has no exit code, which no test expects.
+        let killed = Command::new("kill").args(["-KILL", &pid]).status();
+        assert!(killed.expect("kill exists").success(), "it is running");
+        end.recv().expect("its end is told")
+    });
+    output.expect("its output is read")
 }
 
 fn words(child: &mut Child) -> String {
