@@ -24,7 +24,7 @@ use crate::world::World;
 /// Plays of a usual test run; each takes a fraction of a second.
 const PLAYS_DEFAULT: u64 = 60;
 
-/// Every so many-th odd argument is tried on a command in one run; the seed says which.
+/// One odd argument in this many is tried on a command in one run; the seed says which.
 const ODD_STEP: usize = 4;
 
 /// Plays every call under each of these, and tells every failure.

@@ -318,7 +318,7 @@ fn watched(child: Child) -> Receiver<Output> {
     let (told, ended) = channel();
     std::thread::spawn(move || {
         let output = child.wait_with_output().expect("its output is read");
-        // Told in vain where the test has failed meanwhile.
+        // Nobody listens where the test has failed meanwhile.
         let _ = told.send(output);
     });
     ended

@@ -18,7 +18,7 @@ use clearway_types::wire::query::{FollowItem, Lookup};
 use crate::bank::{account, client_config, runtime};
 use crate::books::Answered;
 
-/// Of so many answers, one is proven after each restart, another one each time.
+/// Of this many answers, one is proven after each restart, another one each time.
 const PROVE_EVERY: usize = 100;
 
 /// Where an envelope was executed first, and with what result.

@@ -4,7 +4,8 @@
 //! with"), and a little harsher: what was written before a sync began is safe once it has ended
 //! well, and the names in a folder once the folder was synced. Of everything else each sector of
 //! 512 bytes arrives or not, in any order; a length is the old or the new one or one between; and
-//! of the changes of names in a folder the first few arrive, in each folder so many as chance will.
+//! of the changes of names in a folder the first few arrive, in each folder as many as chance
+//! decides.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -179,7 +180,7 @@ impl Disk {
         }
     }
 
-    /// Whether a sync was left out in the last so many events.
+    /// Whether a sync was left out in the last `events` events.
     pub(crate) fn left_out_within(&self, events: u64) -> bool {
         self.left_out.is_some_and(|time| self.now - time < events)
     }

@@ -27,7 +27,7 @@ use crate::run::Run;
 const IMAGES_DEFAULT: u64 = 100;
 /// Images of the run whose payments live for some seconds.
 const LATE_IMAGES: u64 = 30;
-/// One image in so many is replayed from its first block too.
+/// One image in this many is replayed from its first block too.
 const REPLAYED_EACH: u64 = 10;
 /// Nodes that run at the same time.
 const WORKERS: usize = 2;
@@ -94,8 +94,8 @@ impl Crash {
 /// Moments to crash at, with the kinds of crash; a moment is a count of events.
 type Plan = BTreeMap<u64, Vec<Crash>>;
 
-/// So many images, of kinds that follow each other, at moments chosen by chance, each at most once
-/// before all were; of each kind one at every moment for `count` 0.
+/// This many images, of kinds that follow each other, at moments chosen by chance, each at most
+/// once before all were; of each kind one at every moment for `count` 0.
 fn plan(moments: Vec<u64>, count: u64, kinds: &[Crash], random: &mut Random) -> Plan {
     if count == 0 {
         return moments

@@ -125,7 +125,7 @@ impl<'a> Recovery<'a> {
         Ok(found.iter().flatten().filter(settled).count() as u128 + 1)
     }
 
-    /// Whether the accounts hold exactly so many payments of one minor unit.
+    /// Whether the accounts hold exactly this many payments of one minor unit.
     fn books(&self, node: &Node, payments: u128) -> Result<(), String> {
         let (from, to) = (self.run.member.from, self.run.member.to);
         let books = node.ask(move |ledger| {

@@ -19,7 +19,7 @@ const SUBMISSIONS: [u64; 2] = [14, 8];
 /// Most payments of one submission.
 const PAYMENTS_MAX: u64 = 3;
 
-/// One submission in so many is sent a second time.
+/// One submission in this many is sent a second time.
 const REPEATED_EACH: u64 = 3;
 
 /// A run with its record.
@@ -44,7 +44,7 @@ pub(crate) struct Answer {
 }
 
 impl Run {
-    /// Makes it, with payments that live for half of so many seconds; takes about a second.
+    /// Makes it, with payments that live for half of this many seconds; takes about a second.
     pub(crate) fn make(recorder: &Recorder, ttl_s_max: u32) -> Self {
         let (dir, beside) = (tempdir(), tempdir());
         let (dir, beside) = (dir.expect("a folder"), beside.expect("a folder"));

@@ -112,7 +112,7 @@ pub(crate) fn node(dir: &Path) -> (Told, Option<u64>) {
         for line in stdout.lines().map_while(Result::ok) {
             let height = line.strip_prefix("height").map(str::trim);
             if let Some(height) = height.and_then(|text| text.parse().ok()) {
-                // Whoever waits may have lost patience.
+                // The waiting test may have timed out.
                 let _ = told.send(height);
             }
         }
@@ -145,7 +145,7 @@ fn end(mut child: Child) -> Told {
         }
         let said = errors.join().expect("it only reads");
         let status = child.wait();
-        // Whoever waits may have lost patience.
+        // The waiting test may have timed out.
         let _ = told.send((status, printed, said));
     });
     let (status, stdout, stderr) = ended.recv_timeout(PATIENCE).unwrap_or_else(|_| {

@@ -1,4 +1,5 @@
-//! How much of the processor a command takes: so many cores, and behind whatever else runs.
+//! How much of the processor a command takes: a number of cores, at a lower priority than whatever
+//! else runs.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -46,7 +47,7 @@ pub(crate) struct Share {
 }
 
 impl Default {
-    /// Cores of so many.
+    /// Cores out of this many.
     pub(crate) fn of(self, cores: usize) -> usize {
         match self {
             Self::All => cores,
@@ -171,7 +172,7 @@ mod tests {
     fn more_cores_than_there_are_is_wrong_usage() {
         let priority = Priority::Normal;
         let taken = PriorityArg { priority }.take(NonZeroUsize::new(100_000), Default::All);
-        let error = taken.expect_err("nobody has so many").to_string();
+        let error = taken.expect_err("no machine has that many").to_string();
         assert!(error.contains("--cores 100000"), "{error}");
     }
 

@@ -78,7 +78,7 @@ pub(crate) fn say_aside(text: &str) {
 }
 
 /// From here on standard error is written by a thread of its own, so that nobody else waits for
-/// whoever reads it. Without a thread to be had it is written as before.
+/// its reader. Where no thread can be started it is written as before.
 pub(crate) fn start_log_thread() {
     let log = LOG.get_or_init(Log::default);
     let started = std::thread::Builder::new()

@@ -245,7 +245,7 @@ impl Client {
         self.shared.doors.len()
     }
 
-    /// How long to wait after so many failures in a row: nothing until each server failed once.
+    /// How long to wait after this many failures in a row: nothing until each server failed once.
     pub(crate) fn back_off(&self, failure_count: usize) -> Duration {
         let rounds = failure_count / self.server_count();
         let doublings = u32::try_from(rounds)

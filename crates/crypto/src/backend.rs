@@ -20,8 +20,8 @@ pub struct Item<'a> {
     pub message: &'a [u8],
     /// R, then S.
     pub signature: &'a [u8; 64],
-    /// What [`crate::hint`] makes, from whoever knew it: a right one spares a square root, a wrong
-    /// one is as good as none.
+    /// What [`crate::hint`] makes, from a party that knew it: a right one spares a square root, a
+    /// wrong one is as good as none.
     pub hint: Option<&'a [u8; HINT_BYTES]>,
 }
 
@@ -122,8 +122,9 @@ pub trait Backend: Send + Sync {
     /// that needs more has lost.
     fn search_passes_max(&self) -> usize;
 
-    /// A search of a batch with one invalid signature in so many, or fewer, costs less than smaller
-    /// batches and single verdicts do: a source that sends no more of them needs no caution.
+    /// A search of a batch with one invalid signature in this many, or fewer, costs less than
+    /// smaller batches and single verdicts do: a source that sends no more of them needs no
+    /// caution.
     fn search_pays_from(&self) -> usize {
         usize::MAX
     }

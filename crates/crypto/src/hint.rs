@@ -1,7 +1,7 @@
-//! Hints: what a signature leaves out of its R, for whoever verifies it.
+//! Hints: what a signature leaves out of its R, for its verifier.
 //!
 //! A signature has y of the point R and the sign of x; finding x takes half of the time of a
-//! verdict in a batch. Whoever signs, or verifies first, can hand on x (little-endian, 32 bytes)
+//! verdict in a batch. The signer, or the first verifier, can hand on x (little-endian, 32 bytes)
 //! beside the signature. It is not signed and belongs to no record: a verifier checks it with five
 //! products and, where it is wrong or missing, finds x itself. Verdicts do not depend on it.
 

@@ -18,7 +18,7 @@ pub(crate) trait Parts {
     fn halving_pays(&self, part: &Range<usize>) -> bool;
 
     /// Whether each half of a part holds that does not hold as a whole. Where the answer is no
-    /// proof, whoever gives it proves the result after the search.
+    /// proof, the caller proves the result after the search.
     fn halve(&mut self, part: &Range<usize>, work: &mut Work) -> [bool; 2];
 }
 
@@ -150,7 +150,7 @@ const SINGLE_LEN_MAX: usize = 32;
 const SAMPLED_LEN_MIN: usize = 16 * SAMPLE_LEN;
 /// Single verdicts of a sample.
 const SAMPLE_LEN: usize = 64;
-/// So many invalid ones in a sample speak for a share of some 3 percent, where a search loses.
+/// This many invalid ones in a sample speak for a share of some 3 percent, where a search loses.
 const SAMPLE_INVALID_MANY: usize = 2;
 
 #[cfg(test)]
@@ -243,7 +243,10 @@ mod tests {
                     assert!(work.batched <= 2 * len, "{work:?} len {len}");
                 }
                 if bad.len() == len && sampled > 0 {
-                    assert_eq!(work.batched, 0, "a sample shows that a search is in vain");
+                    assert_eq!(
+                        work.batched, 0,
+                        "a sample shows that a search would not pay"
+                    );
                 }
             }
         }

@@ -300,7 +300,7 @@ fn found_among(backend: &dyn Backend, len: usize, altered: usize) -> Result<(), 
     searched(backend, &cases, "altered signatures in one batch")
 }
 
-/// Together, each case gets its verdict; backends that never put so many together are not asked.
+/// Together, each case gets its verdict; backends that never put that many together are not asked.
 fn searched(
     backend: &dyn Backend,
     cases: &[Case],

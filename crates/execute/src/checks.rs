@@ -210,7 +210,8 @@ fn conflict(outlives: bool) -> Outcome {
 }
 
 /// A refusal that is not remembered. Where its cause can pass while the envelope lives, the answer
-/// says so: whoever resends such an envelope, under a new identifier too, must wait for its expiry.
+/// says so: a sender of such an envelope again, under a new identifier too, must wait for its
+/// expiry.
 pub(crate) fn refusal(code: ResultCode) -> Outcome {
     let mut outcome = Outcome::new(code);
     if matches!(

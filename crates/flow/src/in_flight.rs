@@ -23,7 +23,7 @@ pub enum Joined {
 /// Every envelope between verification and its answer, by leaf digest (all 192 bytes).
 ///
 /// Protocol: `verify` joins each envelope before it checks the signature and goes on with the
-/// `First` alone. Whoever answers that envelope, with a result or with a refusal, calls
+/// `First` alone. The stage that answers that envelope, with a result or with a refusal, calls
 /// [`InFlight::finish`] and gives the same answer to each place returned.
 #[derive(Debug)]
 pub struct InFlight {

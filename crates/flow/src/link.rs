@@ -162,8 +162,8 @@ impl<T> LinkReceiver<T> {
         self.stats.taken.add(1);
     }
 
-    /// The channel itself, for waiting on several links at once; whoever takes a message from it
-    /// calls [`LinkReceiver::note_taken`].
+    /// The channel itself, for waiting on several links at once; a caller that takes a message from
+    /// it calls [`LinkReceiver::note_taken`].
     #[must_use]
     pub fn channel(&self) -> &Receiver<T> {
         &self.channel

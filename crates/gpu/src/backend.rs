@@ -51,7 +51,7 @@ impl Default for GpuConfig {
 }
 
 impl GpuConfig {
-    /// Settings with batches of so many payments and so many remembered keys.
+    /// Settings with batches of this many payments and this many remembered keys.
     #[must_use]
     pub fn sized(items_max: usize, key_slots: usize) -> Self {
         Self {
@@ -330,7 +330,7 @@ fn pack<'a>(
     })
 }
 
-/// One accepted signature in so many is verified again.
+/// One accepted signature in this many is verified again.
 const SAMPLE: u32 = 1024;
 /// Jobs that may wait for the lane.
 const JOBS_MAX: usize = 16;

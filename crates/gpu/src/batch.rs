@@ -56,7 +56,7 @@ pub fn words_of_item(item: &Item<'_>) -> usize {
 }
 
 impl Packed {
-    /// No items, with room for so many with two blocks, as payments have.
+    /// No items, with room for this many with two blocks, as payments have.
     #[must_use]
     pub fn with_capacity(items: usize) -> Self {
         Self {
@@ -163,7 +163,8 @@ impl Batch {
         Self { words, nonce }
     }
 
-    /// Words of a batch of so many items with two blocks each, as payments have, and as many keys.
+    /// Words of a batch of this many items with two blocks each, as payments have, and as many
+    /// keys.
     #[must_use]
     pub const fn words_max(items: usize) -> usize {
         HEAD_WORDS + items * (ITEM_WORDS + KEY_WORDS + 2 * BLOCK_WORDS)

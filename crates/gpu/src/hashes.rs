@@ -39,7 +39,7 @@ struct HashDevice {
     leaves: Hasher,
 }
 
-/// One kernel with its buffers: items of so many bytes in, and out.
+/// One kernel with its buffers: items of this many bytes in, and out.
 struct Hasher {
     item_bytes: usize,
     digest_bytes: usize,
@@ -136,7 +136,7 @@ impl HashDevice {
         })
     }
 
-    /// Digests that are twice the same, and right wherever the CPU looks: one in so many.
+    /// Digests that are twice the same, and right wherever the CPU looks: at a sample.
     fn believed(
         &self,
         hasher: &Hasher,
@@ -257,7 +257,7 @@ fn digests_of(bytes: &[u8; LEAF_BYTES]) -> EnvelopeDigests {
 const LEAF_BYTES: usize = 48;
 /// Items of one dispatch: 12 MiB of envelopes.
 const ITEMS_MAX: usize = 65_536;
-/// One digest in so many is computed by the CPU too.
+/// One digest in this many is computed by the CPU too.
 const SAMPLE: usize = 256;
 /// Longest wait for digests; the first ones wait for the compiler.
 const PATIENCE: Duration = Duration::from_secs(60);

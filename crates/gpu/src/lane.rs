@@ -62,7 +62,7 @@ pub enum Doubt {
     /// The self-test's results are not the twin's.
     #[error("the self-test's result {0} is wrong")]
     SelfTest(usize),
-    /// A caller waited in vain, or found an accepted signature invalid.
+    /// A caller's wait timed out, or it found an accepted signature invalid.
     #[error("a caller reports that {0}")]
     Caller(&'static str),
 }

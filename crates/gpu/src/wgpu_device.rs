@@ -373,7 +373,7 @@ pub(crate) fn device_buffer(device: &wgpu::Device, label: &str, words: usize) ->
     buffer(device, label, words, usage, false)
 }
 
-/// A buffer of so many words.
+/// A buffer of this many words.
 pub(crate) fn buffer(
     device: &wgpu::Device,
     label: &str,
@@ -393,7 +393,7 @@ fn result_bytes(items: usize) -> u64 {
     4 * (items * RESULT_WORDS) as u64
 }
 
-/// Workgroups for so many threads.
+/// Workgroups for this many threads.
 pub(crate) fn groups(threads: usize) -> u32 {
     u32::try_from(threads.div_ceil(WORKGROUP_LEN)).expect("items_max bounds it")
 }

@@ -12,7 +12,7 @@ pub(crate) struct TokenBucket {
     square_at: Instant,
 }
 
-/// Taking so many would have to wait longer than allowed.
+/// Taking that many would have to wait longer than allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TooFast;
 

@@ -43,7 +43,7 @@ impl Answers {
     /// Takes in answers for consecutive positions. The first answer to a position stands.
     ///
     /// # Panics
-    /// For positions that the stream does not have: whoever answers has mixed up streams.
+    /// For positions that the stream does not have: the answering stage has mixed up streams.
     pub(crate) fn put(&mut self, first_index: u32, height: Height, outcomes: &[Outcome]) {
         let len = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
         let end = first_index.checked_add(len);

@@ -31,7 +31,7 @@ const INCOMING_BYTES_MAX: u64 = 16 << 10;
 /// What may be sent to an address that has sent one first packet of 1,200 bytes and proved nothing
 /// (RFC 9000, section 8.1): larger datagrams would wait for it for ever.
 const UNPROVEN_PAYLOAD_BYTES_MAX: u16 = 3 * 1200;
-/// Half-open connections that have lost their place and are on their way out, at most so many for
+/// Half-open connections that have lost their place and are on their way out, at most this many for
 /// each place: QUIC keeps one for a second after it was closed.
 const LEAVING_PER_PLACE_MAX: usize = 4;
 /// Refusals a second that are said; beyond that, who knocks hears nothing and tries again later.

@@ -1,8 +1,8 @@
 //! Room for frames that are being filled: by the bytes that have come, shared among members.
 //!
-//! A frame gets more room as it fills up, so that whoever wants to hold room must send bytes for
-//! it. Where it runs out, the member that holds least is served first, and the one that holds most
-//! loses the frame that has waited longest for its bytes.
+//! A frame gets more room as it fills up, so that a sender who wants to hold room must send bytes
+//! for it. Where it runs out, the member that holds least is served first, and the one that holds
+//! most loses the frame that has waited longest for its bytes.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -135,7 +135,7 @@ impl<'a> Intake<'a> {
         self.expect_end(recv).await
     }
 
-    /// Waits until the member's contract covers so many more signatures; false when that is too
+    /// Waits until the member's contract covers `count` more signatures; false when that is too
     /// long. Meanwhile nothing is read, so the member is slowed down by flow control.
     async fn wait_for_rate(&self, count: usize) -> bool {
         let wait_max = self.visit.door.config.rate_wait_max;

@@ -1,8 +1,8 @@
 //! Handshakes under way: how many, from where, and which of them gives way to the next.
 //!
-//! Whoever knocks has proved nothing but, at most, its address. So places are shared by address:
-//! where one is missing, the address that holds most gives its oldest, since an honest handshake is
-//! over in one round trip while one that is held open grows old.
+//! A peer that connects has proved nothing but, at most, its address. So places are shared by
+//! address: where one is missing, the address that holds most gives its oldest, since an honest
+//! handshake is over in one round trip while one that is held open grows old.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -233,7 +233,8 @@ impl State {
         if self.rates.len() >= SITES_MAX && !self.rates.contains_key(&site) {
             self.rates.retain(|_, rate| !rate.is_rested(now));
             if self.rates.len() >= SITES_MAX {
-                // So many busy addresses are no one party's; forgetting favours who knocks.
+                // That many busy addresses do not belong to one party; forgetting favours
+                // newcomers.
                 self.rates.clear();
             }
         }

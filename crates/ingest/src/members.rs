@@ -65,7 +65,7 @@ impl Members {
     }
 
     /// Takes the place of an idle connection of the member that has most, for one more of `asker`;
-    /// false when nobody has so many more that the exchange would be fair.
+    /// false when no other member has enough more for a fair exchange.
     pub(crate) fn displace_for(&self, asker: &Member, now: Instant) -> bool {
         let asker_count = asker.seats.len();
         let known = lock(&self.known);
@@ -116,7 +116,7 @@ pub(crate) struct Member {
     rate: Mutex<TokenBucket>,
     /// One frame of a member at a time waits for room: members take turns, not streams.
     pub(crate) turn: tokio::sync::Mutex<()>,
-    /// Turns of its questions: so many are answered at once, over all its connections.
+    /// Turns of its questions: how many are answered at once, over all its connections.
     pub(crate) questions: Arc<Semaphore>,
 }
 
@@ -133,7 +133,7 @@ impl Member {
         }
     }
 
-    /// Takes so many signatures from the contracted rate; gives how long to wait.
+    /// Takes this many signatures from the contracted rate; gives how long to wait.
     pub(crate) fn take(&self, count: usize, wait_max: Duration) -> Result<Duration, TooFast> {
         lock(&self.rate).take(Instant::now(), count, wait_max)
     }

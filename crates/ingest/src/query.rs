@@ -70,7 +70,7 @@ impl Asker {
         }
     }
 
-    /// Whether its stream or connection has ended: work for it is in vain.
+    /// Whether its stream or connection has ended: work for it is wasted.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)

@@ -63,8 +63,8 @@ impl ReceiptRouter {
 
     /// `verify_ingest`: answers envelopes that were refused before order, with height 0.
     ///
-    /// Whoever refuses an envelope ends its flight and sends refusals for the places that joined
-    /// it.
+    /// The stage that refuses an envelope ends its flight and sends refusals for the places that
+    /// joined it.
     pub fn on_refusals(&self, refusals: &Refusals) {
         let stream = self.find(refusals.stream);
         let mut bad_signature_count = 0;

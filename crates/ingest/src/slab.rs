@@ -57,7 +57,7 @@ impl Slab {
         self.room_len = len;
     }
 
-    /// Bytes that a slab of so many items takes.
+    /// Bytes that a slab of this many items takes.
     pub(crate) fn bytes(len: usize, hinted: bool) -> usize {
         match hinted {
             true => len * HINTED_BYTES + arriving_bytes(len),
@@ -71,7 +71,7 @@ impl Slab {
         envelopes(&self.envelopes[..whole])
     }
 
-    /// Where further bytes go, up to the end of item `want`; `None` when so many are there, or as
+    /// Where further bytes go, up to the end of item `want`; `None` when that many are there, or as
     /// many as there is room for.
     pub(crate) fn room(&mut self, want: usize) -> Option<Limit<&mut (dyn BufMut + Send)>> {
         let want = want.min(self.room_len);

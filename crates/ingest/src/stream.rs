@@ -167,7 +167,7 @@ impl Visit {
         }
     }
 
-    /// The bytes of an answer. Whoever drops the future tells the work to stop; its turn is taken
+    /// The bytes of an answer. Dropping the future tells the work to stop; its turn is taken
     /// until it has.
     async fn answer(&self, question: Question) -> Result<Vec<u8>, AnswerStatus> {
         let turn = self.turns().wait().await?;

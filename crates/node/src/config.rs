@@ -84,7 +84,7 @@ pub struct DoorConfig {
 }
 
 impl DoorConfig {
-    /// Of so many cores, those that questions and feeds may keep busy.
+    /// Of this many cores, those that questions and feeds may keep busy.
     #[must_use]
     pub fn question_cores_of(&self, cores: usize) -> usize {
         match self.question_cores {
@@ -297,7 +297,7 @@ pub struct Loaded {
     pub config: NodeConfig,
     /// Where those that are not built in come from, by setting.
     pub origins: BTreeMap<&'static str, Origin>,
-    /// What whoever started the program should know: variables that look like settings and are
+    /// What the operator should know: variables that look like settings and are
     /// none.
     pub warnings: Vec<String>,
 }

@@ -3,7 +3,7 @@
 use clearway_flow::Counter;
 use clearway_order::ENGINE_PANICS;
 
-/// Lines of this process's log that could not be written. Whoever writes the log counts here; the
+/// Lines of this process's log that could not be written. The writer of the log counts here; the
 /// metrics page shows it as `log_lines_dropped`.
 pub static LINES_DROPPED: Counter = Counter::new();
 
@@ -13,7 +13,7 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// The directives behind the setting `log`. A level by itself is meant for Clearway: the libraries
 /// below it, the ordering engine above all, tell operators nothing at `info`, and that at length.
 /// They stay at `warn` unless the filter names them, for example `info,commonware=debug`; and what
-/// the engine panics with is said once, by whoever turns it into an error.
+/// the engine panics with is said once, by the code that turns it into an error.
 #[must_use]
 pub fn directives(filter: &str) -> String {
     let own = |part: &str| {

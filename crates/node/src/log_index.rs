@@ -8,7 +8,7 @@ use clearway_store::{BatchPlace, BlockIndex, BlockPlace, Sequence};
 use clearway_types::messages::ExecutedBlock;
 use clearway_types::units::{Digest, Height, TimeMs};
 
-/// How often whoever waits looks whether somebody still waits for it.
+/// How often a waiting question checks whether its asker is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(50);
 
 /// The last final block that is durable.

@@ -32,7 +32,7 @@ pub(crate) fn ask<R: Send + 'static>(
 ) -> Option<R> {
     let (answer, receiver) = channel::bounded(1);
     let query = LedgerQuery(Box::new(move |ledger| {
-        // Whoever asked may have given up.
+        // The asker may have given up.
         let _ = answer.send(question(ledger));
     }));
     ledger.send(query).ok()?;

@@ -44,7 +44,7 @@ impl Metric {
     }
 }
 
-/// Whoever can say what the figures are now.
+/// A source of the figures as they are now.
 pub trait Gather: fmt::Debug + Send + Sync + 'static {
     /// The figures now, sorted by name.
     fn gather(&self) -> Vec<Metric>;

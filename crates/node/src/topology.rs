@@ -66,7 +66,7 @@ macro_rules! links {
         }
 
         impl Links {
-            /// Makes every link of the table, for so many verify workers.
+            /// Makes every link of the table, for this many verify workers.
             #[must_use]
             pub fn new(verify_workers: usize) -> Self {
                 let frames = || link(INGEST_VERIFY.name, INGEST_VERIFY.capacity);

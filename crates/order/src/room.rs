@@ -4,8 +4,8 @@
 //! order before that, and started again from its journal once there is room: the stage keeps all
 //! that was taken in meanwhile.
 
-/// The disk under the engine's journal. Whoever answers holds some room back, so that a view that
-/// was begun can be finished.
+/// The disk under the engine's journal. The implementation holds some room back, so that a view
+/// that was begun can be finished.
 pub trait JournalRoom: Send + Sync {
     /// Whether the next view may be written: asked before each, so it must be cheap.
     fn has_room(&self) -> bool;

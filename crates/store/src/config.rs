@@ -26,7 +26,7 @@ pub struct StoreOptions {
 /// everything above the watermark; a payload is also checked each time it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifyFrom {
-    /// Those in the last so many segments.
+    /// Those in the last segments, this many.
     LastSegments(u64),
     /// Those from this record on.
     Sequence(Sequence),

@@ -142,7 +142,7 @@ pub enum StoreError {
     },
 
     /// A look-up that nobody waits for any more.
-    #[error("the look-up was given up by whoever asked")]
+    #[error("the look-up was cancelled by its asker")]
     Unwanted,
 
     /// A record that fits no segment.

@@ -7,7 +7,7 @@
 //! # Out
 //! Tickets of records that are durable ([`stage::Durable`]), and to any number of [`Reader`]s the
 //! same bytes, mapped and without a copy. Receipts marked FINAL rest on these tickets. [`history`]
-//! alone reads payloads: it puts the records of final blocks together for whoever replays them.
+//! alone reads payloads: it puts the records of final blocks together for replay.
 //!
 //! # Never
 //! It never acknowledges before data and watermark are synced; never retries after a failed write

@@ -46,7 +46,7 @@ pub const CHECKPOINT_COUNT_KEPT: usize = 2;
 pub const BLOCK_ROWS_BYTES_KEPT: usize = 32 << 20;
 
 /// Format version that this crate writes, and the only one that it reads. It stands for the
-/// payloads of records, too: whoever changes what a batch, manifest or final record holds raises
+/// payloads of records, too: a change to what a batch, manifest or final record holds raises
 /// it, and adds a row to [`WRITTEN_BY`].
 pub const FORMAT_VERSION: u32 = 2;
 

@@ -29,7 +29,7 @@ impl SplitMix {
         self.next_u64() % bound
     }
 
-    /// So many bytes.
+    /// This many bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count)
             .map(|_| self.next_u64().to_le_bytes()[0])

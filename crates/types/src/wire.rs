@@ -210,7 +210,7 @@ impl StreamHeader {
     /// The header of a stream with `count` items.
     ///
     /// # Panics
-    /// When the op does not take so many: callers split what they send.
+    /// When the op does not take that many: callers split what they send.
     #[must_use]
     pub fn new(op: Op, count: usize) -> Self {
         let (min, max) = op.count_range();

@@ -78,7 +78,7 @@ impl Choice {
         }
     }
 
-    /// A place for a group of so many signatures where it is done first. The candidate taken last
+    /// A place for a group of this many signatures where it is done first. The candidate taken last
     /// keeps its turn unless another one is a tenth faster.
     pub fn take(&self, len: usize) -> Taken<'_> {
         let last = self.last.load(Ordering::Relaxed);

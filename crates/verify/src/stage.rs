@@ -145,7 +145,7 @@ impl VerifyStage {
         let mut digests = Vec::with_capacity(envelopes.len());
         items.reserve(envelopes.len());
         let first_item = items.len();
-        // All of them, two side by side: in vain for the few that triage has refused.
+        // All of them, two side by side: wasted on the few that triage has refused.
         let all = envelopes.iter().zip(envelope_digests_all(&frame.slab));
         for (index, (envelope, hashes)) in all.enumerate() {
             let Fate::Open(key) = triage.fates[index] else {

@@ -2,7 +2,7 @@
 //! files, and can play a full disk or one that hangs. `../src/recorder.rs` builds it and reads what
 //! it wrote.
 //!
-//! Only calls through the C library are seen. So whoever reads a record first compares the files
+//! Only calls through the C library are seen. So a reader of a record first compares the files
 //! that it adds up to with those that are there; `tests/crash_images` does, and that is the test
 //! that attacks this file: `the_record_tells_everything_that_the_node_did_to_its_files`.
 

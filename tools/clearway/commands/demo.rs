@@ -137,14 +137,14 @@ pub(crate) fn finish(
         let rows = report.rows();
         let (figures, checks) = rows.split_at(rows.len() - CHECK_ROWS);
         let mut text = ui::rows(figures.iter().cloned());
-        // The verdict is the end of the table, word for word, for whoever searches for it.
+        // The verdict is the end of the table, word for word, so that a search finds it.
         for (name, value) in checks {
             text.push_str(&format!("\n{name} {value}"));
         }
         text
     })?;
     if report.checks.all() {
-        // A figure that contradicts another one is no measurement, whoever made it.
+        // A figure that contradicts another one is no measurement.
         return report.check_sums().or_fail(Kind::Mismatch);
     }
     let message = "the history that was stored is not the one that was answered: see the table";

@@ -1,4 +1,4 @@
-//! Sums that whoever reads a report of a run can do again: figures that do not add up were not
+//! Sums that a reader of a run's report can do again: figures that do not add up were not
 //! measured together. Works on the report's JSON, for readers in other programs too.
 
 use serde_json::Value;

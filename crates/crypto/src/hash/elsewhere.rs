@@ -6,7 +6,8 @@ use clearway_types::batch::EnvelopeDigests;
 use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::units::Digest;
 
-/// Whoever hashes in numbers; nothing where it cannot. Digests are the same wherever they are made.
+/// A device that hashes in bulk; it gives nothing where it cannot. Digests are the same wherever
+/// they are made.
 pub trait Elsewhere: Send + Sync {
     /// [`super::node`] of each two neighbours. `lower` has pairs only.
     fn nodes(&self, lower: &[Digest]) -> Option<Vec<Digest>>;
@@ -23,7 +24,7 @@ pub fn hand_over(elsewhere: Box<dyn Elsewhere>, len_min: usize) -> bool {
 
 static GIVEN: OnceLock<(Box<dyn Elsewhere>, usize)> = OnceLock::new();
 
-/// The nodes over so many pairs, if somebody makes them.
+/// The nodes over these pairs, if a device makes them.
 pub(crate) fn nodes(pairs: usize, lower: impl FnOnce() -> Vec<Digest>) -> Option<Vec<Digest>> {
     let nodes = given(pairs)?.nodes(&lower())?;
     (nodes.len() == pairs).then_some(nodes)

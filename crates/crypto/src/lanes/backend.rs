@@ -57,7 +57,7 @@ where
         }
     }
 
-    /// The same, with combs after so many uses of a key.
+    /// The same, with combs after this many uses of a key.
     #[cfg(test)]
     pub(crate) fn with_combs_after(mut self, often: u32) -> Self {
         self.often = often;

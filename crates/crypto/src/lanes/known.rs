@@ -200,5 +200,5 @@ impl<F: Field<LANES>, const LANES: usize> Work for Compare<'_, F, LANES> {
 
 /// Vectors whose Z are inverted together.
 const GROUP: usize = 16;
-/// Rows are fetched so many additions ahead.
+/// Rows are fetched this many additions ahead.
 const AHEAD: usize = 2;

@@ -89,8 +89,8 @@ fn sum_few<F: Field<LANES>, const LANES: usize>(
     straus::sum(token, &groups, &group_scalars)
 }
 
-/// Bits of a window for so many points: measured with four lanes. More lanes share the buckets of a
-/// window, so that with eight a wider one pays earlier.
+/// Bits of a window for this many points: measured with four lanes. More lanes share the buckets of
+/// a window, so that with eight a wider one pays earlier.
 fn window_width(points: usize, lanes: usize) -> usize {
     match points {
         0..192 => 5,

@@ -1,6 +1,6 @@
 //! What the vectors say, and that the rule and every backend of the gate under test agree.
 //!
-//! Whoever includes this file gives it a gate: the processor's here, a device's in `clearway_gpu`.
+//! The including test gives it a gate: the processor's here, a device's in `clearway_gpu`.
 //! The files lie in `CLEARWAY_TEST_DATA`, by default `../shared/data` beside the workspace. Where
 //! they are absent the tests say so and end; `CLEARWAY_REQUIRE=vectors` makes that a failure.
 

@@ -37,7 +37,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Memory for so many items and keys.
+    /// Memory for this many items and keys.
     #[must_use]
     pub fn new(items: usize, slots: usize) -> Self {
         Self {

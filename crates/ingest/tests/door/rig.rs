@@ -253,7 +253,7 @@ impl Node {
 pub(crate) async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     let from = Instant::now();
     while !is_true() {
-        assert!(from.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(from.elapsed() < PATIENCE, "timed out: {what}");
         tokio::task::yield_now().await;
     }
 }

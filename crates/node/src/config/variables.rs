@@ -35,7 +35,7 @@ pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
                 let variable = name.to_owned();
                 return Err(ConfigError::VariableNotText { variable });
             }
-            // Whoever reads it says what is wrong with it.
+            // The parser of the setting says what is wrong with it.
             Err(_) => {}
         }
     }
@@ -43,7 +43,7 @@ pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
 }
 
 /// `CLEARWAY_DOOR_IDLE_MS` sets `door.idle_ms`; a variable without a value sets nothing. Gives a
-/// line for each variable that is nobody's: it is not read, which whoever set it should know.
+/// line for each variable that is nobody's: it is not read, which the operator should know.
 pub(super) fn read(
     variables: impl IntoIterator<Item = (String, String)>,
     given: &mut Vec<Assignment>,

@@ -219,7 +219,7 @@ fn announce(
             }
         }
     }
-    // Whoever has stopped listening has stopped needing it.
+    // A receiver that is gone needs it no more.
     if !persisted.is_empty() {
         let _ = worker.send(&links.persisted, persisted);
     }

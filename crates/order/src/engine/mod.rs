@@ -228,7 +228,7 @@ impl Orderer {
 pub const ENGINE_PANICS: &str = "commonware_runtime::utils::handle";
 
 /// Whether the engine panics there: this source file is its own. [`Orderer::run`] turns such a
-/// panic into an error, so whoever shows the process's panics may leave it out.
+/// panic into an error, so the panic hook may leave it out.
 #[must_use]
 pub fn is_engine_source(file: &str) -> bool {
     file.contains("commonware-")

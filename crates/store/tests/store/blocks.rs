@@ -211,7 +211,7 @@ fn store_manifest(writer: &mut Writer, index: Option<&BlockIndex>, manifest: &Ma
     digest
 }
 
-/// A log of so many blocks that nobody has an index of.
+/// A log of this many blocks without an index.
 fn grown(seed: u64, block_count: usize) -> (MemoryIo, Growing) {
     let io = MemoryIo::new();
     let (mut writer, ..) = open(&io).expect("a new store");
