@@ -75,7 +75,7 @@ mod tests {
     use crate::rule;
 
     #[test]
-    fn the_rule_refuses_each_and_its_neighbour_is_valid() {
+    fn the_rule_refuses_each() {
         let mut mixer = Mixer(21);
         for round in 0..20 {
             for near in NearMiss::ALL {
@@ -84,6 +84,26 @@ mod tests {
                 assert!(!valid, "{near:?} of round {round}");
             }
         }
+    }
+
+    #[test]
+    fn only_the_size_of_s_is_wrong() {
+        let mut mixer = Mixer(23);
+        let mut case = NearMiss::SBeyondOrder.case(&mut mixer);
+        let (r, s) = rule::halves(&case.signature);
+        case.signature = join(r, Scalar::from_bytes_mod_order(s).to_bytes());
+        let valid = rule::is_valid(&case.public_key, &[&case.message], &case.signature);
+        assert!(valid, "the same S below the order");
+    }
+
+    #[test]
+    fn only_the_key_is_wrong() {
+        let mut mixer = Mixer(24);
+        let case = NearMiss::KeyNoPoint.case(&mut mixer);
+        assert_eq!(CompressedEdwardsY(case.public_key).decompress(), None);
+        let (r, s) = rule::halves(&case.signature);
+        let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)).expect("below the order");
+        assert_eq!((ED25519_BASEPOINT_POINT * s).compress().0, r);
     }
 
     #[test]

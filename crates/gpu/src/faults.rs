@@ -192,3 +192,61 @@ impl<D: Device> Device for Faulty<D> {
 
 /// Words that a comparison which stops early compares.
 const SHORT_WORDS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use clearway_crypto::near_miss::NearMiss;
+    use clearway_crypto::suite::Case;
+
+    use super::*;
+    use crate::batch::{Batch, Packed, Signature};
+    use crate::device::Size;
+    use crate::keys::KeyDirectory;
+    use crate::twin::device::TwinDevice;
+
+    const ITEMS: usize = 16;
+
+    /// Whether a device with this fault accepts each of these.
+    fn accepted(fault: Fault, cases: &[Case]) -> Vec<bool> {
+        let size = Size {
+            items_max: ITEMS,
+            batch_words_max: Batch::words_max(ITEMS),
+            key_slots: ITEMS,
+            ring_len: 1,
+        };
+        let mut device = Faulty::new(TwinDevice::new(size), fault, 1.0, 1);
+        device.healthy = 0;
+        let mut packed = Packed::default();
+        for case in cases {
+            packed.push(&case.item(16));
+        }
+        let order: Vec<Signature<'_>> = packed.signatures().collect();
+        let batch = Batch::lay_out(&order, &mut KeyDirectory::new(ITEMS), ITEMS, 77);
+        device.submit(0, &batch.words).unwrap();
+        let results = device.collect(0, Duration::ZERO).unwrap().expect("at once");
+        let results = results.chunks(RESULT_WORDS).take(cases.len());
+        results.map(|result| result[0] == RESULT_ACCEPT).collect()
+    }
+
+    #[test]
+    fn the_step_that_has_failed_alone_refuses_its_near_miss() {
+        let mut mixer = Mixer(31);
+        let broken = (0..ITEMS).map(|_| {
+            let mut case = Case::honest(1, &mut mixer);
+            case.signature[32] ^= 1;
+            case
+        });
+        let broken: Vec<Case> = broken.collect();
+        let rows = [
+            (Fault::ShortCompare, NearMiss::TailOfR),
+            (Fault::NoChecks, NearMiss::SBeyondOrder),
+            (Fault::NoChecks, NearMiss::KeyNoPoint),
+        ];
+        for (fault, near) in rows {
+            let cases: Vec<Case> = (0..ITEMS).map(|_| near.case(&mut mixer)).collect();
+            let all = vec![true; ITEMS];
+            assert_eq!(accepted(fault, &cases), all, "{fault:?} on {near:?}");
+            assert!(!accepted(fault, &broken).contains(&true), "{fault:?}");
+        }
+    }
+}
