@@ -65,10 +65,16 @@ pub enum ClientError {
         bytes: usize,
     },
     /// The answer does not have the shape of the protocol.
-    #[error("the answer is not one of clearway/1 ({0}): do not trust this node")]
+    #[error(
+        "the answer is not one of clearway/1 ({0}): use a client of the node's \
+         release, or do not trust this node"
+    )]
     Frame(#[from] FrameError),
     /// A record in the answer does not decode.
-    #[error("the answer does not decode ({0}): do not trust this node")]
+    #[error(
+        "the answer does not decode ({0}): use a client of the node's \
+         release, or do not trust this node"
+    )]
     Decode(#[from] DecodeError),
     /// The question was answered with a refusal.
     #[error("the node answers {0:?}. {help}", help = .0.help())]

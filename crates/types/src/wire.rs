@@ -31,7 +31,8 @@ pub mod proof;
 pub mod query;
 pub mod roster;
 
-/// Name of the protocol in the TLS handshake.
+/// Name of the protocol in the TLS handshake. Version 1 is not frozen yet: a member's client is of
+/// the same release as its node, and says so where an answer cannot be read.
 pub const ALPN: &[u8] = b"clearway/1";
 /// First bytes of every stream.
 pub const MAGIC: [u8; 4] = *b"CLWY";
