@@ -9,6 +9,7 @@ use clearway_types::limits::{CHAIN_LEN_MAX, STREAM_ENVELOPES_MAX};
 use clearway_types::units::ParticipantId;
 
 use crate::error::IngestError;
+use crate::intake::FIRST_ROOM_BYTES;
 use crate::slab::Slab;
 
 /// Limits of the door.
@@ -29,10 +30,10 @@ pub struct IngestConfig {
     pub handshakes: HandshakeLimits,
     /// Envelopes of a frame; a chain at its end makes it up to 64 longer.
     pub frame_envelopes: usize,
-    /// Bytes of slabs that are being filled, over all connections; each slab counts with the bytes
-    /// that have come for it and the room for the next.
+    /// Bytes of slabs that are being filled, over all connections; each slab counts with the room
+    /// that it has. At least [`IngestConfig::fill_bytes_min`].
     pub fill_bytes_max: usize,
-    /// The same of one member.
+    /// The same of one member. At least [`IngestConfig::member_fill_bytes_min`].
     pub member_fill_bytes_max: usize,
     /// Frames that one connection may be filling at once.
     pub connection_fills_max: usize,
@@ -186,17 +187,20 @@ impl IngestConfig {
     /// # Errors
     /// The first setting that cannot, with what to do.
     pub fn check(&self) -> Result<(), IngestError> {
-        let slab_bytes = self.slab_bytes_max();
         let bad = |field, help| Err(IngestError::Config { field, help });
         let rates = self.member_rates.values().chain([&self.member_rate]);
         if !(1..=STREAM_ENVELOPES_MAX).contains(&self.frame_envelopes) {
             return bad("frame_envelopes", "give 1 to 8192");
         }
-        if self.fill_bytes_max < slab_bytes {
-            return bad("fill_bytes_max", "give room for one frame");
+        if self.fill_bytes_max < self.fill_bytes_min() {
+            let help = "give 14,336 bytes for each of connections_max * connection_fills_max, and \
+                        room for one frame; or take fewer connections";
+            return bad("fill_bytes_max", help);
         }
-        if !(slab_bytes..=self.fill_bytes_max).contains(&self.member_fill_bytes_max) {
-            let help = "give room for one frame, and no more than all members have";
+        let of_member = self.member_fill_bytes_min()..=self.fill_bytes_max;
+        if !of_member.contains(&self.member_fill_bytes_max) {
+            let help = "give 14,336 bytes for each of member_connections_max * \
+                        connection_fills_max, and room for one frame; at most fill_bytes_max";
             return bad("member_fill_bytes_max", help);
         }
         if self.fill_bytes_per_s_min == 0 {
@@ -226,9 +230,24 @@ impl IngestConfig {
         Ok(())
     }
 
-    /// Bytes of the longest slab that is filled at once.
-    pub(crate) fn slab_bytes_max(&self) -> usize {
-        Slab::bytes(self.frame_envelopes + CHAIN_LEN_MAX, true)
+    /// Least `fill_bytes_max`: the first room of every frame of every connection, and one whole
+    /// frame beside it. Frames that wait for more hold their first room alone, so that they never
+    /// use up the room in which one of them can be finished.
+    #[must_use]
+    pub fn fill_bytes_min(&self) -> usize {
+        self.bytes_to_go_on(self.connections_max)
+    }
+
+    /// Least `member_fill_bytes_max`, for the connections of one member.
+    #[must_use]
+    pub fn member_fill_bytes_min(&self) -> usize {
+        self.bytes_to_go_on(self.member_connections_max)
+    }
+
+    fn bytes_to_go_on(&self, connection_count: usize) -> usize {
+        let frame_count = connection_count.saturating_mul(self.connection_fills_max);
+        let first_rooms = frame_count.saturating_mul(FIRST_ROOM_BYTES);
+        first_rooms.saturating_add(Slab::bytes(self.frame_envelopes + CHAIN_LEN_MAX, true))
     }
 
     /// Contracted rate of a member.
@@ -245,13 +264,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_first_room_of_every_frame_and_one_whole_frame_fit_the_defaults() {
+        let good = IngestConfig::new(([127, 0, 0, 1], 0).into());
+        assert_eq!(good.fill_bytes_min(), 229_376_000 + 505_856);
+        assert!(good.fill_bytes_min() <= good.fill_bytes_max);
+        assert_eq!(good.member_fill_bytes_min(), 917_504 + 505_856);
+        assert!(good.member_fill_bytes_min() <= good.member_fill_bytes_max);
+    }
+
+    #[test]
     fn settings_that_cannot_work_are_named() {
         type Edit = fn(&mut IngestConfig);
-        let rows: [(Edit, &str); 18] = [
+        let rows: [(Edit, &str); 20] = [
             (|c| c.frame_envelopes = 0, "frame_envelopes"),
             (|c| c.frame_envelopes = 8193, "frame_envelopes"),
-            (|c| c.fill_bytes_max = 1000, "fill_bytes_max"),
-            (|c| c.member_fill_bytes_max = 1000, "member_fill_bytes_max"),
+            (
+                |c| c.fill_bytes_max = c.fill_bytes_min() - 1,
+                "fill_bytes_max",
+            ),
+            (|c| c.connections_max = 3000, "fill_bytes_max"),
+            (
+                |c| c.member_fill_bytes_max = c.member_fill_bytes_min() - 1,
+                "member_fill_bytes_max",
+            ),
+            (
+                |c| {
+                    c.connections_max = usize::MAX;
+                    c.connection_fills_max = usize::MAX;
+                },
+                "fill_bytes_max",
+            ),
             (
                 |c| c.member_fill_bytes_max = c.fill_bytes_max + 1,
                 "member_fill_bytes_max",

@@ -307,7 +307,12 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use clearway_types::limits::CHAIN_LEN_MAX;
+
     use super::*;
+    use crate::config::IngestConfig;
+    use crate::intake::FIRST_ROOM_BYTES;
+    use crate::slab::Slab;
 
     const HOG: ParticipantId = ParticipantId(1);
     const HONEST: ParticipantId = ParticipantId(2);
@@ -366,6 +371,26 @@ mod tests {
             "who cannot be served holds nobody up"
         );
         claim
+    }
+
+    #[test]
+    fn frames_at_the_smallest_budget_do_not_wait_for_each_other_for_ever() {
+        let mut config = IngestConfig::new(([127, 0, 0, 1], 0).into());
+        (config.connections_max, config.member_connections_max) = (1, 1);
+        config.connection_fills_max = 2;
+        config.fill_bytes_max = config.fill_bytes_min();
+        config.member_fill_bytes_max = config.member_fill_bytes_min();
+        config.check().expect("as small as may be");
+        let whole = Slab::bytes(config.frame_envelopes + CHAIN_LEN_MAX, true);
+        let budgets = (config.fill_bytes_max, config.member_fill_bytes_max);
+        let room = Arc::new(FillRoom::new(budgets.0, budgets.1));
+        let first = claim(&room, HOG, FIRST_ROOM_BYTES);
+        let second = claim(&room, HOG, FIRST_ROOM_BYTES);
+        assert!(first.ask(whole - FIRST_ROOM_BYTES).is_none(), "goes on");
+        let mut granted = second.ask(whole - FIRST_ROOM_BYTES).expect("waits");
+        assert!(granted.try_recv().is_err());
+        drop(first);
+        assert_eq!(granted.try_recv(), Ok(()), "the other one has ended");
     }
 
     #[test]

@@ -20,12 +20,11 @@ use crate::receipts::WaitingStream;
 use crate::slab::Slab;
 use crate::stream::Break;
 
-/// Items that a frame has room for before any have come: 14 KiB with hints, so that the first room
-/// of 8 frames on each of 2,000 connections fits the 256 MiB for all of them.
+/// Items that a frame has room for before any have come. Once they are there it gets the room of
+/// the whole frame, and they are copied over.
 const FIRST_ROOM_LEN: usize = 32;
-/// How much more room a full one grows to. Each growth copies what is there: 288 items in a frame
-/// of 2,048.
-const ROOM_GROWTH: usize = 8;
+/// Bytes of that first room, in the stream that needs most: 14 KiB.
+pub(crate) const FIRST_ROOM_BYTES: usize = Slab::bytes(FIRST_ROOM_LEN, true);
 
 /// Takes envelopes in, a frame at a time.
 pub(crate) struct Intake<'a> {
@@ -173,7 +172,10 @@ impl<'a> Intake<'a> {
                 }
             }
             if slab.room_len() < want {
-                let len = next_room_len(slab.room_len(), slab_len);
+                let len = match slab.room_len() {
+                    0 => first_room_len(slab_len),
+                    _ => slab_len,
+                };
                 let bytes = |len| Slab::bytes(len, self.hinted);
                 let more = bytes(len) - bytes(slab.room_len());
                 tokio::select! {
@@ -284,10 +286,17 @@ impl<'a> Intake<'a> {
     }
 }
 
-/// Items that a slab has room for after `len`: all that it will hold where little would be missing.
-fn next_room_len(len: usize, slab_len: usize) -> usize {
-    let next = FIRST_ROOM_LEN.max(len * ROOM_GROWTH);
-    if next * 2 > slab_len { slab_len } else { next }
+/// Items that a slab has room for at first: all that it will hold where little would be missing.
+///
+/// There is no step between the first room and the whole. Frames keep what they hold while they
+/// wait for more, and the budgets are checked to leave room for one whole frame beside the first
+/// room of all of them; with a step between, frames on that step could use that room up, and none
+/// could go on.
+fn first_room_len(slab_len: usize) -> usize {
+    match FIRST_ROOM_LEN * 2 > slab_len {
+        true => slab_len,
+        false => FIRST_ROOM_LEN,
+    }
 }
 
 #[cfg(test)]
@@ -295,30 +304,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_grows_in_few_steps_to_the_whole_frame() {
-        let rows = [
-            (1, vec![1]),
-            (32, vec![32]),
-            (63, vec![63]),
-            (64, vec![32, 64]),
-            (512, vec![32, 256, 512]),
-            (2112, vec![32, 256, 2112]),
-            (8192, vec![32, 256, 2048, 8192]),
-        ];
-        for (slab_len, expected) in rows {
-            let mut steps = Vec::new();
-            while steps.last().copied().unwrap_or(0) < slab_len {
-                steps.push(next_room_len(steps.last().copied().unwrap_or(0), slab_len));
-            }
-            assert_eq!(steps, expected, "{slab_len}");
+    fn a_slab_has_little_room_at_first_or_all_where_little_would_be_missing() {
+        for (slab_len, expected) in [(1, 1), (32, 32), (63, 63), (64, 32), (2112, 32), (8192, 32)] {
+            assert_eq!(first_room_len(slab_len), expected, "{slab_len}");
         }
-    }
-
-    #[test]
-    fn the_first_room_of_every_frame_fits_together() {
-        let config = IngestConfig::new(([127, 0, 0, 1], 0).into());
-        let frames = config.connections_max * config.connection_fills_max;
-        assert!(frames * Slab::bytes(FIRST_ROOM_LEN, true) <= config.fill_bytes_max);
     }
 
     #[test]

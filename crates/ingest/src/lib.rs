@@ -16,8 +16,8 @@
 //! bytes, questions answered at once in all and of a member, time to take an answer. Where
 //! something runs out, the stream that holds most of it gives way.
 //! # Cost
-//! One copy of each byte from QUIC into a slab, two in a hinted stream, a seventh of one more where
-//! the slab grows, one scan of the flags for chains, 4 bytes copied for each answer;
+//! One copy of each byte from QUIC into a slab, two in a hinted stream, a sixty-fourth of one more
+//! where the slab grows, one scan of the flags for chains, 4 bytes copied for each answer;
 //! `examples/throughput.rs` measures it.
 
 mod admission;

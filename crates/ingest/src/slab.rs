@@ -58,7 +58,7 @@ impl Slab {
     }
 
     /// Bytes that a slab of this many items takes.
-    pub(crate) fn bytes(len: usize, hinted: bool) -> usize {
+    pub(crate) const fn bytes(len: usize, hinted: bool) -> usize {
         match hinted {
             true => len * HINTED_BYTES + arriving_bytes(len),
             false => len * ENVELOPE_BYTES,
@@ -113,8 +113,13 @@ impl Slab {
 }
 
 /// Bytes of a hinted stream that are taken from the transport at once; no more than there will be.
-fn arriving_bytes(len: usize) -> usize {
-    ARRIVING_BYTES_MAX.min(len * HINTED_BYTES)
+const fn arriving_bytes(len: usize) -> usize {
+    let all = len * HINTED_BYTES;
+    if all < ARRIVING_BYTES_MAX {
+        all
+    } else {
+        ARRIVING_BYTES_MAX
+    }
 }
 
 const ARRIVING_BYTES_MAX: usize = 32 << 10;

@@ -80,6 +80,10 @@ fn door_config(config: &NodeConfig) -> IngestConfig {
     let mut ingest = IngestConfig::new(config.listen);
     ingest.connections_max = door.connections_max as usize;
     ingest.member_connections_max = door.connections_per_member_max as usize;
+    // Both are bounds, not memory that is taken: more connections may fill more frames.
+    ingest.fill_bytes_max = ingest.fill_bytes_max.max(ingest.fill_bytes_min());
+    let of_member = ingest.member_fill_bytes_min();
+    ingest.member_fill_bytes_max = ingest.member_fill_bytes_max.max(of_member);
     ingest.transport.streams_max = door.streams_per_connection_max;
     ingest.transport.stream_window_bytes = door.stream_window_bytes;
     ingest.transport.connection_window_bytes = door.connection_window_bytes;
@@ -128,4 +132,20 @@ pub(crate) fn serve_admin(
             tracing::warn!(%error, "the operators' page has ended");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_of_connections_that_may_be_set_has_room_for_its_frames() {
+        for (in_all, of_member) in [(1, 1), (2000, 8), (2000, 2000), (65_536, 65_536)] {
+            let mut config = NodeConfig::default();
+            config.door.connections_max = in_all;
+            config.door.connections_per_member_max = of_member;
+            let checked = door_config(&config).check();
+            assert!(checked.is_ok(), "{in_all}, {of_member}: {checked:?}");
+        }
+    }
 }

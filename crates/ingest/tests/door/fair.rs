@@ -6,7 +6,7 @@ use clearway_client::{Client, ClientConfig};
 use clearway_ingest::{HandshakeLimits, IngestConfig};
 use clearway_types::wire::CloseCode;
 
-use crate::rig::{Node, config, member, payments, until};
+use crate::rig::{Node, PATIENCE, config, member, payments, until};
 use crate::rude::{HalfOpen, Slow};
 
 /// Longest that an honest member may wait on a busy machine; undisturbed it is milliseconds.
@@ -109,12 +109,18 @@ async fn members_that_hold_all_streams_they_can_with_few_bytes_slow_nobody() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_that_pay_with_bytes_for_all_the_room_lose_it_to_one_that_holds_less() {
+/// Room for frames that four members can use up.
+fn little_room() -> IngestConfig {
     let mut config = config();
+    config.connections_max = 40;
     config.fill_bytes_max = 8 << 20;
     config.member_fill_bytes_max = 4 << 20;
-    let node = Node::start(config).await;
+    config
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_that_pay_with_bytes_for_all_the_room_lose_it_to_one_that_holds_less() {
+    let node = Node::start(little_room()).await;
     let honest = node.client(39).await;
     let mut trickles = Vec::new();
     for id in 1..=4 {
@@ -137,4 +143,26 @@ async fn members_that_pay_with_bytes_for_all_the_room_lose_it_to_one_that_holds_
     let slow = node.metrics.closes(CloseCode::TooSlow);
     assert!(slow >= node.metrics.fills_evicted.value(), "told by name");
     trickles.iter().for_each(|trickle| trickle.abort());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_that_hold_room_and_wait_for_more_leave_enough_for_one_to_go_on() {
+    let node = Node::start(little_room()).await;
+    let mut patient = ClientConfig::new(member(39), vec![node.server]);
+    // It does not give its frames up and send them again: that would make room.
+    patient.silence = 2 * PATIENCE;
+    let honest = Client::connect(patient).await.unwrap();
+    let mut slow = Vec::new();
+    for id in 1..=4 {
+        slow.push(Slow::hold(id, node.server, 30_000).await);
+    }
+    // Each frame gets on a little, as those of busy members do, and wants more room.
+    for slow in &mut slow {
+        slow.send_more(25_000).await;
+    }
+    let sent = payments(39, 8192);
+    let receipts = tokio::time::timeout(PATIENCE, honest.submit(&sent)).await;
+    let receipts = receipts.expect("the door goes on").unwrap();
+    assert_eq!(receipts.len(), 8192);
+    drop(slow);
 }

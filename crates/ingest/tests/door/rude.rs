@@ -142,6 +142,15 @@ impl Slow {
         slow
     }
 
+    /// Sends more on each stream, as far as the windows take it.
+    pub(crate) async fn send_more(&mut self, bytes: usize) {
+        let body = vec![1; bytes];
+        for (send, _) in &mut self.streams {
+            let writing = send.write_all(&body);
+            let _ = tokio::time::timeout(Duration::from_millis(1), writing).await;
+        }
+    }
+
     /// Sends a byte on each stream every few milliseconds until it is dropped.
     pub(crate) fn trickle(mut self) -> tokio::task::JoinHandle<()> {
         tokio::spawn(async move {
