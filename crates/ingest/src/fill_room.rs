@@ -5,7 +5,7 @@
 //! most loses the frame that has waited longest for its bytes.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,26 +15,46 @@ use tokio::sync::{Notify, oneshot};
 
 /// A frame may lose its room after so long without bytes: several round trips of a far member.
 const STALLED_AFTER: Duration = Duration::from_millis(100);
-/// How often those who wait look for stalled frames.
+/// How often stalled frames are looked for while somebody waits: all frames are gone through.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Room for all frames that are being filled.
 #[derive(Debug)]
 pub(crate) struct FillRoom {
-    member_bytes_max: usize,
     state: Mutex<State>,
-    /// Zero of the milliseconds in [`Pace`].
+    /// Zero of the milliseconds in [`Pace`] and [`State`].
     clock: Instant,
 }
 
 #[derive(Debug)]
 struct State {
     free_bytes: usize,
-    by_member: HashMap<ParticipantId, usize>,
+    member_bytes_max: usize,
+    shares: HashMap<ParticipantId, Share>,
     claims: HashMap<u64, Held>,
-    waiters: Vec<Waiter>,
+    /// The members whose turn may come: those with a frame that waits and fits below their share.
+    queue: BTreeSet<Place>,
     next_number: u64,
-    looked_at: Instant,
+    looked_at_ms: Option<u64>,
+}
+
+/// What one member holds and waits for.
+#[derive(Debug, Default)]
+struct Share {
+    held_bytes: usize,
+    /// In order of asking; no more than its connections may be filling.
+    waiters: Vec<Waiter>,
+    /// Where it stands in the queue.
+    place: Option<Place>,
+}
+
+/// A place in the queue: the member that holds least comes first, of several the one that asked
+/// first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Place {
+    held_bytes: usize,
+    asked: u64,
+    member: ParticipantId,
 }
 
 /// What one frame holds.
@@ -47,11 +67,11 @@ struct Held {
     evicted: bool,
 }
 
-/// A frame that wants more; in order of asking.
+/// A frame that wants more.
 #[derive(Debug)]
 struct Waiter {
+    asked: u64,
     claim: u64,
-    member: ParticipantId,
     bytes: usize,
     granted: oneshot::Sender<()>,
 }
@@ -82,19 +102,18 @@ pub(crate) struct WaitMark<'a> {
 
 impl FillRoom {
     pub(crate) fn new(bytes_max: usize, member_bytes_max: usize) -> Self {
-        let now = Instant::now();
         let state = State {
             free_bytes: bytes_max,
-            by_member: HashMap::new(),
+            member_bytes_max,
+            shares: HashMap::new(),
             claims: HashMap::new(),
-            waiters: Vec::new(),
+            queue: BTreeSet::new(),
             next_number: 0,
-            looked_at: now,
+            looked_at_ms: None,
         };
         Self {
-            member_bytes_max,
             state: Mutex::new(state),
-            clock: now,
+            clock: Instant::now(),
         }
     }
 
@@ -108,8 +127,7 @@ impl FillRoom {
             evicted: false,
         };
         let mut state = self.lock();
-        let number = state.next_number;
-        state.next_number += 1;
+        let number = state.number();
         state.claims.insert(number, held);
         Claim {
             room: Arc::clone(self),
@@ -121,7 +139,7 @@ impl FillRoom {
     /// Bytes that are taken.
     #[cfg(test)]
     fn taken(&self) -> usize {
-        self.lock().by_member.values().sum()
+        self.lock().shares.values().map(|s| s.held_bytes).sum()
     }
 
     fn now_ms(&self) -> u64 {
@@ -146,33 +164,29 @@ impl Claim {
             .is_err()
         {
             let now_ms = self.room.now_ms();
-            let mut state = self.room.lock();
-            if state.looked_at.elapsed() >= LOOK_AGAIN {
-                state.looked_at = Instant::now();
-                state.relieve(self.room.member_bytes_max, now_ms);
-            }
+            self.room.lock().relieve_if_due(now_ms);
         }
     }
 
     /// Takes room at once, or the place in the queue for it.
     fn ask(&self, bytes: usize) -> Option<oneshot::Receiver<()>> {
-        let max = self.room.member_bytes_max;
         let now_ms = self.room.now_ms();
         let mut state = self.room.lock();
         let member = state.claims.get(&self.number)?.member;
-        if state.waiters.is_empty() && state.fits(member, bytes, max) {
+        if state.queue.is_empty() && state.fits(member, bytes) {
             state.give(self.number, bytes);
             return None;
         }
         let (granted, receiver) = oneshot::channel();
-        state.waiters.push(Waiter {
+        let waiter = Waiter {
+            asked: state.number(),
             claim: self.number,
-            member,
             bytes,
             granted,
-        });
-        state.serve(max);
-        state.relieve(max, now_ms);
+        };
+        state.change(member, |share| share.waiters.push(waiter));
+        state.serve();
+        state.relieve_if_due(now_ms);
         Some(receiver)
     }
 
@@ -201,17 +215,19 @@ impl Drop for WaitMark<'_> {
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut state = self.room.lock();
-        state.waiters.retain(|waiter| waiter.claim != self.number);
         if let Some(held) = state.claims.remove(&self.number) {
             state.free_bytes += held.bytes;
-            state.take_from(held.member, held.bytes);
+            state.change(held.member, |share| {
+                share.held_bytes -= held.bytes;
+                share.waiters.retain(|waiter| waiter.claim != self.number);
+            });
         }
-        state.serve(self.room.member_bytes_max);
+        state.serve();
     }
 }
 
 impl Pace {
-    /// How long it has waited for its member, if it does so now.
+    /// How long it has waited for its member in all, if it does so now.
     fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
         let since = self.since_ms.load(Ordering::Relaxed).checked_sub(1)?;
         let before = self.waited_ms.load(Ordering::Relaxed);
@@ -219,13 +235,32 @@ impl Pace {
     }
 }
 
+impl Share {
+    /// The frame of this member that is served next: the first that fits below its share.
+    fn next_place(&self, member: ParticipantId, member_bytes_max: usize) -> Option<Place> {
+        let fits = |waiter: &&Waiter| self.held_bytes + waiter.bytes <= member_bytes_max;
+        let next = self.waiters.iter().find(fits)?;
+        Some(Place {
+            held_bytes: self.held_bytes,
+            asked: next.asked,
+            member,
+        })
+    }
+}
+
 impl State {
-    fn held(&self, member: ParticipantId) -> usize {
-        self.by_member.get(&member).copied().unwrap_or(0)
+    fn number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
     }
 
-    fn fits(&self, member: ParticipantId, bytes: usize, member_bytes_max: usize) -> bool {
-        bytes <= self.free_bytes && self.held(member) + bytes <= member_bytes_max
+    fn held(&self, member: ParticipantId) -> usize {
+        self.shares.get(&member).map_or(0, |share| share.held_bytes)
+    }
+
+    fn fits(&self, member: ParticipantId, bytes: usize) -> bool {
+        bytes <= self.free_bytes && self.held(member) + bytes <= self.member_bytes_max
     }
 
     fn give(&mut self, number: u64, bytes: usize) {
@@ -234,52 +269,66 @@ impl State {
         };
         held.bytes += bytes;
         self.free_bytes -= bytes;
-        *self.by_member.entry(held.member).or_default() += bytes;
+        let member = held.member;
+        self.change(member, |share| share.held_bytes += bytes);
     }
 
-    fn take_from(&mut self, member: ParticipantId, bytes: usize) {
-        if let Some(held) = self.by_member.get_mut(&member) {
-            *held -= bytes;
-            if *held == 0 {
-                self.by_member.remove(&member);
-            }
+    /// Changes what a member holds or waits for, and its place in the queue with it.
+    fn change<T>(&mut self, member: ParticipantId, change: impl FnOnce(&mut Share) -> T) -> T {
+        let share = self.shares.entry(member).or_default();
+        let changed = change(share);
+        if let Some(place) = share.place.take() {
+            self.queue.remove(&place);
         }
+        share.place = share.next_place(member, self.member_bytes_max);
+        self.queue.extend(share.place);
+        if share.held_bytes == 0 && share.waiters.is_empty() {
+            self.shares.remove(&member);
+        }
+        changed
     }
 
-    /// Who is served next: of the members below their share, the one that holds least.
-    fn next_waiter(&self, member_bytes_max: usize) -> Option<usize> {
-        let waiting = self.waiters.iter().enumerate();
-        let below = waiting.filter_map(|(place, waiter)| {
-            let held = self.held(waiter.member);
-            (held + waiter.bytes <= member_bytes_max).then_some((held, place))
-        });
-        below.min().map(|(_, place)| place)
+    /// Who is served next, and where it stands among the waiters of its member.
+    fn next_waiter(&self) -> Option<(ParticipantId, usize)> {
+        let place = self.queue.first()?;
+        let waiters = &self.shares.get(&place.member)?.waiters;
+        let index = waiters.iter().position(|w| w.asked == place.asked)?;
+        Some((place.member, index))
     }
 
     /// Grants what can be granted. Nobody overtakes the next one, however little it asks for.
-    fn serve(&mut self, member_bytes_max: usize) {
-        while let Some(place) = self.next_waiter(member_bytes_max) {
-            if self.waiters[place].bytes > self.free_bytes {
+    fn serve(&mut self) {
+        while let Some((member, index)) = self.next_waiter() {
+            if self.shares[&member].waiters[index].bytes > self.free_bytes {
                 return;
             }
-            let waiter = self.waiters.remove(place);
+            let waiter = self.change(member, |share| share.waiters.remove(index));
             self.give(waiter.claim, waiter.bytes);
             // Who has gone meanwhile gives it back with its claim.
             let _ = waiter.granted.send(());
         }
     }
 
+    /// As [`State::relieve`], unless that was done a moment ago.
+    fn relieve_if_due(&mut self, now_ms: u64) {
+        let pause_ms = u64::try_from(LOOK_AGAIN.as_millis()).unwrap_or(u64::MAX);
+        let rested = |at: u64| now_ms.saturating_sub(at) >= pause_ms;
+        if self.looked_at_ms.is_none_or(rested) {
+            self.looked_at_ms = Some(now_ms);
+            self.relieve(now_ms);
+        }
+    }
+
     /// Makes room for the next waiter by sending away frames that wait for their bytes, of members
     /// that hold more than it does: those of the member that holds most first.
-    fn relieve(&mut self, member_bytes_max: usize, now_ms: u64) {
-        let Some(place) = self.next_waiter(member_bytes_max) else {
+    fn relieve(&mut self, now_ms: u64) {
+        let Some((member, index)) = self.next_waiter() else {
             return;
         };
-        let waiter = &self.waiters[place];
-        let share = self.held(waiter.member) + waiter.bytes;
+        let wanted = self.shares[&member].waiters[index].bytes;
+        let share = self.held(member) + wanted;
         let leaving = self.claims.values().filter(|held| held.evicted);
         let mut coming = self.free_bytes + leaving.map(|held| held.bytes).sum::<usize>();
-        let wanted = waiter.bytes;
         let after = u64::try_from(STALLED_AFTER.as_millis()).unwrap_or(u64::MAX);
         let mut stalled: Vec<_> = self
             .claims
@@ -316,6 +365,9 @@ mod tests {
 
     const HOG: ParticipantId = ParticipantId(1);
     const HONEST: ParticipantId = ParticipantId(2);
+
+    /// Stalled frames are not looked for until time goes back.
+    const LOOKED_JUST_NOW: Option<u64> = Some(u64::MAX);
 
     fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -357,20 +409,9 @@ mod tests {
         let _first = claim(&room, HOG, 30);
         let second = room.claim(HOG);
         let mut granted = second.ask(20).expect("beyond its share");
-        let _other = claim_behind(&room);
+        // Who cannot be served holds nobody up.
+        let _other = claim(&room, HONEST, 40);
         assert!(granted.try_recv().is_err());
-    }
-
-    /// Another member's claim while somebody waits for the own share.
-    fn claim_behind(room: &Arc<FillRoom>) -> Claim {
-        let claim = room.claim(HONEST);
-        let mut granted = claim.ask(40).expect("there is a queue");
-        assert_eq!(
-            granted.try_recv(),
-            Ok(()),
-            "who cannot be served holds nobody up"
-        );
-        claim
     }
 
     #[test]
@@ -408,7 +449,7 @@ mod tests {
         let mut granted = honest.ask(20).expect("waits");
         assert!(is_evicted(&hogs[1]), "waits, and waited most");
         assert!(!is_evicted(&hogs[0]) && !is_evicted(&hogs[2]));
-        room.lock().relieve(100, room.now_ms());
+        room.lock().relieve(room.now_ms());
         assert!(!is_evicted(&hogs[0]), "what leaves is enough");
         drop(marks);
         let [_first, second, _third] = hogs;
@@ -424,16 +465,16 @@ mod tests {
         let other = claim(&room, HONEST, 30);
         let mut more = other.ask(40).expect("waits");
         let mark = hog.wait_mark();
-        room.lock().relieve(100, room.now_ms());
+        room.lock().relieve(room.now_ms());
         assert!(!is_evicted(&hog), "70 are no less than 60");
         drop((mark, other));
         assert!(more.try_recv().is_err());
         let small = room.claim(HONEST);
         let _waits = small.ask(50).expect("waits");
-        room.lock().relieve(100, room.now_ms());
+        room.lock().relieve(room.now_ms());
         assert!(!is_evicted(&hog), "it does not wait for its member");
         let _mark = hog.wait_mark();
-        room.lock().relieve(100, room.now_ms());
+        room.lock().relieve(room.now_ms());
         assert!(is_evicted(&hog));
     }
 
@@ -457,5 +498,38 @@ mod tests {
         drop(hog);
         growing.await;
         assert_eq!(room.taken(), 50);
+    }
+
+    #[test]
+    fn frames_that_ask_do_not_look_for_stalled_ones_each_time() {
+        let room = Arc::new(FillRoom::new(1000, 1000));
+        let hog = claim(&room, HOG, 1000);
+        hog.pace.waited_ms.store(5000, Ordering::Relaxed);
+        let _mark = hog.wait_mark();
+        room.lock().looked_at_ms = LOOKED_JUST_NOW;
+        let asking: Vec<_> = (0..100).map(|_| room.claim(HONEST)).collect();
+        let _waiting: Vec<_> = asking.iter().map(|claim| claim.ask(5)).collect();
+        assert!(!is_evicted(&hog), "one look is enough for a while");
+        room.lock().looked_at_ms = Some(0);
+        room.lock().relieve_if_due(20);
+        assert!(is_evicted(&hog), "then comes the next");
+    }
+
+    #[test]
+    fn members_that_hold_less_come_first_and_of_several_the_one_that_asked_first() {
+        let room = Arc::new(FillRoom::new(100, 60));
+        let full = claim(&room, ParticipantId(9), 40);
+        let _held = claim(&room, ParticipantId(1), 60);
+        let asking = [(1, 1), (2, 20), (3, 20), (4, 20), (3, 10), (4, 10)];
+        let claims: Vec<_> = asking.map(|(id, _)| room.claim(ParticipantId(id))).into();
+        let mut granted: Vec<_> = claims
+            .iter()
+            .zip(asking)
+            .map(|(claim, (_, bytes))| claim.ask(bytes).expect("waits"))
+            .collect();
+        drop(full);
+        let got: Vec<bool> = granted.iter_mut().map(|g| g.try_recv().is_ok()).collect();
+        let expected = [false, true, true, false, false, false];
+        assert_eq!(got, expected, "40 for two that hold nothing");
     }
 }
