@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use clearway_types::units::ParticipantId;
 use tokio::sync::{Notify, oneshot};
 
-/// A frame may lose its room after so long without bytes: several round trips of a far member.
+/// A frame may lose its room once it has waited this long for its bytes, all waits together, and
+/// waits now: several round trips of a far member.
 const STALLED_AFTER: Duration = Duration::from_millis(100);
 /// How often stalled frames are looked for while somebody waits: all frames are gone through.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -93,6 +94,10 @@ pub(crate) struct Claim {
     pace: Arc<Pace>,
 }
 
+/// The frame has to give its room back: another member needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Evicted;
+
 /// Marks that a frame waits for its member.
 #[derive(Debug)]
 pub(crate) struct WaitMark<'a> {
@@ -154,7 +159,19 @@ impl FillRoom {
 
 impl Claim {
     /// More room; waits while there is none for this member.
-    pub(crate) async fn grow(&self, bytes: usize) {
+    ///
+    /// # Errors
+    /// When the room that it has must be given back instead: it has been told so while it read, and
+    /// found bytes at the same moment.
+    pub(crate) async fn grow(&self, bytes: usize) -> Result<(), Evicted> {
+        tokio::select! {
+            biased;
+            () = self.evicted() => Err(Evicted),
+            () = self.wait_for(bytes) => Ok(()),
+        }
+    }
+
+    async fn wait_for(&self, bytes: usize) {
         let Some(mut granted) = self.ask(bytes) else {
             return;
         };
@@ -491,13 +508,38 @@ mod tests {
             let evicted = hog.evicted();
             tokio::pin!(evicted);
             tokio::select! {
-                () = &mut growing => panic!("there is no room yet"),
+                _ = &mut growing => panic!("there is no room yet"),
                 () = evicted => {}
             }
         }
         drop(hog);
-        growing.await;
+        assert_eq!(growing.await, Ok(()));
         assert_eq!(room.taken(), 50);
+    }
+
+    #[tokio::test]
+    async fn an_evicted_frame_whose_bytes_came_leaves_when_it_asks_for_more() {
+        let room = Arc::new(FillRoom::new(100, 100));
+        let hog = claim(&room, HOG, 90);
+        hog.pace.waited_ms.store(5000, Ordering::Relaxed);
+        let mark = hog.wait_mark();
+        let honest = room.claim(HONEST);
+        let mut granted = honest.ask(50).expect("waits, and sends the other one away");
+        // Bytes come before the frame looks whether it has to go.
+        drop(mark);
+        assert_eq!(hog.grow(5).await, Err(Evicted));
+        drop(hog);
+        assert_eq!(granted.try_recv(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_waits_for_room_leaves_when_it_is_evicted() {
+        let room = Arc::new(FillRoom::new(100, 100));
+        let hog = claim(&room, HOG, 90);
+        let mut growing = std::pin::pin!(hog.grow(20));
+        assert!(!poll(growing.as_mut()), "there is no room");
+        hog.pace.evicted.notify_one();
+        assert_eq!(growing.await, Err(Evicted));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::config::IngestConfig;
 use crate::door::{Visit, close_code};
-use crate::fill_room::Claim;
+use crate::fill_room::{Claim, Evicted};
 use crate::frame::{ChainCutter, Piece};
 use crate::receipts::WaitingStream;
 use crate::slab::Slab;
@@ -179,7 +179,10 @@ impl<'a> Intake<'a> {
                 let bytes = |len| Slab::bytes(len, self.hinted);
                 let more = bytes(len) - bytes(slab.room_len());
                 tokio::select! {
-                    () = claim.grow(more) => slab.reserve(len),
+                    grown = claim.grow(more) => {
+                        grown.map_err(|evicted| self.on_evicted(evicted))?;
+                        slab.reserve(len);
+                    }
                     () = self.visit.door.stopped() => return Ok(Filled::Stopped),
                 }
             } else if want == slab_len || self.cutter.may_end(slab.envelopes()) {
@@ -210,10 +213,7 @@ impl<'a> Intake<'a> {
                     biased;
                     read = reading => read,
                     () = self.visit.door.stopped() => return Ok(Read::Stopped),
-                    () = claim.evicted() => {
-                        self.visit.door.metrics.fills_evicted.add(1);
-                        return Err(Break::Fault(CloseCode::TooSlow));
-                    }
+                    () = claim.evicted() => return Err(self.on_evicted(Evicted)),
                     () = tokio::time::sleep(patience.left()) => {
                         return Err(Break::Fault(CloseCode::TooSlow));
                     }
@@ -230,6 +230,13 @@ impl<'a> Intake<'a> {
             }
             Err(_) => Err(Break::Gone),
         }
+    }
+
+    /// Another member needs the room: this stream's bytes stalled, and yet it is the node that is
+    /// short of room.
+    fn on_evicted(&self, _: Evicted) -> Break {
+        self.visit.door.metrics.fills_evicted.add(1);
+        Break::Blameless(CloseCode::TooSlow)
     }
 
     /// Offers the frames of a slab in order, and refuses its broken chains.

@@ -18,8 +18,11 @@ use crate::receipts::WaitingStream;
 pub(crate) enum Break {
     /// The member or the connection has gone: nobody is left to tell.
     Gone,
-    /// The member is told this code.
+    /// The member has made a mistake and is told this code.
     Fault(CloseCode),
+    /// The member is told this code, and it does not count against its connection: the node is
+    /// short of something.
+    Blameless(CloseCode),
 }
 
 impl Visit {
@@ -33,10 +36,17 @@ impl Visit {
             Ok((op, count)) => self.ask(op, count, &mut send, &mut recv).await,
             Err(broken) => Err(broken),
         };
-        let Err(Break::Fault(code)) = served else {
-            return;
+        let code = match served {
+            Ok(()) | Err(Break::Gone) => return,
+            Err(Break::Fault(code)) => {
+                self.fault(code);
+                code
+            }
+            Err(Break::Blameless(code)) => {
+                self.door.metrics.count_close(code);
+                code
+            }
         };
-        self.fault(code);
         // Both fail only when the member has given the stream up already.
         let _ = recv.stop(close_code(code));
         let _ = send.reset(close_code(code));

@@ -166,3 +166,26 @@ async fn frames_that_hold_room_and_wait_for_more_leave_enough_for_one_to_go_on()
     assert_eq!(receipts.len(), 8192);
     drop(slow);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_that_lose_their_room_do_not_count_as_faults_of_their_connection() {
+    let mut config = little_room();
+    config.connection_faults_max = 0;
+    let node = Node::start(config).await;
+    let honest = node.client(39).await;
+    let mut slow = Vec::new();
+    for id in 1..=4 {
+        slow.push(Slow::hold(id, node.server, 10_000).await);
+    }
+    let evicted = || node.metrics.fills_evicted.value();
+    let from = Instant::now();
+    while evicted() < 4 {
+        honest.submit(&payments(39, 2000)).await.unwrap();
+        assert!(from.elapsed() < PATIENCE, "{} evicted", evicted());
+    }
+    let told = || node.metrics.closes(CloseCode::TooSlow) >= 4;
+    until("the streams are reset by name", told).await;
+    assert_eq!(node.metrics.closes(CloseCode::Misbehaved), 0);
+    let mut open = slow.iter().flat_map(Slow::connections);
+    assert!(open.all(|raw| raw.connection.close_reason().is_none()));
+}

@@ -142,6 +142,10 @@ impl Slow {
         slow
     }
 
+    pub(crate) fn connections(&self) -> &[Raw] {
+        &self.connections
+    }
+
     /// Sends more on each stream, as far as the windows take it.
     pub(crate) async fn send_more(&mut self, bytes: usize) {
         let body = vec![1; bytes];
