@@ -54,7 +54,8 @@ pub struct IngestConfig {
     pub bad_signature_price: u32,
     /// Questions that are being answered at once.
     pub queries_max: usize,
-    /// Questions of one member that are being answered at once; its others wait for them.
+    /// Questions of one member that are being answered, or whose answers wait to be taken, at once;
+    /// its others wait for them.
     pub member_queries_max: usize,
     /// How long a question waits for its turn before it is answered `Busy`.
     pub query_wait_max: Duration,

@@ -13,8 +13,9 @@
 //! # Limits
 //! All of [`IngestConfig`]: handshakes by address, connections by member, streams, windows, bytes
 //! in slabs that are being filled by member, signatures per second and member, pace of a frame's
-//! bytes, questions answered at once in all and of a member, time to take an answer. Where
-//! something runs out, the stream that holds most of it gives way.
+//! bytes, questions answered at once in all and of a member, answers of a member that wait to be
+//! taken (as many as it may ask at once), time to take an answer. Where something runs out, the
+//! stream that holds most of it gives way.
 //! # Cost
 //! One copy of each byte from QUIC into a slab, two in a hinted stream, a sixty-fourth of one more
 //! where the slab grows, one scan of the flags for chains, 4 bytes copied for each answer;

@@ -300,8 +300,21 @@ pub(crate) struct Turns {
 
 /// The right to have one question answered.
 pub(crate) struct Turn {
-    _member: OwnedSemaphorePermit,
+    member: MemberTurn,
     _door: OwnedSemaphorePermit,
+}
+
+/// The member's part of a turn: kept until the answer has been handed over, so that a member that
+/// takes no answers has few of them made.
+pub(crate) struct MemberTurn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    /// The work is done: the door's part goes to the next question.
+    pub(crate) fn worked(self) -> MemberTurn {
+        self.member
+    }
 }
 
 impl Turns {
@@ -314,8 +327,11 @@ impl Turns {
         let turns = async {
             let member = Arc::clone(&self.member).acquire_owned().await;
             let door = Arc::clone(&self.door).acquire_owned().await;
+            let member = MemberTurn {
+                _permit: member.ok()?,
+            };
             Some(Turn {
-                _member: member.ok()?,
+                member,
                 _door: door.ok()?,
             })
         };

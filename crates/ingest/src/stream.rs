@@ -10,7 +10,7 @@ use quinn::{RecvStream, SendStream};
 
 use crate::door::{Visit, close_code};
 use crate::intake::Intake;
-use crate::query::{Asker, Feed, Question, Turns, answer, refusal};
+use crate::query::{Asker, Feed, MemberTurn, Question, Turns, answer, refusal};
 use crate::receipts::WaitingStream;
 
 /// Why a stream ends before its work is done.
@@ -172,20 +172,24 @@ impl Visit {
             }
         };
         match answer {
-            Ok(bytes) => self.write_last(send, bytes).await,
+            Ok((bytes, turn)) => {
+                self.write(send, bytes).await?;
+                drop(turn);
+                self.end(send).await
+            }
             Err(status) => self.refuse(send, status).await,
         }
     }
 
-    /// The bytes of an answer. Dropping the future tells the work to stop; its turn is taken
-    /// until it has.
-    async fn answer(&self, question: Question) -> Result<Vec<u8>, AnswerStatus> {
+    /// The bytes of an answer, and the member's turn, to be kept until they are handed over.
+    /// Dropping the future tells the work to stop; its turn is taken until it has.
+    async fn answer(&self, question: Question) -> Result<(Vec<u8>, MemberTurn), AnswerStatus> {
         let turn = self.turns().wait().await?;
         let (service, asker) = (Arc::clone(&self.door.service), Asker::new(self.member.id));
         let _waits = asker.waits();
         let answering = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            answer(&*service, &asker, question)
+            let bytes = answer(&*service, &asker, question)?;
+            Ok((bytes, turn.worked()))
         });
         answering.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a question was not answered");
@@ -258,11 +262,12 @@ impl Visit {
             self.door.metrics.queries_busy.add(1);
         }
         self.door.metrics.count_query_refused(status);
-        self.write_last(send, refusal(status)).await
+        self.write(send, refusal(status)).await?;
+        self.end(send).await
     }
 
-    async fn write_last(&self, send: &mut SendStream, bytes: Vec<u8>) -> Result<(), Break> {
-        self.write(send, bytes).await?;
+    /// Ends a stream behind its answer, and waits until the other side has it.
+    async fn end(&self, send: &mut SendStream) -> Result<(), Break> {
         // Ending fails only when the member has given the stream up: it has its answer.
         let _ = send.finish();
         self.until_taken(send.stopped()).await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use clearway_client::{Client, ClientConfig, ClientError, Transport};
 use clearway_types::code::ResultCode;
@@ -47,7 +48,7 @@ fn status_of(answer: &[u8]) -> AnswerStatus {
 async fn questions_and_feeds_above_their_limit_are_told_that_the_node_is_busy() {
     let mut config = config();
     config.queries_max = 1;
-    config.query_wait_max = std::time::Duration::from_millis(50);
+    config.query_wait_max = Duration::from_millis(50);
     config.connection_follows_max = 1;
     let node = Node::start(config).await;
     let raw = connect(&member(1), node.server, &Transport::default())
@@ -245,6 +246,45 @@ async fn a_member_who_asks_much_keeps_nobody_else_waiting() {
         assert_eq!(status_of(&answer), AnswerStatus::Ok, "it waited its turn");
     }
     assert_eq!(node.metrics.queries_busy.value(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_takes_no_answers_has_no_more_of_them_made_than_it_may_ask_at_once() {
+    let mut config = config();
+    config.member_queries_max = 2;
+    config.query_wait_max = Duration::from_millis(200);
+    config.answer_take_max = 2 * PATIENCE;
+    let node = Node::start(config).await;
+    // A roster does not fit the window: all of it is handed over only when some has been read.
+    let narrow = Transport {
+        stream_window_bytes: 40,
+        ..Transport::default()
+    };
+    let raw = connect(&member(1), node.server, &narrow).await.unwrap();
+    let mut question = StreamHeader::new(Op::Roster, 1).to_bytes().to_vec();
+    question.extend(1u32.to_le_bytes());
+    let mut streams = Vec::new();
+    for _ in 0..32 {
+        let (mut send, recv) = raw.connection.open_bi().await.unwrap();
+        send.write_all(&question).await.unwrap();
+        send.finish().unwrap();
+        streams.push(recv);
+    }
+    let busy = || node.metrics.queries_busy.value();
+    until("the others are turned away", || busy() == 30).await;
+    let made = || node.ledger.rosters.load(Ordering::SeqCst);
+    assert_eq!(made(), 2);
+    for mut recv in streams {
+        let answer = recv.read_to_end(1 << 10).await.unwrap();
+        assert!([AnswerStatus::Ok, AnswerStatus::Busy].contains(&status_of(&answer)));
+    }
+    let answer = raw.say(&question).await.unwrap();
+    assert_eq!(
+        status_of(&answer),
+        AnswerStatus::Ok,
+        "what was read made room"
+    );
+    assert_eq!(made(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -75,6 +75,8 @@ pub(crate) struct Ledger {
     slow_news: Condvar,
     /// Look-ups being answered.
     pub(crate) at_work: AtomicUsize,
+    /// Rosters that were answered.
+    pub(crate) rosters: AtomicUsize,
 }
 
 impl Ledger {
@@ -497,6 +499,7 @@ impl QueryService for Service {
 
     /// Three participants, two an answer, and what an overseer would see for member 1 alone.
     fn roster(&self, asker: &Asker, first: ParticipantId) -> Result<RosterView, QueryError> {
+        self.0.rosters.fetch_add(1, Ordering::SeqCst);
         let all = (1..=3).map(|number| Participant {
             id: ParticipantId(number),
             role: Role::Member,
