@@ -31,9 +31,6 @@ const INCOMING_BYTES_MAX: u64 = 16 << 10;
 /// What may be sent to an address that has sent one first packet of 1,200 bytes and proved nothing
 /// (RFC 9000, section 8.1): larger datagrams would wait for it for ever.
 const UNPROVEN_PAYLOAD_BYTES_MAX: u16 = 3 * 1200;
-/// Half-open connections that have lost their place and are on their way out, at most this many for
-/// each place: QUIC keeps one for a second after it was closed.
-const LEAVING_PER_PLACE_MAX: usize = 4;
 /// Refusals a second that are said; beyond that, who knocks hears nothing and tries again later.
 const REFUSALS_PER_S: u32 = 1000;
 /// Pause before a frame is offered again.
@@ -141,10 +138,12 @@ impl Door {
         let proven = incoming.remote_address_validated();
         // Datagrams that large wait for the proof in any case.
         let is_due = self.config.transport.payload_bytes > UNPROVEN_PAYLOAD_BYTES_MAX && !proven;
-        let verdict = match self.too_many_leave() {
-            true => Verdict::Refuse,
-            false if is_due => Verdict::Prove,
-            false => self.lobby.knock(remote, proven, now),
+        let verdict = match is_due {
+            true => Verdict::Prove,
+            false => {
+                let leaving_count = self.leaving_count();
+                self.lobby.knock(remote, proven, leaving_count, now)
+            }
         };
         match verdict {
             Verdict::Enter { place, displaced } => {
@@ -169,11 +168,10 @@ impl Door {
         }
     }
 
-    /// Whether QUIC keeps more closed handshakes than may be on their way out.
-    fn too_many_leave(&self) -> bool {
-        let places = self.config.handshakes.max;
-        let may_stay = self.config.connections_max + places;
-        self.endpoint.open_connections() > may_stay + places * LEAVING_PER_PLACE_MAX
+    /// Closed connections that QUIC still keeps, at least: all beyond those that may be open.
+    fn leaving_count(&self) -> usize {
+        let may_stay = self.config.connections_max + self.config.handshakes.max;
+        self.endpoint.open_connections().saturating_sub(may_stay)
     }
 
     /// Brings a handshake to its end, unless another one needs its place.

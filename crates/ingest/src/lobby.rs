@@ -17,6 +17,13 @@ use crate::config::HandshakeLimits;
 
 /// Addresses that are remembered as members', and addresses whose rate is counted.
 const SITES_MAX: usize = 4096;
+/// Closed handshakes that QUIC may still keep, for each place: it keeps one for a second after it
+/// was closed. Beyond this, none is displaced by an address that no member came from.
+const LEAVING_PER_PLACE_MAX: usize = 4;
+/// Beyond this, such an address gets no free place either: its handshakes fail and leave, too.
+const LEAVING_PER_PLACE_FREE_MAX: usize = LEAVING_PER_PLACE_MAX + 1;
+/// Beyond this, nobody is let in: 512 places hold 3,072 closed handshakes of about 30 KiB, 90 MiB.
+const LEAVING_PER_PLACE_KNOWN_MAX: usize = LEAVING_PER_PLACE_MAX + 2;
 /// How long an address counts as a member's after the last handshake that was completed from it.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
@@ -32,7 +39,8 @@ pub(crate) enum Verdict {
     Enter { place: Place, displaced: bool },
     /// The address must prove itself first (QUIC Retry).
     Prove,
-    /// No place, or too many knocks a second from this address.
+    /// No place, too many knocks a second from this address, or too many closed handshakes that
+    /// QUIC still keeps.
     Refuse,
 }
 
@@ -84,11 +92,13 @@ impl Lobby {
         }
     }
 
-    /// Decides about a knock. `proven` says that `remote` has answered from where it claims to be.
+    /// Decides about a knock. `proven` says that `remote` has answered from where it claims to be;
+    /// `leaving_count` is how many closed handshakes QUIC still keeps.
     pub(crate) fn knock(
         self: &Arc<Self>,
         remote: SocketAddr,
         proven: bool,
+        leaving_count: usize,
         now: Instant,
     ) -> Verdict {
         let limits = &self.limits;
@@ -106,7 +116,16 @@ impl Lobby {
             return Verdict::Refuse;
         }
         let known = state.is_known(site, now);
-        let displaced = match state.room(site, known, limits) {
+        let room = state.room(site, known, limits);
+        let leaving_max = match room {
+            _ if known => LEAVING_PER_PLACE_KNOWN_MAX,
+            Room::Free => LEAVING_PER_PLACE_FREE_MAX,
+            Room::Of(_) | Room::None => LEAVING_PER_PLACE_MAX,
+        };
+        if leaving_count > limits.max.saturating_mul(leaving_max) {
+            return Verdict::Refuse;
+        }
+        let displaced = match room {
             Room::Free => false,
             Room::Of(loser) => state.remove(loser),
             Room::None => return Verdict::Refuse,
@@ -282,7 +301,7 @@ mod tests {
     }
 
     fn enter(lobby: &Arc<Lobby>, remote: SocketAddr) -> Option<Place> {
-        match lobby.knock(remote, true, Instant::now()) {
+        match lobby.knock(remote, true, 0, Instant::now()) {
             Verdict::Enter { place, .. } => Some(place),
             Verdict::Prove | Verdict::Refuse => None,
         }
@@ -380,7 +399,7 @@ mod tests {
             limits.retry_above = 3;
             limits.address_retry_above = 2;
         });
-        let knock = |remote, proven| lobby.knock(remote, proven, Instant::now());
+        let knock = |remote, proven| lobby.knock(remote, proven, 0, Instant::now());
         let first = knock(remote(1, 1), false);
         let second = knock(remote(1, 2), false);
         assert!(
@@ -397,10 +416,39 @@ mod tests {
     }
 
     #[test]
+    fn while_many_leave_strangers_displace_nobody_and_members_come_in() {
+        let lobby = lobby(|limits| limits.address_max = 16);
+        let strangers: Vec<_> = (0..12)
+            .map(|port| enter(&lobby, remote(2, port)).expect("a place"))
+            .collect();
+        lobby.note_member(remote(9, 1), Instant::now());
+        // Who knocks, how many leave for each of the 16 places, and whether it is let in.
+        let rows = [
+            ((3, "in the place of another"), 4, true),
+            ((3, "in the place of another"), 5, false),
+            ((9, "a member's address"), 6, true),
+            ((9, "a member's address"), 7, false),
+        ];
+        let mut kept = Vec::new();
+        for ((host, why), per_place, expected) in rows {
+            let verdict = lobby.knock(remote(host, 1), true, per_place * 16, Instant::now());
+            let is_in = matches!(verdict, Verdict::Enter { .. });
+            assert_eq!(is_in, expected, "{why}, {per_place} a place");
+            kept.push(verdict);
+        }
+        drop(strangers);
+        for (per_place, expected) in [(5, true), (6, false)] {
+            let verdict = lobby.knock(remote(3, 1), true, per_place * 16, Instant::now());
+            let is_in = matches!(verdict, Verdict::Enter { .. });
+            assert_eq!(is_in, expected, "a free place, {per_place} a place");
+        }
+    }
+
+    #[test]
     fn an_address_has_so_many_handshakes_a_second() {
         let lobby = lobby(|limits| (limits.address_per_s, limits.address_burst) = (10, 3));
         let now = Instant::now();
-        let knock = |host, at| lobby.knock(remote(host, 1), true, at);
+        let knock = |host, at| lobby.knock(remote(host, 1), true, 0, at);
         for _ in 0..3 {
             assert!(matches!(knock(1, now), Verdict::Enter { .. }));
         }
@@ -417,7 +465,7 @@ mod tests {
         for number in 0..3 * u32::try_from(SITES_MAX).expect("small") {
             let remote = SocketAddr::new(IpAddr::from(number.to_be_bytes()), 1);
             lobby.note_member(remote, now + Duration::from_micros(number.into()));
-            drop(lobby.knock(remote, true, now));
+            drop(lobby.knock(remote, true, 0, now));
         }
         let state = lobby.lock();
         assert!(state.known.len() <= SITES_MAX && state.rates.len() <= SITES_MAX);

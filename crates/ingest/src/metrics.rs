@@ -18,7 +18,8 @@ pub struct IngestMetrics {
     pub handshake_failures: Counter,
     /// Handshakes sent back to prove their address.
     pub handshakes_retried: Counter,
-    /// Handshakes refused because too many from the same address are under way, or came of late.
+    /// Handshakes refused: no place that might be taken, too many from one socket or of late from
+    /// one address, or too many closed ones that QUIC still keeps.
     pub handshakes_refused: Counter,
     /// Handshakes that lost their place to one of an address that holds less.
     pub handshakes_displaced: Counter,

@@ -185,7 +185,7 @@ impl Figures {
             ),
             (
                 "handshakes_refused",
-                "Refused because one address sends too many",
+                "Refused: one address sends too many, or all together do",
                 Total,
                 &ingest.handshakes_refused,
             ),

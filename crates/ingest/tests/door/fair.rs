@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use clearway_client::{Client, ClientConfig};
+use clearway_client::{Client, ClientConfig, Transport};
 use clearway_ingest::{HandshakeLimits, IngestConfig};
 use clearway_types::wire::CloseCode;
 
+use crate::raw::connect;
 use crate::rig::{Node, PATIENCE, config, member, payments, until};
 use crate::rude::{HalfOpen, Slow};
 
@@ -70,6 +71,33 @@ async fn half_open_handshakes_from_many_sockets_keep_no_member_out_even_of_the_s
         "addresses were proven"
     );
     assert!(node.metrics.handshakes_displaced.value() >= 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_that_quic_has_not_forgotten_yet_keeps_no_known_address_out() {
+    let mut config = small_lobby();
+    config.connections_max = 2;
+    config.handshakes.max = 4;
+    config.handshakes.strangers_max = 3;
+    config.handshakes.retry_above = 0;
+    let node = Node::start(config).await;
+    let known = connect(&member(40), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let mut attack = HalfOpen::new(&node, ELSEWHERE).await;
+    let from = Instant::now();
+    let refused = || node.metrics.handshakes_refused.value();
+    while refused() == 0 {
+        attack.start(1, true).await;
+        assert!(
+            from.elapsed() < PATIENCE,
+            "QUIC forgets faster than it comes"
+        );
+    }
+    assert!(node.metrics.handshakes_displaced.value() > 16);
+    let next = connect(&member(40), node.server, &Transport::default()).await;
+    assert!(next.is_ok(), "{:?}", next.err());
+    drop(known);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
