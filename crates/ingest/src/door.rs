@@ -57,7 +57,10 @@ pub(crate) struct Door {
     stream_count: watch::Sender<usize>,
     lobby: Arc<Lobby>,
     refusals: std::sync::Mutex<TokenBucket>,
+    /// Connections that are open, those that wait for a place included.
     connection_count: AtomicUsize,
+    /// Connections that have a place.
+    placed_count: AtomicUsize,
     next_source: AtomicU64,
 }
 
@@ -112,6 +115,7 @@ impl Door {
             lobby: Arc::new(Lobby::new(config.handshakes)),
             refusals: std::sync::Mutex::new(refusals),
             connection_count: AtomicUsize::new(0),
+            placed_count: AtomicUsize::new(0),
             next_source: AtomicU64::new(1),
             config,
         }))
@@ -205,7 +209,7 @@ impl Door {
 
     /// Serves a connection to its end, if its member may have one more.
     async fn welcome(self: Arc<Self>, connection: Connection) {
-        let open = Counted::one_more(&self);
+        let _open = Opened::one_more(&self);
         let member = tls::peer_key(&connection).and_then(|key| self.members.by_key(&key));
         let Some(member) = member.map(|id| self.members.member(id)) else {
             return self.turn_away(&connection, CloseCode::UnknownKey);
@@ -214,14 +218,17 @@ impl Door {
             .note_member(connection.remote_address(), Instant::now());
         let max = self.config.member_connections_max;
         let wait = self.config.seat_wait_max;
-        let make_room = || {
-            let displaced = self.members.displace_for(&member, Instant::now());
-            displaced.then_some(())
+        let entering = || {
+            let now = Instant::now();
+            let free = Placed::in_free_place(&self);
+            free.or_else(|| {
+                let displaced = self.members.displace_for(&member, now);
+                displaced.then(|| Placed::after_displacing(&self))
+            })
         };
-        let full = open.count > self.config.connections_max;
-        if full && member.seats.wait_for(max, wait, make_room).await.is_none() {
+        let Some(_placed) = member.seats.wait_for(max, wait, entering).await else {
             return self.turn_away(&connection, CloseCode::NodeConnections);
-        }
+        };
         let Some(seat) = member.seats.take(max, wait).await else {
             return self.turn_away(&connection, CloseCode::MemberConnections);
         };
@@ -350,26 +357,46 @@ impl Drop for Served<'_> {
     }
 }
 
-/// One more open connection, until it is dropped.
-struct Counted {
-    door: Arc<Door>,
-    /// How many there are with it.
-    count: usize,
-}
+/// An open connection, until it is dropped.
+struct Opened(Arc<Door>);
 
-impl Counted {
+impl Opened {
     fn one_more(door: &Arc<Door>) -> Self {
-        let count = door.connection_count.fetch_add(1, Ordering::Relaxed) + 1;
-        let door = Arc::clone(door);
+        door.connection_count.fetch_add(1, Ordering::Relaxed);
         door.note_connections();
-        Self { door, count }
+        Self(Arc::clone(door))
     }
 }
 
-impl Drop for Counted {
+impl Drop for Opened {
     fn drop(&mut self) {
-        self.door.connection_count.fetch_sub(1, Ordering::Relaxed);
-        self.door.note_connections();
+        self.0.connection_count.fetch_sub(1, Ordering::Relaxed);
+        self.0.note_connections();
+    }
+}
+
+/// The place of a connection among all of the node, until it is dropped.
+struct Placed(Arc<Door>);
+
+impl Placed {
+    fn in_free_place(door: &Arc<Door>) -> Option<Self> {
+        let max = door.config.connections_max;
+        let one_more = |count| (count < max).then_some(count + 1);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let entered = door.placed_count.fetch_update(set, fetch, one_more);
+        entered.ok().map(|_| Self(Arc::clone(door)))
+    }
+
+    /// The displaced connection gives its own place back in a moment.
+    fn after_displacing(door: &Arc<Door>) -> Self {
+        door.placed_count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(door))
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        self.0.placed_count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

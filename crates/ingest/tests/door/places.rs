@@ -119,6 +119,38 @@ async fn a_connection_that_comes_while_all_are_busy_waits_for_one_that_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_of_a_full_node_that_is_freed_goes_to_one_that_waits() {
+    let mut config = config();
+    config.connections_max = 3;
+    config.seat_wait_max = crate::rig::PATIENCE;
+    let node = Node::start(config).await;
+    let (mut open, mut feeds) = (Vec::new(), Vec::new());
+    for id in 1..=3 {
+        let raw = placed(&node, id).await;
+        feeds.push(follow(&raw, id).await);
+        open.push(raw);
+    }
+    let (fourth, fifth) = (placed(&node, 4), placed(&node, 5));
+    tokio::pin!(fourth, fifth);
+    let all_open = || node.metrics.connections_open.value() == 5;
+    tokio::select! {
+        _ = &mut fourth => panic!("all places are taken"),
+        _ = &mut fifth => panic!("all places are taken"),
+        () = until("two wait", all_open) => {}
+    }
+    open[0].connection.close(0u32.into(), b"");
+    let first_in = tokio::select! {
+        raw = &mut fourth => raw,
+        raw = &mut fifth => raw,
+    };
+    assert_eq!(node.metrics.closes(CloseCode::Displaced), 0);
+    assert_eq!(node.metrics.closes(CloseCode::NodeConnections), 0);
+    let reasons = open[1..].iter().map(|raw| raw.connection.close_reason());
+    assert_eq!(reasons.flatten().count(), 0, "they are busy");
+    drop(first_in);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_node_takes_from_the_member_that_has_most_or_refuses_by_name() {
     let mut config = config();
     config.connections_max = 4;
