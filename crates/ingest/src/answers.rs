@@ -17,7 +17,7 @@ pub(crate) struct Answers {
     out: BytesMut,
     /// The last run in `out`, if it can still grow.
     last: Option<OpenRun>,
-    /// Runs behind a gap, by first position.
+    /// Runs behind a gap, by first position; no two of them answer the same position.
     waiting: BTreeMap<u32, (Height, Vec<Outcome>)>,
 }
 
@@ -52,9 +52,7 @@ impl Answers {
             "an answer beyond its stream"
         );
         if first_index > self.next {
-            let late = self.waiting.entry(first_index);
-            late.or_insert_with(|| (height, outcomes.to_vec()));
-            return;
+            return self.keep(first_index, height, outcomes);
         }
         self.append(first_index, height, outcomes);
         while let Some(entry) = self.waiting.first_entry() {
@@ -75,6 +73,27 @@ impl Answers {
     /// Whether every position has been given out.
     pub(crate) fn is_done(&self) -> bool {
         self.next == self.count && self.out.is_empty()
+    }
+
+    /// Keeps what is new of a run behind a gap.
+    fn keep(&mut self, mut first_index: u32, height: Height, mut outcomes: &[Outcome]) {
+        while !outcomes.is_empty() {
+            let before = self.waiting.range(..=first_index).next_back();
+            let known_end = before.map_or(0, |(start, (_, run))| *start as usize + run.len());
+            let known = known_end.saturating_sub(first_index as usize);
+            let passed = if known > 0 {
+                known.min(outcomes.len())
+            } else {
+                let behind = self.waiting.range(first_index..).next();
+                let gap =
+                    behind.map_or(outcomes.len(), |(start, _)| (start - first_index) as usize);
+                let new = &outcomes[..gap.min(outcomes.len())];
+                self.waiting.insert(first_index, (height, new.to_vec()));
+                new.len()
+            };
+            outcomes = &outcomes[passed..];
+            first_index += u32::try_from(passed).expect("bounded by the stream's count");
+        }
     }
 
     /// Appends what is new of a run that starts at or before `next`.
@@ -169,9 +188,38 @@ mod tests {
         let bytes = answers.take().expect("all");
         assert_eq!(
             runs(&bytes, &mut next, 6),
-            [(1, 0, 3), (2, 3, 1), (5, 4, 2)]
+            [(1, 0, 3), (2, 3, 1), (8, 4, 2)]
         );
         assert!(answers.is_done());
+    }
+
+    #[test]
+    fn runs_that_overlap_behind_a_gap_lose_nothing_and_the_first_answer_stands() {
+        type Put = (u32, u64, usize);
+        type Runs = &'static [(u64, usize, usize)];
+        let rows: [(&[Put], Runs); 3] = [
+            (
+                &[(4, 1, 1), (4, 2, 6), (0, 3, 4)],
+                &[(3, 0, 4), (1, 4, 1), (2, 5, 5)],
+            ),
+            (
+                &[(5, 1, 2), (4, 2, 6), (0, 3, 4)],
+                &[(3, 0, 4), (2, 4, 1), (1, 5, 2), (2, 7, 3)],
+            ),
+            (
+                &[(4, 1, 3), (5, 2, 5), (0, 3, 4)],
+                &[(3, 0, 4), (1, 4, 3), (2, 7, 3)],
+            ),
+        ];
+        for (row, (puts, expected)) in rows.into_iter().enumerate() {
+            let mut answers = Answers::new(10);
+            for &(first_index, height, count) in puts {
+                answers.put(first_index, Height(height), &settled(count));
+            }
+            let bytes = answers.take().expect("all");
+            assert_eq!(runs(&bytes, &mut 0, 10), expected, "row {row}");
+            assert!(answers.is_done(), "row {row}");
+        }
     }
 
     #[test]
