@@ -8,6 +8,8 @@ pub(crate) struct Call {
     pub(crate) words: &'static str,
     /// What it ends with when nothing is in its way; `None` where that depends on the calls before.
     pub(crate) exit: Option<i32>,
+    /// What it ends with when its result cannot be written, where `exit` is 0.
+    pub(crate) unwritten: i32,
     /// Whether it starts a node of its own, which needs what a node needs.
     pub(crate) node: bool,
 }
@@ -16,6 +18,7 @@ const fn call(words: &'static str, exit: i32) -> Call {
     Call {
         words,
         exit: Some(exit),
+        unwritten: 1,
         node: false,
     }
 }
@@ -23,6 +26,14 @@ const fn call(words: &'static str, exit: i32) -> Call {
 const fn with_node(words: &'static str) -> Call {
     Call {
         node: true,
+        ..call(words, 0)
+    }
+}
+
+/// Money has moved when its result cannot be written: 1 would say that it has not.
+const fn paying(words: &'static str) -> Call {
+    Call {
+        unwritten: 6,
         ..call(words, 0)
     }
 }
@@ -104,8 +115,8 @@ pub(crate) const CALLS: &[Call] = &[
     change("account freeze 3.1 --state none {as1} --server {door}"),
     change("account limit 2.1 {as2} --server {door}"),
     change("account follow 2.1 --to 1 {as2} --server {door}"),
-    call("pay 2.1 3.1 0.01 {as2} --server {door}", 0),
-    call("hold 2.1 3.1 0.01 {as2} --server {door} --json", 0),
+    paying("pay 2.1 3.1 0.01 {as2} --server {door}"),
+    paying("hold 2.1 3.1 0.01 {as2} --server {door} --json"),
     change("post 00000000000000000000000000000001 2.1 3.1 {as2} --server {door}"),
     change("void 00000000000000000000000000000001 2.1 3.1 {as2} --server {door}"),
     change("return 00000000000000000000000000000001 2.1 3.1 1 {as2} --server {door}"),

@@ -170,7 +170,7 @@ fn judge(call: &Call, hows: &[How], output: &Output) -> Result<(), String> {
         return Err("no exit code of its own".to_owned());
     }
     let expected = match hows {
-        [How::OutputFull | How::BothFull] if call.exit == Some(0) => Some(1),
+        [How::OutputFull | How::BothFull] if call.exit == Some(0) => Some(call.unwritten),
         [How::FewFiles | How::SmallFiles] if call.node => Some(1),
         [How::NoTemporaryFolder] if call.node && call.exit == Some(0) => Some(1),
         [How::Plain | How::OutputGone | How::ErrorsGone | How::BothGone] => call.exit,

@@ -2,9 +2,10 @@
 //! clocks that are off.
 
 mod clocks;
+mod untold;
 
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use clearway_harness::{Lossy, NodeProcess, folder};
@@ -60,6 +61,16 @@ impl Payer {
         run(self.path(), &Self::arguments(door, call))
     }
 
+    /// Starts a command at this door, its result going there.
+    fn start(&self, door: &str, call: &[&str], result: Stdio) -> Child {
+        program(self.path())
+            .args(Self::arguments(door, call))
+            .stdout(result)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts")
+    }
+
     /// What member 2 has paid, in units.
     fn paid(&self, door: &str) -> i64 {
         let shown = self
@@ -75,16 +86,28 @@ impl Payer {
         1_000_000 - left
     }
 
+    fn outbox(&self) -> PathBuf {
+        self.path().join("keys/member-2.insecure-plaintext.outbox")
+    }
+
     /// Identifiers that wait in the outbox.
     fn waiting(&self) -> Vec<String> {
-        let folder = self.path().join("keys/member-2.insecure-plaintext.outbox");
-        let Ok(entries) = std::fs::read_dir(folder) else {
+        let Ok(entries) = std::fs::read_dir(self.outbox()) else {
             return Vec::new();
         };
         let names = entries.map(|entry| entry.expect("read").file_name());
         names
             .map(|name| name.to_string_lossy().replace(".json", ""))
             .collect()
+    }
+}
+
+/// Waits until something has been sent and its answer is being lost.
+fn wait_until_it_loses(network: &Lossy) {
+    let from = Instant::now();
+    while !network.is_losing() {
+        assert!(from.elapsed() < PATIENCE, "nothing is sent");
+        std::thread::yield_now();
     }
 }
 
@@ -162,21 +185,9 @@ fn a_command_that_is_killed_has_named_its_payment_and_resend_ends_it() {
     let network = Lossy::start(node.door());
     network.lose_answers_for(PATIENCE);
     let door = network.door();
-    let pay = Payer::arguments(
-        &door,
-        &["pay", "2.1", "3.1", "10.00", "--timeout-s", "60", "--json"],
-    );
-    let mut child = program(payer.path())
-        .args(&pay)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let from = Instant::now();
-    while !network.is_losing() {
-        assert!(from.elapsed() < PATIENCE, "nothing is sent");
-        std::thread::yield_now();
-    }
+    let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "60", "--json"];
+    let mut child = payer.start(&door, &pay, Stdio::piped());
+    wait_until_it_loses(&network);
     child.kill().expect("it is running");
     let killed = end_of(child, &pay);
     let id = announced(&killed)["id"].clone();

@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Threshold = 4,
     /// What was asked for does not exist.
     NotFound = 5,
-    /// The node does not answer.
+    /// The node does not answer, or what became of an instruction is not known.
     Unavailable = 6,
 }
 
@@ -45,6 +45,20 @@ impl Failure {
     /// Arguments that do not fit together.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message.into())
+    }
+
+    /// The same with another exit code.
+    pub(crate) fn of(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same where it leaves open what became of an instruction: "failed" would tell scripts
+    /// that nothing moved.
+    pub(crate) fn end_open(self) -> Self {
+        match self.kind {
+            Kind::Failed => self.of(Kind::Unavailable),
+            _ => self,
+        }
     }
 
     /// The same with a further thing that the reader must know.

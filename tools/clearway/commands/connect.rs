@@ -81,7 +81,7 @@ impl Connect {
     /// Connects to send what the member signs; a failure says that nothing was sent.
     pub(crate) fn open_to_send(&self, sending: &Sending) -> Result<Session, Failure> {
         let opened = self.open_with(sending);
-        opened.map_err(|failure| failure.adding("nothing was sent"))
+        opened.map_err(|failure| sending.unsent(failure))
     }
 
     fn open_with(&self, sending: &Sending) -> Result<Session, Failure> {
@@ -202,7 +202,11 @@ pub(crate) fn client_failure(error: ClientError) -> Failure {
         | ClientError::NoAnswer
         | ClientError::Unanswered { .. }
         | ClientError::OutcomeUnknown { .. }
-        | ClientError::Status(AnswerStatus::Busy | AnswerStatus::Failed) => Kind::Unavailable,
+        | ClientError::FeedBroken { .. }
+        | ClientError::Status(AnswerStatus::Busy | AnswerStatus::Failed | AnswerStatus::NotReady) => {
+            Kind::Unavailable
+        }
+        ClientError::Proof(_) => Kind::Mismatch,
         _ => Kind::Failed,
     };
     Failure::new(kind, error)
@@ -270,7 +274,31 @@ pub(crate) fn parse_id(text: &str) -> Result<TransferId, String> {
 
 #[cfg(test)]
 mod tests {
+    use clearway_client::ProofError;
+    use clearway_types::units::Height;
+
     use super::*;
+
+    #[test]
+    fn an_answer_that_is_not_there_yet_is_no_failure_and_a_false_proof_is_a_mismatch() {
+        let (height, status) = (Height(7), AnswerStatus::Failed);
+        let rows = [
+            (ClientError::NoAnswer, Kind::Unavailable),
+            (
+                ClientError::Status(AnswerStatus::NotReady),
+                Kind::Unavailable,
+            ),
+            (
+                ClientError::FeedBroken { height, status },
+                Kind::Unavailable,
+            ),
+            (ClientError::Status(AnswerStatus::NotAllowed), Kind::Failed),
+            (ClientError::Proof(ProofError::Path), Kind::Mismatch),
+        ];
+        for (error, kind) in rows {
+            assert_eq!(client_failure(error).kind(), kind);
+        }
+    }
 
     #[test]
     fn paths_are_one_word_of_a_shell() {

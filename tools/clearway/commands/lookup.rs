@@ -14,8 +14,9 @@ use crate::ui::{self, Output};
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Exit codes: 0, it was executed and did what it is for; 1, it moved nothing \
-and never will; 5, it was not executed so far, and the outbox does not say when it ends; 6, it was \
-not executed so far and still may be"
+and never will; 3, the proof contradicts the answer; 5, it was not executed so far, and the outbox \
+does not say when it ends; 6, it was not executed so far and still may be, or what became of it \
+could not be asked, told or proved"
 )]
 pub(crate) struct Args {
     /// Identifier that the command printed before it sent
@@ -57,7 +58,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         outbox: args.outbox.clone(),
         ..Sending::default()
     };
-    let session = args.connect.open_to_ask(&sending)?;
+    let opened = args.connect.open_to_ask(&sending);
+    let session = opened.map_err(Failure::end_open)?;
+    let told = tell(&session, args).map_err(Failure::end_open)?;
+    verdict(&session, args.id, told)
+}
+
+/// What was told, for the verdict.
+struct Told {
+    fate: Fate,
+    /// The outbox says when it ends.
+    kept: bool,
+}
+
+/// Asks, tells, and forgets what has been told. A failure here is no verdict.
+fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
     let entry = session.outbox.find(args.id)?;
     let own = session.signer.identity().participant();
     let kept = entry.as_ref().map(|entry| entry.envelope.body.signer());
@@ -75,15 +90,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let fate = session.ask(async |client| client.fate(named).await)?;
     let proven = match (args.prove, fate) {
-        (true, Fate::Executed(found)) => Some(prove(&session, name, found, entry.as_ref())?),
+        (true, Fate::Executed(found)) => Some(prove(session, name, found, entry.as_ref())?),
         _ => None,
     };
-    let view = view(&session, named, ends, fate, proven);
+    let view = view(session, named, ends, fate, proven);
     args.output.result("lookup", &view, || shown(&view))?;
     if let (Some(entry), Fate::Executed(_) | Fate::Never(_)) = (&entry, fate) {
-        session.outbox.forget(entry.id())?;
+        session.forget(entry.id());
     }
-    verdict(&session, args.id, fate, ends.is_some())
+    Ok(Told {
+        fate,
+        kept: ends.is_some(),
+    })
 }
 
 fn view(
@@ -135,9 +153,9 @@ fn shown(view: &View) -> String {
 }
 
 /// The exit code, and what to do.
-fn verdict(session: &Session, id: TransferId, fate: Fate, kept: bool) -> Result<(), Failure> {
+fn verdict(session: &Session, id: TransferId, told: Told) -> Result<(), Failure> {
     let again = &session.again;
-    let (kind, message) = match fate {
+    let (kind, message) = match told.fate {
         Fate::Executed(found) if accepted(receipt(found)) => return Ok(()),
         Fate::Executed(found) => {
             let code = found.outcome.code;
@@ -147,7 +165,7 @@ fn verdict(session: &Session, id: TransferId, fate: Fate, kept: bool) -> Result<
             Kind::Failed,
             format!("{id} was not executed, and its time is over: it moved nothing and never will"),
         ),
-        Fate::Open(_) if kept => (
+        Fate::Open(_) if told.kept => (
             Kind::Unavailable,
             format!(
                 "{id} was not executed yet and still may be: do not sign it anew; type `clearway \

@@ -12,7 +12,7 @@ use crate::ui::{self, Output};
 #[command(
     after_help = "The same bytes settle once, however often they are sent. Each envelope is \
 answered like the command that signed it, also where its time is over, and leaves the outbox once \
-its end is known. Exit code 6: the end of one is still not known"
+its end is known. Exit code 6: the end of one is still not known, or could not be told"
 )]
 pub(crate) struct Args {
     /// Identifier that the command printed before it sent; all that wait without it
@@ -35,11 +35,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         outbox: args.outbox.clone(),
         ..Sending::default()
     };
-    let session = args.connect.open_to_send(&sending)?;
+    let opened = args.connect.open_to_send(&sending);
+    let session = opened.map_err(Failure::end_open)?;
     let entries = match args.id {
-        None => session.outbox.all()?,
-        Some(id) => vec![waiting(&session, id)?],
+        None => session.outbox.all(),
+        Some(id) => waiting(&session, id).map(|entry| vec![entry]),
     };
+    let entries = entries.map_err(Failure::end_open)?;
     let total = entries.len();
     if total == 0 {
         ui::note("nothing waits in the outbox");

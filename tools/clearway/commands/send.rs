@@ -26,8 +26,9 @@ use crate::ui::{self, Output};
 #[command(
     after_help = "Before anything is sent, the envelope is written to the outbox and its \
 identifier to standard error: with --json as one line with the schema clearway/sending/1. Exit \
-codes: 0, it is FINAL and did what it is for; 1, it moved nothing; 6, nothing was sent, or the end \
-is not known: the message says which, and which commands ask again"
+codes: 0, it is FINAL and did what it is for; 1, it moved nothing; 3, the proof contradicts the \
+answer; 6, nothing was sent, the end is not known, or it is FINAL and could not be told or proved: \
+the message says which, and which commands ask again"
 )]
 pub(crate) struct Sending {
     /// Own identifier, 32 hexadecimal digits ending in 00: the same command with the same
@@ -40,6 +41,18 @@ pub(crate) struct Sending {
     /// Folder for what is signed and whose end is not known; KEY.outbox without it
     #[arg(long, value_name = "FOLDER")]
     pub(super) outbox: Option<PathBuf>,
+}
+
+impl Sending {
+    /// A failure before anything was sent. With an identifier of the member's own an earlier use of
+    /// it may have moved money all the same.
+    pub(super) fn unsent(&self, failure: Failure) -> Failure {
+        let failure = failure.adding("nothing was sent");
+        match self.id {
+            Some(_) => failure.end_open(),
+            None => failure,
+        }
+    }
 }
 
 /// Whether other copies of an envelope may be on their way.
@@ -77,9 +90,12 @@ impl Session {
         if self.sending.dry_run {
             return show(&envelope, output);
         }
-        let nothing = |failure: Failure| failure.adding("nothing was sent");
+        let unsent = |failure: Failure| self.sending.unsent(failure);
         let known = self.sending.id.map(|_| self.known(&envelope)).transpose();
-        match known.map_err(nothing)?.flatten() {
+        match known.map_err(unsent)?.flatten() {
+            Some(Known::Other(place)) => {
+                return Err(other_use(envelope.body.id, &place).adding("nothing was sent"));
+            }
             Some(Known::Executed(found)) => {
                 return self.tell(&envelope, receipt(found), prove, output);
             }
@@ -89,7 +105,7 @@ impl Session {
             Some(Known::Over) => self.outbox.replace(self.entry(envelope)),
             None => self.outbox.keep(self.entry(envelope)),
         }
-        .map_err(nothing)?;
+        .map_err(unsent)?;
         self.settle(&envelope, Copy::First, prove, output)
     }
 
@@ -101,7 +117,6 @@ impl Session {
         prove: bool,
         output: Output,
     ) -> Result<(), Failure> {
-        let id = envelope.body.id;
         self.announce(envelope, output);
         let envelopes = [*envelope];
         let sent = self.runtime.block_on(async {
@@ -114,7 +129,7 @@ impl Session {
         match receipt {
             Ok(Some(receipt)) => self.tell(envelope, receipt, prove, output),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
-                self.outbox.forget(id)?;
+                self.forget(id);
                 Err(Failure::new(Kind::Unavailable, error))
             }
             Err(error) => Err(self.unknown(envelope, &error, output)),
@@ -168,22 +183,20 @@ impl Session {
             "{} is {}, {code} at height {}",
             answer.id, answer.state, answer.height
         );
-        said.map_err(|failure| failure.adding(&end))?;
-        self.outbox
-            .forget(envelope.body.id)
-            .map_err(|failure| failure.adding(&end))?;
-        if !accepted(receipt) {
-            return Err(Failure::new(
-                Kind::Failed,
-                format!("{code}: {}", code.help()),
-            ));
+        // What has not been told stays in the outbox.
+        if said.is_ok() {
+            self.forget(envelope.body.id);
         }
-        // The money has moved: a proof that cannot be had now must not look as if it had not.
-        proof.transpose().map(|_| ()).map_err(|failure| {
-            failure.adding(&format!(
-                "only the proof is missing: {end}, do not send it anew"
-            ))
-        })
+        let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
+        exit(receipt, &end, said, proof)
+    }
+
+    /// Forgets an envelope whose end has been told. Where that cannot be done the end is told once
+    /// more: no reason to say that the instruction failed.
+    pub(super) fn forget(&self, id: TransferId) {
+        if let Err(failure) = self.outbox.forget(id) {
+            ui::note(&format!("{id} stays in the outbox: {failure}"));
+        }
     }
 
     /// An end that is not known: what to type, and an answer that says so for scripts.
@@ -234,8 +247,40 @@ impl Session {
     }
 }
 
+/// How a command ends whose instruction has its answer: by what that came to, by whether it was
+/// told, by whether it was proved.
+fn exit(
+    receipt: Receipt,
+    end: &str,
+    said: Result<(), Failure>,
+    proof: Result<(), Failure>,
+) -> Result<(), Failure> {
+    let moved = accepted(receipt);
+    // The money has moved: what cannot be told or proved now must not look as if it had not.
+    let after = |failure: Failure| match moved {
+        true => failure.end_open(),
+        false => failure,
+    };
+    let said = said.map_err(|failure| after(failure.adding(end)));
+    if !moved {
+        said?;
+        let code = receipt.outcome.code;
+        let message = format!("{code}: {}", code.help());
+        return Err(Failure::new(Kind::Failed, message));
+    }
+    // A proof that contradicts the answer outweighs that nobody reads it.
+    proof.map_err(|failure| {
+        after(failure.adding(&format!(
+            "only the proof is missing: {end}, do not send it anew"
+        )))
+    })?;
+    said
+}
+
 /// What is known of an identifier that is the member's own choice.
 enum Known {
+    /// Another instruction has it, at this place.
+    Other(String),
     /// The same instruction was executed.
     Executed(Found),
     /// The same instruction was sent, and may be executed.
@@ -246,9 +291,6 @@ enum Known {
 
 impl Session {
     /// What became of earlier uses of this envelope's identifier: log first, then the outbox.
-    ///
-    /// # Errors
-    /// When they were for another instruction.
     fn known(&self, envelope: &Envelope) -> Result<Option<Known>, Failure> {
         let name = Lookup::of(envelope);
         let found = self.ask(async |client| client.lookup(name.signer, name.id).await)?;
@@ -257,14 +299,14 @@ impl Session {
             let executed = self.executed(name)?;
             return match same_instruction(&executed.body, &envelope.body) {
                 true => Ok(Some(Known::Executed(found))),
-                false => Err(other_use(name.id, &format!("at height {}", found.height))),
+                false => Ok(Some(Known::Other(format!("at height {}", found.height)))),
             };
         }
         let Some(entry) = self.outbox.find(name.id)? else {
             return Ok(None);
         };
         if !same_instruction(&entry.envelope.body, &envelope.body) {
-            return Err(other_use(name.id, "in the outbox"));
+            return Ok(Some(Known::Other("in the outbox".to_owned())));
         }
         let named = Named::of(&entry.envelope);
         Ok(Some(
@@ -418,6 +460,41 @@ mod tests {
             "0123456789abcdef0123456789abcd01",
         ] {
             assert!(parse_own_id(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_fails_after_the_money_has_moved_never_looks_as_if_it_had_not() {
+        let receipt = |code| Receipt {
+            height: Height(7),
+            outcome: Outcome::new(code),
+        };
+        let (settled, poor) = (ResultCode::Settled, ResultCode::InsufficientFunds);
+        let recorded = ResultCode::AwaitingApproval;
+        let (failed, mismatch) = (Some(Kind::Failed), Some(Kind::Mismatch));
+        let unavailable = Some(Kind::Unavailable);
+        // The code, how telling it and proving it failed, how the command ends.
+        let rows = [
+            (settled, None, None, None),
+            (settled, failed, None, unavailable),
+            (settled, None, failed, unavailable),
+            (settled, None, unavailable, unavailable),
+            (settled, None, mismatch, mismatch),
+            (settled, failed, mismatch, mismatch),
+            (recorded, failed, None, unavailable),
+            (poor, None, None, failed),
+            (poor, failed, None, failed),
+            (poor, None, unavailable, failed),
+        ];
+        let done = |kind: Option<Kind>| kind.map_or(Ok(()), |kind| Err(Failure::new(kind, "x")));
+        for (code, said, proof, expected) in rows {
+            let ended = exit(receipt(code), "its end", done(said), done(proof));
+            let kind = ended.as_ref().err().map(Failure::kind);
+            assert_eq!(kind, expected, "{code}, {said:?}, {proof:?}");
+            if code == settled && expected.is_some() {
+                let words = ended.expect_err("seen above").to_string();
+                assert!(words.contains("its end"), "{words}");
+            }
         }
     }
 

@@ -1,0 +1,84 @@
+//! What cannot be told, forgotten or asked once money may have moved never looks as if it had not.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use clearway_harness::Lossy;
+
+use crate::program::{Run, end_of};
+use crate::twice::{OWN_ID, PATIENCE, Payer, wait_until_it_loses};
+
+/// Runs a command whose result goes to a full disk.
+fn unwritten(payer: &Payer, door: &str, call: &[&str]) -> Run {
+    let full = File::options().write(true).open("/dev/full");
+    let full = Stdio::from(full.expect("this system has a full device"));
+    end_of(payer.start(door, call, full), call)
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_no_failed_payment() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    let untold = unwritten(&payer, node.door(), &pay).expect(6);
+    for words in ["cannot be written", "Settled at height"] {
+        assert!(untold.said().contains(words), "{}", untold.said());
+    }
+    // What was not told is not forgotten, until a lookup tells it.
+    let waiting = payer.waiting();
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    let lookup = ["lookup", &waiting[0]];
+    unwritten(&payer, node.door(), &lookup).expect(6);
+    assert_eq!(payer.waiting(), waiting);
+    payer.run(node.door(), &lookup).expect(0);
+    assert!(payer.waiting().is_empty());
+    assert_eq!(payer.paid(node.door()), 10);
+    // What moved nothing has failed, told or not.
+    let too_much = ["pay", "2.1", "3.1", "99999999.00"];
+    unwritten(&payer, node.door(), &too_much).expect(1);
+    node.stop();
+}
+
+#[test]
+fn an_entry_that_cannot_be_forgotten_is_no_failed_payment() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let network = Lossy::start(node.door());
+    network.lose_answers_for(PATIENCE);
+    let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "20"];
+    let child = payer.start(&network.door(), &pay, Stdio::piped());
+    wait_until_it_loses(&network);
+    // A folder with something in it cannot be removed as a file is.
+    let entry = payer.outbox().join(format!("{}.json", payer.waiting()[0]));
+    std::fs::remove_file(&entry).expect("it was kept");
+    std::fs::create_dir_all(entry.join("x")).expect("made");
+    network.heal();
+    let told = end_of(child, &pay).expect(0);
+    assert!(
+        told.said().contains("stays in the outbox"),
+        "{}",
+        told.said()
+    );
+    assert_eq!(payer.paid(node.door()), 10);
+    node.stop();
+}
+
+#[test]
+fn what_cannot_be_asked_is_not_known() {
+    let payer = Payer::new();
+    let none = ["--genesis", "none.toml"];
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    let rows: [(&[&str], i32); 4] = [
+        (&["lookup", OWN_ID], 6),
+        (&["resend"], 6),
+        // An earlier use of this identifier may have moved money, and of a fresh one none has.
+        (&[&pay[..], &["--id", OWN_ID]].concat(), 6),
+        (&pay, 1),
+    ];
+    for (call, code) in rows {
+        let refused = payer
+            .run("127.0.0.1:9", &[call, &none].concat())
+            .expect(code);
+        assert!(refused.said().contains("none.toml"), "{}", refused.said());
+    }
+}
