@@ -2,6 +2,7 @@
 //! clocks that are off.
 
 mod clocks;
+mod clusters;
 mod untold;
 
 use std::path::{Path, PathBuf};

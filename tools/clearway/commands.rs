@@ -8,6 +8,7 @@ pub(crate) mod confirm;
 pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod earlier;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod keys;

@@ -194,6 +194,7 @@ fn owner(genesis: &Genesis, public_key: &[u8; 32]) -> Result<ParticipantId, Fail
 
 /// A client's error by what scripts do about it.
 pub(crate) fn client_failure(error: ClientError) -> Failure {
+    use AnswerStatus::{Busy, Failed, NotReady};
     let kind = match &error {
         ClientError::ConnectTimeout { .. }
         | ClientError::Lost(_)
@@ -203,9 +204,7 @@ pub(crate) fn client_failure(error: ClientError) -> Failure {
         | ClientError::Unanswered { .. }
         | ClientError::OutcomeUnknown { .. }
         | ClientError::FeedBroken { .. }
-        | ClientError::Status(AnswerStatus::Busy | AnswerStatus::Failed | AnswerStatus::NotReady) => {
-            Kind::Unavailable
-        }
+        | ClientError::Status(Busy | Failed | NotReady) => Kind::Unavailable,
         ClientError::Proof(_) => Kind::Mismatch,
         _ => Kind::Failed,
     };

@@ -14,9 +14,9 @@ use crate::ui::{self, Output};
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Exit codes: 0, it was executed and did what it is for; 1, it moved nothing \
-and never will; 3, the proof contradicts the answer; 5, it was not executed so far, and the outbox \
-does not say when it ends; 6, it was not executed so far and still may be, or what became of it \
-could not be asked, told or proved"
+and never will; 3, the proof contradicts the answer, or it waits in the outbox for another \
+cluster; 5, it was not executed so far, and the outbox does not say when it ends; 6, it was not \
+executed so far and still may be, or what became of it could not be asked, told or proved"
 )]
 pub(crate) struct Args {
     /// Identifier that the command printed before it sent
@@ -73,7 +73,7 @@ struct Told {
 
 /// Asks, tells, and forgets what has been told. A failure here is no verdict.
 fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
-    let entry = session.outbox.find(args.id)?;
+    let entry = session.kept(args.id)?;
     let own = session.signer.identity().participant();
     let kept = entry.as_ref().map(|entry| entry.envelope.body.signer());
     let signer = args.signer.map(ParticipantId).or(kept).unwrap_or(own);
@@ -96,7 +96,7 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
     let view = view(session, named, ends, fate, proven);
     args.output.result("lookup", &view, || shown(&view))?;
     if let (Some(entry), Fate::Executed(_) | Fate::Never(_)) = (&entry, fate) {
-        session.forget(entry.id());
+        session.forget(Lookup::of(&entry.envelope));
     }
     Ok(Told {
         fate,

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn waiting(session: &Session, id: TransferId) -> Result<Entry, Failure> {
-    session.outbox.find(id)?.ok_or_else(|| {
+    session.kept(id)?.ok_or_else(|| {
         let message = format!(
             "{id} does not wait in the outbox: its end was told, or it was signed elsewhere; type \
              `clearway lookup {id} {}`",
@@ -87,13 +87,6 @@ fn waiting(session: &Session, id: TransferId) -> Result<Entry, Failure> {
 }
 
 fn resend(session: &Session, entry: &Entry, args: &Args) -> Result<(), Failure> {
-    if entry.genesis != session.genesis.hash() {
-        let message = format!(
-            "{} was signed for the cluster with genesis {}: give its own file with --genesis",
-            entry.id(),
-            entry.genesis
-        );
-        return Err(Failure::new(Kind::Mismatch, message));
-    }
+    session.check_cluster(entry)?;
     session.settle(&entry.envelope, Copy::Further, args.prove, args.output)
 }

@@ -2,21 +2,20 @@
 //! end is known, and never signed anew while it is not.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use clearway_client::{ClientError, ClusterKeys, Draft, Fate, Named, Receipt};
+use clearway_client::{ClientError, ClusterKeys, Draft, Receipt};
 use clearway_types::code::{Outcome, ResultCode};
-use clearway_types::envelope::{Body, Envelope};
+use clearway_types::envelope::Envelope;
 use clearway_types::hex;
 use clearway_types::kind::Kind as EnvelopeKind;
 use clearway_types::units::{Height, TransferId};
-use clearway_types::wire::AnswerStatus;
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 use serde_json::json;
 use zerocopy::IntoBytes as _;
 
-use crate::commands::connect::{Session, client_failure, parse_id};
+use crate::commands::connect::{Session, parse_id};
+use crate::commands::earlier::{Earlier, other_use};
 use crate::commands::outbox::Entry;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui::{self, Output};
@@ -27,8 +26,9 @@ use crate::ui::{self, Output};
     after_help = "Before anything is sent, the envelope is written to the outbox and its \
 identifier to standard error: with --json as one line with the schema clearway/sending/1. Exit \
 codes: 0, it is FINAL and did what it is for; 1, it moved nothing; 3, the proof contradicts the \
-answer; 6, nothing was sent, the end is not known, or it is FINAL and could not be told or proved: \
-the message says which, and which commands ask again"
+answer, or the identifier waits in the outbox for another cluster; 6, nothing was sent, the end is \
+not known, or it is FINAL and could not be told or proved: the message says which, and which \
+commands ask again"
 )]
 pub(crate) struct Sending {
     /// Own identifier, 32 hexadecimal digits ending in 00: the same command with the same
@@ -91,18 +91,18 @@ impl Session {
             return show(&envelope, output);
         }
         let unsent = |failure: Failure| self.sending.unsent(failure);
-        let known = self.sending.id.map(|_| self.known(&envelope)).transpose();
-        match known.map_err(unsent)?.flatten() {
-            Some(Known::Other(place)) => {
+        let earlier = self.sending.id.map(|_| self.earlier(&envelope));
+        match earlier.transpose().map_err(unsent)?.flatten() {
+            Some(Earlier::Other(place)) => {
                 return Err(other_use(envelope.body.id, &place).adding("nothing was sent"));
             }
-            Some(Known::Executed(found)) => {
+            Some(Earlier::Executed(found)) => {
                 return self.tell(&envelope, receipt(found), prove, output);
             }
-            Some(Known::Waiting(earlier)) => {
+            Some(Earlier::Waiting(earlier)) => {
                 return self.settle(&earlier, Copy::Further, prove, output);
             }
-            Some(Known::Over) => self.outbox.replace(self.entry(envelope)),
+            Some(Earlier::Over) => self.outbox.replace(self.entry(envelope)),
             None => self.outbox.keep(self.entry(envelope)),
         }
         .map_err(unsent)?;
@@ -129,7 +129,7 @@ impl Session {
         match receipt {
             Ok(Some(receipt)) => self.tell(envelope, receipt, prove, output),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
-                self.forget(id);
+                self.forget(Lookup::of(envelope));
                 Err(Failure::new(Kind::Unavailable, error))
             }
             Err(error) => Err(self.unknown(envelope, &error, output)),
@@ -185,18 +185,10 @@ impl Session {
         );
         // What has not been told stays in the outbox.
         if said.is_ok() {
-            self.forget(envelope.body.id);
+            self.forget(Lookup::of(envelope));
         }
         let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
         exit(receipt, &end, said, proof)
-    }
-
-    /// Forgets an envelope whose end has been told. Where that cannot be done the end is told once
-    /// more: no reason to say that the instruction failed.
-    pub(super) fn forget(&self, id: TransferId) {
-        if let Err(failure) = self.outbox.forget(id) {
-            ui::note(&format!("{id} stays in the outbox: {failure}"));
-        }
     }
 
     /// An end that is not known: what to type, and an answer that says so for scripts.
@@ -275,83 +267,6 @@ fn exit(
         )))
     })?;
     said
-}
-
-/// What is known of an identifier that is the member's own choice.
-enum Known {
-    /// Another instruction has it, at this place.
-    Other(String),
-    /// The same instruction was executed.
-    Executed(Found),
-    /// The same instruction was sent, and may be executed.
-    Waiting(Envelope),
-    /// The same instruction was sent, and never will be executed.
-    Over,
-}
-
-impl Session {
-    /// What became of earlier uses of this envelope's identifier: log first, then the outbox.
-    fn known(&self, envelope: &Envelope) -> Result<Option<Known>, Failure> {
-        let name = Lookup::of(envelope);
-        let found = self.ask(async |client| client.lookup(name.signer, name.id).await)?;
-        let spent = |found: &Found| found.outcome.remembered() || found.outcome.duplicate();
-        if let Some(found) = found.filter(spent) {
-            let executed = self.executed(name)?;
-            return match same_instruction(&executed.body, &envelope.body) {
-                true => Ok(Some(Known::Executed(found))),
-                false => Ok(Some(Known::Other(format!("at height {}", found.height)))),
-            };
-        }
-        let Some(entry) = self.outbox.find(name.id)? else {
-            return Ok(None);
-        };
-        if !same_instruction(&entry.envelope.body, &envelope.body) {
-            return Ok(Some(Known::Other("in the outbox".to_owned())));
-        }
-        let named = Named::of(&entry.envelope);
-        Ok(Some(
-            match self.ask(async |client| client.fate(named).await)? {
-                Fate::Executed(found) => Known::Executed(found),
-                Fate::Never(_) => Known::Over,
-                Fate::Open(_) => Known::Waiting(entry.envelope),
-            },
-        ))
-    }
-
-    /// The envelope that used up an identifier, by the proof of its result.
-    pub(super) fn executed(&self, name: Lookup) -> Result<Envelope, Failure> {
-        let until = Instant::now() + self.client.config().give_up_after;
-        let proof = self.runtime.block_on(async {
-            loop {
-                match self.client.proof(name.signer, name.id).await {
-                    Err(ClientError::Status(AnswerStatus::NotReady)) if Instant::now() < until => {
-                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                    }
-                    proof => return proof,
-                }
-            }
-        });
-        let proof = proof.map_err(client_failure)?.ok_or_else(|| {
-            let message = format!("the node finds {} but no proof of it: try again", name.id);
-            Failure::new(Kind::Unavailable, message)
-        })?;
-        Ok(proof.envelope)
-    }
-}
-
-/// Whether two bodies ask for the same, whenever they end.
-fn same_instruction(one: &Body, other: &Body) -> bool {
-    let mut one = *one;
-    one.expires_at = other.expires_at;
-    one.as_bytes() == other.as_bytes()
-}
-
-fn other_use(id: TransferId, place: &str) -> Failure {
-    let message = format!(
-        "identifier {id} stands for another instruction {place}: look it up, and take a fresh \
-         identifier only for another payment"
-    );
-    Failure::new(Kind::Failed, message)
 }
 
 /// Whether the instruction did what it is for.

@@ -1,0 +1,54 @@
+//! One outbox, two clusters: what waits for one is not touched at the other.
+
+use clearway_harness::Lossy;
+
+use crate::twice::{OWN_ID, PATIENCE, Payer, to_type};
+
+#[test]
+fn an_entry_of_another_cluster_is_not_sent_overwritten_or_forgotten() {
+    let (here, there) = (Payer::new(), Payer::new());
+    let (mut node, mut other_node) = (here.node(), there.node());
+    let network = Lossy::start(node.door());
+    network.lose_answers_for(PATIENCE);
+    let outbox = here.outbox();
+    let outbox = ["--outbox", outbox.to_str().expect("text")];
+    let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
+    let patience = ["--timeout-s", "2"];
+    let lost = here.run(&network.door(), &[&pay[..], &outbox, &patience].concat());
+    let lost = lost.expect(6);
+    let entry = here.outbox().join(format!("{OWN_ID}.json"));
+    let kept = std::fs::read(&entry).expect("it waits");
+
+    let beside = |call: &[&str]| there.run(other_node.door(), &[call, &outbox].concat());
+    let refused = |call: &[&str]| {
+        let refused = beside(call).expect(3);
+        let words = "was signed for the cluster with genesis";
+        assert!(refused.said().contains(words), "{}", refused.said());
+        assert_eq!(std::fs::read(&entry).expect("it waits"), kept, "{call:?}");
+    };
+    let (lookup, resend) = (["lookup", OWN_ID], ["resend", OWN_ID]);
+    for call in [&lookup[..], &pay, &resend, &["resend"]] {
+        refused(call);
+    }
+    assert_eq!(there.paid(other_node.door()), 0);
+    // The same identifier is free there, and its end there says nothing about here.
+    there.run(other_node.door(), &pay).expect(0);
+    let again = beside(&pay).expect(0);
+    assert!(
+        again.said().contains("stays in the outbox"),
+        "{}",
+        again.said()
+    );
+    assert_eq!(std::fs::read(&entry).expect("it waits"), kept);
+    refused(&lookup);
+    assert_eq!(there.paid(other_node.door()), 10);
+
+    network.heal();
+    let resend = &to_type(&lost)[1];
+    let resend: Vec<&str> = resend.iter().map(String::as_str).collect();
+    crate::program::run(here.path(), &resend).expect(0);
+    assert_eq!(here.paid(node.door()), 10);
+    assert!(here.waiting().is_empty());
+    node.stop();
+    other_node.stop();
+}

@@ -1,0 +1,131 @@
+//! Earlier uses of an identifier, before it is used again: the log first, then the outbox.
+
+use std::time::Instant;
+
+use clearway_client::{ClientError, Fate, Named};
+use clearway_types::envelope::{Body, Envelope};
+use clearway_types::units::TransferId;
+use clearway_types::wire::AnswerStatus;
+use clearway_types::wire::query::{Found, Lookup};
+use zerocopy::IntoBytes as _;
+
+use crate::commands::connect::{Session, client_failure};
+use crate::commands::outbox::Entry;
+use crate::failure::{Failure, Kind};
+use crate::ui;
+
+/// What became of an earlier use of an identifier that is the member's own choice.
+pub(super) enum Earlier {
+    /// Another instruction has it, at this place.
+    Other(String),
+    /// The same instruction was executed.
+    Executed(Found),
+    /// The same instruction was sent, and may be executed.
+    Waiting(Envelope),
+    /// The same instruction was sent, and never will be executed.
+    Over,
+}
+
+impl Session {
+    /// What became of earlier uses of this envelope's identifier.
+    pub(super) fn earlier(&self, envelope: &Envelope) -> Result<Option<Earlier>, Failure> {
+        let name = Lookup::of(envelope);
+        let found = self.ask(async |client| client.lookup(name.signer, name.id).await)?;
+        let spent = |found: &Found| found.outcome.remembered() || found.outcome.duplicate();
+        if let Some(found) = found.filter(spent) {
+            let executed = self.executed(name)?;
+            return match same_instruction(&executed.body, &envelope.body) {
+                true => Ok(Some(Earlier::Executed(found))),
+                false => Ok(Some(Earlier::Other(format!("at height {}", found.height)))),
+            };
+        }
+        let Some(entry) = self.kept(name.id)? else {
+            return Ok(None);
+        };
+        if !same_instruction(&entry.envelope.body, &envelope.body) {
+            return Ok(Some(Earlier::Other("in the outbox".to_owned())));
+        }
+        let named = Named::of(&entry.envelope);
+        Ok(Some(
+            match self.ask(async |client| client.fate(named).await)? {
+                Fate::Executed(found) => Earlier::Executed(found),
+                Fate::Never(_) => Earlier::Over,
+                Fate::Open(_) => Earlier::Waiting(entry.envelope),
+            },
+        ))
+    }
+
+    /// The envelope that used up an identifier, by the proof of its result.
+    pub(super) fn executed(&self, name: Lookup) -> Result<Envelope, Failure> {
+        let until = Instant::now() + self.client.config().give_up_after;
+        let proof = self.runtime.block_on(async {
+            loop {
+                match self.client.proof(name.signer, name.id).await {
+                    Err(ClientError::Status(AnswerStatus::NotReady)) if Instant::now() < until => {
+                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    }
+                    proof => return proof,
+                }
+            }
+        });
+        let proof = proof.map_err(client_failure)?.ok_or_else(|| {
+            let message = format!("the node finds {} but no proof of it: try again", name.id);
+            Failure::new(Kind::Unavailable, message)
+        })?;
+        Ok(proof.envelope)
+    }
+
+    /// The outbox's entry with this identifier, if there is one.
+    ///
+    /// # Errors
+    /// For an entry of another cluster too: this one knows nothing of it.
+    pub(super) fn kept(&self, id: TransferId) -> Result<Option<Entry>, Failure> {
+        let entry = self.outbox.find(id)?;
+        if let Some(entry) = &entry {
+            self.check_cluster(entry)?;
+        }
+        Ok(entry)
+    }
+
+    /// An entry may be sent, asked about and forgotten at its own cluster alone: an outbox may hold
+    /// those of several, and an identifier may be used at each of them.
+    pub(super) fn check_cluster(&self, entry: &Entry) -> Result<(), Failure> {
+        if entry.genesis == self.genesis.hash() {
+            return Ok(());
+        }
+        let message = format!(
+            "{} was signed for the cluster with genesis {}: give its own file with --genesis, or \
+             another folder with --outbox",
+            entry.id(),
+            entry.genesis
+        );
+        Err(Failure::new(Kind::Mismatch, message))
+    }
+
+    /// Forgets an envelope whose end has been told. Where that cannot be done the end is told once
+    /// more: no reason to say that the instruction failed.
+    pub(super) fn forget(&self, name: Lookup) {
+        let forgotten = self.kept(name.id).and_then(|entry| match entry {
+            Some(entry) if Lookup::of(&entry.envelope) == name => self.outbox.forget(name.id),
+            _ => Ok(()),
+        });
+        if let Err(failure) = forgotten {
+            ui::note(&format!("{} stays in the outbox: {failure}", name.id));
+        }
+    }
+}
+
+/// Whether two bodies ask for the same, whenever they end.
+fn same_instruction(one: &Body, other: &Body) -> bool {
+    let mut one = *one;
+    one.expires_at = other.expires_at;
+    one.as_bytes() == other.as_bytes()
+}
+
+pub(super) fn other_use(id: TransferId, place: &str) -> Failure {
+    let message = format!(
+        "identifier {id} stands for another instruction {place}: look it up, and take a fresh \
+         identifier only for another payment"
+    );
+    Failure::new(Kind::Failed, message)
+}
