@@ -246,6 +246,14 @@ fn an_identifier_of_ones_own_moves_money_once() {
             (&first["height"], &"settled".into())
         );
     }
+    // What was executed ends at another time than what is signed now; its proof is the first's.
+    let prove = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID, "--prove"];
+    let proven = payer.run(&door, &[&prove[..], &["--json"]].concat());
+    let proven = proven.expect(0).json("answer");
+    assert_eq!(
+        (&proven["proven"], &proven["height"]),
+        (&true.into(), &first["height"])
+    );
     let other = pay("11.00").expect(1);
     assert!(
         other.said().contains("another instruction"),

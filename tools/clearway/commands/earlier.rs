@@ -18,8 +18,9 @@ use crate::ui;
 pub(super) enum Earlier {
     /// Another instruction has it, at this place.
     Other(String),
-    /// The same instruction was executed.
-    Executed(Found),
+    /// The same instruction was executed, as these bytes: they may end at another time than those
+    /// that were signed just now, and only they have a proof.
+    Executed(Found, Envelope),
     /// The same instruction was sent, and may be executed.
     Waiting(Envelope),
     /// The same instruction was sent, and never will be executed.
@@ -33,11 +34,7 @@ impl Session {
         let found = self.ask(async |client| client.lookup(name.signer, name.id).await)?;
         let spent = |found: &Found| found.outcome.remembered() || found.outcome.duplicate();
         if let Some(found) = found.filter(spent) {
-            let executed = self.executed(name)?;
-            return match same_instruction(&executed.body, &envelope.body) {
-                true => Ok(Some(Earlier::Executed(found))),
-                false => Ok(Some(Earlier::Other(format!("at height {}", found.height)))),
-            };
+            return self.executed_as(envelope, found).map(Some);
         }
         let Some(entry) = self.kept(name.id)? else {
             return Ok(None);
@@ -46,13 +43,21 @@ impl Session {
             return Ok(Some(Earlier::Other("in the outbox".to_owned())));
         }
         let named = Named::of(&entry.envelope);
-        Ok(Some(
-            match self.ask(async |client| client.fate(named).await)? {
-                Fate::Executed(found) => Earlier::Executed(found),
-                Fate::Never(_) => Earlier::Over,
-                Fate::Open(_) => Earlier::Waiting(entry.envelope),
-            },
-        ))
+        let fate = self.ask(async |client| client.fate(named).await)?;
+        Ok(Some(match fate {
+            Fate::Executed(found) => self.executed_as(envelope, found)?,
+            Fate::Never(_) => Earlier::Over,
+            Fate::Open(_) => Earlier::Waiting(entry.envelope),
+        }))
+    }
+
+    /// Whether what was executed under this envelope's name is the same instruction.
+    fn executed_as(&self, envelope: &Envelope, found: Found) -> Result<Earlier, Failure> {
+        let executed = self.executed(Lookup::of(envelope))?;
+        Ok(match same_instruction(&executed.body, &envelope.body) {
+            true => Earlier::Executed(found, executed),
+            false => Earlier::Other(format!("at height {}", found.height)),
+        })
     }
 
     /// The envelope that used up an identifier, by the proof of its result.

@@ -96,8 +96,8 @@ impl Session {
             Some(Earlier::Other(place)) => {
                 return Err(other_use(envelope.body.id, &place).adding("nothing was sent"));
             }
-            Some(Earlier::Executed(found)) => {
-                return self.tell(&envelope, receipt(found), prove, output);
+            Some(Earlier::Executed(found, executed)) => {
+                return self.tell(&executed, receipt(found), prove, output);
             }
             Some(Earlier::Waiting(earlier)) => {
                 return self.settle(&earlier, Copy::Further, prove, output);
