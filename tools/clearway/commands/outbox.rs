@@ -103,14 +103,32 @@ impl Outbox {
 
     fn write(&self, entry: Entry, replace: bool) -> Result<(), Failure> {
         self.make_folder()?;
-        let waiting = self.names()?.len();
-        if waiting >= ENTRIES_MAX {
-            let message = format!(
-                "{} holds {waiting} envelopes whose end is not known: type `clearway resend` first",
-                self.folder.display()
-            );
-            return Err(Failure::new(Kind::Failed, message));
+        if !replace {
+            self.check_room()?;
         }
+        self.write_and(entry, replace, Self::sync)
+    }
+
+    /// One that takes the place of another needs no room.
+    fn check_room(&self) -> Result<(), Failure> {
+        let waiting = self.names()?.len();
+        if waiting < ENTRIES_MAX {
+            return Ok(());
+        }
+        let message = format!(
+            "{} holds {waiting} envelopes whose end is not known: type `clearway resend` first",
+            self.folder.display()
+        );
+        Err(Failure::new(Kind::Failed, message))
+    }
+
+    /// Writes an entry and makes its name durable by `sync`.
+    fn write_and(
+        &self,
+        entry: Entry,
+        replace: bool,
+        sync: impl FnOnce(&Self) -> std::io::Result<()>,
+    ) -> Result<(), Failure> {
         let path = self.path(entry.id());
         let temporary = self
             .folder
@@ -122,14 +140,17 @@ impl Outbox {
                 false => std::fs::hard_link(&temporary, &path),
             }
         });
-        let removed = match replace && written.is_ok() {
-            true => Ok(()),
-            false => std::fs::remove_file(&temporary),
-        };
+        // Gone where it was renamed; where it cannot be removed it is only never read.
+        let _ = std::fs::remove_file(&temporary);
         written.map_err(|error| self.failure(&path, &error))?;
-        removed.map_err(|error| self.failure(&temporary, &error))?;
-        self.sync()
-            .map_err(|error| self.failure(&self.folder, &error))
+        sync(self).map_err(|error| {
+            let failure = self.failure(&self.folder, &error);
+            // What is told as not sent must not be sent by the next `clearway resend`.
+            match std::fs::remove_file(&path) {
+                Ok(()) => failure,
+                Err(_) => failure.adding(&format!("remove {}", path.display())),
+            }
+        })
     }
 
     /// The entry with this identifier, if there is one.
@@ -240,6 +261,8 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     fn entry(number: u8) -> Entry {
@@ -329,5 +352,26 @@ mod tests {
         }
         let failure = outbox.keep(entry(1)).expect_err("full");
         assert!(failure.to_string().contains("clearway resend"), "{failure}");
+        // One that takes the place of another still fits.
+        std::fs::rename(dir.path().join("0.json"), outbox.path(entry(1).id())).expect("renamed");
+        outbox.replace(entry(1)).expect("replaced");
+        let found = outbox.find(entry(1).id()).expect("read").expect("there");
+        assert!(same(&found, &entry(1)));
+    }
+
+    #[test]
+    fn an_entry_that_is_not_durable_is_not_left_to_be_sent() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        for replace in [false, true] {
+            let written = outbox.write_and(entry(1), replace, |_| Err(ErrorKind::Other.into()));
+            written.expect_err("its name is not durable");
+            let left = std::fs::read_dir(dir.path()).expect("a folder");
+            assert_eq!(left.count(), 0, "replace {replace}");
+        }
+        // Another process's entry is not this one's to remove.
+        outbox.keep(entry(1)).expect("written");
+        outbox.keep(entry(1)).expect_err("it is there already");
+        assert!(outbox.find(entry(1).id()).expect("read").is_some());
     }
 }
