@@ -3,6 +3,7 @@
 
 mod clocks;
 mod clusters;
+mod damaged;
 mod untold;
 
 use std::path::{Path, PathBuf};

@@ -73,7 +73,16 @@ struct Told {
 
 /// Asks, tells, and forgets what has been told. A failure here is no verdict.
 fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
-    let entry = session.kept(args.id)?;
+    // Of a damaged entry the identifier is left, which is enough to ask the log.
+    let entry = session
+        .kept(args.id)
+        .or_else(|failure| match failure.kind() {
+            Kind::Failed => {
+                ui::note(&failure.to_string());
+                Ok(None)
+            }
+            _ => Err(failure),
+        })?;
     let own = session.signer.identity().participant();
     let kept = entry.as_ref().map(|entry| entry.envelope.body.signer());
     let signer = args.signer.map(ParticipantId).or(kept).unwrap_or(own);

@@ -163,9 +163,10 @@ impl Outbox {
         }
     }
 
-    /// Every entry, oldest identifiers first.
-    pub(crate) fn all(&self) -> Result<Vec<Entry>, Failure> {
-        self.names()?.iter().map(|path| self.read(path)).collect()
+    /// Every entry, oldest identifiers first; a file that is none keeps no other one back.
+    pub(crate) fn all(&self) -> Result<Vec<Result<Entry, Failure>>, Failure> {
+        let names = self.names()?;
+        Ok(names.iter().map(|path| self.read(path)).collect())
     }
 
     /// Forgets an envelope whose end is known and has been told.
@@ -204,18 +205,14 @@ impl Outbox {
 
     fn read(&self, path: &Path) -> Result<Entry, Failure> {
         let meta = std::fs::metadata(path).map_err(|error| self.failure(path, &error))?;
-        let text = match meta.len() <= ENTRY_BYTES_MAX {
-            true => std::fs::read_to_string(path).map_err(|error| self.failure(path, &error))?,
-            false => String::new(),
+        let bytes = match meta.is_file() && meta.len() <= ENTRY_BYTES_MAX {
+            true => std::fs::read(path).map_err(|error| self.failure(path, &error))?,
+            false => Vec::new(),
         };
-        Entry::of_text(&text).ok_or_else(|| {
-            let message = format!(
-                "{} is no outbox entry of this version: look its identifier up with `clearway \
-                 lookup`, and remove the file once you know its end",
-                path.display()
-            );
-            Failure::new(Kind::Failed, message)
-        })
+        let entry = std::str::from_utf8(&bytes).ok().and_then(Entry::of_text);
+        // Under another name it would never be found, nor forgotten.
+        let entry = entry.filter(|entry| self.path(entry.id()) == path);
+        entry.ok_or_else(|| damaged(path))
     }
 
     fn make_folder(&self) -> Result<(), Failure> {
@@ -247,6 +244,23 @@ impl Outbox {
             format!("outbox {}: {error}; {what}", path.display()),
         )
     }
+}
+
+/// Unlike another failure it leaves the rest of the outbox as it is.
+fn damaged(path: &Path) -> Failure {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let what = match hex::decode_array::<16>(&name) {
+        Some(_) => format!(
+            "look its identifier up with `clearway lookup {name}`, and remove the file once you \
+             know its end"
+        ),
+        None => "move the file to another folder".to_owned(),
+    };
+    let message = format!(
+        "{} is no outbox entry of this version: {what}",
+        path.display()
+    );
+    Failure::new(Kind::Failed, message)
 }
 
 fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
@@ -287,6 +301,7 @@ mod tests {
             outbox.keep(entry(number)).expect("written");
         }
         let all = outbox.all().expect("read");
+        let all: Vec<Entry> = all.into_iter().map(|one| one.expect("whole")).collect();
         assert!(same(&all[0], &entry(1)) && same(&all[1], &entry(2)));
         outbox.keep(entry(1)).expect_err("it is there already");
         let mut other = entry(1);
@@ -327,20 +342,32 @@ mod tests {
     fn a_damaged_entry_is_named_and_never_sent() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
-        outbox.keep(entry(1)).expect("written");
+        for number in [1, 3] {
+            outbox.keep(entry(number)).expect("written");
+        }
         let path = outbox.path(entry(1).id());
         let whole = std::fs::read_to_string(&path).expect("read");
         let other = whole.replace("\"id\": \"01", "\"id\": \"02");
         let newer = whole.replace("outbox/1", "outbox/2");
         for text in ["", &whole[..100], &other, &newer, &"x".repeat(5000)] {
             std::fs::write(&path, text).expect("written");
-            let failure = outbox.all().err().expect("refused");
-            let said = failure.to_string();
+            let all = outbox.all().expect("listed");
+            let [bad, good] = &all[..] else {
+                panic!("{} entries", all.len());
+            };
+            let said = bad.as_ref().err().expect("it is damaged").to_string();
             assert!(
                 said.contains("0101") && said.contains("look its identifier up"),
                 "{said}"
             );
+            assert!(same(good.as_ref().expect("it is whole"), &entry(3)));
         }
+        // A copy under another name is none either.
+        std::fs::remove_file(&path).expect("it was there");
+        std::fs::write(dir.path().join("copy.json"), &whole).expect("written");
+        let all = outbox.all().expect("listed");
+        let said = all[1].as_ref().err().expect("a copy").to_string();
+        assert!(said.contains("move the file"), "{said}");
     }
 
     #[test]

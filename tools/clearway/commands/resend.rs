@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let session = opened.map_err(Failure::end_open)?;
     let entries = match args.id {
         None => session.outbox.all(),
-        Some(id) => waiting(&session, id).map(|entry| vec![entry]),
+        Some(id) => waiting(&session, id).map(|entry| vec![Ok(entry)]),
     };
     let entries = entries.map_err(Failure::end_open)?;
     let total = entries.len();
@@ -48,9 +48,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let mut failures = Vec::new();
     for entry in entries {
-        if let Err(failure) = resend(&session, &entry, args) {
-            failures.push(failure);
-        }
+        // What is in a damaged entry may have moved money, or may still.
+        let entry = entry.map_err(Failure::end_open);
+        let sent = entry.and_then(|entry| resend(&session, &entry, args));
+        failures.extend(sent.err());
     }
     match (failures.pop(), failures.len()) {
         (None, _) => Ok(()),
@@ -59,16 +60,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             failures
                 .iter()
                 .for_each(|failure| ui::note(&failure.to_string()));
-            // One whose end is not known outweighs those that are known to have failed.
-            let unknown = failures
-                .iter()
-                .chain([&last])
-                .any(|f| f.kind() == Kind::Unavailable);
-            let kind = if unknown {
-                Kind::Unavailable
-            } else {
-                last.kind()
-            };
+            // One whose end is not known outweighs those that are known to have failed, as do
+            // their exit codes.
+            let kinds = failures.iter().map(Failure::kind);
+            let kind = kinds.fold(last.kind(), |a, b| if b as u8 > a as u8 { b } else { a });
             let message = format!("{} of {total} did not settle; the last: {last}", others + 1);
             Err(Failure::new(kind, message))
         }
