@@ -70,6 +70,36 @@ impl Client {
         or_none(self.ask(Op::Proof, 1, &body, SettlementProof::decode).await)
     }
 
+    /// As [`Client::proof`], and asks again while no certificate covers it yet, until this client
+    /// gives up.
+    ///
+    /// # Errors
+    /// As [`Client::proof`].
+    pub async fn proof_when_ready(
+        &self,
+        name: Lookup,
+    ) -> Result<Option<SettlementProof>, ClientError> {
+        self.proof_until(name, Instant::now() + self.config().give_up_after)
+            .await
+    }
+
+    async fn proof_until(
+        &self,
+        name: Lookup,
+        until: Instant,
+    ) -> Result<Option<SettlementProof>, ClientError> {
+        let mut wait_count = 0;
+        loop {
+            match self.proof(name.signer, name.id).await {
+                Err(ClientError::Status(AnswerStatus::NotReady)) if Instant::now() < until => {
+                    wait_count += 1;
+                    tokio::time::sleep(self.back_off(wait_count * self.server_count())).await;
+                }
+                proof => return proof,
+            }
+        }
+    }
+
     /// Asks for the proof of an envelope's outcome until a certificate covers it, and checks it;
     /// `None` when the node has not executed it. A false proof is asked of the next server.
     ///
@@ -81,30 +111,22 @@ impl Client {
         envelope: &Envelope,
     ) -> Result<Option<Proven>, ClientError> {
         let name = Lookup::of(envelope);
-        let started = Instant::now();
+        let until = Instant::now() + self.config().give_up_after;
         let mut false_count = 0;
-        let mut wait_count = 0;
         loop {
             let server = self.preferred();
-            let error = match self.proof(name.signer, name.id).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(proof)) => match keys.check(envelope, &proof) {
-                    Ok(proven) => return Ok(Some(proven)),
-                    Err(error) => {
-                        self.move_on_from(server);
-                        false_count += 1;
-                        error.into()
-                    }
-                },
-                Err(error @ ClientError::Status(AnswerStatus::NotReady)) => error,
-                Err(error) => return Err(error),
+            let Some(proof) = self.proof_until(name, until).await? else {
+                return Ok(None);
             };
-            let late = started.elapsed() >= self.config().give_up_after;
-            if late || false_count >= self.server_count() {
-                return Err(error);
+            let error = match keys.check(envelope, &proof) {
+                Ok(proven) => return Ok(Some(proven)),
+                Err(error) => error,
+            };
+            self.move_on_from(server);
+            false_count += 1;
+            if false_count >= self.server_count() || Instant::now() >= until {
+                return Err(error.into());
             }
-            wait_count += 1;
-            tokio::time::sleep(self.back_off(wait_count * self.server_count())).await;
         }
     }
 

@@ -1,15 +1,12 @@
 //! Earlier uses of an identifier, before it is used again: the log first, then the outbox.
 
-use std::time::Instant;
-
-use clearway_client::{ClientError, Fate, Named};
+use clearway_client::{Fate, Named};
 use clearway_types::envelope::{Body, Envelope};
 use clearway_types::units::TransferId;
-use clearway_types::wire::AnswerStatus;
 use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
-use crate::commands::connect::{Session, client_failure};
+use crate::commands::connect::Session;
 use crate::commands::outbox::Entry;
 use crate::failure::{Failure, Kind};
 use crate::ui;
@@ -62,18 +59,8 @@ impl Session {
 
     /// The envelope that used up an identifier, by the proof of its result.
     pub(super) fn executed(&self, name: Lookup) -> Result<Envelope, Failure> {
-        let until = Instant::now() + self.client.config().give_up_after;
-        let proof = self.runtime.block_on(async {
-            loop {
-                match self.client.proof(name.signer, name.id).await {
-                    Err(ClientError::Status(AnswerStatus::NotReady)) if Instant::now() < until => {
-                        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                    }
-                    proof => return proof,
-                }
-            }
-        });
-        let proof = proof.map_err(client_failure)?.ok_or_else(|| {
+        let proof = self.ask(async |client| client.proof_when_ready(name).await)?;
+        let proof = proof.ok_or_else(|| {
             let message = format!("the node finds {} but no proof of it: try again", name.id);
             Failure::new(Kind::Unavailable, message)
         })?;

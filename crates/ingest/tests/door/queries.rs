@@ -118,6 +118,27 @@ async fn answers_that_are_none_have_their_status() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_that_comes_too_early_is_asked_for_again_until_the_client_gives_up() {
+    let node = Node::start(config()).await;
+    let mut settings = ClientConfig::new(member(1), vec![node.server]);
+    settings.give_up_after = Duration::from_millis(300);
+    let hasty = Client::connect(settings).await.unwrap();
+    let sent = payments(1, 1);
+    let name = Lookup::of(&sent[0]);
+    hasty.submit(&sent).await.unwrap();
+    let never = hasty.proof_when_ready(name).await;
+    assert!(matches!(
+        never,
+        Err(ClientError::Status(AnswerStatus::NotReady))
+    ));
+    *node.ledger.proofs_early.lock().unwrap() = Some(3);
+    let client = node.client(1).await;
+    assert_eq!(client.proof_when_ready(name).await.unwrap(), None);
+    let early = *node.ledger.proofs_early.lock().unwrap();
+    assert_eq!(early, Some(0), "it was asked for as often as it had to be");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_roster_of_several_answers_comes_whole_and_each_asker_sees_its_part() {
     let node = Node::start(config()).await;
     for (number, oversees) in [(1, true), (2, false)] {
