@@ -10,7 +10,8 @@ use clearway_types::genesis::GenesisLedger;
 use clearway_types::kind::{Kind, Layout};
 use clearway_types::transfer::{AMOUNT_REMAINING, Transfer};
 use clearway_types::units::{AccountId, Height, ParticipantId, TransferId};
-use clearway_types::wire::query::FollowItem;
+use clearway_types::wire::AnswerStatus;
+use clearway_types::wire::query::{FollowItem, Lookup};
 use serde::Serialize;
 
 use super::Target;
@@ -70,9 +71,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
-/// Amounts of holds: a POST of all and a VOID do not say how much they settle or free.
+/// Amounts of the holds that live: a POST of all and a VOID do not say how much they settle or
+/// free. One that has ended is not asked about again, so a feed may run for years.
 #[derive(Default)]
 struct Holds(BTreeMap<(ParticipantId, TransferId), u64>);
+
+/// What an item moves, sets aside or frees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Moved {
+    /// Nothing, or what has no amount.
+    Nothing,
+    /// Minor units.
+    Minor(u64),
+    /// As much as this hold, which was made before the feed began.
+    Hold(Lookup),
+}
 
 impl Holds {
     /// Minor units that an item moves, sets aside or frees; `None` for what has no amount.
@@ -81,41 +94,62 @@ impl Holds {
         client: &Client,
         item: &FollowItem,
     ) -> Result<Option<u64>, ClientError> {
+        let hold = match self.take_in(item) {
+            Moved::Nothing => return Ok(None),
+            Moved::Minor(minor) => return Ok(Some(minor)),
+            Moved::Hold(hold) => hold,
+        };
+        // The node has the HOLD itself. A feed waits for what comes as long as it takes.
+        let proof = loop {
+            match client.proof_when_ready(hold).await {
+                Err(ClientError::Status(AnswerStatus::NotReady)) => {}
+                proof => break proof?,
+            }
+        };
+        Ok(proof.map(|proof| Transfer::of(&proof.envelope.body).amount.get()))
+    }
+
+    /// Notes a hold that begins or ends.
+    fn take_in(&mut self, item: &FollowItem) -> Moved {
         let (envelope, outcome) = match item {
-            FollowItem::HoldExpired { amount, .. } => return Ok(Some(*amount)),
+            FollowItem::HoldExpired {
+                signer, id, amount, ..
+            } => {
+                self.0.remove(&(*signer, *id));
+                return Moved::Minor(*amount);
+            }
             FollowItem::Entry {
                 envelope, outcome, ..
             } => (envelope, outcome),
-            _ => return Ok(None),
+            _ => return Moved::Nothing,
         };
         let body = &envelope.body;
-        let Some(kind) = Kind::from_u8(body.kind) else {
-            return Ok(None);
+        let kind = Kind::from_u8(body.kind).filter(|kind| kind.row().layout == Layout::Transfer);
+        let Some(kind) = kind else {
+            return Moved::Nothing;
         };
-        if kind.row().layout != Layout::Transfer {
-            return Ok(None);
-        }
         let transfer = Transfer::of(body);
         let amount = transfer.amount.get();
-        if kind == Kind::Hold {
+        let all = amount == AMOUNT_REMAINING;
+        // A further copy changes nothing, and may come after the hold has ended.
+        let applied = outcome.code.applied() && !outcome.duplicate();
+        if kind == Kind::Hold && applied {
             self.0.insert((body.signer(), body.id), amount);
         }
-        let all = kind == Kind::Post && amount == AMOUNT_REMAINING;
-        if !(all || kind == Kind::Void) {
-            return Ok(Some(amount));
+        if !matches!(kind, Kind::Post | Kind::Void) {
+            return Moved::Minor(amount);
         }
-        if !outcome.code.applied() {
-            return Ok(None);
+        let (signer, id) = (transfer.debit().owner(), transfer.reference_id());
+        let held = match applied {
+            true => self.0.remove(&(signer, id)),
+            false => None,
+        };
+        match (kind, held) {
+            (Kind::Post, _) if !all => Moved::Minor(amount),
+            _ if !outcome.code.applied() => Moved::Nothing,
+            (_, Some(amount)) => Moved::Minor(amount),
+            (_, None) => Moved::Hold(Lookup { signer, id }),
         }
-        let hold = (transfer.debit().owner(), transfer.reference_id());
-        if let Some(amount) = self.0.get(&hold) {
-            return Ok(Some(*amount));
-        }
-        // Made before the feed began: the node has the HOLD itself.
-        let proof = client.proof(hold.0, hold.1).await?;
-        let amount = proof.map(|proof| Transfer::of(&proof.envelope.body).amount.get());
-        self.0.extend(amount.map(|amount| (hold, amount)));
-        Ok(amount)
     }
 }
 
@@ -282,4 +316,101 @@ fn what(envelope: &Envelope, ledger: &GenesisLedger) -> What {
 fn decimal(minor: u64, ledger: &GenesisLedger) -> String {
     let (minor, exponent) = (minor.into(), ledger.exponent);
     Decimal { minor, exponent }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use clearway_client::Draft;
+    use clearway_types::amount::Amount;
+    use clearway_types::code::{Outcome, ResultCode};
+    use clearway_types::units::LedgerId;
+
+    use super::*;
+
+    const EUR: LedgerId = LedgerId(978);
+
+    fn account(owner: u32) -> AccountId {
+        AccountId::new(ParticipantId(owner), 1)
+    }
+
+    /// An executed draft of member 2 with this number as its identifier.
+    fn entry(number: u8, draft: Draft, outcome: Outcome) -> FollowItem {
+        let mut body = *draft.body();
+        body.id = TransferId([number; 16]);
+        body.signer = 2.into();
+        FollowItem::Entry {
+            height: Height(1),
+            index: 0,
+            outcome,
+            envelope: Envelope {
+                body,
+                signature: [0; 64],
+            },
+        }
+    }
+
+    fn hold(number: u8, outcome: Outcome) -> FollowItem {
+        let amount = Amount::new(50, EUR);
+        entry(
+            number,
+            Draft::hold(account(2), account(3), amount, 60),
+            outcome,
+        )
+    }
+
+    #[test]
+    fn a_hold_is_kept_while_it_lives_and_no_longer() {
+        let settled = Outcome::new(ResultCode::Settled);
+        let poor = Outcome::new(ResultCode::InsufficientFunds);
+        let again = Outcome::duplicate_of(ResultCode::Settled);
+        let id = |number| TransferId([number; 16]);
+        let post = |minor| {
+            let amount = Amount::new(minor, EUR);
+            Draft::post(id(1), account(2), account(3), amount)
+        };
+        let post_all = || Draft::post_all(id(1), account(2), account(3), EUR);
+        let void = || Draft::void(id(1), account(2), account(3), EUR);
+        let expired = FollowItem::HoldExpired {
+            height: Height(2),
+            index: 0,
+            signer: ParticipantId(2),
+            id: id(1),
+            debit: account(2),
+            credit: account(3),
+            ledger: EUR,
+            amount: 50,
+        };
+        let before = Moved::Hold(Lookup {
+            signer: ParticipantId(2),
+            id: id(1),
+        });
+        // What comes after a hold, what it moves, and whether the hold lives on.
+        let rows = [
+            (entry(9, post(20), settled), Moved::Minor(20), false),
+            (entry(9, post_all(), settled), Moved::Minor(50), false),
+            (entry(9, void(), settled), Moved::Minor(50), false),
+            (expired, Moved::Minor(50), false),
+            (entry(9, post(99), poor), Moved::Minor(99), true),
+            (entry(9, post_all(), poor), Moved::Nothing, true),
+            (entry(9, void(), poor), Moved::Nothing, true),
+            (hold(1, again), Moved::Minor(50), true),
+        ];
+        for (item, moved, lives) in rows {
+            let mut holds = Holds::default();
+            assert_eq!(holds.take_in(&hold(1, settled)), Moved::Minor(50));
+            assert_eq!(holds.take_in(&item), moved, "{item:?}");
+            assert_eq!(holds.0.len(), usize::from(lives), "{item:?}");
+        }
+        // One that was refused or repeated is none, and one of before the feed is asked for.
+        let mut holds = Holds::default();
+        for outcome in [poor, again] {
+            assert_eq!(holds.take_in(&hold(1, outcome)), Moved::Minor(50));
+        }
+        for draft in [post_all(), void()] {
+            for outcome in [settled, again] {
+                assert_eq!(holds.take_in(&entry(9, draft, outcome)), before);
+            }
+        }
+        assert!(holds.0.is_empty());
+    }
 }
