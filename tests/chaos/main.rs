@@ -7,6 +7,7 @@
 //! `CLEARWAY_SECONDS` for how long.
 
 mod calls;
+mod ends;
 mod node;
 mod play;
 mod world;

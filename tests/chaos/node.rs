@@ -345,33 +345,6 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn an_interrupted_bench_leaves_nothing_in_the_temporary_folder() {
-    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
-        let dir = tempdir().expect("a temporary folder");
-        let bench = "bench --count 100000000 --account-count 50 --rate 1000 --json report.json";
-        let mut child = program(dir.path())
-            .args(bench.split(' '))
-            .env("TMPDIR", dir.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let from = Instant::now();
-        let names = || {
-            let entries = std::fs::read_dir(dir.path()).expect("listed");
-            let names = entries.map(|entry| entry.expect("listed").path());
-            names.collect::<Vec<_>>()
-        };
-        while !names().iter().any(|path| path.is_dir()) {
-            assert!(from.elapsed() < PATIENCE, "it does not begin");
-        }
-        signal(child.id(), name);
-        assert_eq!(child.wait().expect("it ends").code(), Some(code), "{name}");
-        assert!(names().is_empty(), "{name}: {:?}", names());
-    }
-}
-
-#[test]
 fn a_report_without_a_place_is_refused_before_the_work() {
     let dir = tempdir().expect("a temporary folder");
     for command in [

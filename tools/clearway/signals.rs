@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -54,27 +54,45 @@ pub(crate) fn survive_small_files() {
     }
 }
 
-/// What is removed when a signal ends the program.
-static LEFTOVERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// What is removed when a signal ends the program, in the order in which it was made.
+static LEFTOVERS: Mutex<Vec<Made>> = Mutex::new(Vec::new());
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Made {
+    /// A file, or a folder with all that is in it.
+    Whole(PathBuf),
+    /// A folder, unless others use it too.
+    Empty(PathBuf),
+}
 
-fn leftovers() -> MutexGuard<'static, Vec<PathBuf>> {
-    LEFTOVERS.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A file or folder that a signal's end removes too, while this lives.
 #[derive(Debug)]
-pub(crate) struct Leftover(PathBuf);
+pub(crate) struct Leftover(Made);
 
 impl Leftover {
-    pub(crate) fn new(path: &Path) -> Self {
-        leftovers().push(path.to_owned());
-        Self(path.to_owned())
+    /// A file, or a folder with all that is in it; to be named before it is made.
+    pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
+        Self::of(Made::Whole(path.to_owned()))
+    }
+
+    /// A folder that is removed where nothing is in it.
+    pub(crate) fn folder(path: &Path) -> Result<Self, Failure> {
+        Self::of(Made::Empty(path.to_owned()))
+    }
+
+    fn of(made: Made) -> Result<Self, Failure> {
+        listen()?;
+        lock(&LEFTOVERS).push(made.clone());
+        Ok(Self(made))
     }
 }
 
 impl Drop for Leftover {
     fn drop(&mut self) {
-        leftovers().retain(|path| *path != self.0);
+        lock(&LEFTOVERS).retain(|made| *made != self.0);
     }
 }
 
@@ -89,9 +107,9 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// A new folder among the system's temporary ones.
     pub(crate) fn new() -> Result<Self, Failure> {
-        clean_up_at_a_signal()?;
+        listen()?;
         // A signal waits for the lock, and finds the folder in the list.
-        let mut leftovers = leftovers();
+        let mut leftovers = lock(&LEFTOVERS);
         let dir = tempfile::Builder::new().prefix("clearway-").tempdir();
         let dir = dir.map_err(|error| {
             let message = format!(
@@ -100,11 +118,11 @@ impl Scratch {
             );
             Failure::new(Kind::Failed, message)
         })?;
-        leftovers.push(dir.path().to_owned());
-        let leftover = Leftover(dir.path().to_owned());
+        let made = Made::Whole(dir.path().to_owned());
+        leftovers.push(made.clone());
         Ok(Self {
             dir,
-            _leftover: leftover,
+            _leftover: Leftover(made),
         })
     }
 
@@ -113,28 +131,50 @@ impl Scratch {
     }
 }
 
+/// Work that a signal does not cut in two: one that comes meanwhile ends the program afterwards.
+/// The work makes and drops no [`Leftover`].
+pub(crate) fn undivided<T>(work: impl FnOnce() -> T) -> T {
+    let _wait = lock(&LEFTOVERS);
+    work()
+}
+
 /// From here on a signal removes the leftovers before it ends the program.
-fn clean_up_at_a_signal() -> Result<(), Failure> {
+fn listen() -> Result<(), Failure> {
+    static LISTENS: OnceLock<Result<(), String>> = OnceLock::new();
+    let listens = LISTENS.get_or_init(|| start_listening().map_err(|error| error.to_string()));
+    listens.clone().or_fail(Kind::Failed)
+}
+
+fn start_listening() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut ends = runtime.block_on(async { Ends::new() })?;
     let watch = move || {
         let code = runtime.block_on(ends.next());
-        ui::note("interrupted: what was made so far is removed");
-        for path in leftovers().iter() {
-            remove(path);
+        let leftovers = lock(&LEFTOVERS);
+        if !leftovers.is_empty() {
+            ui::note("interrupted: what was made so far is removed");
         }
+        leftovers.iter().rev().for_each(remove);
         streams::finish();
         std::process::exit(code);
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());
-    thread.spawn(watch).map(drop).or_fail(Kind::Failed)
+    thread.spawn(watch).map(drop)
 }
 
 /// Removes a file, or a folder into which threads of this process may write meanwhile: they find it
 /// gone and give up.
-fn remove(path: &Path) {
+fn remove(made: &Made) {
+    let path = match made {
+        Made::Whole(path) => path,
+        Made::Empty(path) => {
+            // Where something is in it, it stays.
+            let _ = std::fs::remove_dir(path);
+            return;
+        }
+    };
     for _ in 0..REMOVALS_MAX {
         let removed = match path.is_dir() {
             true => std::fs::remove_dir_all(path),

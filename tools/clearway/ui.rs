@@ -191,7 +191,10 @@ struct OpenFile {
 
 impl OpenFile {
     fn new(path: &Path) -> Result<Self, Failure> {
-        let there = path.exists();
+        let unwritten = match path.exists() {
+            true => None,
+            false => Some(Leftover::new(path)?),
+        };
         let file = File::options()
             .write(true)
             .create(true)
@@ -202,7 +205,7 @@ impl OpenFile {
         Ok(Self {
             path: path.to_owned(),
             file,
-            unwritten: (!there).then(|| Leftover::new(path)),
+            unwritten,
         })
     }
 

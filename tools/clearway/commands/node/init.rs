@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::cli::show_account;
 use crate::commands::keys;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::signals::{self, Leftover};
 use crate::ui::{self, Output};
 
 /// Decimal places of the first ledger.
@@ -266,11 +267,17 @@ impl Layout {
         }
         std::fs::write(part.config(), config::example(config))?;
         genesis_file::save(&part.genesis(), &cluster.genesis)?;
-        for (from, to) in part.files().iter().zip(self.files()) {
-            placing.place(from, to)?;
-        }
-        placing.done = true;
-        Ok(())
+        // A signal finds all of it in place, or none.
+        signals::undivided(|| {
+            let from = part.files();
+            let mut pairs = from.iter().zip(self.files());
+            let placed = pairs.try_for_each(|(from, to)| placing.place(from, to));
+            match placed {
+                Ok(()) => placing.done = true,
+                Err(_) => placing.take_back(),
+            }
+            placed
+        })
     }
 }
 
@@ -280,12 +287,20 @@ struct Placing {
     placed: Vec<PathBuf>,
     folders: Vec<PathBuf>,
     done: bool,
+    /// Dropped last: a signal meanwhile removes what is left.
+    _leftovers: (Option<Leftover>, Leftover),
 }
 
 impl Placing {
     fn begin(dir: &Path) -> Result<Self, Failure> {
         let part = dir.join(format!(".init-{}.part", std::process::id()));
+        let leftovers = match dir.exists() {
+            // What was there before stays.
+            true => None,
+            false => Some(Leftover::folder(dir)?),
+        };
         let mut placing = Self {
+            _leftovers: (leftovers, Leftover::new(&part)?),
             part,
             placed: Vec::new(),
             folders: Vec::new(),
@@ -315,6 +330,13 @@ impl Placing {
         self.placed.push(to.clone());
         std::fs::rename(from, &to).map_err(|error| at(&to, error))
     }
+
+    fn take_back(&mut self) {
+        // What cannot be removed is named by the next run.
+        for path in self.placed.drain(..) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 impl Drop for Placing {
@@ -324,9 +346,7 @@ impl Drop for Placing {
         if self.done {
             return;
         }
-        for path in &self.placed {
-            let _ = std::fs::remove_file(path);
-        }
+        self.take_back();
         for folder in self.folders.iter().rev() {
             let _ = std::fs::remove_dir(folder);
         }

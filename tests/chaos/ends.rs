@@ -1,0 +1,67 @@
+//! What commands that are ended by a signal leave behind: nothing that is half done.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tempfile::tempdir;
+
+use crate::play::signal;
+use crate::world::program;
+
+/// Nothing here takes so long unless it is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Everything in a folder, by its path.
+fn names(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).expect("listed");
+    let names = entries.map(|entry| entry.expect("listed").path());
+    names.collect()
+}
+
+/// Runs a command in an empty folder, which is its temporary one too, ends it by each signal once
+/// it has begun, and finds the folder empty.
+fn leaves_nothing(words: &str, begun: impl Fn(&Path) -> bool) {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let dir = tempdir().expect("a temporary folder");
+        let mut child = program(dir.path())
+            .args(words.split(' '))
+            .env("TMPDIR", dir.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let from = Instant::now();
+        while !begun(dir.path()) {
+            assert!(from.elapsed() < PATIENCE, "{words}: it does not begin");
+        }
+        signal(child.id(), name);
+        let ended = child.wait().expect("it ends").code();
+        assert_eq!(ended, Some(code), "{words} {name}");
+        let left = names(dir.path());
+        assert!(left.is_empty(), "{words} {name}: {left:?}");
+    }
+}
+
+#[test]
+fn an_interrupted_bench_leaves_nothing() {
+    let bench = "bench --count 100000000 --account-count 50 --rate 1000 --json report.json";
+    leaves_nothing(bench, |dir| names(dir).iter().any(|path| path.is_dir()));
+}
+
+#[test]
+fn a_report_that_was_not_written_leaves_nothing() {
+    leaves_nothing("bench hash --json report.json", |dir| {
+        dir.join("report.json").exists()
+    });
+}
+
+#[test]
+fn an_interrupted_init_leaves_nothing() {
+    // A thousand key files take a while.
+    let init = "node init n --members 1000 --insecure-plaintext";
+    leaves_nothing(init, |dir| {
+        let begun = dir.join("n");
+        begun.is_dir() && names(&begun).iter().any(|part| part.join("keys").is_dir())
+    });
+}
