@@ -210,15 +210,37 @@ impl OpenFile {
     }
 
     fn write(mut self, text: &str) -> Result<(), Failure> {
-        let mut write = || {
-            if self.file.metadata()?.is_file() {
-                self.file.set_len(0)?;
-            }
-            writeln!(self.file, "{text}")
-        };
-        write().map_err(|error| Self::failure(&self.path, &error))?;
+        let written = self.put(text)?;
+        written.map_err(|error| Self::failure(&self.path, &error))?;
         self.unwritten = None;
         Ok(())
+    }
+
+    /// In one step where there is a file: what it held is replaced by a whole report, or stays.
+    fn put(&mut self, text: &str) -> Result<std::io::Result<()>, Failure> {
+        let meta = self.file.metadata()?;
+        if !meta.is_file() {
+            return Ok(writeln!(self.file, "{text}"));
+        }
+        // A link stays one.
+        let path = self.path.canonicalize()?;
+        let mut part = path.clone().into_os_string();
+        part.push(format!(".{}.part", std::process::id()));
+        let part = PathBuf::from(part);
+        let _leftover = Leftover::new(&part)?;
+        let Ok(mut file) = File::create(&part) else {
+            // A folder in which nothing can be made may hold a file that can be written.
+            let truncated = self.file.set_len(0);
+            return Ok(truncated.and_then(|()| writeln!(self.file, "{text}")));
+        };
+        let written = writeln!(file, "{text}")
+            .and_then(|()| file.set_permissions(meta.permissions()))
+            .and_then(|()| std::fs::rename(&part, &path));
+        if written.is_err() {
+            // Where it cannot be removed it is named by its ending.
+            let _ = std::fs::remove_file(&part);
+        }
+        Ok(written)
     }
 
     fn failure(path: &Path, error: &std::io::Error) -> Failure {
@@ -251,6 +273,32 @@ mod tests {
         let text = to_json("list", &["x"]).expect("written");
         let value: Value = serde_json::from_str(&text).expect("read");
         assert_eq!(value["result"], json!(["x"]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_report_is_replaced_by_a_whole_one_or_stays() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (report, link) = (dir.path().join("report.json"), dir.path().join("link.json"));
+        let read = || std::fs::read_to_string(&report).expect("read");
+        std::fs::write(&report, "the one before").expect("written");
+        std::fs::set_permissions(&report, std::fs::Permissions::from_mode(0o640)).expect("set");
+        symlink(&report, &link).expect("linked");
+        // A full disk takes the new one's beginning, or nothing.
+        let part = format!("{}.{}.part", report.display(), std::process::id());
+        symlink("/dev/full", &part).expect("linked");
+        let open = OpenFile::new(&link).expect("it can be written");
+        open.write("the new one").expect_err("the disk is full");
+        assert_eq!(read(), "the one before");
+        let open = OpenFile::new(&link).expect("it can be written");
+        open.write("the new one").expect("written");
+        assert_eq!(read(), "the new one\n");
+        let mode = std::fs::metadata(&report).expect("there").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o640);
+        assert!(link.is_symlink());
+        let left = std::fs::read_dir(dir.path()).expect("listed").count();
+        assert_eq!(left, 2, "nothing beside the report and the link");
     }
 
     #[test]
