@@ -1,11 +1,17 @@
 //! A node in a process of its own, and the commands that talk to it.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use clearway_harness::{NodeProcess, http};
 use tempfile::{TempDir, tempdir};
 
 use crate::program::{Run, program, run};
+
+/// Far less than the ten seconds after which a node misses a connection that was left open.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running node in its folder; stopped when the test ends it, killed when the test fails.
 pub(crate) struct Served {
@@ -244,6 +250,40 @@ fn a_feed_tells_both_sides_of_a_hold_that_ended_by_time() {
             (&ended[0]["id"], &ended[0]["amount_minor"]),
             (&held["id"], &"5000".into())
         );
+    }
+    node.node.stop();
+}
+
+#[test]
+fn an_interrupted_feed_closes_its_connection() {
+    let mut node = Served::start();
+    node.as_member(2, &["pay", "2.1", "3.1", "1.00"]).expect(0);
+    let follow = "account follow 2.1 --key keys/member-2.insecure-plaintext --insecure-plaintext";
+    let mut child = program(node.dir.path())
+        .args(follow.split(' '))
+        .args(["--server", node.node.door()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    let told = child.stdout.as_mut().expect("it was asked for");
+    BufReader::new(told).read_line(&mut line).expect("a line");
+    assert!(line.contains("Transfer"), "{line}");
+    let open = |count: &str| {
+        let (_, page) = http(node.node.admin(), "GET /metrics");
+        page.contains(&format!("\nclearway_connections_open {count}\n"))
+    };
+    let from = Instant::now();
+    while !open("1.0") {
+        assert!(from.elapsed() < PATIENCE, "the feed's alone is open");
+    }
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(sent.expect("kill exists").success());
+    let from = Instant::now();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    while !open("0.0") {
+        assert!(from.elapsed() < PATIENCE, "it is left open");
     }
     node.node.stop();
 }

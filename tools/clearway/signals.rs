@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::{streams, ui};
@@ -15,6 +16,8 @@ use crate::{streams, ui};
 const REMOVALS_MAX: u32 = 400;
 /// How long a removed folder must stay away.
 const AWAY: Duration = Duration::from_millis(5);
+/// How long the program lives after whoever puts things in order was told of a signal.
+const ORDER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The signals that ask for an end.
 pub(crate) struct Ends {
@@ -56,6 +59,9 @@ pub(crate) fn survive_small_files() {
 
 /// What is removed when a signal ends the program, in the order in which it was made.
 static LEFTOVERS: Mutex<Vec<Made>> = Mutex::new(Vec::new());
+/// Whoever puts things in order before a signal ends the program.
+static TOLD: Mutex<Option<oneshot::Sender<i32>>> = Mutex::new(None);
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Made {
     /// A file, or a folder with all that is in it.
@@ -138,7 +144,22 @@ pub(crate) fn undivided<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// From here on a signal removes the leftovers before it ends the program.
+/// A signal's exit code once one has come. Whoever waits for it has a moment to put things in order
+/// and to call [`end`].
+pub(crate) fn notice() -> Result<oneshot::Receiver<i32>, Failure> {
+    listen()?;
+    let (tell, told) = oneshot::channel();
+    *lock(&TOLD) = Some(tell);
+    Ok(told)
+}
+
+/// Ends the program as after a signal.
+pub(crate) fn end(code: i32) -> ! {
+    streams::finish();
+    std::process::exit(code);
+}
+
+/// From here on a signal is noticed, and removes the leftovers before it ends the program.
 fn listen() -> Result<(), Failure> {
     static LISTENS: OnceLock<Result<(), String>> = OnceLock::new();
     let listens = LISTENS.get_or_init(|| start_listening().map_err(|error| error.to_string()));
@@ -152,13 +173,18 @@ fn start_listening() -> io::Result<()> {
     let mut ends = runtime.block_on(async { Ends::new() })?;
     let watch = move || {
         let code = runtime.block_on(ends.next());
+        if let Some(told) = lock(&TOLD).take()
+            && told.send(code).is_ok()
+        {
+            // Whoever was told may be stuck, for example behind a reader of its results.
+            std::thread::sleep(ORDER_PATIENCE);
+        }
         let leftovers = lock(&LEFTOVERS);
         if !leftovers.is_empty() {
             ui::note("interrupted: what was made so far is removed");
         }
         leftovers.iter().rev().for_each(remove);
-        streams::finish();
-        std::process::exit(code);
+        end(code);
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());
     thread.spawn(watch).map(drop)

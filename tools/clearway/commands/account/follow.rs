@@ -18,7 +18,7 @@ use super::Target;
 use crate::cli::show_account;
 use crate::commands::connect::client_failure;
 use crate::failure::{Failure, Kind as Fault};
-use crate::ui;
+use crate::{signals, ui};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -44,31 +44,46 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Failure::new(Fault::NotFound, message)
     })?;
     let ledger = session.ledger(Some(found.account.ledger.get()))?;
-    let (json, to) = (args.target.output.json, args.to.unwrap_or(u64::MAX));
-    session.drive(async |client| {
-        let mut feed = client.follow(account, Height(args.from));
-        let mut holds = Holds::default();
-        loop {
-            let item = feed.next().await.map_err(client_failure)?;
-            match &item {
-                FollowItem::Through { height } if height.0 >= to => return Ok(()),
-                FollowItem::Through { .. } => continue,
-                FollowItem::Entry { height, .. } | FollowItem::HoldExpired { height, .. }
-                    if height.0 > to =>
-                {
-                    return Ok(());
-                }
-                _ => {}
-            }
-            let moved = holds.moved(client, &item).await.map_err(client_failure)?;
-            let line = Line::of(&item, &ledger, moved);
-            let text = match json {
-                true => serde_json::to_string(&line)?,
-                false => line.text(),
-            };
-            ui::say(&text)?;
+    let notice = signals::notice()?;
+    let signal = session.drive(async |client| {
+        tokio::select! {
+            told = tell(client, args, &ledger) => told.map(|()| None),
+            signal = notice => Ok(signal.ok()),
         }
-    })
+    });
+    // Closes the connection, which the node would miss only after a while.
+    drop(session);
+    match signal? {
+        Some(code) => signals::end(code),
+        None => Ok(()),
+    }
+}
+
+/// Tells item after item, up to the last height that is asked for.
+async fn tell(client: &Client, args: &Args, ledger: &GenesisLedger) -> Result<(), Failure> {
+    let (json, to) = (args.target.output.json, args.to.unwrap_or(u64::MAX));
+    let mut feed = client.follow(args.target.account, Height(args.from));
+    let mut holds = Holds::default();
+    loop {
+        let item = feed.next().await.map_err(client_failure)?;
+        match &item {
+            FollowItem::Through { height } if height.0 >= to => return Ok(()),
+            FollowItem::Through { .. } => continue,
+            FollowItem::Entry { height, .. } | FollowItem::HoldExpired { height, .. }
+                if height.0 > to =>
+            {
+                return Ok(());
+            }
+            _ => {}
+        }
+        let moved = holds.moved(client, &item).await.map_err(client_failure)?;
+        let line = Line::of(&item, ledger, moved);
+        let text = match json {
+            true => serde_json::to_string(&line)?,
+            false => line.text(),
+        };
+        ui::say(&text)?;
+    }
 }
 
 /// Amounts of the holds that live: a POST of all and a VOID do not say how much they settle or
