@@ -150,6 +150,33 @@ fn a_log_that_nobody_can_write_is_counted_and_the_node_goes_on() {
     }
 }
 
+/// What an orderly stop keeps, beside the log.
+fn checkpoints(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir.join("data/checkpoints")).expect("listed");
+    entries.map(|entry| entry.expect("listed").path()).collect()
+}
+
+#[test]
+fn a_node_that_cannot_say_where_its_door_is_stops_in_order() {
+    let dir = cluster();
+    let mut node = Running::start(dir.path(), Stdio::piped(), |_| {});
+    node.pay(dir.path());
+    assert!(node.stop().success());
+    let kept = checkpoints(dir.path());
+    assert!(!kept.is_empty());
+    for path in kept {
+        std::fs::remove_file(path).expect("it was there");
+    }
+    let full = File::options().write(true).open("/dev/full");
+    let (code, said) = refused(dir.path(), |command| {
+        command.stdout(full.expect("a full device"));
+    });
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("cannot be written"), "{said}");
+    let kept = checkpoints(dir.path());
+    assert!(!kept.is_empty(), "the state of the log is kept again");
+}
+
 #[test]
 fn an_idle_node_says_little_and_without_colours() {
     let dir = cluster();

@@ -35,22 +35,26 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (gate, config) = backends::of_node(&config)?;
     let node = Node::start_with(&config, &genesis, &validator, gate).or_fail(Kind::Failed)?;
     let addresses = node.addresses();
-    ui::say(&ui::rows([
+    let told = ui::say(&ui::rows([
         ("door", addresses.door.to_string()),
         ("admin", addresses.admin.to_string()),
         ("genesis hash", genesis.hash().to_string()),
         ("height", node.durable_height().to_string()),
-    ]))?;
-    let mut readiness = node.readiness();
-    runtime.block_on(async {
-        tokio::select! {
-            _ = ends.next() => ui::note("stopping: answering what is in flight"),
-            _ = readiness.wait_for(|state| *state == Readiness::Failed) => {
-                ui::note("the node stopped by itself");
+    ]));
+    // Nobody would know where its door is; it stops in order all the same.
+    if told.is_ok() {
+        let mut readiness = node.readiness();
+        runtime.block_on(async {
+            tokio::select! {
+                _ = ends.next() => ui::note("stopping: answering what is in flight"),
+                _ = readiness.wait_for(|state| *state == Readiness::Failed) => {
+                    ui::note("the node stopped by itself");
+                }
             }
-        }
-    });
-    node.stop().or_fail(Kind::Failed)
+        });
+    }
+    let stopped = node.stop().or_fail(Kind::Failed);
+    told.and(stopped)
 }
 
 fn start_log(filter: &str, json: bool) -> Result<(), Failure> {
