@@ -61,7 +61,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let opened = args.connect.open_to_ask(&sending);
     let session = opened.map_err(Failure::end_open)?;
     let told = tell(&session, args).map_err(Failure::end_open)?;
-    verdict(&session, args.id, told)
+    verdict(
+        args.id,
+        told,
+        &session.again,
+        session.genesis.rules.ttl_s_max,
+    )
 }
 
 /// What was told, for the verdict.
@@ -162,36 +167,51 @@ fn shown(view: &View) -> String {
 }
 
 /// The exit code, and what to do.
-fn verdict(session: &Session, id: TransferId, told: Told) -> Result<(), Failure> {
-    let again = &session.again;
+fn verdict(id: TransferId, told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
     let (kind, message) = match told.fate {
         Fate::Executed(found) if accepted(receipt(found)) => return Ok(()),
         Fate::Executed(found) => {
             let code = found.outcome.code;
             (Kind::Failed, format!("{code}: {}", code.help()))
         }
-        Fate::Never(_) => (
+        Fate::Never(found) => (
             Kind::Failed,
-            format!("{id} was not executed, and its time is over: it moved nothing and never will"),
-        ),
-        Fate::Open(_) if told.kept => (
-            Kind::Unavailable,
             format!(
-                "{id} was not executed yet and still may be: do not sign it anew; type `clearway \
-                 resend {id} {again}` to send the same bytes again, or ask again later"
+                "{id} was not executed{}, and its time is over: it moved nothing and never will",
+                refused(found)
             ),
         ),
-        Fate::Open(_) => (
+        Fate::Open(found) if told.kept => (
+            Kind::Unavailable,
+            format!(
+                "{id} was not executed yet{} and still may be: do not sign it anew; type \
+                 `clearway resend {id} {again}` to send the same bytes again, or ask again later",
+                refused(found)
+            ),
+        ),
+        Fate::Open(found) => (
             Kind::NotFound,
             format!(
-                "{id} was not executed so far; without its envelope nobody can say whether it \
+                "{id} was not executed so far{}; without its envelope nobody can say whether it \
                  still may be: it may until its `expires_at`, at most the cluster's MAX_TTL of \
-                 {} s after it was signed",
-                session.genesis.rules.ttl_s_max
+                 {ttl_s_max} s after it was signed",
+                refused(found)
             ),
         ),
     };
     Err(Failure::new(kind, message))
+}
+
+/// Why a copy was refused in a block without using up the identifier.
+fn refused(found: Option<Found>) -> String {
+    found.map_or_else(String::new, |found| {
+        let code = found.outcome.code;
+        let help = code.help().trim_end_matches('.');
+        format!(
+            " (a copy was refused at height {} with {code}: {help})",
+            found.height
+        )
+    })
 }
 
 /// Checks the proof of an executed envelope, of the outbox's bytes where they are there.
@@ -221,5 +241,71 @@ fn prove(
             ),
         )),
         None => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clearway_types::code::{Outcome, ResultCode};
+    use clearway_types::units::Height;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_names_the_code_that_the_log_has_whatever_that_decides() {
+        let found = |code| Found {
+            height: Height(7),
+            index: 0,
+            outcome: Outcome::new(code),
+        };
+        let (settled, poor) = (ResultCode::Settled, ResultCode::InsufficientFunds);
+        let suspended = ResultCode::SignerSuspended;
+        let rows = [
+            (Fate::Executed(found(settled)), true, None, vec![]),
+            (
+                Fate::Executed(found(poor)),
+                true,
+                Some(Kind::Failed),
+                vec!["InsufficientFunds"],
+            ),
+            (
+                Fate::Never(None),
+                true,
+                Some(Kind::Failed),
+                vec!["executed, and"],
+            ),
+            (
+                Fate::Never(Some(found(suspended))),
+                true,
+                Some(Kind::Failed),
+                vec!["SignerSuspended", "never will"],
+            ),
+            (
+                Fate::Open(None),
+                true,
+                Some(Kind::Unavailable),
+                vec!["yet and", "resend"],
+            ),
+            (
+                Fate::Open(Some(found(suspended))),
+                true,
+                Some(Kind::Unavailable),
+                vec!["height 7 with SignerSuspended", "still may be"],
+            ),
+            (
+                Fate::Open(Some(found(suspended))),
+                false,
+                Some(Kind::NotFound),
+                vec!["SignerSuspended", "MAX_TTL of 60 s"],
+            ),
+        ];
+        for (fate, kept, kind, words) in rows {
+            let ended = verdict(TransferId([1; 16]), Told { fate, kept }, "--key k", 60);
+            assert_eq!(ended.as_ref().err().map(Failure::kind), kind, "{fate:?}");
+            let said = ended
+                .err()
+                .map_or_else(String::new, |failure| failure.to_string());
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
     }
 }
