@@ -64,7 +64,11 @@ impl Session {
             let message = format!("the node finds {} but no proof of it: try again", name.id);
             Failure::new(Kind::Unavailable, message)
         })?;
-        Ok(proof.envelope)
+        if Lookup::of(&proof.envelope) == name {
+            return Ok(proof.envelope);
+        }
+        let message = "the node proves another envelope: do not trust it";
+        Err(Failure::new(Kind::Mismatch, message))
     }
 
     /// The outbox's entry with this identifier, if there is one.

@@ -1,14 +1,14 @@
 //! `clearway lookup`: what became of a signed instruction.
 
-use clearway_client::{ClusterKeys, Fate, Named};
+use clearway_client::{Fate, Named};
 use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 
 use crate::commands::connect::{Connect, Session, parse_id};
 use crate::commands::outbox::Entry;
-use crate::commands::send::{Sending, accepted, receipt, state};
-use crate::failure::{Failure, Kind, OrFail as _};
+use crate::commands::send::{Sending, exit, receipt, state, told_truly};
+use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
 #[derive(clap::Args, Debug)]
@@ -74,9 +74,11 @@ struct Told {
     fate: Fate,
     /// The outbox says when it ends.
     kept: bool,
+    said: Result<(), Failure>,
+    proof: Result<(), Failure>,
 }
 
-/// Asks, tells, and forgets what has been told. A failure here is no verdict.
+/// Asks, tells, and forgets what has been told. A failure to ask is no verdict.
 fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
     // Of a damaged entry the identifier is left, which is enough to ask the log.
     let entry = session
@@ -103,18 +105,22 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
         expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
     };
     let fate = session.ask(async |client| client.fate(named).await)?;
-    let proven = match (args.prove, fate) {
-        (true, Fate::Executed(found)) => Some(prove(session, name, found, entry.as_ref())?),
+    let proof = match (args.prove, fate) {
+        (true, Fate::Executed(found)) => Some(prove(session, name, found, entry.as_ref())),
         _ => None,
     };
+    let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
     let view = view(session, named, ends, fate, proven);
-    args.output.result("lookup", &view, || shown(&view))?;
-    if let (Some(entry), Fate::Executed(_) | Fate::Never(_)) = (&entry, fate) {
-        session.forget(Lookup::of(&entry.envelope));
+    let said = args.output.result("lookup", &view, || shown(&view));
+    let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
+    if entry.is_some() && !matches!(fate, Fate::Open(_)) && told_truly(&said, &proof) {
+        session.forget(name);
     }
     Ok(Told {
         fate,
         kept: ends.is_some(),
+        said,
+        proof,
     })
 }
 
@@ -168,12 +174,14 @@ fn shown(view: &View) -> String {
 
 /// The exit code, and what to do.
 fn verdict(id: TransferId, told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
-    let (kind, message) = match told.fate {
-        Fate::Executed(found) if accepted(receipt(found)) => return Ok(()),
-        Fate::Executed(found) => {
-            let code = found.outcome.code;
-            (Kind::Failed, format!("{code}: {}", code.help()))
-        }
+    let Told {
+        fate,
+        kept,
+        said,
+        proof,
+    } = told;
+    let (kind, message) = match fate {
+        Fate::Executed(found) => return exit(id, receipt(found), said, proof),
         Fate::Never(found) => (
             Kind::Failed,
             format!(
@@ -181,7 +189,7 @@ fn verdict(id: TransferId, told: Told, again: &str, ttl_s_max: u32) -> Result<()
                 refused(found)
             ),
         ),
-        Fate::Open(found) if told.kept => (
+        Fate::Open(found) if kept => (
             Kind::Unavailable,
             format!(
                 "{id} was not executed yet{} and still may be: do not sign it anew; type \
@@ -199,6 +207,7 @@ fn verdict(id: TransferId, told: Told, again: &str, ttl_s_max: u32) -> Result<()
             ),
         ),
     };
+    said.map_err(Failure::end_open)?;
     Err(Failure::new(kind, message))
 }
 
@@ -221,27 +230,11 @@ fn prove(
     found: Found,
     entry: Option<&Entry>,
 ) -> Result<bool, Failure> {
-    let keys = ClusterKeys::from_genesis(&session.genesis).or_fail(Kind::Failed)?;
     let envelope = match entry {
         Some(entry) => entry.envelope,
         None => session.executed(name)?,
     };
-    if Lookup::of(&envelope) != name {
-        let message = "the node proves another envelope: do not trust it";
-        return Err(Failure::new(Kind::Mismatch, message));
-    }
-    let proven = session.ask(async |client| client.prove(&keys, &envelope).await)?;
-    match proven {
-        Some(proven) if proven.outcome.code == found.outcome.code => Ok(true),
-        Some(proven) => Err(Failure::new(
-            Kind::Mismatch,
-            format!(
-                "the node answered {}, the proof says {}: do not trust it",
-                found.outcome.code, proven.outcome.code
-            ),
-        )),
-        None => Ok(false),
-    }
+    session.prove(&envelope, receipt(found))
 }
 
 #[cfg(test)]
@@ -300,7 +293,13 @@ mod tests {
             ),
         ];
         for (fate, kept, kind, words) in rows {
-            let ended = verdict(TransferId([1; 16]), Told { fate, kept }, "--key k", 60);
+            let told = Told {
+                fate,
+                kept,
+                said: Ok(()),
+                proof: Ok(()),
+            };
+            let ended = verdict(TransferId([1; 16]), told, "--key k", 60);
             assert_eq!(ended.as_ref().err().map(Failure::kind), kind, "{fate:?}");
             let said = ended
                 .err()

@@ -178,17 +178,11 @@ impl Session {
         let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
         let answer = answer(envelope, receipt, proven);
         let said = output.result("answer", &answer, || shown(&answer));
-        let code = receipt.outcome.code;
-        let end = format!(
-            "{} is {}, {code} at height {}",
-            answer.id, answer.state, answer.height
-        );
-        // What has not been told stays in the outbox.
-        if said.is_ok() {
+        let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
+        if told_truly(&said, &proof) {
             self.forget(Lookup::of(envelope));
         }
-        let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
-        exit(receipt, &end, said, proof)
+        exit(envelope.body.id, receipt, said, proof)
     }
 
     /// An end that is not known: what to type, and an answer that says so for scripts.
@@ -219,7 +213,7 @@ impl Session {
     }
 
     /// Checks certificate, chain and Merkle path of an answer.
-    fn prove(&self, envelope: &Envelope, receipt: Receipt) -> Result<bool, Failure> {
+    pub(super) fn prove(&self, envelope: &Envelope, receipt: Receipt) -> Result<bool, Failure> {
         let keys = ClusterKeys::from_genesis(&self.genesis).or_fail(Kind::Failed)?;
         let proven = self.ask(async |client| client.prove(&keys, envelope).await)?;
         let Some(proven) = proven else {
@@ -239,34 +233,45 @@ impl Session {
     }
 }
 
+/// Whether an end has been told and nothing contradicts it; else it stays in the outbox.
+pub(super) fn told_truly(said: &Result<(), Failure>, proof: &Result<(), Failure>) -> bool {
+    let is_false = |failure: &Failure| failure.kind() == Kind::Mismatch;
+    said.is_ok() && !proof.as_ref().is_err_and(is_false)
+}
+
 /// How a command ends whose instruction has its answer: by what that came to, by whether it was
 /// told, by whether it was proved.
-fn exit(
+pub(super) fn exit(
+    id: TransferId,
     receipt: Receipt,
-    end: &str,
     said: Result<(), Failure>,
     proof: Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let moved = accepted(receipt);
+    let (moved, code) = (accepted(receipt), receipt.outcome.code);
+    let state = state(receipt.height, receipt.outcome);
+    let end = format!("{id} is {state}, {code} at height {}", receipt.height);
     // The money has moved: what cannot be told or proved now must not look as if it had not.
     let after = |failure: Failure| match moved {
         true => failure.end_open(),
         false => failure,
     };
-    let said = said.map_err(|failure| after(failure.adding(end)));
-    if !moved {
-        said?;
-        let code = receipt.outcome.code;
-        let message = format!("{code}: {}", code.help());
-        return Err(Failure::new(Kind::Failed, message));
+    let told = match proof {
+        // It outweighs everything: what the node answered is not so.
+        Err(failure) if failure.kind() == Kind::Mismatch => Err(failure.adding(&end)),
+        Err(failure) if moved => {
+            let missing = format!("only the proof is missing: {end}, do not send it anew");
+            Err(after(failure.adding(&missing)))
+        }
+        _ => said.map_err(|failure| after(failure.adding(&end))),
+    };
+    told?;
+    match moved {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Kind::Failed,
+            format!("{code}: {}", code.help()),
+        )),
     }
-    // A proof that contradicts the answer outweighs that nobody reads it.
-    proof.map_err(|failure| {
-        after(failure.adding(&format!(
-            "only the proof is missing: {end}, do not send it anew"
-        )))
-    })?;
-    said
 }
 
 /// Whether the instruction did what it is for.
@@ -400,15 +405,19 @@ mod tests {
             (poor, None, None, failed),
             (poor, failed, None, failed),
             (poor, None, unavailable, failed),
+            // The node says that nothing moved, and a quorum says otherwise.
+            (poor, None, mismatch, mismatch),
+            (poor, failed, mismatch, mismatch),
         ];
         let done = |kind: Option<Kind>| kind.map_or(Ok(()), |kind| Err(Failure::new(kind, "x")));
         for (code, said, proof, expected) in rows {
-            let ended = exit(receipt(code), "its end", done(said), done(proof));
+            let id = TransferId([1; 16]);
+            let ended = exit(id, receipt(code), done(said), done(proof));
             let kind = ended.as_ref().err().map(Failure::kind);
             assert_eq!(kind, expected, "{code}, {said:?}, {proof:?}");
             if code == settled && expected.is_some() {
                 let words = ended.expect_err("seen above").to_string();
-                assert!(words.contains("its end"), "{words}");
+                assert!(words.contains("Settled at height 7"), "{words}");
             }
         }
     }
