@@ -73,18 +73,14 @@ impl Connect {
         self.open_with(&Sending::default())
     }
 
-    /// Connects to ask, beside an outbox.
-    pub(crate) fn open_to_ask(&self, sending: &Sending) -> Result<Session, Failure> {
-        self.open_with(sending)
-    }
-
     /// Connects to send what the member signs; a failure says that nothing was sent.
     pub(crate) fn open_to_send(&self, sending: &Sending) -> Result<Session, Failure> {
         let opened = self.open_with(sending);
         opened.map_err(|failure| sending.unsent(failure))
     }
 
-    fn open_with(&self, sending: &Sending) -> Result<Session, Failure> {
+    /// Connects to ask, beside an outbox.
+    pub(crate) fn open_with(&self, sending: &Sending) -> Result<Session, Failure> {
         let genesis = genesis_file::load(&self.genesis)?;
         let unlock = keys::unlock(&self.key, self.insecure_plaintext)?;
         let key = keystore::load_member(&self.key, &unlock)?;
@@ -123,7 +119,7 @@ impl Connect {
             client,
             genesis,
             sending: sending.clone(),
-            outbox: Outbox::beside(&self.key, sending.outbox.as_deref()),
+            outbox: Outbox::beside(&self.key, sending.outbox.folder.as_deref()),
             again: self.again(sending),
         })
     }
@@ -149,7 +145,7 @@ impl Connect {
         if self.insecure_plaintext {
             words.push("--insecure-plaintext".to_owned());
         }
-        if let Some(folder) = &sending.outbox {
+        if let Some(folder) = &sending.outbox.folder {
             words.extend(["--outbox".to_owned(), quoted(folder)]);
         }
         words.join(" ")

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::{parse_account, show_account};
 use crate::commands::connect::Connect;
 use crate::commands::roster::{Known as _, text};
-use crate::commands::send::Sending;
+use crate::commands::send::Signed;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -46,11 +46,7 @@ pub(crate) struct Define {
     #[arg(long, default_value_t = 2)]
     exponent: u8,
     #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
+    signed: Signed,
 }
 
 /// Money that comes into being or goes out of it.
@@ -68,11 +64,7 @@ pub(crate) struct Supply {
     #[arg(long)]
     prove: bool,
     #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
+    signed: Signed,
 }
 
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
@@ -155,7 +147,7 @@ fn define(args: &Define) -> Result<(), Failure> {
         let message = format!("--exponent is at most {EXPONENT_MAX}");
         return Err(Failure::usage(message));
     }
-    let session = args.connect.open_to_send(&args.sending)?;
+    let session = args.signed.open()?;
     let roster = session.roster()?;
     if roster.known_ledger(LedgerId(args.number)).is_ok() {
         let message = format!(
@@ -167,23 +159,23 @@ fn define(args: &Define) -> Result<(), Failure> {
     roster.known(args.issuer_account.owner().0)?;
     let id = LedgerId(args.number);
     let draft = Draft::ledger_define(id, &args.code, args.exponent, args.issuer_account);
-    session.submit(draft, false, args.output)
+    session.submit(draft, false, args.signed.output)
 }
 
 /// ISSUE: to the account, out of the ledger's issuer account.
 pub(crate) fn issue(args: &Supply) -> Result<(), Failure> {
-    let session = args.connect.open_to_send(&args.sending)?;
+    let session = args.signed.open()?;
     let ledger = session.ledger(args.ledger)?;
     let amount = session.amount(&args.amount, &ledger)?;
     let draft = Draft::issue(ledger.issuer_account, args.account, amount);
-    session.submit(draft, args.prove, args.output)
+    session.submit(draft, args.prove, args.signed.output)
 }
 
 /// REDEEM: from the account, into the ledger's issuer account.
 pub(crate) fn redeem(args: &Supply) -> Result<(), Failure> {
-    let session = args.connect.open_to_send(&args.sending)?;
+    let session = args.signed.open()?;
     let ledger = session.ledger(args.ledger)?;
     let amount = session.amount(&args.amount, &ledger)?;
     let draft = Draft::redeem(args.account, ledger.issuer_account, amount);
-    session.submit(draft, args.prove, args.output)
+    session.submit(draft, args.prove, args.signed.output)
 }

@@ -6,7 +6,7 @@ use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 
 use crate::commands::connect::{Connect, Session, parse_id};
-use crate::commands::outbox::Entry;
+use crate::commands::outbox::{Entry, OutboxArg};
 use crate::commands::send::{Sending, exit, receipt, state, told_truly};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
@@ -28,9 +28,8 @@ pub(crate) struct Args {
     /// Also fetch and check the proof: certificate, chain of results, Merkle path
     #[arg(long)]
     prove: bool,
-    /// Folder for what is signed and whose end is not known; KEY.outbox without it
-    #[arg(long, value_name = "FOLDER")]
-    outbox: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    outbox: OutboxArg,
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
@@ -54,11 +53,7 @@ struct View {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let sending = Sending {
-        outbox: args.outbox.clone(),
-        ..Sending::default()
-    };
-    let opened = args.connect.open_to_ask(&sending);
+    let opened = args.connect.open_with(&Sending::beside(&args.outbox));
     let session = opened.map_err(Failure::end_open)?;
     let told = tell(&session, args).map_err(Failure::end_open)?;
     verdict(

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::commands::confirm::{Change, Confirm};
 use crate::commands::connect::Connect;
 use crate::commands::roster::{Known as _, text};
-use crate::commands::send::Sending;
+use crate::commands::send::Signed;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -50,11 +50,7 @@ pub(crate) struct Add {
     #[arg(long, value_name = "FILE")]
     member_key: PathBuf,
     #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
+    signed: Signed,
 }
 
 #[derive(clap::Args, Debug)]
@@ -73,11 +69,7 @@ pub(crate) struct Target {
     #[command(flatten)]
     confirm: Confirm,
     #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
+    signed: Signed,
 }
 
 #[derive(clap::Args, Debug)]
@@ -284,7 +276,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 fn add(args: &Add) -> Result<(), Failure> {
     args.fields.check()?;
     let key = keystore::load_public(&args.member_key)?.public_key.0;
-    let session = args.connect.open_to_send(&args.sending)?;
+    let session = args.signed.open()?;
     if session.roster()?.known(args.number).is_ok() {
         let message = format!(
             "participant {} is registered already: change it with `clearway member set`, or choose \
@@ -304,7 +296,7 @@ fn add(args: &Add) -> Result<(), Failure> {
     };
     args.fields.write(&mut participant);
     let draft = draft(&participant).participant_key(0, key, Height(0));
-    session.submit(draft, false, args.output)
+    session.submit(draft, false, args.signed.output)
 }
 
 /// A slot, and the key that it gets from a height on, or none to end the one that it has.
@@ -316,7 +308,7 @@ fn change(
     edit: impl FnOnce(&mut Participant),
     key: Option<KeyChange>,
 ) -> Result<(), Failure> {
-    let session = target.connect.open_to_send(&target.sending)?;
+    let session = target.signed.open()?;
     let roster = session.roster()?;
     let before = roster.known(target.number)?;
     let mut after = before.clone();
@@ -337,7 +329,7 @@ fn change(
     }
     let what = format!("Participant {}:", target.number);
     target.confirm.ask(&what, &changes)?;
-    session.submit(draft, false, target.output)
+    session.submit(draft, false, target.signed.output)
 }
 
 fn differences(before: &Participant, after: &Participant) -> Vec<Change> {

@@ -19,6 +19,14 @@ const ENTRY_BYTES_MAX: u64 = 4096;
 /// Name and version of an entry's format.
 const SCHEMA: &str = "clearway/outbox/1";
 
+/// The `--outbox` switch of all commands that sign, or ask about what was signed.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct OutboxArg {
+    /// Folder for what is signed and whose end is not known; KEY.outbox without it
+    #[arg(long = "outbox", value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
 /// A folder of entries; made when the first one is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {

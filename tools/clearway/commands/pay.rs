@@ -4,10 +4,9 @@ use clearway_client::Draft;
 use clearway_types::units::{AccountId, ParticipantId, TransferId};
 
 use crate::cli::parse_account;
-use crate::commands::connect::{Connect, Session, parse_id};
-use crate::commands::send::Sending;
+use crate::commands::connect::parse_id;
+use crate::commands::send::Signed;
 use crate::failure::Failure;
-use crate::ui::Output;
 
 /// What all five have in common.
 #[derive(clap::Args, Debug)]
@@ -19,17 +18,7 @@ struct Common {
     #[arg(long)]
     prove: bool,
     #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
-}
-
-impl Common {
-    fn open(&self) -> Result<Session, Failure> {
-        self.connect.open_to_send(&self.sending)
-    }
+    signed: Signed,
 }
 
 /// Both ends of a payment.
@@ -113,25 +102,25 @@ pub(crate) struct Return {
 }
 
 pub(crate) fn pay(args: &Pay) -> Result<(), Failure> {
-    let session = args.common.open()?;
+    let session = args.common.signed.open()?;
     let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
     let mut draft = Draft::transfer(args.ends.from, args.ends.to, amount);
     if let Some(reference) = args.reference {
         draft = draft.reference(reference);
     }
-    session.submit(draft, args.common.prove, args.common.output)
+    session.submit(draft, args.common.prove, args.common.signed.output)
 }
 
 pub(crate) fn hold(args: &Hold) -> Result<(), Failure> {
-    let session = args.common.open()?;
+    let session = args.common.signed.open()?;
     let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
     let draft = Draft::hold(args.ends.from, args.ends.to, amount, args.hold_s)
         .hold_parties(ParticipantId(args.post_by), ParticipantId(args.void_by));
-    session.submit(draft, args.common.prove, args.common.output)
+    session.submit(draft, args.common.prove, args.common.signed.output)
 }
 
 pub(crate) fn post(args: &Post) -> Result<(), Failure> {
-    let session = args.common.open()?;
+    let session = args.common.signed.open()?;
     let ledger = session.ledger(args.common.ledger)?;
     let draft = match &args.amount {
         Some(text) => {
@@ -140,19 +129,19 @@ pub(crate) fn post(args: &Post) -> Result<(), Failure> {
         }
         None => Draft::post_all(args.hold, args.ends.from, args.ends.to, ledger.id),
     };
-    session.submit(draft, args.common.prove, args.common.output)
+    session.submit(draft, args.common.prove, args.common.signed.output)
 }
 
 pub(crate) fn void(args: &Void) -> Result<(), Failure> {
-    let session = args.common.open()?;
+    let session = args.common.signed.open()?;
     let ledger = session.ledger(args.common.ledger)?.id;
     let draft = Draft::void(args.hold, args.ends.from, args.ends.to, ledger);
-    session.submit(draft, args.common.prove, args.common.output)
+    session.submit(draft, args.common.prove, args.common.signed.output)
 }
 
 pub(crate) fn give_back(args: &Return) -> Result<(), Failure> {
-    let session = args.common.open()?;
+    let session = args.common.signed.open()?;
     let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
     let draft = Draft::give_back(args.original, args.ends.from, args.ends.to, amount);
-    session.submit(draft, args.common.prove, args.common.output)
+    session.submit(draft, args.common.prove, args.common.signed.output)
 }

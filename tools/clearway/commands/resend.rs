@@ -3,7 +3,7 @@
 use clearway_types::units::TransferId;
 
 use crate::commands::connect::{Connect, Session, parse_id};
-use crate::commands::outbox::Entry;
+use crate::commands::outbox::{Entry, OutboxArg};
 use crate::commands::send::{Copy, Sending};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
@@ -21,9 +21,8 @@ pub(crate) struct Args {
     /// Also fetch and check the proofs: certificate, chain of results, Merkle path
     #[arg(long)]
     prove: bool,
-    /// Folder for what is signed and whose end is not known; KEY.outbox without it
-    #[arg(long, value_name = "FOLDER")]
-    outbox: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    outbox: OutboxArg,
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
@@ -31,10 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let sending = Sending {
-        outbox: args.outbox.clone(),
-        ..Sending::default()
-    };
+    let sending = Sending::beside(&args.outbox);
     let opened = args.connect.open_to_send(&sending);
     let session = opened.map_err(Failure::end_open)?;
     let entries = match args.id {

@@ -1,8 +1,6 @@
 //! One signed instruction on its way: kept in the outbox and named before it is sent, told when its
 //! end is known, and never signed anew while it is not.
 
-use std::path::PathBuf;
-
 use clearway_client::{ClientError, ClusterKeys, Draft, Receipt};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::Envelope;
@@ -14,9 +12,9 @@ use serde::Serialize;
 use serde_json::json;
 use zerocopy::IntoBytes as _;
 
-use crate::commands::connect::{Session, parse_id};
+use crate::commands::connect::{Connect, Session, parse_id};
 use crate::commands::earlier::{Earlier, other_use};
-use crate::commands::outbox::Entry;
+use crate::commands::outbox::{Entry, OutboxArg};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui::{self, Output};
 
@@ -38,12 +36,37 @@ pub(crate) struct Sending {
     /// Sign and show, but send nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Folder for what is signed and whose end is not known; KEY.outbox without it
-    #[arg(long, value_name = "FOLDER")]
-    pub(super) outbox: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) outbox: OutboxArg,
+}
+
+/// The arguments of a command that signs one record and waits for its end.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Signed {
+    #[command(flatten)]
+    sending: Sending,
+    #[command(flatten)]
+    pub(crate) connect: Connect,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+impl Signed {
+    /// Connects to send.
+    pub(crate) fn open(&self) -> Result<Session, Failure> {
+        self.connect.open_to_send(&self.sending)
+    }
 }
 
 impl Sending {
+    /// Nothing of one's own, beside this outbox.
+    pub(super) fn beside(outbox: &OutboxArg) -> Self {
+        Self {
+            outbox: outbox.clone(),
+            ..Self::default()
+        }
+    }
+
     /// A failure before anything was sent. With an identifier of the member's own an earlier use of
     /// it may have moved money all the same.
     pub(super) fn unsent(&self, failure: Failure) -> Failure {

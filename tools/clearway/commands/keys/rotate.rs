@@ -8,12 +8,11 @@ use clearway_types::account::Participant;
 use clearway_types::domain::DomainTag;
 use clearway_types::units::{Height, ParticipantId};
 
-use crate::commands::connect::Connect;
 use crate::commands::keys::unlock;
 use crate::commands::roster::Known as _;
-use crate::commands::send::Sending;
+use crate::commands::send::Signed;
 use crate::failure::{Failure, Kind};
-use crate::ui::{self, Output};
+use crate::ui;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -23,17 +22,13 @@ pub(crate) struct Args {
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=3))]
     new_slot: Option<u8>,
     #[command(flatten)]
-    sending: Sending,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
+    signed: Signed,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let unlock = unlock(&args.new_key, args.connect.insecure_plaintext())?;
+    let unlock = unlock(&args.new_key, args.signed.connect.insecure_plaintext())?;
     let key = keystore::load_member(&args.new_key, &unlock)?;
-    let session = args.connect.open_to_send(&args.sending)?;
+    let session = args.signed.open()?;
     let signer = session.participant();
     let roster = session.roster()?;
     let participant = roster.known(signer.0)?;
@@ -48,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         args.new_key.display()
     ));
     let draft = Draft::key_rotate(ParticipantId(signer.0), slot, &key, tag);
-    session.submit(draft, false, args.output)
+    session.submit(draft, false, args.signed.output)
 }
 
 /// Whether a slot can take a key at `height`.
