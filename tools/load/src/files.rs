@@ -125,6 +125,19 @@ pub enum FileError {
         /// The account number.
         number: u32,
     },
+    /// All accounts of a file are of one ledger, which holds less than they have.
+    #[error(
+        "{path}:{line}: account {number}: with it the balances come to 2^64 minor units or more, \
+        and a ledger holds less; open with smaller ones"
+    )]
+    TooMuch {
+        /// The accounts file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// The account number.
+        number: u32,
+    },
     /// A file without a row.
     #[error("{path}: no rows after the first line")]
     Empty {
@@ -166,6 +179,7 @@ struct Accounts {
 fn load_accounts(path: &Path) -> Result<Accounts, FileError> {
     let mut openings = Vec::new();
     let mut places = HashMap::new();
+    let mut sum: u64 = 0;
     let empty_lines = for_rows(path, ACCOUNT_COLUMNS, |row| {
         let number = row.number(0)?;
         let place = u32::try_from(openings.len()).expect("as many as distinct 32-bit numbers");
@@ -176,9 +190,15 @@ fn load_accounts(path: &Path) -> Result<Accounts, FileError> {
                 number,
             });
         }
+        let balance = row.amount(1)?;
+        sum = sum.checked_add(balance).ok_or_else(|| FileError::TooMuch {
+            path: path.into(),
+            line: row.line,
+            number,
+        })?;
         openings.push(Opening {
             id: account_of(number),
-            balance: row.amount(1)?,
+            balance,
         });
         Ok(())
     })?;

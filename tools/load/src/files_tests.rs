@@ -76,6 +76,11 @@ fn each_bad_file_is_refused_with_its_line() {
             good_payments,
             ":2: `-2`: not a decimal amount",
         ),
+        (
+            "nodeid,init_balance\n1,184467440737095516.15\n2,0.01\n3,0\n",
+            good_payments,
+            ":3: account 2: with it the balances come to 2^64",
+        ),
         ("nodeid,init_balance\n1\n", good_payments, "give CSV"),
         (good_accounts, "a,b\n", "no column `sourceNodeId`"),
         (
