@@ -202,12 +202,29 @@ fn conditions(report: &Value, recording: &Recording, table: &[(&str, &str)]) -> 
     Value::Object(conditions)
 }
 
+/// Each run has the figures of the others: a stage that was too short to be measured is missing.
+fn check_names(runs: &[Vec<Value>]) -> Result<(), String> {
+    let has = |run: &[Value], name: &Value| run.iter().any(|row| row["name"] == *name);
+    for (number, run) in (1..).zip(runs) {
+        let mut others = runs.iter().flatten().map(|row| &row["name"]);
+        if let Some(name) = others.find(|name| !has(run, name)) {
+            return Err(format!(
+                "report {number} of {} has no figure {name}, which another has: measure it again, \
+                 or record them apart",
+                runs.len()
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// One row a figure: the median of its values and their range. Runs that differ in anything but
 /// values are not runs of the same thing.
 fn medians(runs: &[Vec<Value>]) -> Result<Vec<Value>, String> {
+    check_names(runs)?;
     let mut rows = runs[0].clone();
     for (index, row) in rows.iter_mut().enumerate() {
-        let same: Vec<&Value> = runs.iter().filter_map(|run| run.get(index)).collect();
+        let same: Vec<&Value> = runs.iter().map(|run| &run[index]).collect();
         let fixed = ["name", "conditions", "commit", "date"];
         let differs = |field: &&str| same.iter().any(|other| other[*field] != row[*field]);
         if let Some(field) = fixed.iter().find(|field| differs(field)) {
@@ -356,6 +373,19 @@ mod tests {
         assert_eq!(even["value"], 2.0);
         assert_eq!(of(&[run(3.0, 7)]).expect("one run")["range"], Value::Null);
         assert!(of(&[run(3.0, 7), run(3.0, 8)]).is_err(), "another seed");
+    }
+
+    #[test]
+    fn a_stage_that_one_report_lacks_is_named() {
+        let whole = rows(&report(), &recording(), "2026-01-31").expect("the report is right");
+        let mut short = whole.clone();
+        short.retain(|row| row["name"] != "stage_cpu_us_per_payment/stage=verify");
+        for (runs, number) in [([whole.clone(), short.clone()], 2), ([short, whole], 1)] {
+            let error = medians(&runs).expect_err("not runs of the same thing");
+            let names = format!("report {number} of 2 has no figure");
+            assert!(error.contains(&names), "{error}");
+            assert!(error.contains("stage=verify"), "{error}");
+        }
     }
 
     #[test]
