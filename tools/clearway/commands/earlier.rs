@@ -29,7 +29,7 @@ impl Session {
     pub(super) fn earlier(&self, envelope: &Envelope) -> Result<Option<Earlier>, Failure> {
         let name = Lookup::of(envelope);
         let found = self.ask(async |client| client.lookup(name.signer, name.id).await)?;
-        let spent = |found: &Found| found.outcome.remembered() || found.outcome.duplicate();
+        let spent = |found: &Found| found.outcome.spends_id();
         if let Some(found) = found.filter(spent) {
             return self.executed_as(envelope, found).map(Some);
         }
