@@ -280,15 +280,21 @@ impl<'a> Intake<'a> {
     /// Nothing may follow what was announced; what was announced is answered all the same.
     async fn expect_end(&self, recv: &mut RecvStream) -> Result<(), Break> {
         let patience = self.visit.door.config.frame_fill_max;
-        match tokio::time::timeout(patience, recv.read_chunk(1, true)).await {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some(_))) | Err(_) => {
-                let _ = recv.stop(close_code(CloseCode::Malformed));
-                self.visit.fault(CloseCode::Malformed);
-            }
-            // The stream's other half tells whether somebody still wants the answers.
-            Ok(Err(_)) => {}
-        }
+        let ended = tokio::select! {
+            biased;
+            ended = tokio::time::timeout(patience, recv.read_chunk(1, true)) => ended,
+            () = self.visit.door.stopped() => return Ok(()),
+        };
+        let code = match ended {
+            Ok(Ok(Some(_))) => CloseCode::Malformed,
+            Err(_) => CloseCode::TooSlow,
+            // Its end, or that of the connection: the stream's other half tells whether somebody
+            // still wants the answers.
+            Ok(Ok(None) | Err(_)) => return Ok(()),
+        };
+        // Fails only when the member has given the stream up already.
+        let _ = recv.stop(close_code(code));
+        self.visit.fault(code);
         Ok(())
     }
 }

@@ -77,8 +77,9 @@ impl Ingest {
         Arc::clone(&self.door.metrics)
     }
 
-    /// Closes gracefully: takes nothing new, refuses what has not been taken in yet with
-    /// `Unavailable`, waits for the answers on their way up to `stop_grace`, then closes.
+    /// Closes gracefully: takes nothing new, resets streams that have not said what they want,
+    /// refuses envelopes that have not been taken in yet with `Unavailable`, waits for the answers
+    /// on their way up to `stop_grace`, then closes.
     pub async fn stop(self) {
         self.door.close().await;
         // The task ends by itself once the door is closed; it panics only by a bug, seen in the

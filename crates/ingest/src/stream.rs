@@ -21,7 +21,7 @@ pub(crate) enum Break {
     /// The member has made a mistake and is told this code.
     Fault(CloseCode),
     /// The member is told this code, and it does not count against its connection: the node is
-    /// short of something.
+    /// short of something, or stops.
     Blameless(CloseCode),
 }
 
@@ -57,7 +57,8 @@ impl Visit {
 
     async fn read_header(&self, recv: &mut RecvStream) -> Result<(Op, usize), Break> {
         let mut header = [0; STREAM_HEADER_BYTES];
-        self.read_exact(recv, &mut header).await?;
+        self.unless_stopped(self.read_exact(recv, &mut header))
+            .await?;
         StreamHeader::parse(header).map_err(|error: FrameError| {
             let code = error.close_code();
             let answer = match code {
@@ -68,6 +69,18 @@ impl Visit {
             tracing::debug!(member = %self.member.id, %error, "stream refused");
             Break::Fault(code)
         })
+    }
+
+    /// What a member is waited for, unless the door closes meanwhile.
+    async fn unless_stopped(
+        &self,
+        waiting: impl Future<Output = Result<(), Break>>,
+    ) -> Result<(), Break> {
+        tokio::select! {
+            biased;
+            done = waiting => done,
+            () = self.door.stopped() => Err(Break::Blameless(CloseCode::Stopping)),
+        }
     }
 
     /// Fills `bytes`, in the time that a frame may take.
@@ -151,7 +164,8 @@ impl Visit {
     ) -> Result<(), Break> {
         self.door.metrics.queries.add(1);
         let mut body = vec![0; count * op.item_bytes()];
-        self.read_exact(recv, &mut body).await?;
+        self.unless_stopped(self.read_exact(recv, &mut body))
+            .await?;
         let question = Question::parse(op, count, &body).map_err(Break::Fault)?;
         if let Question::Follow(request) = question {
             let feed = Feed {

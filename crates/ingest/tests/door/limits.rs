@@ -176,6 +176,29 @@ async fn a_stream_that_drips_is_reset_after_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_does_not_end_in_time_is_answered_and_told_that_it_is_slow() {
+    let mut config = config();
+    config.frame_fill_max = Duration::from_millis(100);
+    let node = Node::start(config).await;
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let (mut send, mut recv) = raw.connection.open_bi().await.unwrap();
+    let header = StreamHeader::new(Op::Submit, 1).to_bytes();
+    send.write_all(&header).await.unwrap();
+    send.write_all(payments(1, 1).as_bytes()).await.unwrap();
+    let answer = recv.read_to_end(1 << 10).await.unwrap();
+    assert_eq!(answer.len(), RUN_HEADER_BYTES + 4);
+    let code = send.stopped().await.unwrap().expect("the door stops it");
+    assert_eq!(
+        CloseCode::from_u64(code.into_inner()),
+        Some(CloseCode::TooSlow)
+    );
+    assert_eq!(node.metrics.closes(CloseCode::TooSlow), 1);
+    assert_eq!(node.metrics.closes(CloseCode::Malformed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_who_takes_no_answers_loses_the_connection() {
     let mut config = config();
     config.answer_take_max = Duration::from_millis(100);

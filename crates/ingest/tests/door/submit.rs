@@ -12,14 +12,16 @@ use clearway_types::flags::Flags;
 use clearway_types::messages::FrameBatch;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::Height;
-use clearway_types::wire::{Op, RUN_HEADER_BYTES, RunHeader, StreamHeader, parse_outcomes};
+use clearway_types::wire::{
+    CloseCode, Op, RUN_HEADER_BYTES, RunHeader, StreamHeader, parse_outcomes,
+};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U16;
 
-use crate::raw::connect;
+use crate::raw::{connect, read_closed};
 use crate::rig::{
-    AMOUNT_REFUSED, AMOUNT_UNFUNDED, LINK_FRAMES, Mode, Node, config, draft, member, payments, set,
-    signer, slab, until,
+    AMOUNT_REFUSED, AMOUNT_UNFUNDED, LINK_FRAMES, Mode, Node, PATIENCE, config, draft, member,
+    payments, set, signer, slab, until,
 };
 
 const MANY: usize = 8192;
@@ -373,4 +375,40 @@ async fn a_graceful_stop_answers_what_was_taken_and_refuses_the_rest() {
         Client::connect(config).await.is_err(),
         "nobody is let in any more"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_graceful_stop_waits_for_no_member_that_holds_a_stream_open() {
+    let mut config = config();
+    config.stop_grace = 4 * PATIENCE;
+    config.frame_fill_max = 4 * PATIENCE;
+    let node = Node::start(config).await;
+    let raw = connect(&member(1), node.server, &Transport::default())
+        .await
+        .unwrap();
+    let header = StreamHeader::new(Op::Submit, 1).to_bytes();
+    let question = StreamHeader::new(Op::Lookup, 1).to_bytes();
+    let (cut_header, whole) = (
+        &header[..5],
+        [&header[..], payments(1, 1).as_bytes()].concat(),
+    );
+    let mut held = Vec::new();
+    for bytes in [cut_header, &question, &whole] {
+        let (mut send, recv) = raw.connection.open_bi().await.unwrap();
+        send.write_all(bytes).await.unwrap();
+        held.push((send, recv));
+    }
+    // The door serves them all once it has answered one behind them.
+    let status = StreamHeader::new(Op::Status, 0).to_bytes();
+    assert!(raw.say(&status).await.is_ok());
+    let (_, answered) = &mut held[2];
+    let answer = answered.read_to_end(1 << 10).await.unwrap();
+    assert_eq!(answer.len(), RUN_HEADER_BYTES + 4);
+    let stopping = tokio::time::timeout(PATIENCE, node.ingest.stop());
+    assert!(stopping.await.is_ok(), "it waited for the member");
+    for (_, recv) in &mut held[..2] {
+        let end = recv.read_chunk(1, true).await.expect_err("reset");
+        assert_eq!(read_closed(end), CloseCode::Stopping);
+    }
+    assert_eq!(node.metrics.closes(CloseCode::Stopping), 2);
 }
