@@ -10,32 +10,47 @@ use crate::raw::connect;
 use crate::rig::{Node, PATIENCE, config, member, payments, until};
 use crate::rude::{HalfOpen, Slow};
 
-/// Longest that an honest member may wait on a busy machine; undisturbed it is milliseconds.
-const WAIT_MAX: Duration = Duration::from_secs(2);
+/// Attackers hold what they have for so long, far longer than anything else may take here: who is
+/// served meanwhile did not wait for them to end.
+const HELD_FOR: Duration = Duration::from_secs(4 * PATIENCE.as_secs());
 const HERE: [u8; 4] = [127, 0, 0, 1];
 const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 
-/// A new connection of member 40 and its payments, and how long both took.
-async fn pays(node: &Node, count: usize) -> Duration {
-    let from = Instant::now();
-    let client = Client::connect(ClientConfig::new(member(40), vec![node.server])).await;
-    let receipts = client.unwrap().submit(&payments(40, count)).await.unwrap();
+/// Settings under which attackers are not sent away for being slow.
+fn patient() -> IngestConfig {
+    let mut config = config();
+    config.frame_fill_max = HELD_FOR;
+    config.handshakes.timeout = HELD_FOR;
+    config.transport.idle_timeout = HELD_FOR;
+    config
+}
+
+/// What comes of it, unless it is stuck.
+async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| panic!("timed out: {what}"))
+}
+
+/// Pays over a new connection of member 40.
+async fn pays(node: &Node, count: usize) {
+    let paying = async {
+        let client = Client::connect(ClientConfig::new(member(40), vec![node.server])).await;
+        client.unwrap().submit(&payments(40, count)).await.unwrap()
+    };
+    let receipts = in_time("payments over a new connection", paying).await;
     assert_eq!(receipts.settled_count(), count);
-    println!(
-        "{count} payments over a new connection: {:?}",
-        from.elapsed()
-    );
-    from.elapsed()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_open_handshakes_of_one_socket_keep_no_member_out() {
-    let node = Node::start(config()).await;
+    let node = Node::start(patient()).await;
     let mut attack = HalfOpen::new(&node, HERE).await;
     attack.start(700, false).await;
     let socket_max = HandshakeLimits::default().socket_max as u64;
-    assert!(node.metrics.handshakes_open.value() <= socket_max);
-    assert!(pays(&node, 1).await < WAIT_MAX);
+    let held = || node.metrics.handshakes_open.value();
+    until("the socket has its share", || held() == socket_max).await;
+    pays(&node, 1).await;
+    assert!(held() >= socket_max, "the attack goes on");
     assert!(
         node.metrics.handshakes_refused.value() >= 600,
         "and each is counted"
@@ -44,7 +59,7 @@ async fn half_open_handshakes_of_one_socket_keep_no_member_out() {
 
 /// A lobby that a test fills with few sockets.
 fn small_lobby() -> IngestConfig {
-    let mut config = config();
+    let mut config = patient();
     config.handshakes = HandshakeLimits {
         max: 32,
         strangers_max: 24,
@@ -52,7 +67,7 @@ fn small_lobby() -> IngestConfig {
         socket_max: 2,
         retry_above: 8,
         address_retry_above: 4,
-        ..HandshakeLimits::default()
+        ..config.handshakes
     };
     config
 }
@@ -63,8 +78,11 @@ async fn half_open_handshakes_from_many_sockets_keep_no_member_out_even_of_the_s
     for from in [ELSEWHERE, HERE] {
         let mut attack = HalfOpen::new(&node, from).await;
         attack.start(100, true).await;
-        assert!(node.metrics.handshakes_open.value() <= 32, "{from:?}");
-        assert!(pays(&node, 1).await < WAIT_MAX, "{from:?}");
+        let held = || node.metrics.handshakes_open.value();
+        until("the address has its share", || held() >= 8).await;
+        assert!(held() <= 32, "{from:?}: {}", held());
+        pays(&node, 1).await;
+        assert!(held() >= 8, "{from:?}: the attack goes on");
     }
     assert!(
         node.metrics.handshakes_retried.value() >= 100,
@@ -115,7 +133,7 @@ async fn half_open_handshakes_are_forgotten_after_their_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_hold_all_streams_they_can_with_few_bytes_slow_nobody() {
     const BYTES: usize = 100;
-    let node = Node::start(config()).await;
+    let node = Node::start(patient()).await;
     let honest = node.client(39).await;
     let mut slow = Vec::new();
     for id in 1..=12 {
@@ -123,23 +141,20 @@ async fn members_that_hold_all_streams_they_can_with_few_bytes_slow_nobody() {
     }
     let streams = || node.metrics.submit_streams.value();
     until("all streams are open", || streams() >= 12 * 8 * 32).await;
-    assert!(pays(&node, 1).await < WAIT_MAX);
+    pays(&node, 1).await;
     for count in [1, 100, 4096] {
-        let from = Instant::now();
-        let receipts = honest.submit(&payments(39, count)).await.unwrap();
-        println!("{count} payments: {:?}", from.elapsed());
+        let sent = payments(39, count);
+        let receipts = in_time("payments", honest.submit(&sent)).await.unwrap();
         assert_eq!(receipts.len(), count);
-        assert!(
-            from.elapsed() < WAIT_MAX,
-            "{count} took {:?}",
-            from.elapsed()
-        );
     }
+    assert_eq!(node.metrics.closes(CloseCode::TooSlow), 0, "all are held");
+    let mut open = slow.iter().flat_map(Slow::connections);
+    assert!(open.all(|raw| raw.connection.close_reason().is_none()));
 }
 
 /// Room for frames that four members can use up.
 fn little_room() -> IngestConfig {
-    let mut config = config();
+    let mut config = patient();
     config.connections_max = 40;
     config.fill_bytes_max = 8 << 20;
     config.member_fill_bytes_max = 4 << 20;
@@ -156,20 +171,14 @@ async fn members_that_pay_with_bytes_for_all_the_room_lose_it_to_one_that_holds_
         trickles.push(slow.trickle());
     }
     for count in [1, 2000, 8192] {
-        let from = Instant::now();
-        let receipts = honest.submit(&payments(39, count)).await.unwrap();
-        println!("{count} payments: {:?}", from.elapsed());
+        let sent = payments(39, count);
+        let receipts = in_time("payments", honest.submit(&sent)).await.unwrap();
         assert_eq!(receipts.len(), count);
-        // A frame counts as stalled only after a while, and several may have to go.
-        assert!(
-            from.elapsed() < 2 * WAIT_MAX,
-            "{count} took {:?}",
-            from.elapsed()
-        );
     }
-    assert!(node.metrics.fills_evicted.value() > 0);
-    let slow = node.metrics.closes(CloseCode::TooSlow);
-    assert!(slow >= node.metrics.fills_evicted.value(), "told by name");
+    let evicted = node.metrics.fills_evicted.value();
+    assert!(evicted > 0);
+    let slow = || node.metrics.closes(CloseCode::TooSlow);
+    until("all of them are told by name", || slow() >= evicted).await;
     trickles.iter().for_each(|trickle| trickle.abort());
 }
 
@@ -178,7 +187,7 @@ async fn frames_that_hold_room_and_wait_for_more_leave_enough_for_one_to_go_on()
     let node = Node::start(little_room()).await;
     let mut patient = ClientConfig::new(member(39), vec![node.server]);
     // It does not give its frames up and send them again: that would make room.
-    patient.silence = 2 * PATIENCE;
+    patient.silence = HELD_FOR;
     let honest = Client::connect(patient).await.unwrap();
     let mut slow = Vec::new();
     for id in 1..=4 {
@@ -189,8 +198,7 @@ async fn frames_that_hold_room_and_wait_for_more_leave_enough_for_one_to_go_on()
         slow.send_more(25_000).await;
     }
     let sent = payments(39, 8192);
-    let receipts = tokio::time::timeout(PATIENCE, honest.submit(&sent)).await;
-    let receipts = receipts.expect("the door goes on").unwrap();
+    let receipts = in_time("payments", honest.submit(&sent)).await.unwrap();
     assert_eq!(receipts.len(), 8192);
     drop(slow);
 }

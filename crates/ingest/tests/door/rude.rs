@@ -37,7 +37,12 @@ impl HalfOpen {
         let stranger = Identity::from_seed(&[201; 32], ParticipantId(1), 0);
         let crypto = tls::client_config_speaking(&stranger, node.server.public_key, ALPN);
         let mut config = quinn::ClientConfig::new(Arc::new(crypto.unwrap()));
-        config.transport_config(Transport::default().config());
+        // It holds on for as long as the node lets it.
+        let patient = Transport {
+            idle_timeout: Duration::from_secs(3600),
+            ..Transport::default()
+        };
+        config.transport_config(patient.config());
         let from = SocketAddr::from((from, 0));
         Self {
             config,
