@@ -17,8 +17,9 @@ use crate::slab::Slab;
 pub struct IngestConfig {
     /// Where to listen; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// Streams, windows and timers of a connection: 32 streams, 256 KiB a stream, 1 MiB in all, so
-    /// that 2,000 connections hold at most 2 GiB.
+    /// Streams, windows and timers of a connection: 32 streams, 256 KiB a stream, 1 MiB in all, and
+    /// 2 MiB of answers that are not acknowledged yet. So 2,000 connections hold at most 2 GiB of
+    /// what came and 4 GiB of what is sent.
     pub transport: Transport,
     /// Connections in all.
     pub connections_max: usize,
