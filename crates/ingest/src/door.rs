@@ -1,8 +1,8 @@
 //! The endpoint: who comes in, how many, and how everybody leaves.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use clearway_client::tls;
@@ -19,6 +19,7 @@ use crate::config::IngestConfig;
 use crate::error::IngestError;
 use crate::fill_room::FillRoom;
 use crate::lobby::{Lobby, Place, Verdict};
+use crate::lock::lock;
 use crate::members::{Member, Members};
 use crate::metrics::IngestMetrics;
 use crate::query::QueryService;
@@ -163,7 +164,7 @@ impl Door {
             }
             Verdict::Refuse => {
                 self.metrics.handshakes_refused.add(1);
-                let mut said = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut said = lock(&self.refusals);
                 match said.take(now, 1, Duration::ZERO) {
                     Ok(_) => incoming.refuse(),
                     Err(_) => incoming.ignore(),

@@ -7,11 +7,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use clearway_types::units::ParticipantId;
 use tokio::sync::{Notify, oneshot};
+
+use crate::lock::lock;
 
 /// A frame may lose its room once it has waited this long for its bytes, all waits together, and
 /// waits now: several round trips of a far member.
@@ -152,8 +154,7 @@ impl FillRoom {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Sums and claims change together before anything can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -7,13 +7,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::admission::TokenBucket;
 use crate::config::HandshakeLimits;
+use crate::lock::lock;
 
 /// Addresses that are remembered as members', and addresses whose rate is counted.
 const SITES_MAX: usize = 4096;
@@ -165,8 +166,7 @@ impl Lobby {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Counts and places change together before anything can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clearway_client::tls::KeyCheck;
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::admission::{TokenBucket, TooFast};
 use crate::config::IngestConfig;
+use crate::lock::lock;
 use crate::seats::Seats;
 
 /// All members, by key and by number.
@@ -142,11 +143,6 @@ impl Member {
     pub(crate) fn charge(&self, count: u64) {
         lock(&self.rate).charge(Instant::now(), count);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every critical section leaves a whole value at each step: a poisoned lock is still good.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use clearway_flow::InFlight;
@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::answers::Answers;
 use crate::config::IngestConfig;
+use crate::lock::lock;
 use crate::members::{Member, Members};
 use crate::metrics::IngestMetrics;
 
@@ -240,9 +241,4 @@ impl WaitingStream {
             arrived.await;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while answering stops the node; until then whole runs are all that leaves.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+use crate::lock::lock;
 
 /// A connection without streams is idle after so long: between two streams of a busy member, or
 /// before the first, there are moments without any.
@@ -195,11 +197,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting_count.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every critical section leaves a whole value at each step: a poisoned lock is still good.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
