@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use clearway_types::account::Account;
 use clearway_types::units::{AccountId, LedgerId};
 
-use crate::accounts::{covers, is_issuer, money};
 use crate::error::InvariantViolation;
-use crate::holds::{Hold, HoldState};
-use crate::ledgers::Totals;
 use crate::state::State;
+use crate::tables::accounts::{covers, is_issuer, money};
+use crate::tables::currencies::Totals;
+use crate::tables::holds::{Hold, HoldState};
 
 /// Checks conservation, cover, holds and returns over the whole state.
 pub(crate) fn check(state: &State) -> Result<(), InvariantViolation> {
@@ -27,7 +27,7 @@ pub(crate) fn check(state: &State) -> Result<(), InvariantViolation> {
 /// within its bound, and no member spends what it has not.
 fn check_sums(state: &State) -> Result<(), InvariantViolation> {
     let mut sums: BTreeMap<LedgerId, Totals> = BTreeMap::new();
-    for entry in state.ledgers.iter() {
+    for entry in state.currencies.iter() {
         sums.insert(entry.ledger.id, Totals::default());
     }
     for account in state.accounts.slots.iter() {
@@ -38,7 +38,7 @@ fn check_sums(state: &State) -> Result<(), InvariantViolation> {
             return Err(InvariantViolation::Cover(account.id()));
         }
     }
-    for entry in state.ledgers.iter() {
+    for entry in state.currencies.iter() {
         let id = entry.ledger.id;
         if sums[&id] != entry.totals {
             return Err(InvariantViolation::Totals(id));
@@ -124,10 +124,10 @@ mod tests {
     use zerocopy::little_endian::{U32, U64, U128};
 
     use super::*;
-    use crate::holds::state_number;
-    use crate::ids::Entry;
     use crate::ledger::Ledger;
-    use crate::slots::Slot;
+    use crate::tables::holds::state_number;
+    use crate::tables::ids::Entry;
+    use crate::tables::slots::Slot;
 
     const LEDGER: LedgerId = LedgerId(978);
     const OWNER: ParticipantId = ParticipantId(1);
@@ -209,8 +209,8 @@ mod tests {
         let more = 1 << 64;
         state.accounts.slots.write(Slot(0)).debits_posted = U128::new(150 + more);
         state.accounts.slots.write(MEMBER).credits_posted = U128::new(100 + more);
-        let index = state.ledgers.index(LEDGER).expect("defined");
-        let totals = state.ledgers.totals(index);
+        let index = state.currencies.index(LEDGER).expect("defined");
+        let totals = state.currencies.totals(index);
         totals.debits_posted = 150 + more;
         totals.credits_posted = 150 + more;
         totals.in_being = 150 + more;
@@ -236,8 +236,8 @@ mod tests {
             ),
             (
                 |s| {
-                    let index = s.ledgers.index(LEDGER).expect("defined");
-                    let totals = s.ledgers.totals(index);
+                    let index = s.currencies.index(LEDGER).expect("defined");
+                    let totals = s.currencies.totals(index);
                     (totals.credits_posted, totals.in_being) = (151, 151);
                     s.accounts.slots.write(MEMBER).credits_posted = U128::new(101);
                 },
@@ -282,8 +282,8 @@ mod tests {
                 .conserved()
                 .all(|one| one.conserved && one.supply == 150)
         );
-        let index = ledger.state.ledgers.index(LEDGER).expect("defined");
-        ledger.state.ledgers.totals(index).debits_posted = 1;
+        let index = ledger.state.currencies.index(LEDGER).expect("defined");
+        ledger.state.currencies.totals(index).debits_posted = 1;
         assert!(!ledger.conserved().all(|one| one.conserved));
     }
 }

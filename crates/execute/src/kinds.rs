@@ -23,7 +23,6 @@ use clearway_types::envelope::Body;
 use clearway_types::kind::Kind;
 use clearway_types::transfer::Transfer;
 
-use crate::authority;
 use crate::state::State;
 
 /// Applies an envelope that the common checks admitted.
@@ -64,41 +63,5 @@ pub(crate) fn apply(state: &mut State, kind: Kind, body: &Body) -> Result<(), Re
         | Kind::PurgeMark
         | Kind::AccessLog
         | Kind::Call => unreachable!("the header check admits live kinds only"),
-    }
-}
-
-/// Code 93: the signer against the authority table; see [`authority::check`] for `named`.
-fn authorise(
-    state: &State,
-    body: &Body,
-    named: clearway_types::units::ParticipantId,
-) -> Result<(), ResultCode> {
-    let kind = Kind::from_u8(body.kind).expect("the header check has read it");
-    let signer = state.participants.get(body.signer());
-    authority::check(
-        kind,
-        signer.expect("the common checks have found it"),
-        named,
-    )
-}
-
-/// The sponsor of an account's owner, whom the row of the account kinds names.
-fn sponsor_of(
-    state: &State,
-    account: clearway_types::units::AccountId,
-) -> clearway_types::units::ParticipantId {
-    let owner = state.participants.get(account.owner());
-    owner.map(|owner| owner.sponsor).unwrap_or_default()
-}
-
-/// Code 1: records the signer's approval; goes on once enough operators approve.
-fn approved(state: &mut State, body: &Body) -> Result<(), ResultCode> {
-    let (threshold, second) = (state.rules.operator_threshold, state.clock.second());
-    match state
-        .approvals
-        .approve(body, &state.participants, threshold, second)
-    {
-        true => Ok(()),
-        false => Err(ResultCode::AwaitingApproval),
     }
 }

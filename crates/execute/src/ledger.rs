@@ -1,7 +1,6 @@
 //! The ledger: the whole state behind one type, from a genesis or a snapshot on.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Read;
 use std::sync::Arc;
 
 use clearway_crypto::keys::register_check;
@@ -18,21 +17,21 @@ use clearway_types::units::{
 };
 use clearway_types::wire::roster::{APPROVERS_MAX, ApprovalView};
 
-use crate::accounts::{Accounts, NewAccount};
-use crate::approvals::Approvals;
+use crate::block::Results;
 use crate::clock::Clock;
 use crate::error::{ExecuteError, InvariantViolation};
-use crate::holds::{Hold, Holds};
-use crate::ids::Ids;
 use crate::kinds::ledger_define;
-use crate::ledgers::Ledgers;
-use crate::limits::Limits;
 use crate::money::{self, Pair};
-use crate::participants::{NO_END, Participants};
-use crate::restore::Restore;
-use crate::slots::Pages;
 use crate::snapshot::Snapshot;
-use crate::state::{Results, State};
+use crate::state::State;
+use crate::tables::accounts::{Accounts, NewAccount};
+use crate::tables::approvals::Approvals;
+use crate::tables::currencies::Currencies;
+use crate::tables::debit_limits::DebitLimits;
+use crate::tables::holds::{Hold, Holds};
+use crate::tables::ids::Ids;
+use crate::tables::participants::{NO_END, Participants};
+use crate::tables::slots::Pages;
 use crate::{invariants, state_root};
 
 /// Whether a ledger's money is conserved, and how much there is.
@@ -99,9 +98,9 @@ impl Ledger {
             clock,
             exec_head: hash,
             accounts: Accounts::new(Pages::new()),
-            ledgers: Ledgers::default(),
+            currencies: Currencies::default(),
             participants: Participants::new(participants, VecDeque::from([Height(0)])),
-            limits: Limits::new(Pages::new()),
+            debit_limits: DebitLimits::new(Pages::new()),
             holds: Holds::new(Pages::new()),
             approvals: Approvals::default(),
             ids: Ids::new(clock.second()),
@@ -116,14 +115,6 @@ impl Ledger {
         // otherwise wait for it, a quarter of a second for a million accounts.
         state_root::state_root(&mut state);
         Ok(Self { state })
-    }
-
-    /// Reads a snapshot; the log of the blocks whose identifiers are still live completes it.
-    ///
-    /// # Errors
-    /// Bytes that cannot be read, are no snapshot, or belong to another cluster.
-    pub fn restore(genesis: &Genesis, from: &mut dyn Read) -> Result<Restore, ExecuteError> {
-        Restore::read(genesis, from)
     }
 
     /// Executes the next block. Cannot fail: each envelope gets a result.
@@ -202,7 +193,7 @@ impl Ledger {
 
     /// Conservation of each ledger by the running sums, in the order of definition.
     pub fn conserved(&self) -> impl Iterator<Item = Conservation> {
-        self.state.ledgers.iter().map(|entry| {
+        self.state.currencies.iter().map(|entry| {
             let account = self.state.accounts.by_id(entry.ledger.issuer_account);
             let account = account.expect("a ledger opens its issuer account");
             let issued = account
@@ -303,24 +294,24 @@ impl Ledger {
     /// A currency or asset.
     #[must_use]
     pub fn ledger(&self, id: LedgerId) -> Option<&account::Ledger> {
-        self.state.ledgers.by_id(id).map(|entry| &entry.ledger)
+        self.state.currencies.by_id(id).map(|entry| &entry.ledger)
     }
 
     /// All currencies and assets in the order of definition.
     pub fn ledgers(&self) -> impl Iterator<Item = &account::Ledger> {
-        self.state.ledgers.iter().map(|entry| &entry.ledger)
+        self.state.currencies.iter().map(|entry| &entry.ledger)
     }
 
     /// The net debit limit of an account towards a participant, 0 for everyone.
     #[must_use]
     pub fn limit(&self, from: AccountId, counterparty: ParticipantId) -> Option<&Limit> {
-        self.state.limits.get(from, counterparty)
+        self.state.debit_limits.get(from, counterparty)
     }
 
     /// Net debit limits in force.
     #[must_use]
     pub fn limit_count(&self) -> usize {
-        self.state.limits.len()
+        self.state.debit_limits.len()
     }
 
     /// Identifiers whose results are remembered.
@@ -374,10 +365,10 @@ fn open_first(state: &mut State, given: &clearway_types::genesis::GenesisAccount
     };
     let credit = state.accounts.open(&new, state.clock);
     let ledger = state
-        .ledgers
+        .currencies
         .index(given.ledger)
         .expect("the genesis is checked");
-    let issuer = state.ledgers.get(ledger).issuer_account;
+    let issuer = state.currencies.get(ledger).issuer_account;
     let debit = state
         .accounts
         .slot(issuer)

@@ -28,26 +28,20 @@
     clippy::host_endian_bytes
 )]
 
-mod accounts;
-mod approvals;
 mod authority;
+mod block;
 mod chains;
 mod checks;
 mod clock;
-mod holds;
-mod ids;
 mod invariants;
 mod kinds;
 mod ledger;
-mod ledgers;
-mod limits;
 mod money;
-mod participants;
 mod restore;
-mod slots;
 mod snapshot;
 mod state;
 mod state_root;
+mod tables;
 
 pub mod config;
 pub mod error;
@@ -57,9 +51,9 @@ pub mod stage;
 pub use checks::is_remembered;
 pub use config::ExecuteConfig;
 pub use error::{ExecuteError, InvariantViolation};
-pub use holds::{Hold, HoldKey, HoldState};
 pub use ledger::{Conservation, Ledger};
 pub use metrics::ExecuteMetrics;
 pub use restore::Restore;
 pub use snapshot::Snapshot;
 pub use stage::{ExecuteStage, Executed};
+pub use tables::holds::{Hold, HoldKey, HoldState};

@@ -3,23 +3,25 @@
 use clearway_types::account::{Account, AccountFlags};
 use clearway_types::code::ResultCode;
 use clearway_types::transfer::Transfer;
+use clearway_types::units::LedgerId;
 
-use crate::accounts::{self, covers, is_issuer};
-use crate::ledgers::{self, LedgerIndex};
-use crate::slots::Slot;
 use crate::state::State;
+use crate::tables::accounts::{self, covers, is_issuer};
+use crate::tables::currencies::{self, CurrencyIndex};
+use crate::tables::holds::{Hold, HoldState};
+use crate::tables::slots::Slot;
 
 /// The two accounts of a payment, found.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair {
-    pub(crate) ledger: LedgerIndex,
+    pub(crate) ledger: CurrencyIndex,
     pub(crate) debit: Slot,
     pub(crate) credit: Slot,
 }
 
 /// Finds ledger and accounts: codes 70 to 91.
 pub(crate) fn resolve(state: &State, transfer: &Transfer) -> Result<Pair, ResultCode> {
-    let ledger = state.ledgers.index(transfer.ledger());
+    let ledger = state.currencies.index(transfer.ledger());
     let ledger = ledger.ok_or(ResultCode::LedgerUnknown)?;
     let debit = state.accounts.slot(transfer.debit());
     let debit = debit.ok_or(ResultCode::DebitAccountUnknown)?;
@@ -39,6 +41,22 @@ pub(crate) fn resolve(state: &State, transfer: &Transfer) -> Result<Pair, Result
     })
 }
 
+/// The accounts of a hold.
+pub(crate) fn pair_of(state: &State, hold: &Hold) -> Pair {
+    let (debit, credit) = hold.accounts();
+    let ledger = LedgerId(hold.ledger.get());
+    let slot = |id| {
+        let slot = state.accounts.slot(id);
+        slot.expect("accounts of a hold are never removed")
+    };
+    let ledger = state.currencies.index(ledger);
+    Pair {
+        ledger: ledger.expect("ledgers are never removed"),
+        debit: slot(debit),
+        credit: slot(credit),
+    }
+}
+
 /// Code 92.
 pub(crate) fn not_zero(transfer: &Transfer) -> Result<(), ResultCode> {
     match transfer.amount.get() {
@@ -53,6 +71,26 @@ pub(crate) fn no_issuer(state: &State, pair: Pair) -> Result<(), ResultCode> {
     match issuer(pair.debit) || issuer(pair.credit) {
         true => Err(ResultCode::IssuerMismatch),
         false => Ok(()),
+    }
+}
+
+/// Codes 101 to 104: the hold is the one that is meant, and has not ended.
+pub(crate) fn still_open(
+    state: &State,
+    transfer: &Transfer,
+    hold: &Hold,
+) -> Result<(), ResultCode> {
+    let same = hold.accounts() == (transfer.debit(), transfer.credit());
+    if !same || hold.ledger != transfer.ledger {
+        return Err(ResultCode::HoldMismatch);
+    }
+    match hold.state() {
+        Some(HoldState::Posted) => Err(ResultCode::HoldPosted),
+        Some(HoldState::Voided) => Err(ResultCode::HoldVoided),
+        Some(HoldState::Expired) => Err(ResultCode::HoldExpired),
+        // Past its deadline it is over, swept or not.
+        _ if state.clock.time.0 >= hold.deadline_ms.get() => Err(ResultCode::HoldExpired),
+        _ => Ok(()),
     }
 }
 
@@ -85,7 +123,7 @@ pub(crate) fn funded(state: &State, pair: Pair, amount: u64) -> Result<(), Resul
 pub(crate) fn within_limits(state: &State, pair: Pair, amount: u64) -> Result<(), ResultCode> {
     let payer = state.accounts.get(pair.debit).id();
     let payee = state.accounts.get(pair.credit).id();
-    state.limits.check(payer, payee, amount, state.clock)
+    state.debit_limits.check(payer, payee, amount, state.clock)
 }
 
 /// Code 132: whether the balances stay within their range, and the money in being within its own.
@@ -115,7 +153,7 @@ pub(crate) fn bounded(state: &State, pair: Pair, amount: u64) -> Result<(), Resu
         return Ok(());
     }
     let gained = gained(state.accounts.get(pair.credit), amount);
-    let in_being = state.ledgers.in_being(pair.ledger);
+    let in_being = state.currencies.in_being(pair.ledger);
     let after = in_being
         .saturating_sub(u128::from(given))
         .saturating_add(u128::from(gained));
@@ -173,12 +211,12 @@ pub(crate) fn settle(state: &mut State, pair: Pair, amount: u64) {
     let credit = state.accounts.write(pair.credit, clock);
     let gained = gained(credit, amount);
     accounts::add(&mut credit.credits_posted, amount);
-    let totals = state.ledgers.totals(pair.ledger);
-    ledgers::add(&mut totals.debits_posted, amount);
-    ledgers::add(&mut totals.credits_posted, amount);
+    let totals = state.currencies.totals(pair.ledger);
+    currencies::add(&mut totals.debits_posted, amount);
+    currencies::add(&mut totals.credits_posted, amount);
     if given != gained {
-        ledgers::take(&mut totals.in_being, given);
-        ledgers::add(&mut totals.in_being, gained);
+        currencies::take(&mut totals.in_being, given);
+        currencies::add(&mut totals.in_being, gained);
     }
 }
 
@@ -186,7 +224,7 @@ pub(crate) fn settle(state: &mut State, pair: Pair, amount: u64) {
 pub(crate) fn count_to_limits(state: &mut State, pair: Pair, amount: u64) {
     let payer = state.accounts.get(pair.debit).id();
     let payee = state.accounts.get(pair.credit).id();
-    state.limits.note(payer, payee, amount, state.clock);
+    state.debit_limits.note(payer, payee, amount, state.clock);
 }
 
 /// Sets `amount` aside on both accounts.
@@ -196,9 +234,9 @@ pub(crate) fn reserve(state: &mut State, pair: Pair, amount: u64) {
     accounts::add(&mut debit.debits_pending, amount);
     let credit = state.accounts.write(pair.credit, clock);
     accounts::add(&mut credit.credits_pending, amount);
-    let totals = state.ledgers.totals(pair.ledger);
-    ledgers::add(&mut totals.debits_pending, amount);
-    ledgers::add(&mut totals.credits_pending, amount);
+    let totals = state.currencies.totals(pair.ledger);
+    currencies::add(&mut totals.debits_pending, amount);
+    currencies::add(&mut totals.credits_pending, amount);
 }
 
 /// Frees `amount` that was set aside.
@@ -208,7 +246,7 @@ pub(crate) fn release(state: &mut State, pair: Pair, amount: u64) {
     accounts::take(&mut debit.debits_pending, amount);
     let credit = state.accounts.write(pair.credit, clock);
     accounts::take(&mut credit.credits_pending, amount);
-    let totals = state.ledgers.totals(pair.ledger);
-    ledgers::take(&mut totals.debits_pending, amount);
-    ledgers::take(&mut totals.credits_pending, amount);
+    let totals = state.currencies.totals(pair.ledger);
+    currencies::take(&mut totals.debits_pending, amount);
+    currencies::take(&mut totals.credits_pending, amount);
 }

@@ -14,16 +14,16 @@ use clearway_types::manifest::Manifest;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{Digest, Height};
 
-use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::error::ExecuteError;
-use crate::holds::Holds;
-use crate::ids::Ids;
 use crate::ledger::Ledger;
-use crate::limits::Limits;
 use crate::snapshot::{Head, Snapshot};
 use crate::state::State;
 use crate::state_root::state_root;
+use crate::tables::accounts::Accounts;
+use crate::tables::debit_limits::DebitLimits;
+use crate::tables::holds::Holds;
+use crate::tables::ids::Ids;
 
 /// A ledger without its live identifiers: of no use before [`Restore::finish`].
 pub struct Restore {
@@ -32,8 +32,18 @@ pub struct Restore {
     next: Height,
 }
 
+impl Ledger {
+    /// Reads a snapshot; the log of the blocks whose identifiers are still live completes it.
+    ///
+    /// # Errors
+    /// Bytes that cannot be read, are no snapshot, or belong to another cluster.
+    pub fn restore(genesis: &Genesis, from: &mut dyn Read) -> Result<Restore, ExecuteError> {
+        Restore::read(genesis, from)
+    }
+}
+
 impl Restore {
-    pub(crate) fn read(genesis: &Genesis, from: &mut dyn Read) -> Result<Self, ExecuteError> {
+    fn read(genesis: &Genesis, from: &mut dyn Read) -> Result<Self, ExecuteError> {
         let expected = genesis.hash();
         let snapshot = Snapshot::read(from)?;
         let head = snapshot.head;
@@ -53,9 +63,9 @@ impl Restore {
             clock: head.clock,
             exec_head: head.exec_head,
             accounts: Accounts::new(snapshot.accounts),
-            ledgers: snapshot.ledgers,
+            currencies: snapshot.currencies,
             participants: snapshot.participants,
-            limits: Limits::new(snapshot.limits),
+            debit_limits: DebitLimits::new(snapshot.debit_limits),
             holds: Holds::new(snapshot.holds),
             approvals: snapshot.approvals,
             ids: Ids::new(0),

@@ -18,15 +18,15 @@ use clearway_types::limits::{
 use clearway_types::units::{AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
-use crate::approvals::{Approval, Approvals};
 use crate::clock::Clock;
 use crate::error::ExecuteError;
-use crate::holds::Hold;
-use crate::ledgers::{LedgerEntry, Ledgers, Totals};
-use crate::participants::Participants;
-use crate::slots::Pages;
 use crate::state::State;
 use crate::state_root::state_root;
+use crate::tables::approvals::{Approval, Approvals};
+use crate::tables::currencies::{Currencies, CurrencyEntry, Totals};
+use crate::tables::holds::Hold;
+use crate::tables::participants::Participants;
+use crate::tables::slots::Pages;
 
 /// First bytes; the last one is the version of the layout.
 const MAGIC: [u8; 8] = *b"CWSTATE\x01";
@@ -35,11 +35,11 @@ const MAGIC: [u8; 8] = *b"CWSTATE\x01";
 pub struct Snapshot {
     pub(crate) head: Head,
     pub(crate) participants: Participants,
-    pub(crate) ledgers: Ledgers,
+    pub(crate) currencies: Currencies,
     pub(crate) approvals: Approvals,
     pub(crate) accounts: Pages<Account>,
     pub(crate) holds: Pages<Hold>,
-    pub(crate) limits: Pages<Limit>,
+    pub(crate) debit_limits: Pages<Limit>,
 }
 
 /// What a snapshot is of.
@@ -79,11 +79,11 @@ impl Snapshot {
                 log_from: state.ids.first_height().unwrap_or(next),
             },
             participants: state.participants.clone(),
-            ledgers: state.ledgers.clone(),
+            currencies: state.currencies.clone(),
             approvals: state.approvals.clone(),
             accounts: state.accounts.slots.pages(),
             holds: state.holds.slots.pages(),
-            limits: state.limits.slots.pages(),
+            debit_limits: state.debit_limits.slots.pages(),
         }
     }
 
@@ -128,15 +128,15 @@ impl Snapshot {
         for version in self.participants.versions() {
             out.extend_from_slice(&version.0.to_le_bytes());
         }
-        put_count(&mut out, self.ledgers.len());
-        for entry in self.ledgers.iter() {
-            encode_ledger(entry, &mut out);
+        put_count(&mut out, self.currencies.len());
+        for entry in self.currencies.iter() {
+            entry.encode(&mut out);
         }
         put_count(&mut out, self.approvals.waiting.len());
         self.approvals.encode(&mut out);
         put_records(&mut out, &self.accounts, to)?;
         put_records(&mut out, &self.holds, to)?;
-        put_records(&mut out, &self.limits, to)?;
+        put_records(&mut out, &self.debit_limits, to)?;
         to.write_all(&out)
     }
 
@@ -160,40 +160,25 @@ impl Snapshot {
             return Err(ExecuteError::Snapshot { field: "seal" });
         }
         let participants = read_participants(&mut from)?;
-        let mut ledgers = read_ledgers(&mut from)?;
+        let mut currencies = read_currencies(&mut from)?;
         let approvals = read_approvals(&mut from)?;
         let accounts: Pages<Account> = read_records(&mut from, ACCOUNTS_MAX, "accounts")?;
-        ledgers.count_money(accounts.iter());
+        currencies.count_money(accounts.iter());
         let snapshot = Self {
             head,
             participants,
-            ledgers,
+            currencies,
             approvals,
             accounts,
             // The number of holds is bounded by members, not in all: a slot number is 32 bits.
             holds: read_records(&mut from, u32::MAX as usize, "holds")?,
-            limits: read_records(&mut from, LIMITS_MAX, "limits")?,
+            debit_limits: read_records(&mut from, LIMITS_MAX, "limits")?,
         };
         match from.from.read(&mut [0])? {
             0 => Ok(snapshot),
             _ => Err(ExecuteError::Snapshot { field: "end" }),
         }
     }
-}
-
-/// Canonical bytes of a ledger and its sums but the money in being, 89: in the state root and in
-/// snapshots.
-pub(crate) fn encode_ledger(entry: &LedgerEntry, out: &mut Vec<u8>) {
-    let LedgerEntry { ledger, totals } = entry;
-    out.extend_from_slice(&ledger.id.0.to_le_bytes());
-    out.extend_from_slice(&ledger.code);
-    out.push(ledger.exponent);
-    out.extend_from_slice(&ledger.issuer.0.to_le_bytes());
-    out.extend_from_slice(&ledger.issuer_account.0.to_le_bytes());
-    out.extend_from_slice(&totals.debits_posted.to_le_bytes());
-    out.extend_from_slice(&totals.credits_posted.to_le_bytes());
-    out.extend_from_slice(&totals.debits_pending.to_le_bytes());
-    out.extend_from_slice(&totals.credits_pending.to_le_bytes());
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -309,8 +294,8 @@ fn read_participant(from: &mut Source<'_>) -> Result<Participant, ExecuteError> 
     Ok(participant)
 }
 
-fn read_ledgers(from: &mut Source<'_>) -> Result<Ledgers, ExecuteError> {
-    let mut ledgers = Ledgers::default();
+fn read_currencies(from: &mut Source<'_>) -> Result<Currencies, ExecuteError> {
+    let mut currencies = Currencies::default();
     for _ in 0..from.count(LEDGERS_MAX, "ledgers")? {
         let ledger = Ledger {
             id: LedgerId(from.u32()?),
@@ -326,12 +311,12 @@ fn read_ledgers(from: &mut Source<'_>) -> Result<Ledgers, ExecuteError> {
             credits_pending: from.u128()?,
             in_being: 0,
         };
-        if ledgers.index(ledger.id).is_some() {
+        if currencies.index(ledger.id).is_some() {
             return Err(ExecuteError::Snapshot { field: "ledgers" });
         }
-        ledgers.define(LedgerEntry { ledger, totals });
+        currencies.define(CurrencyEntry { ledger, totals });
     }
-    Ok(ledgers)
+    Ok(currencies)
 }
 
 fn read_approvals(from: &mut Source<'_>) -> Result<Approvals, ExecuteError> {

@@ -1,28 +1,17 @@
-//! The whole state, and how one block moves it.
+//! The whole state, and taking back what a linked chain did to it.
 
-use clearway_types::batch::{Batch, EnvelopeDigests};
-use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::domain::DomainTag;
-use clearway_types::envelope::{Body, Envelope};
 use clearway_types::genesis::Rules;
-use clearway_types::kind::Kind;
-use clearway_types::limits::EXPIRE_PER_BLOCK_MAX;
-use clearway_types::messages::{Duplicate, ExpiredHold};
-use clearway_types::transfer::Transfer;
-use clearway_types::units::{AccountId, Digest, Height, LedgerId, TransferId};
+use clearway_types::units::{AccountId, Digest, TransferId};
 
-use crate::accounts::Accounts;
-use crate::approvals::Approvals;
-use crate::chains::{self, Group};
-use crate::checks::{Admission, Context, admit, is_remembered};
 use crate::clock::Clock;
-use crate::holds::{Hold, HoldState, Holds};
-use crate::ids::{Entry, Ids};
-use crate::kinds;
-use crate::ledgers::Ledgers;
-use crate::limits::Limits;
-use crate::money::{self, Pair};
-use crate::participants::Participants;
+use crate::tables::accounts::Accounts;
+use crate::tables::approvals::Approvals;
+use crate::tables::currencies::Currencies;
+use crate::tables::debit_limits::DebitLimits;
+use crate::tables::holds::{Hold, Holds};
+use crate::tables::ids::Ids;
+use crate::tables::participants::Participants;
 
 /// Everything that execution knows.
 pub(crate) struct State {
@@ -32,236 +21,15 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) exec_head: Digest,
     pub(crate) accounts: Accounts,
-    pub(crate) ledgers: Ledgers,
+    pub(crate) currencies: Currencies,
     pub(crate) participants: Participants,
-    pub(crate) limits: Limits,
+    pub(crate) debit_limits: DebitLimits,
     pub(crate) holds: Holds,
     pub(crate) approvals: Approvals,
     pub(crate) ids: Ids,
 }
 
-/// Results of the block under way.
-#[derive(Default)]
-pub(crate) struct Results {
-    pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) duplicates: Vec<Duplicate>,
-}
-
-impl Results {
-    fn push(&mut self, outcome: Outcome, first: Option<Height>) {
-        let index = u32::try_from(self.outcomes.len()).expect("BLOCK_BYTES_MAX bounds a block");
-        if let Some(height) = first {
-            self.duplicates.push(Duplicate { index, height });
-        }
-        self.outcomes.push(outcome);
-    }
-}
-
-/// One envelope on its way through execution.
-#[derive(Clone, Copy)]
-struct Member<'a> {
-    envelope: &'a Envelope,
-    digests: &'a EnvelopeDigests,
-}
-
 impl State {
-    /// Sets the clock, forgets what is over, ends overdue holds.
-    pub(crate) fn begin_block(&mut self, clock: Clock) -> Vec<ExpiredHold> {
-        assert_eq!(
-            clock.height,
-            self.clock.height.next(),
-            "blocks come in height order"
-        );
-        assert!(clock.time >= self.clock.time, "cluster time never falls");
-        self.clock = clock;
-        let second = clock.second();
-        self.ids.forget(second);
-        self.holds.forget(second);
-        self.approvals.forget(second);
-        self.expire_holds()
-    }
-
-    fn expire_holds(&mut self) -> Vec<ExpiredHold> {
-        let mut expired = Vec::new();
-        while expired.len() < EXPIRE_PER_BLOCK_MAX {
-            let Some(hold) = self.holds.first_overdue(self.clock.time) else {
-                break;
-            };
-            let pair = self.pair_of(&hold);
-            money::release(self, pair, hold.amount.get());
-            // A POST that was signed before the end can come for at most MAX_TTL.
-            let ttl_ends = self.clock.second().saturating_add(self.rules.ttl_s_max);
-            let until = hold.expires_at.get().max(ttl_ends);
-            self.holds.replace(hold.ended(HoldState::Expired, until));
-            let (signer, id) = hold.key();
-            let (debit, credit) = hold.accounts();
-            expired.push(ExpiredHold {
-                signer,
-                id,
-                debit,
-                credit,
-                ledger: LedgerId(hold.ledger.get()),
-                amount: hold.amount.get(),
-            });
-        }
-        expired
-    }
-
-    /// Executes all envelopes of one batch.
-    pub(crate) fn execute_batch(&mut self, batch: &Batch, results: &mut Results) {
-        let version = batch.header.directory_height;
-        let directory_fresh = self.participants.fresh(version, self.clock.height);
-        let envelopes: Vec<&Envelope> = batch.envelopes().collect();
-        assert_eq!(
-            envelopes.len(),
-            batch.digests.len(),
-            "each envelope has its digests"
-        );
-        let (mut envelopes, mut digests) = (&envelopes[..], &batch.digests[..]);
-        while !envelopes.is_empty() {
-            let group = chains::group(envelopes);
-            let (members, rest) = envelopes.split_at(group.len);
-            let (member_digests, rest_digests) = digests.split_at(group.len);
-            let members = members.iter().zip(member_digests);
-            let mut members = members.map(|(envelope, digests)| Member { envelope, digests });
-            match (group.len, members.next()) {
-                (1, Some(member)) => self.execute_one(member, group, directory_fresh, results),
-                (_, first) => {
-                    let members: Vec<_> = first.into_iter().chain(members).collect();
-                    self.execute_chain(&members, group, directory_fresh, results);
-                }
-            }
-            (envelopes, digests) = (rest, rest_digests);
-        }
-    }
-
-    /// Ends the block: what it remembered is hashed, a changed directory becomes a version.
-    pub(crate) fn end_block(&mut self) {
-        self.ids.end_block(self.clock.height);
-        self.participants.end_block(self.clock.height);
-    }
-
-    fn execute_one(
-        &mut self,
-        member: Member<'_>,
-        group: Group,
-        directory_fresh: bool,
-        results: &mut Results,
-    ) {
-        let context = Context {
-            directory_fresh,
-            chain_broken: group.broken,
-            id_count: 1,
-        };
-        let body = &member.envelope.body;
-        let (outcome, first) = match admit(self, body, member.digests, context) {
-            Admission::Again(code, height) => (Outcome::duplicate_of(code), Some(height)),
-            Admission::Refused(outcome) => (outcome, None),
-            Admission::Fresh(kind) => {
-                let result = kinds::apply(self, kind, body);
-                let outcome = Outcome::new(result.err().unwrap_or(ResultCode::Settled));
-                self.remember(body, member.digests, outcome);
-                (outcome, None)
-            }
-        };
-        results.push(outcome, first);
-    }
-
-    fn execute_chain(
-        &mut self,
-        members: &[Member<'_>],
-        group: Group,
-        directory_fresh: bool,
-        results: &mut Results,
-    ) {
-        let context = Context {
-            directory_fresh,
-            chain_broken: group.broken,
-            id_count: members.len(),
-        };
-        let admissions: Vec<_> = members
-            .iter()
-            .map(|member| admit(self, &member.envelope.body, member.digests, context))
-            .collect();
-        let fresh: Option<Vec<Kind>> = admissions
-            .iter()
-            .map(|admission| match admission {
-                Admission::Fresh(kind) => Some(*kind),
-                _ => None,
-            })
-            .collect();
-        let outcomes = match fresh {
-            Some(kinds) => self.apply_all_or_none(members, &kinds),
-            None => {
-                let found: Vec<_> = admissions.iter().map(found_at).collect();
-                chains::failed(&found)
-            }
-        };
-        for ((member, admission), outcome) in members.iter().zip(&admissions).zip(outcomes) {
-            let first = match admission {
-                Admission::Again(_, height) => Some(*height),
-                _ => None,
-            };
-            if matches!(admission, Admission::Fresh(_)) {
-                self.remember(&member.envelope.body, member.digests, outcome);
-            }
-            results.push(outcome, first);
-        }
-    }
-
-    /// Applies members one after the other; at the first that fails, takes all of them back.
-    fn apply_all_or_none(&mut self, members: &[Member<'_>], kinds: &[Kind]) -> Vec<Outcome> {
-        self.begin();
-        for (index, (member, kind)) in members.iter().zip(kinds).enumerate() {
-            if let Err(code) = kinds::apply(self, *kind, &member.envelope.body) {
-                self.roll_back();
-                let mut found = vec![None; members.len()];
-                found[index] = Some(Outcome::new(code));
-                return chains::failed(&found);
-            }
-        }
-        self.commit();
-        vec![Outcome::new(ResultCode::Settled); members.len()]
-    }
-
-    /// Puts a result into the id table, where it belongs there.
-    pub(crate) fn remember(&mut self, body: &Body, digests: &EnvelopeDigests, outcome: Outcome) {
-        if !is_remembered(outcome) {
-            return;
-        }
-        let (kind, height) = (body.kind, self.clock.height);
-        let transfer = Transfer::of(body);
-        let settled = outcome.code == ResultCode::Settled;
-        if settled
-            && kind == Kind::Return as u8
-            && let Some(at) = self
-                .ids
-                .find(transfer.credit().owner(), transfer.reference_id())
-            && self.ids.get(at).amount > 0
-        {
-            self.ids.note_return(at, transfer.amount.get(), height);
-        }
-        let mut entry = Entry {
-            id: body.id,
-            digest: digests.body,
-            height,
-            debit: AccountId(0),
-            credit: AccountId(0),
-            amount: 0,
-            returned: 0,
-            signer: body.signer(),
-            code: outcome.code.as_u16(),
-        };
-        let mut until = body.expires_at().0;
-        if settled && kind == Kind::Transfer as u8 {
-            entry.debit = transfer.debit();
-            entry.credit = transfer.credit();
-            entry.amount = transfer.amount.get();
-            until = until.max(self.return_window_ends());
-        }
-        self.ids.insert(until, entry, height);
-    }
-
     /// The second from which what settles now can no longer be returned.
     pub(crate) fn return_window_ends(&self) -> u32 {
         self.clock
@@ -269,60 +37,35 @@ impl State {
             .saturating_add(self.rules.return_window_s)
     }
 
-    /// The accounts of a hold.
-    pub(crate) fn pair_of(&self, hold: &Hold) -> Pair {
-        let (debit, credit) = hold.accounts();
-        let ledger = LedgerId(hold.ledger.get());
-        let slot = |id| {
-            self.accounts
-                .slot(id)
-                .expect("accounts of a hold are never removed")
-        };
-        Pair {
-            ledger: self
-                .ledgers
-                .index(ledger)
-                .expect("ledgers are never removed"),
-            debit: slot(debit),
-            credit: slot(credit),
-        }
-    }
-
     /// A hold by its payer and identifier.
     pub(crate) fn hold_of(&self, debit: AccountId, id: TransferId) -> Option<Hold> {
         self.holds.get((debit.owner(), id)).copied()
     }
 
-    fn begin(&mut self) {
+    /// From here on changes can be taken back.
+    pub(crate) fn begin(&mut self) {
         self.accounts.slots.begin();
-        self.ledgers.begin();
-        self.limits.begin();
+        self.currencies.begin();
+        self.debit_limits.begin();
         self.holds.begin();
         self.ids.begin();
     }
 
-    fn commit(&mut self) {
+    /// Keeps the changes since [`State::begin`].
+    pub(crate) fn commit(&mut self) {
         self.accounts.slots.commit();
-        self.ledgers.commit();
-        self.limits.commit();
+        self.currencies.commit();
+        self.debit_limits.commit();
         self.holds.commit();
         self.ids.commit();
     }
 
-    fn roll_back(&mut self) {
+    /// Takes back the changes since [`State::begin`].
+    pub(crate) fn roll_back(&mut self) {
         self.accounts.slots.roll_back();
-        self.ledgers.roll_back();
-        self.limits.roll_back();
+        self.currencies.roll_back();
+        self.debit_limits.roll_back();
         self.holds.roll_back();
         self.ids.roll_back();
-    }
-}
-
-/// What the common checks have against a member.
-fn found_at(admission: &Admission) -> Option<Outcome> {
-    match admission {
-        Admission::Fresh(_) => None,
-        Admission::Again(code, _) => Some(Outcome::duplicate_of(*code)),
-        Admission::Refused(outcome) => Some(*outcome),
     }
 }

@@ -8,16 +8,7 @@ use clearway_types::domain::prefix;
 use clearway_types::units::Digest;
 
 use crate::state::State;
-
-/// Numbers of the parts, second byte hashed of each.
-pub(crate) mod part {
-    pub(crate) const HOLDS: u8 = 2;
-    pub(crate) const IDS: u8 = 3;
-    pub(crate) const DIRECTORY: u8 = 4;
-    pub(crate) const LIMITS: u8 = 5;
-    pub(crate) const LEDGERS: u8 = 6;
-    pub(crate) const APPROVALS: u8 = 7;
-}
+use crate::tables::part;
 
 /// The root after the block that the state's clock shows.
 pub(crate) fn state_root(state: &mut State) -> Digest {
@@ -26,7 +17,7 @@ pub(crate) fn state_root(state: &mut State) -> Digest {
         state.holds.slots.root(),
         state.ids.root(),
         state.participants.root(),
-        state.limits.slots.root(),
+        state.debit_limits.slots.root(),
         ledgers_root(state),
         state.approvals.root(),
     ];
@@ -41,8 +32,8 @@ pub(crate) fn state_root(state: &mut State) -> Digest {
 
 fn ledgers_root(state: &State) -> Digest {
     let mut bytes = vec![prefix::STATE_PART, part::LEDGERS];
-    for entry in state.ledgers.iter() {
-        crate::snapshot::encode_ledger(entry, &mut bytes);
+    for entry in state.currencies.iter() {
+        entry.encode(&mut bytes);
     }
     sha256(&[&bytes])
 }

@@ -6,13 +6,17 @@ use clearway_types::control::AccountOpen;
 use clearway_types::limits::ACCOUNTS_MAX;
 use clearway_types::units::{AccountId, LedgerId};
 
-use crate::accounts::NewAccount;
-use crate::kinds::{authorise, sponsor_of};
+use crate::authority::{authorise, sponsor_of};
 use crate::state::State;
+use crate::tables::accounts::NewAccount;
 
 pub(crate) fn apply(state: &mut State, body: &AccountOpen) -> Result<(), ResultCode> {
     let id = AccountId(body.account.get());
-    if state.ledgers.index(LedgerId(body.ledger.get())).is_none() {
+    if state
+        .currencies
+        .index(LedgerId(body.ledger.get()))
+        .is_none()
+    {
         return Err(ResultCode::LedgerUnknown);
     }
     if state.participants.get(id.owner()).is_none() {

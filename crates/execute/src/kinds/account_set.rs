@@ -8,9 +8,9 @@ use clearway_types::control::{
 use clearway_types::units::{AccountId, LedgerId};
 use zerocopy::little_endian::U16;
 
-use crate::accounts::{covers, is_issuer};
-use crate::kinds::{authorise, sponsor_of};
+use crate::authority::{authorise, sponsor_of};
 use crate::state::State;
+use crate::tables::accounts::{covers, is_issuer};
 
 const FIELDS_ALL: u16 = FIELD_CREDIT_LINE | FIELD_CODE | FIELD_FLAGS | FIELD_ALIAS;
 
@@ -20,7 +20,11 @@ pub(crate) fn apply(state: &mut State, body: &AccountOpen) -> Result<(), ResultC
         body.field_mask.get(),
         AccountFlags(body.account_flags.get()),
     );
-    if state.ledgers.index(LedgerId(body.ledger.get())).is_none() {
+    if state
+        .currencies
+        .index(LedgerId(body.ledger.get()))
+        .is_none()
+    {
         return Err(ResultCode::LedgerUnknown);
     }
     let slot = state.accounts.slot(id).ok_or(ResultCode::AccountUnknown)?;

@@ -7,15 +7,15 @@ use clearway_types::units::ParticipantId;
 use zerocopy::FromZeros;
 use zerocopy::little_endian::{U32, U64};
 
+use crate::authority::authorise;
 use crate::clock::milliseconds;
-use crate::holds::{Hold, HoldState, state_number};
-use crate::kinds::authorise;
 use crate::money;
 use crate::state::State;
+use crate::tables::holds::{Hold, HoldState, state_number};
 
 pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), ResultCode> {
     let (timeout_s, amount) = (transfer.timeout_s.get(), transfer.amount.get());
-    if state.ledgers.index(transfer.ledger()).is_none() {
+    if state.currencies.index(transfer.ledger()).is_none() {
         return Err(ResultCode::LedgerUnknown);
     }
     let parties = transfer.hold_parties();

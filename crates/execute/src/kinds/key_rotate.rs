@@ -8,9 +8,9 @@ use clearway_types::control::KeyRotate;
 use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Height, ParticipantId};
 
-use crate::kinds::{authorise, participant_set};
-use crate::participants::NO_END;
+use crate::authority::{after_lag, authorise};
 use crate::state::State;
+use crate::tables::participants::NO_END;
 
 pub(crate) fn apply(state: &mut State, body: &KeyRotate) -> Result<(), ResultCode> {
     let signer = ParticipantId(body.signer.get());
@@ -22,7 +22,7 @@ pub(crate) fn apply(state: &mut State, body: &KeyRotate) -> Result<(), ResultCod
     let participant = participant.expect("the common checks have found it");
     let valid_from = match participant.keys[slot] {
         None => Height(state.clock.height.0.saturating_add(KEY_LAG_MAX)),
-        Some(old) => participant_set::after_lag(state, &old)?,
+        Some(old) => after_lag(state, &old)?,
     };
     authorise(state, body.as_body(), signer)?;
     let entry = KeyEntry {

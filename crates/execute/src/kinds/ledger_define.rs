@@ -7,19 +7,19 @@ use clearway_types::genesis::ledger_code_shape;
 use clearway_types::limits::{ACCOUNTS_MAX, EXPONENT_MAX, LEDGERS_MAX};
 use clearway_types::units::{AccountId, LedgerId, ParticipantId};
 
-use crate::accounts::NewAccount;
-use crate::kinds::{approved, authorise};
-use crate::ledgers::{LedgerEntry, Totals};
+use crate::authority::{approved, authorise};
 use crate::state::State;
+use crate::tables::accounts::NewAccount;
+use crate::tables::currencies::{CurrencyEntry, Totals};
 
 pub(crate) fn apply(state: &mut State, body: &LedgerDefine) -> Result<(), ResultCode> {
     let id = LedgerId(body.ledger.get());
     let issuer = ParticipantId(body.issuer.get());
     let issuer_account = AccountId(body.issuer_account.get());
-    if state.ledgers.index(id).is_some() {
+    if state.currencies.index(id).is_some() {
         return Err(ResultCode::LedgerExists);
     }
-    let full = state.ledgers.len() >= LEDGERS_MAX;
+    let full = state.currencies.len() >= LEDGERS_MAX;
     if id == LedgerId(0) || full || !code_valid(&body.code) || body.exponent > EXPONENT_MAX {
         return Err(ResultCode::LedgerInvalid);
     }
@@ -60,7 +60,7 @@ pub(crate) fn define(state: &mut State, ledger: Ledger) {
     };
     state.accounts.open(&new, state.clock);
     let totals = Totals::default();
-    state.ledgers.define(LedgerEntry { ledger, totals });
+    state.currencies.define(CurrencyEntry { ledger, totals });
 }
 
 fn code_valid(code: &[u8; 8]) -> bool {

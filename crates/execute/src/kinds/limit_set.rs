@@ -5,10 +5,10 @@ use clearway_types::code::ResultCode;
 use clearway_types::control::LimitSet;
 use clearway_types::units::{AccountId, LedgerId, ParticipantId};
 
-use crate::accounts::is_issuer;
-use crate::kinds::{authorise, sponsor_of};
-use crate::limits::new_limit;
+use crate::authority::{authorise, sponsor_of};
 use crate::state::State;
+use crate::tables::accounts::is_issuer;
+use crate::tables::debit_limits::new_limit;
 
 /// A limit of this many minor units lifts the limit.
 const LIFT: u64 = u64::MAX;
@@ -16,7 +16,11 @@ const LIFT: u64 = u64::MAX;
 pub(crate) fn apply(state: &mut State, body: &LimitSet) -> Result<(), ResultCode> {
     let id = AccountId(body.account.get());
     let (counterparty, limit) = (ParticipantId(body.counterparty.get()), body.limit.get());
-    if state.ledgers.index(LedgerId(body.ledger.get())).is_none() {
+    if state
+        .currencies
+        .index(LedgerId(body.ledger.get()))
+        .is_none()
+    {
         return Err(ResultCode::LedgerUnknown);
     }
     if counterparty != ParticipantId(0) && state.participants.get(counterparty).is_none() {
@@ -24,7 +28,7 @@ pub(crate) fn apply(state: &mut State, body: &LimitSet) -> Result<(), ResultCode
     }
     let account = state.accounts.by_id(id).ok_or(ResultCode::AccountUnknown)?;
     // An issuer account pays nobody, so a limit would mean nothing.
-    if is_issuer(account) || !state.limits.has_room(id, counterparty) {
+    if is_issuer(account) || !state.debit_limits.has_room(id, counterparty) {
         return Err(ResultCode::AccountInvalid);
     }
     if account.ledger != body.ledger {
@@ -35,10 +39,10 @@ pub(crate) fn apply(state: &mut State, body: &LimitSet) -> Result<(), ResultCode
         return Err(ResultCode::AccountClosed);
     }
     match limit {
-        LIFT => state.limits.lift(id, counterparty),
+        LIFT => state.debit_limits.lift(id, counterparty),
         limit => {
             let new = new_limit(id, counterparty, body.ledger.get(), limit);
-            state.limits.set(new, state.clock);
+            state.debit_limits.set(new, state.clock);
         }
     }
     Ok(())

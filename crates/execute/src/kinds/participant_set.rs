@@ -14,9 +14,9 @@ use clearway_types::genesis::{bic_shape, lei_shape};
 use clearway_types::limits::{KEY_LAG_MAX, PARTICIPANTS_MAX};
 use clearway_types::units::{Height, ParticipantId};
 
-use crate::kinds::{approved, authorise};
-use crate::participants::{NO_END, can_sign, is_operator};
+use crate::authority::{after_lag, approved, authorise};
 use crate::state::State;
+use crate::tables::participants::{NO_END, can_sign, is_operator};
 
 /// Key slots of a participant.
 const SLOTS: u8 = 4;
@@ -144,14 +144,6 @@ fn end_key(state: &State, old: Option<KeyEntry>) -> Result<KeyEntry, ResultCode>
         valid_to: old.valid_to.min(end),
         ..old
     })
-}
-
-/// Code 77: when a key may begin in a slot that held `old`, which must have ended.
-pub(crate) fn after_lag(state: &State, old: &KeyEntry) -> Result<Height, ResultCode> {
-    match old.valid_to <= state.clock.height {
-        true => Ok(Height(state.clock.height.0.saturating_add(KEY_LAG_MAX))),
-        false => Err(ResultCode::KeySlotInUse),
-    }
 }
 
 /// Whether a zero-padded field is empty or has the shape.

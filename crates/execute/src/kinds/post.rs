@@ -2,24 +2,25 @@
 
 use clearway_types::code::ResultCode;
 use clearway_types::transfer::{AMOUNT_REMAINING, Transfer};
+use clearway_types::units::ParticipantId;
 use zerocopy::little_endian::U64;
 
-use crate::holds::{Hold, HoldState};
-use crate::kinds::authorise;
+use crate::authority::authorise;
 use crate::money;
 use crate::state::State;
+use crate::tables::holds::HoldState;
 
 pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), ResultCode> {
     let pair = money::resolve(state, transfer)?;
     money::not_zero(transfer)?;
     let hold = state.hold_of(transfer.debit(), transfer.reference_id());
     if let Some(hold) = &hold {
-        let named = clearway_types::units::ParticipantId(hold.post_by.get());
+        let named = ParticipantId(hold.post_by.get());
         authorise(state, transfer.as_body(), named)?;
     }
     money::no_issuer(state, pair)?;
     let hold = hold.ok_or(ResultCode::HoldUnknown)?;
-    still_open(state, transfer, &hold)?;
+    money::still_open(state, transfer, &hold)?;
     let held = hold.amount.get();
     let amount = match transfer.amount.get() {
         AMOUNT_REMAINING => held,
@@ -41,24 +42,4 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     ended.posted = U64::new(amount);
     state.holds.replace(ended);
     Ok(())
-}
-
-/// Codes 101 to 104: the hold is the one that is meant, and has not ended.
-pub(crate) fn still_open(
-    state: &State,
-    transfer: &Transfer,
-    hold: &Hold,
-) -> Result<(), ResultCode> {
-    let same = hold.accounts() == (transfer.debit(), transfer.credit());
-    if !same || hold.ledger != transfer.ledger {
-        return Err(ResultCode::HoldMismatch);
-    }
-    match hold.state() {
-        Some(HoldState::Posted) => Err(ResultCode::HoldPosted),
-        Some(HoldState::Voided) => Err(ResultCode::HoldVoided),
-        Some(HoldState::Expired) => Err(ResultCode::HoldExpired),
-        // Past its deadline it is over, swept or not.
-        _ if state.clock.time.0 >= hold.deadline_ms.get() => Err(ResultCode::HoldExpired),
-        _ => Ok(()),
-    }
 }

@@ -6,10 +6,10 @@
 use clearway_types::code::ResultCode;
 use clearway_types::transfer::Transfer;
 
-use crate::accounts::is_issuer;
-use crate::kinds::authorise;
+use crate::authority::authorise;
 use crate::money;
 use crate::state::State;
+use crate::tables::accounts::is_issuer;
 
 pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), ResultCode> {
     let pair = money::resolve(state, transfer)?;
@@ -18,7 +18,7 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     authorise(
         state,
         transfer.as_body(),
-        state.ledgers.get(pair.ledger).issuer,
+        state.currencies.get(pair.ledger).issuer,
     )?;
     authorise(state, transfer.as_body(), transfer.debit().owner())?;
     let issuer = |slot| is_issuer(state.accounts.get(slot));

@@ -9,11 +9,11 @@ use clearway_types::transfer::Transfer;
 use clearway_types::units::AccountId;
 use zerocopy::little_endian::U64;
 
-use crate::holds::{Hold, HoldState};
-use crate::ids::EntryRef;
-use crate::kinds::authorise;
+use crate::authority::authorise;
 use crate::money;
 use crate::state::State;
+use crate::tables::holds::{Hold, HoldState};
+use crate::tables::ids::EntryRef;
 
 /// Where the original is kept.
 enum Place {

@@ -3,7 +3,7 @@
 use clearway_types::code::ResultCode;
 use clearway_types::transfer::Transfer;
 
-use crate::kinds::authorise;
+use crate::authority::authorise;
 use crate::money;
 use crate::state::State;
 

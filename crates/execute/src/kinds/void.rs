@@ -4,10 +4,10 @@ use clearway_types::code::ResultCode;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::ParticipantId;
 
-use crate::holds::HoldState;
-use crate::kinds::{authorise, post};
+use crate::authority::authorise;
 use crate::money;
 use crate::state::State;
+use crate::tables::holds::HoldState;
 
 pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), ResultCode> {
     let pair = money::resolve(state, transfer)?;
@@ -18,7 +18,7 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     }
     money::no_issuer(state, pair)?;
     let hold = hold.ok_or(ResultCode::HoldUnknown)?;
-    post::still_open(state, transfer, &hold)?;
+    money::still_open(state, transfer, &hold)?;
     money::release(state, pair, hold.amount.get());
     let until = hold.expires_at.get().max(transfer.expires_at().0);
     state.holds.replace(hold.ended(HoldState::Voided, until));

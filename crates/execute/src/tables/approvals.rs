@@ -13,8 +13,8 @@ use clearway_types::units::{Digest, ParticipantId, TransferId};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
-use crate::participants::{Participants, is_operator};
-use crate::state_root::part;
+use crate::tables::part;
+use crate::tables::participants::{Participants, is_operator};
 
 /// Operators who approved one content.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,7 +8,7 @@ use clearway_types::units::{AccountId, Digest};
 use zerocopy::little_endian::{U16, U32, U64, U128};
 
 use crate::clock::Clock;
-use crate::slots::{Pages, Record, Slot, Slots};
+use crate::tables::slots::{Pages, Record, Slot, Slots};
 
 impl Record for Account {
     fn leaf(&self) -> Digest {

@@ -16,7 +16,7 @@ use clearway_types::domain::prefix;
 use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Digest, Height, ParticipantId};
 
-use crate::state_root::part;
+use crate::tables::part;
 
 /// Key validity without an end.
 pub(crate) const NO_END: Height = Height(u64::MAX);

@@ -17,8 +17,8 @@ use zerocopy::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::clock::Clock;
-use crate::slots::{Pages, Record, Slot, Slots};
-use crate::state_root::part;
+use crate::tables::part;
+use crate::tables::slots::{Pages, Record, Slot, Slots};
 
 /// Whose payments to whom: account, and counterparty or 0 for everyone.
 type LimitKey = (AccountId, ParticipantId);
@@ -33,13 +33,13 @@ impl Record for Limit {
 }
 
 /// All limits.
-pub(crate) struct Limits {
+pub(crate) struct DebitLimits {
     pub(crate) slots: Slots<Limit>,
     index: HashMap<LimitKey, Slot>,
     free: BTreeSet<Slot>,
 }
 
-impl Limits {
+impl DebitLimits {
     /// The limits of `pages`; an empty record is a free slot.
     pub(crate) fn new(pages: Pages<Limit>) -> Self {
         let slots = Slots::new(pages);

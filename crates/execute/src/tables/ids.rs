@@ -13,7 +13,7 @@ use clearway_types::domain::prefix;
 use clearway_types::units::{AccountId, Digest, Height, ParticipantId, TransferId};
 use hashbrown::HashTable;
 
-use crate::state_root::part;
+use crate::tables::part;
 
 /// Shards of the index.
 const SHARDS: usize = 256;

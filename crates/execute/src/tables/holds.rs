@@ -12,8 +12,8 @@ use clearway_types::units::{AccountId, Digest, ParticipantId, TimeMs, TransferId
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::slots::{Pages, Record, Slot, Slots};
-use crate::state_root::part;
+use crate::tables::part;
+use crate::tables::slots::{Pages, Record, Slot, Slots};
 
 /// What names a hold: its signer and its identifier.
 pub type HoldKey = (ParticipantId, TransferId);
