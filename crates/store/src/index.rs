@@ -16,7 +16,7 @@ use crate::reader::Reader;
 use crate::runs::Runs;
 use crate::segment::Segment;
 use crate::view::View;
-use crate::words::{RecordHash, RecordKind, Sequence};
+use crate::words::{Location, RecordHash, RecordKind, Sequence};
 
 const SUFFIX: &str = "idx";
 
@@ -26,15 +26,6 @@ pub trait Extractor: Send + Sync {
     /// Calls `row(id, signer, index)` for each transfer in the payload; `index` is its place in
     /// the record.
     fn extract(&self, kind: RecordKind, payload: &[u8], row: &mut dyn FnMut([u8; 16], u32, u32));
-}
-
-/// Where a transfer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Location {
-    /// The record.
-    pub sequence: Sequence,
-    /// Its place in that record, as the extractor numbers it.
-    pub index: u32,
 }
 
 impl Reader {

@@ -1,9 +1,8 @@
 //! Index rows of a segment that has no index file yet, sorted, in memory.
 
 use crate::format::IndexRow;
-use crate::index::Location;
 use crate::limits::LOCATION_COUNT_MAX;
-use crate::words::Sequence;
+use crate::words::{Location, Sequence};
 
 /// Sorted runs, each less than half as long as the one before it: new rows are sorted by
 /// themselves and merged when they have become many, so a look-up searches few runs and each row

@@ -74,3 +74,12 @@ impl fmt::Debug for RecordHash {
         crate::error::Hex(self.0).fmt(f)
     }
 }
+
+/// Where a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// The record.
+    pub sequence: Sequence,
+    /// Its place in that record, as the extractor numbers it.
+    pub index: u32,
+}
