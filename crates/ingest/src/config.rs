@@ -9,8 +9,7 @@ use clearway_types::limits::{CHAIN_LEN_MAX, STREAM_ENVELOPES_MAX};
 use clearway_types::units::ParticipantId;
 
 use crate::error::IngestError;
-use crate::intake::FIRST_ROOM_BYTES;
-use crate::slab::Slab;
+use crate::slab::{FIRST_ROOM_BYTES, Slab};
 
 /// Limits of the door.
 #[derive(Clone, PartialEq, Eq, Debug)]

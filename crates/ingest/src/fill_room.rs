@@ -378,7 +378,7 @@ mod tests {
 
     use super::*;
     use crate::config::IngestConfig;
-    use crate::intake::FIRST_ROOM_BYTES;
+    use crate::slab::FIRST_ROOM_BYTES;
     use crate::slab::Slab;
 
     const HOG: ParticipantId = ParticipantId(1);

@@ -17,14 +17,8 @@ use crate::door::{Visit, close_code};
 use crate::fill_room::{Claim, Evicted};
 use crate::frame::{ChainCutter, Piece};
 use crate::receipts::WaitingStream;
-use crate::slab::Slab;
+use crate::slab::{FIRST_ROOM_LEN, Slab};
 use crate::stream::Break;
-
-/// Items that a frame has room for before any have come. Once they are there it gets the room of
-/// the whole frame, and they are copied over.
-const FIRST_ROOM_LEN: usize = 32;
-/// Bytes of that first room, in the stream that needs most: 14 KiB.
-pub(crate) const FIRST_ROOM_BYTES: usize = Slab::bytes(FIRST_ROOM_LEN, true);
 
 /// Takes envelopes in, a frame at a time.
 pub(crate) struct Intake<'a> {

@@ -5,6 +5,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
 use clearway_types::wire::{HINT_BYTES, HINTED_BYTES};
 
+/// Items that a frame has room for before any have come. Once they are there it gets the room of
+/// the whole frame, and they are copied over.
+pub(crate) const FIRST_ROOM_LEN: usize = 32;
+/// Bytes of that first room, in the stream that needs most: 14 KiB.
+pub(crate) const FIRST_ROOM_BYTES: usize = Slab::bytes(FIRST_ROOM_LEN, true);
+
 /// Fills up with whole items of a submit stream; room for them is given as they come.
 ///
 /// Envelopes lie one behind the other from here on to the disk. Those of a hinted stream come with
