@@ -5,6 +5,7 @@
 //! Each rule is one file with its own table and its own bad samples: a rule that cannot fail is
 //! worth nothing.
 
+mod circles;
 mod docs;
 mod finding;
 mod floors;
@@ -59,6 +60,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, TidyError> {
     findings.extend(manifests::check(&tree));
     findings.extend(floors::check(&tree));
     findings.extend(shape::check(&tree));
+    findings.extend(circles::check(&tree));
     findings.extend(docs::check(&tree));
     findings.extend(words::check(&tree));
     findings.extend(unsafety::check(&tree));
