@@ -52,10 +52,7 @@ impl State {
         );
         assert!(clock.time >= self.clock.time, "cluster time never falls");
         self.clock = clock;
-        let second = clock.second();
-        self.ids.forget(second);
-        self.holds.forget(second);
-        self.approvals.forget(second);
+        self.forget(clock.second());
         self.expire_holds()
     }
 
@@ -111,12 +108,6 @@ impl State {
             }
             (envelopes, digests) = (rest, rest_digests);
         }
-    }
-
-    /// Ends the block: what it remembered is hashed, a changed directory becomes a version.
-    pub(crate) fn end_block(&mut self) {
-        self.ids.end_block(self.clock.height);
-        self.participants.end_block(self.clock.height);
     }
 
     fn execute_one(

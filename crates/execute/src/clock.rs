@@ -12,6 +12,21 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    /// Before everything.
+    pub(crate) const ZERO: Self = Self {
+        height: Height(0),
+        time: TimeMs(0),
+    };
+
+    /// Height `height`, as many seconds after 1970.
+    #[cfg(test)]
+    pub(crate) fn at(height: u64) -> Self {
+        Self {
+            height: Height(height),
+            time: TimeMs(height.saturating_mul(1000)),
+        }
+    }
+
     /// Whole seconds.
     pub(crate) fn second(&self) -> u32 {
         self.time.seconds().0

@@ -29,6 +29,17 @@ pub enum ExecuteError {
         /// Which field.
         field: &'static str,
     },
+    /// The snapshot has a layout that this program does not read.
+    #[error(
+        "snapshot has layout version {found}, this program reads version {supported}; run the \
+        program that wrote it, nothing was changed"
+    )]
+    SnapshotVersion {
+        /// Version in the snapshot.
+        found: u8,
+        /// The version that this program reads.
+        supported: u8,
+    },
     /// The snapshot belongs to another cluster.
     #[error("snapshot is of the cluster {found}, this is {expected}; use its own data directory")]
     ForeignGenesis {

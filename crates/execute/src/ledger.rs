@@ -8,7 +8,6 @@ use clearway_crypto::{hash, merkle};
 use clearway_types::account::{self, Account, KeyEntry, Limit, Participant};
 use clearway_types::code::Outcome;
 use clearway_types::directory::KeyDirectory;
-use clearway_types::domain::DomainTag;
 use clearway_types::genesis::{Genesis, GenesisLedger, GenesisParticipant};
 use clearway_types::limits::ROOT_INTERVAL;
 use clearway_types::messages::{ExecutedBlock, ExpiredHold, OrderedBlock};
@@ -24,14 +23,9 @@ use crate::kinds::ledger_define;
 use crate::money::{self, Pair};
 use crate::snapshot::Snapshot;
 use crate::state::State;
-use crate::tables::accounts::{Accounts, NewAccount};
-use crate::tables::approvals::Approvals;
-use crate::tables::currencies::Currencies;
-use crate::tables::debit_limits::DebitLimits;
-use crate::tables::holds::{Hold, Holds};
-use crate::tables::ids::Ids;
+use crate::tables::accounts::NewAccount;
+use crate::tables::holds::Hold;
 use crate::tables::participants::{NO_END, Participants};
-use crate::tables::slots::Pages;
 use crate::{invariants, state_root};
 
 /// Whether a ledger's money is conserved, and how much there is.
@@ -86,25 +80,12 @@ impl Ledger {
             })?;
             participants.insert(participant, first_participant(given));
         }
-        let hash = genesis.hash();
         let clock = Clock {
             height: Height(0),
             time: genesis.time,
         };
-        let mut state = State {
-            rules: genesis.rules.clone(),
-            genesis: hash,
-            tag: DomainTag::new(hash),
-            clock,
-            exec_head: hash,
-            accounts: Accounts::new(Pages::new()),
-            currencies: Currencies::default(),
-            participants: Participants::new(participants, VecDeque::from([Height(0)])),
-            debit_limits: DebitLimits::new(Pages::new()),
-            holds: Holds::new(Pages::new()),
-            approvals: Approvals::default(),
-            ids: Ids::new(clock.second()),
-        };
+        let mut state = State::new(genesis, clock);
+        state.participants = Participants::new(participants, VecDeque::from([clock.height]));
         for ledger in &genesis.ledgers {
             ledger_define::define(&mut state, first_ledger(ledger));
         }
@@ -113,7 +94,7 @@ impl Ledger {
         }
         // The trees over all accounts are built now: the first block that needs a root would
         // otherwise wait for it, a quarter of a second for a million accounts.
-        state_root::state_root(&mut state);
+        state.root();
         Ok(Self { state })
     }
 
@@ -134,10 +115,10 @@ impl Ledger {
         for batch in &block.batches {
             state.execute_batch(batch, &mut results);
         }
-        state.end_block();
+        state.end_block(height);
         let receipts_root = merkle::root(&receipts(&block, &results.outcomes, &expired));
         let due = height.0.is_multiple_of(ROOT_INTERVAL);
-        let state_root = due.then(|| state_root::state_root(state));
+        let state_root = due.then(|| state.root());
         let head = hash::exec_head(
             &state.exec_head,
             height,
@@ -176,13 +157,13 @@ impl Ledger {
 
     /// Root of the state as it is now; costs what changed since the last one.
     pub fn state_root(&mut self) -> Digest {
-        state_root::state_root(&mut self.state)
+        self.state.root()
     }
 
     /// SHA-256 over identifier and four balances of every account, in the order of their numbers.
     #[must_use]
     pub fn balances_root(&self) -> Digest {
-        state_root::balances_root(&self.state)
+        state_root::balances_root(&self.state.accounts)
     }
 
     /// The key directory; another `Arc` only when a key changed.
@@ -271,7 +252,7 @@ impl Ledger {
 
     /// Records that wait for further operators, by their content.
     pub fn approvals(&self) -> impl Iterator<Item = ApprovalView> {
-        let waiting = self.state.approvals.waiting.iter();
+        let waiting = self.state.approvals.iter();
         waiting.map(|(content, approval)| {
             let operators = approval.operators.iter().copied();
             let count = approval.operators.len();

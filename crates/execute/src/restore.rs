@@ -6,7 +6,6 @@ use std::sync::Arc;
 use clearway_types::batch::Batch;
 use clearway_types::block::FinalRecord;
 use clearway_types::code::{Outcome, ResultCode};
-use clearway_types::domain::DomainTag;
 use clearway_types::envelope::Body;
 use clearway_types::genesis::Genesis;
 use clearway_types::kind::Kind;
@@ -17,13 +16,10 @@ use clearway_types::units::{Digest, Height};
 use crate::clock::Clock;
 use crate::error::ExecuteError;
 use crate::ledger::Ledger;
-use crate::snapshot::{Head, Snapshot};
+use crate::snapshot::Head;
 use crate::state::State;
-use crate::state_root::state_root;
-use crate::tables::accounts::Accounts;
-use crate::tables::debit_limits::DebitLimits;
-use crate::tables::holds::Holds;
-use crate::tables::ids::Ids;
+use crate::tables::Table;
+use crate::tables::codec::Source;
 
 /// A ledger without its live identifiers: of no use before [`Restore::finish`].
 pub struct Restore {
@@ -44,32 +40,23 @@ impl Ledger {
 
 impl Restore {
     fn read(genesis: &Genesis, from: &mut dyn Read) -> Result<Self, ExecuteError> {
-        let expected = genesis.hash();
-        let snapshot = Snapshot::read(from)?;
-        let head = snapshot.head;
-        if head.genesis != expected {
+        let mut from = Source::new(from);
+        let head = Head::read(&mut from)?;
+        // The identifiers that the log has begin before the snapshot, so they begin at zero.
+        let mut state = State::new(genesis, Clock::ZERO);
+        if head.genesis != state.genesis {
             return Err(ExecuteError::ForeignGenesis {
-                expected,
+                expected: state.genesis,
                 found: head.genesis,
             });
         }
         if head.log_from > head.clock.height.next() {
             return Err(ExecuteError::Snapshot { field: "log_from" });
         }
-        let state = State {
-            rules: genesis.rules.clone(),
-            genesis: expected,
-            tag: DomainTag::new(expected),
-            clock: head.clock,
-            exec_head: head.exec_head,
-            accounts: Accounts::new(snapshot.accounts),
-            currencies: snapshot.currencies,
-            participants: snapshot.participants,
-            debit_limits: DebitLimits::new(snapshot.debit_limits),
-            holds: Holds::new(snapshot.holds),
-            approvals: snapshot.approvals,
-            ids: Ids::new(0),
-        };
+        state.read(&mut from)?;
+        from.end()?;
+        (state.clock, state.exec_head) = (head.clock, head.exec_head);
+        state.currencies.count_money(state.accounts.slots.iter());
         Ok(Self {
             state,
             head,
@@ -159,7 +146,7 @@ impl Restore {
         }
         self.state.clock = self.head.clock;
         self.state.ids.forget(self.head.clock.second());
-        let found = state_root(&mut self.state);
+        let found = self.state.root();
         if found != self.head.state_root {
             return Err(ExecuteError::Root {
                 height: self.height(),

@@ -1,14 +1,23 @@
 //! Accounts in slots of opening order, and the four ways in which a balance moves.
 
+#[cfg(test)]
+use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::io;
 
 use clearway_crypto::hash::account_leaves;
 use clearway_types::account::{Account, AccountFlags};
+use clearway_types::limits::ACCOUNTS_MAX;
+#[cfg(test)]
+use clearway_types::units::ParticipantId;
 use clearway_types::units::{AccountId, Digest};
 use zerocopy::little_endian::{U16, U32, U64, U128};
 
 use crate::clock::Clock;
+use crate::error::{ExecuteError, InvariantViolation};
+use crate::tables::codec::{Sink, Source};
 use crate::tables::slots::{Pages, Record, Slot, Slots};
+use crate::tables::{Table, part};
 
 impl Record for Account {
     fn leaf(&self) -> Digest {
@@ -79,6 +88,73 @@ impl Accounts {
     }
 }
 
+impl Table for Accounts {
+    const PART: u8 = part::ACCOUNTS;
+
+    type Frozen = Pages<Account>;
+
+    #[cfg(test)]
+    const CHANGES: &'static [fn(&mut Self)] = &[
+        |accounts| {
+            accounts.open(&NewAccount::sample(1), Clock::at(1));
+        },
+        |accounts| {
+            accounts.open(&NewAccount::sample(2), Clock::at(2));
+        },
+        |accounts| accounts.write(Slot(0), Clock::at(3)).code = U16::new(7),
+    ];
+
+    fn empty(_: Clock) -> Self {
+        Self::new(Pages::new())
+    }
+
+    fn begin(&mut self) {
+        self.slots.begin();
+    }
+
+    fn commit(&mut self) {
+        self.slots.commit();
+    }
+
+    fn roll_back(&mut self) {
+        for slot in self.slots.pushed() {
+            self.index.remove(&self.slots.get(slot).id());
+        }
+        self.slots.roll_back();
+    }
+
+    fn root(&mut self) -> Option<Digest> {
+        self.slots.root_if_any()
+    }
+
+    fn freeze(&self) -> Option<Self::Frozen> {
+        self.slots.freeze()
+    }
+
+    fn write(frozen: &Self::Frozen, to: &mut Sink<'_>) -> io::Result<()> {
+        to.records(frozen)
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        Ok(Self::new(from.records(ACCOUNTS_MAX, "accounts")?))
+    }
+
+    /// Invariant 2: no member spends what it has not.
+    fn check(&self) -> Result<(), InvariantViolation> {
+        let mut members = self.slots.iter().filter(|account| !is_issuer(account));
+        match members.find(|account| covers(account, 0) != Some(true)) {
+            Some(account) => Err(InvariantViolation::Cover(account.id())),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(test)]
+    fn hidden(&self) -> String {
+        let index: BTreeMap<_, _> = self.index.iter().collect();
+        format!("{index:?}")
+    }
+}
+
 /// What a new account starts with.
 pub(crate) struct NewAccount {
     pub(crate) id: AccountId,
@@ -87,6 +163,21 @@ pub(crate) struct NewAccount {
     pub(crate) alias: [u8; 16],
     pub(crate) code: u16,
     pub(crate) flags: u16,
+}
+
+#[cfg(test)]
+impl NewAccount {
+    /// Account `number` of participant 1.
+    fn sample(number: u32) -> Self {
+        Self {
+            id: AccountId::new(ParticipantId(1), number),
+            ledger: 978,
+            credit_line: 0,
+            alias: [0; 16],
+            code: 0,
+            flags: 0,
+        }
+    }
 }
 
 /// Whether ISSUE debits this account.

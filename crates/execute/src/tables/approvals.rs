@@ -4,17 +4,24 @@
 //! flags. An approval waits for a day of cluster time; when too many wait, the oldest gives way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use clearway_crypto::hash::sha256;
 use clearway_types::domain::prefix;
 use clearway_types::envelope::Body;
-use clearway_types::limits::{APPROVAL_S, APPROVALS_MAX};
+use clearway_types::limits::{APPROVAL_S, APPROVALS_MAX, PARTICIPANTS_MAX};
 use clearway_types::units::{Digest, ParticipantId, TransferId};
+#[cfg(test)]
+use zerocopy::FromZeros;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
-use crate::tables::part;
+use crate::clock::Clock;
+use crate::error::ExecuteError;
+use crate::tables::codec::{Sink, Source};
 use crate::tables::participants::{Participants, is_operator};
+use crate::tables::undo::Undo;
+use crate::tables::{Table, part};
 
 /// Operators who approved one content.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,13 +34,51 @@ pub(crate) struct Approval {
     pub(crate) body: Option<Body>,
 }
 
+impl Approval {
+    /// Canonical bytes: in the state root and in snapshots.
+    fn encode(&self, content: &Digest, out: &mut Vec<u8>) {
+        out.extend_from_slice(&content.0);
+        out.extend_from_slice(&self.until.to_le_bytes());
+        let count = u32::try_from(self.operators.len()).expect("operators are bounded");
+        out.extend_from_slice(&count.to_le_bytes());
+        for operator in &self.operators {
+            out.extend_from_slice(&operator.0.to_le_bytes());
+        }
+    }
+
+    /// Reads what [`Approval::encode`] wrote after the content.
+    fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        let until = from.u32()?;
+        let mut operators = BTreeSet::new();
+        let count = from.u32()? as usize;
+        if count > PARTICIPANTS_MAX {
+            return Err(ExecuteError::Snapshot { field: "operators" });
+        }
+        for _ in 0..count {
+            operators.insert(ParticipantId(from.u32()?));
+        }
+        Ok(Self {
+            until,
+            operators,
+            body: None,
+        })
+    }
+}
+
 /// All approvals that wait for further operators.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Approvals {
-    pub(crate) waiting: BTreeMap<Digest, Approval>,
+    waiting: BTreeMap<Digest, Approval>,
+    /// What waited before each change of the linked chain under way.
+    undo: Undo<(Digest, Option<Approval>)>,
 }
 
 impl Approvals {
+    /// All approvals, by their content.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Digest, &Approval)> {
+        self.waiting.iter()
+    }
+
     /// Records the signer's approval; whether `threshold` live operators approve by now.
     ///
     /// An approval that reaches the threshold waits no longer.
@@ -45,7 +90,7 @@ impl Approvals {
         second: u32,
     ) -> bool {
         let content = content(body);
-        let mut operators = match self.waiting.remove(&content) {
+        let mut operators = match self.put(content, None) {
             Some(approval) if approval.until > second => approval.operators,
             _ => BTreeSet::new(),
         };
@@ -60,7 +105,7 @@ impl Approvals {
                 .iter()
                 .min_by_key(|(key, one)| (one.until, **key));
             let oldest = *oldest.expect("there are APPROVALS_MAX").0;
-            self.waiting.remove(&oldest);
+            self.put(oldest, None);
         }
         let until = second.saturating_add(APPROVAL_S);
         let approval = Approval {
@@ -68,7 +113,7 @@ impl Approvals {
             operators,
             body: Some(*body),
         };
-        self.waiting.insert(content, approval);
+        self.put(content, Some(approval));
         false
     }
 
@@ -79,31 +124,97 @@ impl Approvals {
         }
     }
 
+    /// Puts or takes away what waits for one content; what waited before.
+    fn put(&mut self, content: Digest, new: Option<Approval>) -> Option<Approval> {
+        let old = match new {
+            Some(approval) => self.waiting.insert(content, approval),
+            None => self.waiting.remove(&content),
+        };
+        self.undo.note(|| (content, old.clone()));
+        old
+    }
+}
+
+impl Table for Approvals {
+    const PART: u8 = part::APPROVALS;
+
+    type Frozen = BTreeMap<Digest, Approval>;
+
+    #[cfg(test)]
+    const CHANGES: &'static [fn(&mut Self)] = &[
+        |approvals| approvals.approve_sample(1, 2),
+        |approvals| approvals.approve_sample(2, 2),
+        |approvals| approvals.approve_sample(1, 0),
+    ];
+
+    fn empty(_: Clock) -> Self {
+        Self::default()
+    }
+
+    fn begin(&mut self) {
+        self.undo.begin();
+    }
+
+    fn commit(&mut self) {
+        self.undo.commit();
+    }
+
+    fn roll_back(&mut self) {
+        for (content, old) in self.undo.take() {
+            self.put(content, old);
+        }
+    }
+
     /// Forgets approvals whose time is over.
-    pub(crate) fn forget(&mut self, second: u32) {
+    fn forget(&mut self, second: u32) {
         if !self.waiting.is_empty() {
             self.waiting.retain(|_, approval| approval.until > second);
         }
     }
 
-    /// Canonical bytes: in the state root and in snapshots.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    fn root(&mut self) -> Option<Digest> {
+        let mut bytes = vec![prefix::STATE_PART, part::APPROVALS];
         for (content, approval) in &self.waiting {
-            out.extend_from_slice(&content.0);
-            out.extend_from_slice(&approval.until.to_le_bytes());
-            let count = u32::try_from(approval.operators.len()).expect("operators are bounded");
-            out.extend_from_slice(&count.to_le_bytes());
-            for operator in &approval.operators {
-                out.extend_from_slice(&operator.0.to_le_bytes());
-            }
+            approval.encode(content, &mut bytes);
         }
+        (!self.waiting.is_empty()).then(|| sha256(&[&bytes]))
     }
 
-    /// Hash over all approvals.
-    pub(crate) fn root(&self) -> Digest {
-        let mut bytes = vec![prefix::STATE_PART, part::APPROVALS];
-        self.encode(&mut bytes);
-        sha256(&[&bytes])
+    fn freeze(&self) -> Option<Self::Frozen> {
+        (!self.waiting.is_empty()).then(|| self.waiting.clone())
+    }
+
+    fn write(frozen: &Self::Frozen, to: &mut Sink<'_>) -> io::Result<()> {
+        to.count(frozen.len())?;
+        for (content, approval) in frozen {
+            to.put_with(|out| approval.encode(content, out))?;
+        }
+        Ok(())
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        let mut approvals = Self::default();
+        for _ in 0..from.count(APPROVALS_MAX, "approvals")? {
+            let content = Digest(from.array()?);
+            approvals.waiting.insert(content, Approval::read(from)?);
+        }
+        Ok(approvals)
+    }
+
+    #[cfg(test)]
+    fn hidden(&self) -> String {
+        let bodies = self.waiting.values().map(|approval| approval.body);
+        format!("{:?}", bodies.collect::<Vec<_>>())
+    }
+}
+
+#[cfg(test)]
+impl Approvals {
+    /// Participant `number` approves a content of that number.
+    fn approve_sample(&mut self, number: u8, threshold: u32) {
+        let mut body = Body::new_zeroed();
+        (body.fields[0], body.signer) = (number, U32::new(number.into()));
+        self.approve(&body, &Participants::empty(Clock::ZERO), threshold, 1);
     }
 }
 

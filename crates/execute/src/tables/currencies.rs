@@ -1,11 +1,20 @@
 //! Currencies and assets, each with the running sums that must balance.
 
 use std::collections::BTreeMap;
+use std::io;
 
+use clearway_crypto::hash::sha256;
 use clearway_types::account::{Account, Ledger};
-use clearway_types::units::LedgerId;
+use clearway_types::domain::prefix;
+use clearway_types::limits::LEDGERS_MAX;
+use clearway_types::units::{AccountId, Digest, LedgerId, ParticipantId};
 
+use crate::clock::Clock;
+use crate::error::{ExecuteError, InvariantViolation};
 use crate::tables::accounts::money;
+use crate::tables::codec::{Sink, Source};
+use crate::tables::undo::Undo;
+use crate::tables::{Table, part};
 
 /// Place of a ledger in the order of definition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,14 +62,49 @@ impl CurrencyEntry {
         out.extend_from_slice(&totals.debits_pending.to_le_bytes());
         out.extend_from_slice(&totals.credits_pending.to_le_bytes());
     }
+
+    /// Reads what [`CurrencyEntry::encode`] wrote.
+    fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        let ledger = Ledger {
+            id: LedgerId(from.u32()?),
+            code: from.array()?,
+            exponent: from.u8()?,
+            issuer: ParticipantId(from.u32()?),
+            issuer_account: AccountId(from.u64()?),
+        };
+        let totals = Totals {
+            debits_posted: from.u128()?,
+            credits_posted: from.u128()?,
+            debits_pending: from.u128()?,
+            credits_pending: from.u128()?,
+            in_being: 0,
+        };
+        Ok(Self { ledger, totals })
+    }
+
+    #[cfg(test)]
+    fn sample(number: u32) -> Self {
+        let ledger = Ledger {
+            id: LedgerId(number),
+            code: *b"EUR\0\0\0\0\0",
+            exponent: 2,
+            issuer: ParticipantId(1),
+            issuer_account: AccountId::new(ParticipantId(1), number),
+        };
+        let totals = Totals::default();
+        Self { ledger, totals }
+    }
 }
 
 /// All currencies and assets.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Currencies {
     entries: Vec<CurrencyEntry>,
     index: BTreeMap<LedgerId, usize>,
-    undo: Option<Vec<(CurrencyIndex, Totals)>>,
+    /// Sums before the linked chain under way.
+    undo: Undo<(CurrencyIndex, Totals)>,
+    /// Currencies at its begin.
+    begin_len: usize,
 }
 
 impl Currencies {
@@ -95,9 +139,7 @@ impl Currencies {
     /// The sums for writing.
     pub(crate) fn totals(&mut self, index: CurrencyIndex) -> &mut Totals {
         let totals = &mut self.entries[index.0].totals;
-        if let Some(undo) = &mut self.undo {
-            undo.push((index, *totals));
-        }
+        self.undo.note(|| (index, *totals));
         totals
     }
 
@@ -117,19 +159,97 @@ impl Currencies {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &CurrencyEntry> {
         self.entries.iter()
     }
+}
 
-    pub(crate) fn begin(&mut self) {
-        self.undo = Some(Vec::new());
+impl Table for Currencies {
+    const PART: u8 = part::LEDGERS;
+
+    type Frozen = Vec<CurrencyEntry>;
+
+    #[cfg(test)]
+    const CHANGES: &'static [fn(&mut Self)] = &[
+        |currencies| {
+            currencies.define(CurrencyEntry::sample(1));
+        },
+        |currencies| {
+            currencies.define(CurrencyEntry::sample(2));
+        },
+        |currencies| currencies.totals(CurrencyIndex(0)).in_being = 5,
+        |currencies| currencies.totals(CurrencyIndex(0)).debits_posted = 5,
+    ];
+
+    fn empty(_: Clock) -> Self {
+        Self::default()
     }
 
-    pub(crate) fn commit(&mut self) {
-        self.undo = None;
+    fn begin(&mut self) {
+        self.undo.begin();
+        self.begin_len = self.entries.len();
     }
 
-    pub(crate) fn roll_back(&mut self) {
-        for (index, old) in self.undo.take().into_iter().flatten().rev() {
+    fn commit(&mut self) {
+        self.undo.commit();
+    }
+
+    fn roll_back(&mut self) {
+        for (index, old) in self.undo.take() {
             self.entries[index.0].totals = old;
         }
+        for entry in self.entries.drain(self.begin_len..) {
+            self.index.remove(&entry.ledger.id);
+        }
+    }
+
+    fn root(&mut self) -> Option<Digest> {
+        let mut bytes = vec![prefix::STATE_PART, part::LEDGERS];
+        for entry in &self.entries {
+            entry.encode(&mut bytes);
+        }
+        (!self.entries.is_empty()).then(|| sha256(&[&bytes]))
+    }
+
+    fn freeze(&self) -> Option<Self::Frozen> {
+        (!self.entries.is_empty()).then(|| self.entries.clone())
+    }
+
+    fn write(frozen: &Self::Frozen, to: &mut Sink<'_>) -> io::Result<()> {
+        to.count(frozen.len())?;
+        for entry in frozen {
+            to.put_with(|out| entry.encode(out))?;
+        }
+        Ok(())
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        let mut currencies = Self::default();
+        for _ in 0..from.count(LEDGERS_MAX, "ledgers")? {
+            let entry = CurrencyEntry::read(from)?;
+            if currencies.index(entry.ledger.id).is_some() {
+                return Err(ExecuteError::Snapshot { field: "ledgers" });
+            }
+            currencies.define(entry);
+        }
+        Ok(currencies)
+    }
+
+    /// Invariant 1: both sides are equal, and the money in being is within its bound.
+    fn check(&self) -> Result<(), InvariantViolation> {
+        for entry in &self.entries {
+            let id = entry.ledger.id;
+            if !entry.totals.balanced() {
+                return Err(InvariantViolation::Unbalanced(id));
+            }
+            if entry.totals.in_being > u128::from(u64::MAX) {
+                return Err(InvariantViolation::InBeing(id));
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn hidden(&self) -> String {
+        let totals = self.entries.iter().map(|entry| entry.totals);
+        format!("{:?} {:?}", self.index, totals.collect::<Vec<_>>())
     }
 }
 

@@ -5,7 +5,10 @@
 //! on the day of the POST, which is refused when the limit is used up by then; the hold stays open.
 //! ISSUE and REDEEM do not count: they make and take money, nobody pays.
 
+#[cfg(test)]
+use std::collections::BTreeMap;
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 
 use clearway_crypto::hash::sha256;
 use clearway_types::account::Limit;
@@ -17,8 +20,10 @@ use zerocopy::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::clock::Clock;
-use crate::tables::part;
+use crate::error::ExecuteError;
+use crate::tables::codec::{Sink, Source};
 use crate::tables::slots::{Pages, Record, Slot, Slots};
+use crate::tables::{Table, part};
 
 /// Whose payments to whom: account, and counterparty or 0 for everyone.
 type LimitKey = (AccountId, ParticipantId);
@@ -78,21 +83,21 @@ impl DebitLimits {
             return;
         }
         new.day = U16::new(clock.day().0);
-        let slot = match self.free.pop_first() {
-            Some(slot) => {
-                *self.slots.write(slot) = new;
+        let slot = match self.free.first() {
+            Some(&slot) => slot,
+            None => {
+                let slot = self.slots.push(Limit::new_zeroed());
+                self.free.insert(slot);
                 slot
             }
-            None => self.slots.push(new),
         };
-        self.index.insert(key(&new), slot);
+        self.put(slot, new);
     }
 
     /// Lifts a limit, if there is one.
     pub(crate) fn lift(&mut self, from: AccountId, counterparty: ParticipantId) {
-        if let Some(slot) = self.index.remove(&(from, counterparty)) {
-            *self.slots.write(slot) = Limit::new_zeroed();
-            self.free.insert(slot);
+        if let Some(&slot) = self.index.get(&(from, counterparty)) {
+            self.put(slot, Limit::new_zeroed());
         }
     }
 
@@ -133,16 +138,20 @@ impl DebitLimits {
         }
     }
 
-    pub(crate) fn begin(&mut self) {
-        self.slots.begin();
-    }
-
-    pub(crate) fn commit(&mut self) {
-        self.slots.commit();
-    }
-
-    pub(crate) fn roll_back(&mut self) {
-        self.slots.roll_back();
+    /// Replaces a record and what leads to it; an empty record is a free slot.
+    fn put(&mut self, slot: Slot, new: Limit) {
+        let record = self.slots.write(slot);
+        let old = std::mem::replace(record, new);
+        if old.from.get() == 0 {
+            self.free.remove(&slot);
+        } else {
+            self.index.remove(&key(&old));
+        }
+        if new.from.get() == 0 {
+            self.free.insert(slot);
+        } else {
+            self.index.insert(key(&new), slot);
+        }
     }
 
     fn move_net(&mut self, key: LimitKey, by: i128, clock: Clock) {
@@ -154,6 +163,69 @@ impl DebitLimits {
         limit.net = U128::new(net.cast_unsigned());
         limit.day = U16::new(clock.day().0);
         limit.last_height = U32::new(clock.height_low());
+    }
+}
+
+impl Table for DebitLimits {
+    const PART: u8 = part::LIMITS;
+
+    type Frozen = Pages<Limit>;
+
+    #[cfg(test)]
+    const CHANGES: &'static [fn(&mut Self)] = &[
+        |limits| limits.set(new_limit(AccountId(1), EVERYONE, 978, 5), Clock::at(1)),
+        |limits| limits.set(new_limit(AccountId(2), EVERYONE, 978, 5), Clock::at(1)),
+        |limits| limits.set(new_limit(AccountId(1), EVERYONE, 978, 9), Clock::at(2)),
+        |limits| limits.note(AccountId(1), AccountId(2), 3, Clock::at(3)),
+        |limits| {
+            limits.lift(AccountId(1), EVERYONE);
+            limits.set(new_limit(AccountId(3), EVERYONE, 978, 5), Clock::at(4));
+        },
+        |limits| limits.lift(AccountId(2), EVERYONE),
+    ];
+
+    fn empty(_: Clock) -> Self {
+        Self::new(Pages::new())
+    }
+
+    fn begin(&mut self) {
+        self.slots.begin();
+    }
+
+    fn commit(&mut self) {
+        self.slots.commit();
+    }
+
+    fn roll_back(&mut self) {
+        for (slot, old) in self.slots.written() {
+            self.put(slot, old);
+        }
+        for slot in self.slots.pushed() {
+            self.free.remove(&slot);
+        }
+        self.slots.drop_pushed();
+    }
+
+    fn root(&mut self) -> Option<Digest> {
+        self.slots.root_if_any()
+    }
+
+    fn freeze(&self) -> Option<Self::Frozen> {
+        self.slots.freeze()
+    }
+
+    fn write(frozen: &Self::Frozen, to: &mut Sink<'_>) -> io::Result<()> {
+        to.records(frozen)
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        Ok(Self::new(from.records(LIMITS_MAX, "limits")?))
+    }
+
+    #[cfg(test)]
+    fn hidden(&self) -> String {
+        let index: BTreeMap<_, _> = self.index.iter().collect();
+        format!("{index:?} {:?}", self.free)
     }
 }
 

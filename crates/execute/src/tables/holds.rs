@@ -5,6 +5,7 @@
 //! late envelopes are told what became of it, and its identifier stays taken.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 
 use clearway_crypto::hash::sha256;
 use clearway_types::domain::prefix;
@@ -12,8 +13,11 @@ use clearway_types::units::{AccountId, Digest, ParticipantId, TimeMs, TransferId
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::tables::part;
+use crate::clock::Clock;
+use crate::error::{ExecuteError, InvariantViolation};
+use crate::tables::codec::{Sink, Source};
 use crate::tables::slots::{Pages, Record, Slot, Slots};
+use crate::tables::{Table, part};
 
 /// What names a hold: its signer and its identifier.
 pub type HoldKey = (ParticipantId, TransferId);
@@ -130,8 +134,6 @@ pub(crate) struct Holds {
     ended: BTreeSet<(u32, HoldKey)>,
     /// Open holds of each member.
     open_counts: BTreeMap<ParticipantId, usize>,
-    /// Records as they were before the linked chain under way.
-    undo: Option<Vec<(Slot, Hold)>>,
 }
 
 impl Holds {
@@ -145,7 +147,6 @@ impl Holds {
             deadlines: BTreeSet::new(),
             ended: BTreeSet::new(),
             open_counts: BTreeMap::new(),
-            undo: None,
         };
         for (hold, slot) in records.iter().zip((0u32..).map(Slot)) {
             match hold.state() {
@@ -210,44 +211,13 @@ impl Holds {
         self.get(*key).copied()
     }
 
-    /// Forgets ended holds that nothing can ask for any more.
-    pub(crate) fn forget(&mut self, second: u32) {
-        while let Some(&(until, key)) = self.ended.first() {
-            if until > second {
-                break;
-            }
-            let slot = *self
-                .index
-                .get(&key)
-                .expect("every ended hold is in the index");
-            self.put(slot, Hold::new_zeroed());
-        }
-    }
-
     /// The records in slot order, free slots included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Hold> {
         self.slots.iter()
     }
 
-    pub(crate) fn begin(&mut self) {
-        self.undo = Some(Vec::new());
-    }
-
-    pub(crate) fn commit(&mut self) {
-        self.undo = None;
-    }
-
-    pub(crate) fn roll_back(&mut self) {
-        for (slot, old) in self.undo.take().into_iter().flatten().rev() {
-            self.put(slot, old);
-        }
-    }
-
     fn put(&mut self, slot: Slot, new: Hold) {
         let old = *self.slots.get(slot);
-        if let Some(undo) = &mut self.undo {
-            undo.push((slot, old));
-        }
         self.unlink(slot, &old);
         *self.slots.write(slot) = new;
         self.link(slot, &new);
@@ -285,6 +255,112 @@ impl Holds {
             }
         } else {
             self.ended.remove(&(hold.known_until.get(), hold.key()));
+        }
+    }
+}
+
+impl Table for Holds {
+    const PART: u8 = part::HOLDS;
+
+    type Frozen = Pages<Hold>;
+
+    #[cfg(test)]
+    const CHANGES: &'static [fn(&mut Self)] = &[
+        |holds| holds.open(Hold::sample(1)),
+        |holds| holds.open(Hold::sample(2)),
+        |holds| holds.replace(Hold::sample(1).ended(HoldState::Posted, 9)),
+        |holds| {
+            holds.replace(Hold::sample(2).ended(HoldState::Voided, 3));
+            holds.forget(3);
+            holds.open(Hold::sample(3));
+        },
+    ];
+
+    fn empty(_: Clock) -> Self {
+        Self::new(Pages::new())
+    }
+
+    fn begin(&mut self) {
+        self.slots.begin();
+    }
+
+    fn commit(&mut self) {
+        self.slots.commit();
+    }
+
+    fn roll_back(&mut self) {
+        for (slot, old) in self.slots.written() {
+            self.put(slot, old);
+        }
+        for slot in self.slots.pushed() {
+            self.free.remove(&slot);
+        }
+        self.slots.drop_pushed();
+    }
+
+    /// Forgets ended holds that nothing can ask for any more.
+    fn forget(&mut self, second: u32) {
+        while let Some(&(until, key)) = self.ended.first() {
+            if until > second {
+                break;
+            }
+            let slot = *self
+                .index
+                .get(&key)
+                .expect("every ended hold is in the index");
+            self.put(slot, Hold::new_zeroed());
+        }
+    }
+
+    fn root(&mut self) -> Option<Digest> {
+        self.slots.root_if_any()
+    }
+
+    fn freeze(&self) -> Option<Self::Frozen> {
+        self.slots.freeze()
+    }
+
+    fn write(frozen: &Self::Frozen, to: &mut Sink<'_>) -> io::Result<()> {
+        to.records(frozen)
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        // The number of holds is bounded by members, not in all: a slot number is 32 bits.
+        Ok(Self::new(from.records(u32::MAX as usize, "holds")?))
+    }
+
+    /// Invariants 5 and 7: posted <= held, returned <= posted.
+    fn check(&self) -> Result<(), InvariantViolation> {
+        let sound = |hold: &&Hold| {
+            hold.posted.get() <= hold.amount.get() && hold.returned.get() <= hold.posted.get()
+        };
+        let mut known = self.iter().filter(|hold| hold.state().is_some());
+        match known.find(|hold| !sound(hold)) {
+            Some(hold) => Err(InvariantViolation::Hold(hold.key().0, hold.id)),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(test)]
+    fn hidden(&self) -> String {
+        let index: BTreeMap<_, _> = self.index.iter().collect();
+        let (free, counts) = (&self.free, &self.open_counts);
+        let (deadlines, ended) = (&self.deadlines, &self.ended);
+        format!("{index:?} {free:?} {deadlines:?} {ended:?} {counts:?}")
+    }
+}
+
+#[cfg(test)]
+impl Hold {
+    /// An open hold of participant 1.
+    fn sample(number: u8) -> Self {
+        Self {
+            id: TransferId([number; 16]),
+            signer: U32::new(1),
+            amount: U64::new(5),
+            deadline_ms: U64::new(number.into()),
+            state: state_number(HoldState::Open),
+            ..Hold::new_zeroed()
         }
     }
 }

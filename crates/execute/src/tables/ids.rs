@@ -6,14 +6,20 @@
 //! in each process, and nothing that is answered or hashed into the state depends on them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 
 use clearway_crypto::hash::sha256;
 use clearway_types::domain::prefix;
 use clearway_types::units::{AccountId, Digest, Height, ParticipantId, TransferId};
 use hashbrown::HashTable;
 
-use crate::tables::part;
+use crate::clock::Clock;
+use crate::error::{ExecuteError, InvariantViolation};
+use crate::tables::codec::{Sink, Source};
+use crate::tables::undo::Undo;
+use crate::tables::{Table, part};
 
 /// Shards of the index.
 const SHARDS: usize = 256;
@@ -82,7 +88,7 @@ pub(crate) struct Ids {
     /// Buckets that the block under way added to.
     touched: Vec<u32>,
     /// Returned sums before the linked chain under way.
-    undo: Option<Vec<(EntryRef, u64)>>,
+    undo: Undo<(EntryRef, u64)>,
 }
 
 impl Ids {
@@ -96,7 +102,7 @@ impl Ids {
             counts: BTreeMap::new(),
             count: 0,
             touched: Vec::new(),
-            undo: None,
+            undo: Undo::default(),
         }
     }
 
@@ -126,6 +132,7 @@ impl Ids {
 
     /// Remembers an entry until `until`; its key is not in the table.
     pub(crate) fn insert(&mut self, until: u32, entry: Entry, now: Height) {
+        self.assert_no_chain();
         let signer = entry.signer;
         let hash = self.hash(signer, entry.id);
         let bucket = self.bucket(until, now);
@@ -161,64 +168,18 @@ impl Ids {
     /// Sets the sum given back of a settled TRANSFER.
     pub(crate) fn set_returned(&mut self, at: EntryRef, returned: u64) {
         let before = self.get(at).returned;
-        if let Some(undo) = &mut self.undo {
-            undo.push((at, before));
-        }
+        self.undo.note(|| (at, before));
         self.entry_mut(at).returned = returned;
     }
 
     /// Adds a settled RETURN to the hash of its original's bucket.
     pub(crate) fn note_return(&mut self, at: EntryRef, amount: u64, now: Height) {
+        self.assert_no_chain();
         let digest = self.get(at).digest;
         let events = &mut self.bucket(at.until, now).events;
         events.push(EVENT_RETURN);
         events.extend_from_slice(&digest);
         events.extend_from_slice(&amount.to_le_bytes());
-    }
-
-    /// Forgets every entry that is kept until `second` or less.
-    pub(crate) fn forget(&mut self, second: u32) {
-        while self.base <= second {
-            let Some(bucket) = self.buckets.front() else {
-                self.base = second.saturating_add(1);
-                return;
-            };
-            assert!(
-                bucket.events.is_empty(),
-                "a block ends before the next forgets"
-            );
-            self.forget_first_bucket();
-        }
-    }
-
-    /// Adds what the block at `height` remembered to the hashes of the buckets.
-    pub(crate) fn end_block(&mut self, height: Height) {
-        let mut touched = std::mem::take(&mut self.touched);
-        for until in touched.drain(..) {
-            let index = self.bucket_index(until);
-            let bucket = &mut self.buckets[index];
-            bucket.chain = sha256(&[
-                &[prefix::STATE_PART, part::IDS],
-                &bucket.chain.0,
-                &height.0.to_le_bytes(),
-                &bucket.events,
-            ]);
-            bucket.events.clear();
-        }
-        self.touched = touched;
-    }
-
-    /// Hash over all buckets that hold something.
-    pub(crate) fn root(&self) -> Digest {
-        assert!(self.touched.is_empty(), "roots are taken between blocks");
-        let mut bytes = vec![prefix::STATE_PART, part::IDS];
-        for (bucket, until) in self.buckets.iter().zip(self.base..) {
-            if bucket.count > 0 {
-                bytes.extend_from_slice(&until.to_le_bytes());
-                bytes.extend_from_slice(&bucket.chain.0);
-            }
-        }
-        sha256(&[&bytes])
     }
 
     /// The first height that has an entry here; the log from there on rebuilds the table.
@@ -233,18 +194,16 @@ impl Ids {
         chunks.flatten()
     }
 
-    pub(crate) fn begin(&mut self) {
-        self.undo = Some(Vec::new());
+    #[cfg(test)]
+    fn give_back_sample(&mut self, amount: u64) {
+        let at = self.find(ParticipantId(1), TransferId([1; 16]));
+        let at = at.expect("the table starts with it");
+        self.set_returned(at, self.get(at).returned.saturating_add(amount));
     }
 
-    pub(crate) fn commit(&mut self) {
-        self.undo = None;
-    }
-
-    pub(crate) fn roll_back(&mut self) {
-        for (at, returned) in self.undo.take().into_iter().flatten().rev() {
-            self.entry_mut(at).returned = returned;
-        }
+    /// Results are remembered once their chain has settled or failed, so nothing takes them back.
+    fn assert_no_chain(&self) {
+        assert!(!self.undo.is_on(), "results are remembered after a chain");
     }
 
     fn forget_first_bucket(&mut self) {
@@ -316,6 +275,125 @@ impl Ids {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(&key);
         u32::try_from(hasher.finish() >> 32).expect("32 bits are left")
+    }
+}
+
+impl Table for Ids {
+    const PART: u8 = part::IDS;
+
+    /// The log has live identifiers, so a snapshot has none.
+    type Frozen = Infallible;
+
+    #[cfg(test)]
+    const CHANGES: &'static [fn(&mut Self)] =
+        &[|ids| ids.give_back_sample(3), |ids| ids.give_back_sample(1)];
+
+    #[cfg(test)]
+    fn start() -> Self {
+        let mut ids = Self::empty(Clock::ZERO);
+        let entry = Entry {
+            id: TransferId([1; 16]),
+            digest: [0; 16],
+            height: Height(1),
+            debit: AccountId(1),
+            credit: AccountId(2),
+            amount: 5,
+            returned: 0,
+            signer: ParticipantId(1),
+            code: 0,
+        };
+        ids.insert(9, entry, Height(1));
+        ids.end_block(Height(1));
+        ids
+    }
+
+    fn empty(clock: Clock) -> Self {
+        Self::new(clock.second())
+    }
+
+    fn begin(&mut self) {
+        self.undo.begin();
+    }
+
+    fn commit(&mut self) {
+        self.undo.commit();
+    }
+
+    fn roll_back(&mut self) {
+        for (at, returned) in self.undo.take() {
+            self.entry_mut(at).returned = returned;
+        }
+    }
+
+    /// Forgets every entry that is kept until `second` or less.
+    fn forget(&mut self, second: u32) {
+        while self.base <= second {
+            let Some(bucket) = self.buckets.front() else {
+                self.base = second.saturating_add(1);
+                return;
+            };
+            assert!(
+                bucket.events.is_empty(),
+                "a block ends before the next forgets"
+            );
+            self.forget_first_bucket();
+        }
+    }
+
+    /// Adds what the block at `height` remembered to the hashes of the buckets.
+    fn end_block(&mut self, height: Height) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for until in touched.drain(..) {
+            let index = self.bucket_index(until);
+            let bucket = &mut self.buckets[index];
+            bucket.chain = sha256(&[
+                &[prefix::STATE_PART, part::IDS],
+                &bucket.chain.0,
+                &height.0.to_le_bytes(),
+                &bucket.events,
+            ]);
+            bucket.events.clear();
+        }
+        self.touched = touched;
+    }
+
+    /// Hash over all buckets that hold something.
+    fn root(&mut self) -> Option<Digest> {
+        assert!(self.touched.is_empty(), "roots are taken between blocks");
+        let mut bytes = vec![prefix::STATE_PART, part::IDS];
+        for (bucket, until) in self.buckets.iter().zip(self.base..) {
+            if bucket.count > 0 {
+                bytes.extend_from_slice(&until.to_le_bytes());
+                bytes.extend_from_slice(&bucket.chain.0);
+            }
+        }
+        (self.count > 0).then(|| sha256(&[&bytes]))
+    }
+
+    fn freeze(&self) -> Option<Self::Frozen> {
+        None
+    }
+
+    fn write(frozen: &Self::Frozen, _: &mut Sink<'_>) -> io::Result<()> {
+        match *frozen {}
+    }
+
+    fn read(_: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        Err(ExecuteError::Snapshot { field: "ids" })
+    }
+
+    /// Invariant 7: no more is given back than was paid.
+    fn check(&self) -> Result<(), InvariantViolation> {
+        match self.iter().find(|entry| entry.returned > entry.amount) {
+            Some(entry) => Err(InvariantViolation::Returned(entry.signer, entry.id)),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(test)]
+    fn hidden(&self) -> String {
+        let entries: Vec<_> = self.iter().collect();
+        format!("{entries:?} {:?}", self.counts)
     }
 }
 

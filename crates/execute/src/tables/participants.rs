@@ -7,22 +7,29 @@
 //! it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::sync::Arc;
 
 use clearway_crypto::hash::sha256;
 use clearway_types::account::{KeyEntry, Participant, Role};
 use clearway_types::directory::KeyDirectory;
 use clearway_types::domain::prefix;
-use clearway_types::limits::KEY_LAG_MAX;
+use clearway_types::limits::{KEY_LAG_MAX, PARTICIPANTS_MAX};
 use clearway_types::units::{Digest, Height, ParticipantId};
 
-use crate::tables::part;
+use crate::clock::Clock;
+use crate::error::ExecuteError;
+use crate::tables::codec::{Sink, Source};
+use crate::tables::undo::Undo;
+use crate::tables::{Table, part};
 
 /// Key validity without an end.
 pub(crate) const NO_END: Height = Height(u64::MAX);
 
+/// Participants, directory versions.
+type Frozen = (Arc<BTreeMap<ParticipantId, Participant>>, VecDeque<Height>);
+
 /// The registered participants.
-#[derive(Clone)]
 pub(crate) struct Participants {
     all: Arc<BTreeMap<ParticipantId, Participant>>,
     directory: Arc<KeyDirectory>,
@@ -33,6 +40,8 @@ pub(crate) struct Participants {
     keys_changed: bool,
     /// Hash over all participants; `None` after a change.
     hash: Option<Digest>,
+    /// `all` and `keys_changed` before each change of the linked chain under way.
+    undo: Undo<(Arc<BTreeMap<ParticipantId, Participant>>, bool)>,
 }
 
 impl Participants {
@@ -48,6 +57,7 @@ impl Participants {
             versions,
             keys_changed: false,
             hash: None,
+            undo: Undo::default(),
         }
     }
 
@@ -69,17 +79,13 @@ impl Participants {
         self.all.range(first..).map(|(_, participant)| participant)
     }
 
-    pub(crate) fn versions(&self) -> &VecDeque<Height> {
-        &self.versions
-    }
-
     pub(crate) fn directory(&self) -> &Arc<KeyDirectory> {
         &self.directory
     }
 
     /// Registers a participant or changes all but its keys.
     pub(crate) fn set(&mut self, participant: Participant) {
-        self.hash = None;
+        self.note();
         let id = participant.id;
         let before = Arc::make_mut(&mut self.all).insert(id, participant);
         // A participant without keys appears in the directory too.
@@ -88,7 +94,7 @@ impl Participants {
 
     /// Puts a key entry into a slot of a registered participant.
     pub(crate) fn set_key(&mut self, id: ParticipantId, slot: usize, entry: KeyEntry) {
-        self.hash = None;
+        self.note();
         self.keys_changed = true;
         let participant = Arc::make_mut(&mut self.all).get_mut(&id);
         let participant = participant.expect("the caller has looked it up");
@@ -104,8 +110,61 @@ impl Participants {
         next.is_none_or(|made| height.0.saturating_sub(made.0) < KEY_LAG_MAX)
     }
 
+    /// Before a change.
+    fn note(&mut self) {
+        self.hash = None;
+        let (all, keys_changed) = (&self.all, self.keys_changed);
+        self.undo.note(|| (Arc::clone(all), keys_changed));
+    }
+}
+
+impl Table for Participants {
+    const PART: u8 = part::DIRECTORY;
+
+    type Frozen = Frozen;
+
+    #[cfg(test)]
+    const CHANGES: &'static [fn(&mut Self)] = &[
+        |participants| participants.set(sample(1)),
+        |participants| participants.set(sample(2)),
+        |participants| {
+            participants.set_key(
+                ParticipantId(1),
+                1,
+                KeyEntry {
+                    public_key: [1; 32],
+                    valid_from: Height(1),
+                    valid_to: NO_END,
+                },
+            )
+        },
+        |participants| {
+            let mut changed = sample(1);
+            changed.suspended = true;
+            participants.set(changed);
+        },
+    ];
+
+    fn empty(_: Clock) -> Self {
+        Self::new(BTreeMap::new(), VecDeque::new())
+    }
+
+    fn begin(&mut self) {
+        self.undo.begin();
+    }
+
+    fn commit(&mut self) {
+        self.undo.commit();
+    }
+
+    fn roll_back(&mut self) {
+        for (all, keys_changed) in self.undo.take() {
+            (self.all, self.keys_changed, self.hash) = (all, keys_changed, None);
+        }
+    }
+
     /// Makes a new directory version when a key changed, forgets stale ones.
-    pub(crate) fn end_block(&mut self, height: Height) {
+    fn end_block(&mut self, height: Height) {
         if self.keys_changed {
             self.keys_changed = false;
             self.versions.push_back(height);
@@ -122,7 +181,10 @@ impl Participants {
     }
 
     /// Hash over participants and directory versions.
-    pub(crate) fn root(&mut self) -> Digest {
+    fn root(&mut self) -> Option<Digest> {
+        if self.all.is_empty() && self.versions.is_empty() {
+            return None;
+        }
         let all = &self.all;
         let hash = *self.hash.get_or_insert_with(|| {
             let mut bytes = Vec::new();
@@ -135,7 +197,59 @@ impl Participants {
         for version in &self.versions {
             versions.extend_from_slice(&version.0.to_le_bytes());
         }
-        sha256(&[&[prefix::STATE_PART, part::DIRECTORY], &hash.0, &versions])
+        let parts: [&[u8]; 3] = [&[prefix::STATE_PART, part::DIRECTORY], &hash.0, &versions];
+        Some(sha256(&parts))
+    }
+
+    fn freeze(&self) -> Option<Self::Frozen> {
+        let frozen = (Arc::clone(&self.all), self.versions.clone());
+        (!self.all.is_empty() || !self.versions.is_empty()).then_some(frozen)
+    }
+
+    fn write((all, versions): &Self::Frozen, to: &mut Sink<'_>) -> io::Result<()> {
+        to.count(all.len())?;
+        for participant in all.values() {
+            to.put_with(|out| participant.encode(out))?;
+        }
+        to.count(versions.len())?;
+        for version in versions {
+            to.put(&version.0.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
+        let mut all = BTreeMap::new();
+        for _ in 0..from.count(PARTICIPANTS_MAX, "participants")? {
+            let participant = read_participant(from)?;
+            all.insert(participant.id, participant);
+        }
+        let mut versions = VecDeque::new();
+        let versions_max = usize::try_from(KEY_LAG_MAX)
+            .expect("a small constant")
+            .saturating_add(1);
+        for _ in 0..from.count(versions_max, "versions")? {
+            versions.push_back(Height(from.u64()?));
+        }
+        Ok(Self::new(all, versions))
+    }
+
+    #[cfg(test)]
+    fn hidden(&self) -> String {
+        format!("{} {:?}", self.keys_changed, self.directory)
+    }
+}
+
+#[cfg(test)]
+fn sample(number: u32) -> Participant {
+    Participant {
+        id: ParticipantId(number),
+        role: Role::Operator,
+        suspended: false,
+        sponsor: ParticipantId(0),
+        lei: [0; 20],
+        bic: [0; 11],
+        keys: [None; 4],
     }
 }
 
@@ -158,4 +272,32 @@ fn directory_of(all: &BTreeMap<ParticipantId, Participant>, height: Height) -> K
         height,
         participants: keys.collect(),
     }
+}
+
+fn read_participant(from: &mut Source<'_>) -> Result<Participant, ExecuteError> {
+    let id = ParticipantId(from.u32()?);
+    let role = Role::from_u8(from.u8()?).ok_or(ExecuteError::Snapshot { field: "role" })?;
+    let mut participant = Participant {
+        id,
+        role,
+        suspended: from.flag()?,
+        sponsor: ParticipantId(from.u32()?),
+        lei: from.array()?,
+        bic: from.array()?,
+        keys: [None; 4],
+    };
+    for key in &mut participant.keys {
+        let present = from.flag()?;
+        let entry = KeyEntry {
+            public_key: from.array()?,
+            valid_from: Height(from.u64()?),
+            valid_to: Height(from.u64()?),
+        };
+        let unused = entry.valid_from.0 | entry.valid_to.0 == 0 && entry.public_key == [0; 32];
+        if !present && !unused {
+            return Err(ExecuteError::Snapshot { field: "key" });
+        }
+        *key = present.then_some(entry);
+    }
+    Ok(participant)
 }

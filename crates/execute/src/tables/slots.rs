@@ -6,6 +6,8 @@ use clearway_crypto::merkle::DenseTree;
 use clearway_types::units::Digest;
 use zerocopy::FromZeros;
 
+use crate::tables::undo::Undo;
+
 /// Records of one page: a page of accounts is 8 KiB, what the first write after a snapshot copies.
 const PAGE_RECORDS: usize = 64;
 
@@ -70,6 +72,12 @@ impl<T: Copy + FromZeros> Pages<T> {
         &mut Arc::make_mut(&mut self.pages[slot.page()])[slot.offset()]
     }
 
+    /// Drops all slots but the first `count`.
+    fn truncate(&mut self, count: usize) {
+        self.count = count;
+        self.pages.truncate(count.div_ceil(PAGE_RECORDS));
+    }
+
     /// Appends a record.
     pub(crate) fn push(&mut self, record: T) -> Slot {
         let slot = Slot(u32::try_from(self.count).expect("tables are bounded far below 2^32"));
@@ -100,7 +108,9 @@ pub(crate) struct Slots<T> {
     /// One bit a slot: whether it is in `changed`.
     changed_bits: Vec<u64>,
     /// Old records of the linked chain under way.
-    undo: Option<Vec<(Slot, T)>>,
+    undo: Undo<(Slot, T)>,
+    /// Slots at its begin.
+    begin_len: usize,
 }
 
 impl<T: Record> Slots<T> {
@@ -110,7 +120,8 @@ impl<T: Record> Slots<T> {
             tree: DenseTree::new(),
             changed: Vec::new(),
             changed_bits: Vec::new(),
-            undo: None,
+            undo: Undo::default(),
+            begin_len: 0,
             pages,
         };
         for index in 0..slots.pages.len() {
@@ -129,9 +140,7 @@ impl<T: Record> Slots<T> {
 
     /// The record for writing.
     pub(crate) fn write(&mut self, slot: Slot) -> &mut T {
-        if let Some(undo) = &mut self.undo {
-            undo.push((slot, *self.pages.get(slot)));
-        }
+        self.undo.note(|| (slot, *self.pages.get(slot)));
         self.mark(slot);
         self.pages.get_mut(slot)
     }
@@ -147,30 +156,62 @@ impl<T: Record> Slots<T> {
         self.pages.iter()
     }
 
-    /// The pages as they are now.
-    pub(crate) fn pages(&self) -> Pages<T> {
-        self.pages.clone()
-    }
-
     /// From here on writes can be taken back.
     pub(crate) fn begin(&mut self) {
-        self.undo = Some(Vec::new());
+        self.undo.begin();
+        self.begin_len = self.pages.len();
     }
 
     /// Keeps the writes since [`Slots::begin`].
     pub(crate) fn commit(&mut self) {
-        self.undo = None;
+        self.undo.commit();
     }
 
-    /// Takes back the writes since [`Slots::begin`]; slots pushed since then stay.
+    /// Takes back the writes since [`Slots::begin`].
     pub(crate) fn roll_back(&mut self) {
-        for (slot, old) in self.undo.take().into_iter().flatten().rev() {
+        for (slot, old) in self.undo.take() {
             *self.pages.get_mut(slot) = old;
+        }
+        self.drop_pushed();
+    }
+
+    /// Ends the chain: what its writes wrote over, the newest first. The caller writes it back,
+    /// then calls [`Slots::drop_pushed`].
+    pub(crate) fn written(&mut self) -> impl Iterator<Item = (Slot, T)> + use<T> {
+        self.undo.take()
+    }
+
+    /// Slots pushed since [`Slots::begin`].
+    pub(crate) fn pushed(&self) -> impl Iterator<Item = Slot> + use<T> {
+        let slots = self.begin_len..self.pages.len();
+        slots.map(|index| Slot(u32::try_from(index).expect("bounded below 2^32")))
+    }
+
+    /// Drops the slots pushed since [`Slots::begin`], which no root has seen.
+    pub(crate) fn drop_pushed(&mut self) {
+        let (kept, pushed) = (self.begin_len, self.pushed());
+        for slot in pushed {
+            self.changed_bits[slot.0 as usize / 64] &= !(1u64 << (slot.0 % 64));
+        }
+        if kept < self.pages.len() {
+            self.changed.retain(|slot| (slot.0 as usize) < kept);
+            self.pages.truncate(kept);
         }
     }
 
+    /// Merkle root; `None` when there has never been a slot.
+    pub(crate) fn root_if_any(&mut self) -> Option<Digest> {
+        (self.len() > 0).then(|| self.root())
+    }
+
+    /// The pages as they are now; `None` when there are none.
+    pub(crate) fn freeze(&self) -> Option<Pages<T>> {
+        (self.len() > 0).then(|| self.pages.clone())
+    }
+
     /// Merkle root over all slots; hashes what changed since the last call.
-    pub(crate) fn root(&mut self) -> Digest {
+    fn root(&mut self) -> Digest {
+        assert!(!self.undo.is_on(), "roots are taken between chains");
         self.changed.sort_unstable();
         let (pairs, last) = self.changed.as_chunks::<2>();
         for pair in pairs {

@@ -136,6 +136,26 @@ fn a_snapshot_that_is_cut_or_changed_is_refused() {
 }
 
 #[test]
+fn a_snapshot_of_an_older_layout_is_refused_by_name_with_what_to_do() {
+    let (world, mut whole) = sample();
+    assert_eq!(whole[..8], *b"CWSTATE\x02");
+    whole[7] = 1;
+    let error = restored(&world, &whole).err().expect("an older layout");
+    let said = error.to_string();
+    assert!(
+        matches!(
+            error,
+            ExecuteError::SnapshotVersion {
+                found: 1,
+                supported: 2
+            }
+        ),
+        "{said}"
+    );
+    assert!(said.contains("run the program that wrote it"), "{said}");
+}
+
+#[test]
 fn a_snapshot_of_another_cluster_is_refused() {
     let (mut world, whole) = sample();
     world.genesis.name.push('x');
