@@ -6,12 +6,12 @@ use clearway_types::envelope::{Body, Envelope};
 use clearway_types::kind::Kind;
 use clearway_types::limits::EXPIRE_PER_BLOCK_MAX;
 use clearway_types::messages::{Duplicate, ExpiredHold};
-use clearway_types::transfer::Transfer;
 use clearway_types::units::{AccountId, Height, LedgerId};
 
 use crate::chains::{self, Group};
-use crate::checks::{Admission, Context, admit, is_remembered};
+use crate::checks::{Admission, Context, admit};
 use crate::clock::Clock;
+use crate::effect::Effect;
 use crate::kinds;
 use crate::money;
 use crate::state::State;
@@ -195,21 +195,10 @@ impl State {
 
     /// Puts a result into the id table, where it belongs there.
     pub(crate) fn remember(&mut self, body: &Body, digests: &EnvelopeDigests, outcome: Outcome) {
-        if !is_remembered(outcome) {
+        if !outcome.remembered() {
             return;
         }
-        let (kind, height) = (body.kind, self.clock.height);
-        let transfer = Transfer::of(body);
-        let settled = outcome.code == ResultCode::Settled;
-        if settled
-            && kind == Kind::Return as u8
-            && let Some(at) = self
-                .ids
-                .find(transfer.credit().owner(), transfer.reference_id())
-            && self.ids.get(at).amount > 0
-        {
-            self.ids.note_return(at, transfer.amount.get(), height);
-        }
+        let height = self.clock.height;
         let mut entry = Entry {
             id: body.id,
             digest: digests.body,
@@ -222,11 +211,18 @@ impl State {
             code: outcome.code.as_u16(),
         };
         let mut until = body.expires_at().0;
-        if settled && kind == Kind::Transfer as u8 {
-            entry.debit = transfer.debit();
-            entry.credit = transfer.credit();
-            entry.amount = transfer.amount.get();
-            until = until.max(self.return_window_ends());
+        match kinds::effect(body, outcome) {
+            Effect::Nothing => {}
+            Effect::Paid(paid) => {
+                (entry.debit, entry.credit) = (paid.debit, paid.credit);
+                entry.amount = paid.amount;
+                until = until.max(self.return_window_ends());
+            }
+            Effect::GivesBack(back) => {
+                if let Some(at) = self.ids.payment(back.payer, back.id) {
+                    self.ids.note_return(at, back.amount, height);
+                }
+            }
         }
         self.ids.insert(until, entry, height);
     }

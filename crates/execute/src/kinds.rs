@@ -17,12 +17,13 @@ mod return_;
 mod transfer;
 mod void;
 
-use clearway_types::code::ResultCode;
+use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::control::{AccountOpen, KeyRotate, LedgerDefine, LimitSet, ParticipantSet};
 use clearway_types::envelope::Body;
 use clearway_types::kind::Kind;
 use clearway_types::transfer::Transfer;
 
+use crate::effect::Effect;
 use crate::state::State;
 
 /// Applies an envelope that the common checks admitted.
@@ -63,5 +64,17 @@ pub(crate) fn apply(state: &mut State, kind: Kind, body: &Body) -> Result<(), Re
         | Kind::PurgeMark
         | Kind::AccessLog
         | Kind::Call => unreachable!("the header check admits live kinds only"),
+    }
+}
+
+/// What an envelope that was answered with `outcome` leaves with identifiers.
+pub(crate) fn effect(body: &Body, outcome: Outcome) -> Effect {
+    if !outcome.remembered() || !outcome.code.applied() {
+        return Effect::Nothing;
+    }
+    match Kind::from_u8(body.kind) {
+        Some(Kind::Transfer) => transfer::effect(Transfer::of(body)),
+        Some(Kind::Return) => return_::effect(Transfer::of(body)),
+        _ => Effect::Nothing,
     }
 }

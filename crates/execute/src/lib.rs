@@ -33,6 +33,7 @@ mod block;
 mod chains;
 mod checks;
 mod clock;
+mod effect;
 mod invariants;
 mod kinds;
 mod ledger;

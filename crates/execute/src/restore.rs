@@ -8,13 +8,13 @@ use clearway_types::block::FinalRecord;
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::Body;
 use clearway_types::genesis::Genesis;
-use clearway_types::kind::Kind;
 use clearway_types::manifest::Manifest;
-use clearway_types::transfer::Transfer;
 use clearway_types::units::{Digest, Height};
 
 use crate::clock::Clock;
+use crate::effect::Effect;
 use crate::error::ExecuteError;
+use crate::kinds;
 use crate::ledger::Ledger;
 use crate::snapshot::Head;
 use crate::state::State;
@@ -122,7 +122,7 @@ impl Restore {
             .iter()
             .flat_map(|batch| batch.envelopes().zip(&batch.digests));
         for ((envelope, digests), outcome) in members.zip(&record.results) {
-            self.note_return(&envelope.body, *outcome);
+            self.give_back(&envelope.body, *outcome);
             self.state.remember(&envelope.body, digests, *outcome);
             if outcome.code == ResultCode::AwaitingApproval {
                 self.state.approvals.note_body(&envelope.body);
@@ -159,20 +159,12 @@ impl Restore {
         Ok(ledger)
     }
 
-    /// The sum given back of a TRANSFER lies with its identifier, so the log has it too.
-    fn note_return(&mut self, body: &Body, outcome: Outcome) {
-        let fresh = outcome == Outcome::new(ResultCode::Settled);
-        if body.kind != Kind::Return as u8 || !fresh {
-            return;
-        }
-        let transfer = Transfer::of(body);
-        let (payer, id) = (transfer.credit().owner(), transfer.reference_id());
-        if let Some(at) = self.state.ids.find(payer, id) {
-            let entry = self.state.ids.get(at);
-            if entry.amount > 0 {
-                let returned = entry.returned.saturating_add(transfer.amount.get());
-                self.state.ids.set_returned(at, returned);
-            }
+    /// The sum given back of a TRANSFER lies with its identifier, which a snapshot leaves out.
+    fn give_back(&mut self, body: &Body, outcome: Outcome) {
+        if let Effect::GivesBack(back) = kinds::effect(body, outcome)
+            && let Some(at) = self.state.ids.payment(back.payer, back.id)
+        {
+            self.state.ids.give_back(at, back.amount);
         }
     }
 }

@@ -10,6 +10,7 @@ use clearway_types::units::AccountId;
 use zerocopy::little_endian::U64;
 
 use crate::authority::authorise;
+use crate::effect::{Effect, GivesBack};
 use crate::money;
 use crate::state::State;
 use crate::tables::holds::{Hold, HoldState};
@@ -50,7 +51,7 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     money::settle(state, pair, amount);
     money::count_to_limits(state, pair, amount);
     match original.place {
-        Place::Transfer(at) => state.ids.set_returned(at, returned),
+        Place::Transfer(at) => state.ids.give_back(at, amount),
         Place::Hold(mut hold) => {
             hold.returned = U64::new(returned);
             state.holds.replace(hold);
@@ -59,19 +60,26 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     Ok(())
 }
 
+/// The sum stays with the identifier of a TRANSFER; a HOLD keeps its own, and has no such entry.
+pub(crate) fn effect(transfer: &Transfer) -> Effect {
+    Effect::GivesBack(GivesBack {
+        payer: transfer.credit().owner(),
+        id: transfer.reference_id(),
+        amount: transfer.amount.get(),
+    })
+}
+
 fn original(state: &State, transfer: &Transfer) -> Option<Original> {
     let (payer, id) = (transfer.credit().owner(), transfer.reference_id());
-    if let Some(at) = state.ids.find(payer, id) {
+    if let Some(at) = state.ids.payment(payer, id) {
         let entry = state.ids.get(at);
-        if entry.amount > 0 {
-            return Some(Original {
-                debit: entry.debit,
-                credit: entry.credit,
-                amount: entry.amount,
-                returned: entry.returned,
-                place: Place::Transfer(at),
-            });
-        }
+        return Some(Original {
+            debit: entry.debit,
+            credit: entry.credit,
+            amount: entry.amount,
+            returned: entry.returned,
+            place: Place::Transfer(at),
+        });
     }
     let hold = state.hold_of(transfer.credit(), id)?;
     if hold.state() != Some(HoldState::Posted) {

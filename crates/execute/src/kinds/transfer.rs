@@ -4,6 +4,7 @@ use clearway_types::code::ResultCode;
 use clearway_types::transfer::Transfer;
 
 use crate::authority::authorise;
+use crate::effect::{Effect, Paid};
 use crate::money;
 use crate::state::State;
 
@@ -20,4 +21,13 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     money::settle(state, pair, amount);
     money::count_to_limits(state, pair, amount);
     Ok(())
+}
+
+/// The accounts and the amount stay with the identifier, for a RETURN.
+pub(crate) fn effect(transfer: &Transfer) -> Effect {
+    Effect::Paid(Paid {
+        debit: transfer.debit(),
+        credit: transfer.credit(),
+        amount: transfer.amount.get(),
+    })
 }

@@ -126,6 +126,11 @@ impl Ids {
         found.copied()
     }
 
+    /// The entry of a settled TRANSFER, if one is live.
+    pub(crate) fn payment(&self, payer: ParticipantId, id: TransferId) -> Option<EntryRef> {
+        self.find(payer, id).filter(|&at| self.get(at).amount > 0)
+    }
+
     pub(crate) fn get(&self, at: EntryRef) -> &Entry {
         bucket_entry(&self.buckets, self.bucket_index(at.until), at.index)
     }
@@ -165,11 +170,11 @@ impl Ids {
         self.count = self.count.saturating_add(1);
     }
 
-    /// Sets the sum given back of a settled TRANSFER.
-    pub(crate) fn set_returned(&mut self, at: EntryRef, returned: u64) {
+    /// Adds to the sum given back of a settled TRANSFER.
+    pub(crate) fn give_back(&mut self, at: EntryRef, amount: u64) {
         let before = self.get(at).returned;
         self.undo.note(|| (at, before));
-        self.entry_mut(at).returned = returned;
+        self.entry_mut(at).returned = before.saturating_add(amount);
     }
 
     /// Adds a settled RETURN to the hash of its original's bucket.
@@ -198,7 +203,7 @@ impl Ids {
     fn give_back_sample(&mut self, amount: u64) {
         let at = self.find(ParticipantId(1), TransferId([1; 16]));
         let at = at.expect("the table starts with it");
-        self.set_returned(at, self.get(at).returned.saturating_add(amount));
+        self.give_back(at, amount);
     }
 
     /// Results are remembered once their chain has settled or failed, so nothing takes them back.
