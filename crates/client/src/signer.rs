@@ -104,8 +104,8 @@ impl Signer {
     /// # Errors
     /// [`ClientError::Chain`] for no members, too many, or one that moves no money.
     pub fn sign_chain(&self, drafts: &[Draft]) -> Result<Vec<Envelope>, ClientError> {
-        let money = |draft: &Draft| Kind::from_u8(draft.body().kind).is_some_and(Kind::money);
-        if drafts.is_empty() || drafts.len() > CHAIN_LEN_MAX || !drafts.iter().all(money) {
+        let may = |draft: &Draft| Kind::from_u8(draft.body().kind).is_some_and(Kind::may_link);
+        if drafts.is_empty() || drafts.len() > CHAIN_LEN_MAX || !drafts.iter().all(may) {
             let len = drafts.len();
             return Err(ClientError::Chain { len });
         }

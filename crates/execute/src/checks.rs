@@ -46,7 +46,7 @@ pub(crate) fn admit(
 ) -> Admission {
     match entry(state, body, context) {
         Ok(kind) => identity(state, kind, body, digests, context.id_count),
-        Err(code) => Admission::Refused(refusal(code)),
+        Err(code) => Admission::Refused(Outcome::refused(code)),
     }
 }
 
@@ -195,7 +195,7 @@ fn identity(
         .checked_div(state.participants.len())
         .unwrap_or(0);
     match state.ids.count_of(signer).saturating_add(id_count) > share {
-        true => Admission::Refused(refusal(ResultCode::IdTableFull)),
+        true => Admission::Refused(Outcome::refused(ResultCode::IdTableFull)),
         false => Admission::Fresh(kind),
     }
 }
@@ -207,30 +207,4 @@ fn conflict(outlives: bool) -> Outcome {
         outcome.flags.0 |= OutcomeFlags::TRANSIENT;
     }
     outcome
-}
-
-/// A refusal that is not remembered. Where its cause can pass while the envelope lives, the answer
-/// says so: a sender of such an envelope again, under a new identifier too, must wait for its
-/// expiry.
-pub(crate) fn refusal(code: ResultCode) -> Outcome {
-    let mut outcome = Outcome::new(code);
-    if matches!(
-        code,
-        ResultCode::SignerUnknown
-            | ResultCode::KeySlotEmpty
-            | ResultCode::KeyNotValid
-            | ResultCode::SignerSuspended
-            | ResultCode::TtlTooLong
-            | ResultCode::ChainBroken
-    ) {
-        outcome.flags.0 |= OutcomeFlags::TRANSIENT;
-    }
-    outcome
-}
-
-/// Whether a result goes into the id table; a function of the answer alone, so that the table can
-/// be rebuilt from the log.
-#[must_use]
-pub fn is_remembered(outcome: Outcome) -> bool {
-    outcome.remembered()
 }

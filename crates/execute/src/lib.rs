@@ -49,7 +49,6 @@ pub mod error;
 pub mod metrics;
 pub mod stage;
 
-pub use checks::is_remembered;
 pub use config::ExecuteConfig;
 pub use error::{ExecuteError, InvariantViolation};
 pub use ledger::{Conservation, Ledger};

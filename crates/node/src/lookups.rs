@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clearway_crypto::{hash, merkle};
-use clearway_execute::is_remembered;
 use clearway_ingest::{Asker, QueryError};
 use clearway_store::history::{HistoryError, StoredBlock};
 use clearway_store::{BatchPlace, Location, Reader, Record, Sequence, StoreError};
@@ -86,7 +85,7 @@ impl<'a> Lookups<'a> {
             let Some(place) = self.executed(location)? else {
                 continue;
             };
-            if is_remembered(place.found.outcome) {
+            if place.found.outcome.remembered() {
                 return Ok(Some(place));
             }
             // A doubled one repeats the result; a late one says nothing about the others.

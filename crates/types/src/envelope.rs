@@ -90,7 +90,7 @@ impl Body {
         if let Some(code) = self.flags().refusal() {
             return Err(code);
         }
-        if self.flags().linked() && !kind.money() {
+        if self.flags().linked() && !kind.may_link() {
             return Err(ResultCode::LinkNotAllowed);
         }
         if self.id == TransferId::ZERO || self.id == TransferId::MAX {
