@@ -379,7 +379,7 @@ mod tests {
     fn a_stage_that_one_report_lacks_is_named() {
         let whole = rows(&report(), &recording(), "2026-01-31").expect("the report is right");
         let mut short = whole.clone();
-        short.retain(|row| row["name"] != "stage_cpu_us_per_payment/stage=verify");
+        short.retain(|row| !row["name"].to_string().contains("stage=verify"));
         for (runs, number) in [([whole.clone(), short.clone()], 2), ([short, whole], 1)] {
             let error = medians(&runs).expect_err("not runs of the same thing");
             let names = format!("report {number} of 2 has no figure");
