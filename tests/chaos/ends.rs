@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use clearway_harness::output_within;
 use tempfile::tempdir;
 
 use crate::play::signal;
@@ -24,7 +25,7 @@ fn names(dir: &Path) -> Vec<PathBuf> {
 fn leaves_nothing(words: &str, begun: impl Fn(&Path) -> bool) {
     for (name, code) in [("-INT", 130), ("-TERM", 143)] {
         let dir = tempdir().expect("a temporary folder");
-        let mut child = program(dir.path())
+        let child = program(dir.path())
             .args(words.split(' '))
             .env("TMPDIR", dir.path())
             .stdout(Stdio::null())
@@ -36,8 +37,8 @@ fn leaves_nothing(words: &str, begun: impl Fn(&Path) -> bool) {
             assert!(from.elapsed() < PATIENCE, "{words}: it does not begin");
         }
         signal(child.id(), name);
-        let ended = child.wait().expect("it ends").code();
-        assert_eq!(ended, Some(code), "{words} {name}");
+        let ended = output_within(child, PATIENCE).status;
+        assert_eq!(ended.code(), Some(code), "{words} {name}");
         let left = names(dir.path());
         assert!(left.is_empty(), "{words} {name}: {left:?}");
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clearway_harness::{NodeProcess, http};
+use clearway_harness::{NodeProcess, http, output_within};
 use tempfile::{TempDir, tempdir};
 
 use crate::program::{Run, program, run};
@@ -281,7 +281,8 @@ fn an_interrupted_feed_closes_its_connection() {
     let sent = Command::new("kill").args(["-INT", &pid]).status();
     assert!(sent.expect("kill exists").success());
     let from = Instant::now();
-    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let ended = output_within(child, PATIENCE).status;
+    assert_eq!(ended.code(), Some(130));
     while !open("0.0") {
         assert!(from.elapsed() < PATIENCE, "it is left open");
     }
