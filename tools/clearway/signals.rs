@@ -16,7 +16,7 @@ use crate::{streams, ui};
 const REMOVALS_MAX: u32 = 400;
 /// How long a removed folder must stay away.
 const AWAY: Duration = Duration::from_millis(5);
-/// How long the program lives after whoever puts things in order was told of a signal.
+/// How long a command that was told of a signal has to put things in order.
 const ORDER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The signals that ask for an end.
@@ -59,7 +59,7 @@ pub(crate) fn survive_small_files() {
 
 /// What is removed when a signal ends the program, in the order in which it was made.
 static LEFTOVERS: Mutex<Vec<Made>> = Mutex::new(Vec::new());
-/// Whoever puts things in order before a signal ends the program.
+/// The command that is told of a signal and puts things in order before the program ends.
 static TOLD: Mutex<Option<oneshot::Sender<i32>>> = Mutex::new(None);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,8 +144,8 @@ pub(crate) fn undivided<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// A signal's exit code once one has come. Whoever waits for it has a moment to put things in order
-/// and to call [`end`].
+/// A signal's exit code once one has come. The command that waits for it has a moment to put things
+/// in order and to call [`end`].
 pub(crate) fn notice() -> Result<oneshot::Receiver<i32>, Failure> {
     listen()?;
     let (tell, told) = oneshot::channel();
@@ -176,7 +176,7 @@ fn start_listening() -> io::Result<()> {
         if let Some(told) = lock(&TOLD).take()
             && told.send(code).is_ok()
         {
-            // Whoever was told may be stuck, for example behind a reader of its results.
+            // It may be stuck, for example behind a reader of its results.
             std::thread::sleep(ORDER_PATIENCE);
         }
         let leftovers = lock(&LEFTOVERS);

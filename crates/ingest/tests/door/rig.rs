@@ -70,7 +70,7 @@ pub(crate) struct Ledger {
     pub(crate) time_ms: AtomicU64,
     /// Feeds cannot read the block at this height.
     pub(crate) broken_at: Mutex<Option<u64>>,
-    /// So many questions for a proof come too early, the next one finds none; without a number
+    /// This many questions for a proof come too early, the next one finds none; without a number
     /// all come too early.
     pub(crate) proofs_early: Mutex<Option<u32>>,
     /// Look-ups of this member (0 is nobody) take until this is cleared or the asker has gone.
