@@ -168,6 +168,8 @@ fn a_member_whose_own_clock_is_off_is_told_so_and_its_payments_settle() {
         // A cluster that began before either clock's now.
         folder::set_time(payer.path(), TimeMs(wall_time().0 - 10_000_000));
         let node = Clocked::start(&payer, ahead_s);
+        // Until then cluster time is that of the genesis, and all three clocks differ.
+        node.wait("a block", |node| node.node.durable_height().0 > 0);
         let paid = payer
             .run(&node.door(), &["pay", "2.1", "3.1", "10.00"])
             .expect(0);
