@@ -103,7 +103,10 @@ pub(crate) fn survey(
     identity::check(io, dir, &options.genesis)?;
     // Before the names, so that a writer beside us cannot have put the mark into a segment that
     // is not among them.
-    let found = watermark::read(io, dir, &options.genesis)?;
+    let found = match shared {
+        true => watermark::read_beside_writer(io, dir, &options.genesis)?,
+        false => watermark::read(io, dir, &options.genesis)?,
+    };
     let names = io.list(dir).at("list", dir)?;
     let segments = open_segments(io, options, &names, shared)?;
     check_presence(dir, options, &segments, &found.mark)?;
@@ -124,10 +127,21 @@ pub(crate) fn survey(
         },
     };
     walk.all(&segments)?;
-    let lost = lost_slot(&found, &walk);
-    let tail = match segments.last() {
-        Some(segment) if shared || lost.is_some() => tail::find(segment, &walk)?,
+    let settled = match segments.last() {
+        Some(segment) if shared => walk.settled_tail(segment)?,
         _ => None,
+    };
+    let lost = match lost_slot(&found, &walk) {
+        // A writer that has opened a new store meanwhile has written its second slot by now.
+        Some(_) if shared && found.generation == 0 => lost_slot(
+            &watermark::read_beside_writer(io, dir, &options.genesis)?,
+            &walk,
+        ),
+        lost => lost,
+    };
+    let tail = match segments.last() {
+        Some(segment) if !shared && lost.is_some() => tail::find(segment, &walk)?,
+        _ => settled,
     };
     if let Some(tail) = tail.filter(|_| lost.is_some() && !walk.lost_slot_placed) {
         let segment = segments.last().expect("its tail was found");
@@ -309,6 +323,24 @@ impl Walk {
             self.one(segment, following)?;
         }
         Ok(())
+    }
+
+    /// What follows the last whole record of a segment that a writer may be adding to: its new
+    /// records must not be taken for a tail. So the walk goes on after each look, until it stands
+    /// where it stood before, for the same reason: then all that the look saw lies in the one
+    /// record that was not whole yet. Each round moves on, and a segment is bounded.
+    fn settled_tail(&mut self, segment: &Segment) -> Result<Option<Tail>, StoreError> {
+        loop {
+            let before = (self.cursor.offset, self.stopped_by);
+            let tail = tail::find(segment, self)?;
+            if tail.is_none() {
+                return Ok(None);
+            }
+            self.one(segment, None)?;
+            if (self.cursor.offset, self.stopped_by) == before {
+                return Ok(tail);
+            }
+        }
     }
 
     /// Walks one segment to its end, to a tail that may be cut, or to damage. A segment that has

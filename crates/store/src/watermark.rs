@@ -14,6 +14,9 @@ use crate::words::RecordHash;
 pub(crate) const WATERMARK_NAME: &str = "watermark";
 const SLOT_COUNT: u64 = 2;
 const FILE_BYTES: u64 = SLOT_COUNT * PAGE_BYTES;
+/// Reads of the file beside a writer, at most. Each takes microseconds and each change of it a
+/// sync, so that two in a row agree at once.
+const READ_COUNT_MAX: usize = 100;
 
 /// The watermark file, open for writing. Generations alternate between the slots, so a torn write
 /// can only damage the older of the two.
@@ -26,7 +29,7 @@ pub(crate) struct Watermark {
 }
 
 /// What the watermark file says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) mark: Mark,
     pub(crate) generation: u64,
@@ -35,7 +38,7 @@ pub(crate) struct Found {
 }
 
 /// A slot that is not what was written into it: it may have held the newest watermark.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LostSlot {
     pub(crate) slot: DamagedSlot,
     /// The record hash in its bytes. Where a record of the log has it, the slot vouched for
@@ -74,6 +77,27 @@ pub(crate) fn create(
     let mut image = WatermarkSlot::new(0, genesis, mark).seal().to_vec();
     image.resize(to_usize(FILE_BYTES), 0);
     create_file(io, dir, WATERMARK_NAME, &[&image])
+}
+
+/// As [`read`], beside a process that may be writing: between two slots read one after the other
+/// several generations can pass, and a slot can be read half written. So a slot that looks lost is
+/// believed once two reads agree on it; a busy writer has put it right long before the last try.
+pub(crate) fn read_beside_writer(
+    io: &Arc<dyn BlockIo>,
+    dir: &Path,
+    genesis: &[u8; 32],
+) -> Result<Found, StoreError> {
+    let mut found = read(io, dir, genesis)?;
+    for _ in 1..READ_COUNT_MAX {
+        if found.lost.is_none() {
+            break;
+        }
+        let again = read(io, dir, genesis)?;
+        if std::mem::replace(&mut found, again) == again {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Reads the newest whole slot, and judges the other one by it.

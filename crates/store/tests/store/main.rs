@@ -1,6 +1,7 @@
 //! Tests of the store through its public doors, in one binary.
 
 mod blocks;
+mod busy;
 mod checkpoint;
 mod crash;
 mod damage;
