@@ -112,9 +112,10 @@ impl Reader {
                 self.build_index(segment, following.previous, extractor)?;
                 // Look-ups went on from memory meanwhile; from here on they use the new file.
                 *segment.index.lock().unwrap_or_else(PoisonError::into_inner) = IndexSlot::Unknown;
-                *segment.runs() = Runs::default();
                 built_count += 1;
             }
+            // A look-up that began before the file was there may fill the rows again after it.
+            *segment.runs() = Runs::default();
         }
         Ok(built_count)
     }
@@ -362,4 +363,56 @@ pub(crate) fn is_index_name(name: &str) -> bool {
 /// The index file of the segment that starts with a record.
 fn path(dir: &Path, first_sequence: Sequence) -> PathBuf {
     crate::segment::path(dir, first_sequence).with_extension(SUFFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::config::StoreOptions;
+    use crate::testing::MemoryIo;
+    use crate::writer::{Store, Writer};
+
+    /// The payload is one id.
+    struct OneId;
+
+    impl Extractor for OneId {
+        fn extract(&self, _: RecordKind, payload: &[u8], row: &mut dyn FnMut([u8; 16], u32, u32)) {
+            row(payload[..16].try_into().expect("16 bytes"), 1, 0);
+        }
+    }
+
+    fn append(writer: &mut Writer, count: usize) {
+        for _ in 0..count {
+            let appended = writer.append(RecordKind::Batch, [0; 32], &[&[7; 1000]]);
+            appended.expect("memory does not fail");
+        }
+        writer.commit().expect("memory does not fail");
+    }
+
+    #[test]
+    fn a_look_up_that_overlaps_the_building_of_an_index_leaves_no_rows_behind() {
+        let mut options = StoreOptions::new("/data", [1; 32]);
+        options.segment_bytes = 8192;
+        let io: Arc<dyn BlockIo> = Arc::new(MemoryIo::new());
+        let (mut writer, reader, _) = Store::open(io, options).expect("a new store");
+        append(&mut writer, 2);
+        let writer = Cell::new(Some(writer));
+        // Asked before the first segment: it is sealed and indexed before the look-up reads it.
+        let wanted = || {
+            if let Some(mut writer) = writer.take() {
+                append(&mut writer, 3);
+                assert_eq!(reader.index_sealed(&OneId).expect("memory"), 1);
+            }
+            true
+        };
+        let found = reader.find_while([7; 16], 1, &OneId, &wanted);
+        assert!(!found.expect("memory").is_empty());
+        let rows = || reader.shared.segments()[0].runs().record_count();
+        assert!(rows() > 0, "the look-up went on from memory");
+        assert_eq!(reader.index_sealed(&OneId).expect("memory"), 0);
+        assert_eq!(rows(), 0);
+        assert_eq!(reader.find([7; 16], 1, &OneId).expect("memory").len(), 5);
+    }
 }
