@@ -1,17 +1,24 @@
 //! One stream: its header, then its envelopes in and its answers out; or a question.
 
+use std::io;
 use std::sync::Arc;
 
+use bytes::BufMut;
 use clearway_types::code::ResultCode;
 use clearway_types::wire::{
     AnswerHeader, AnswerStatus, CloseCode, FrameError, Op, STREAM_HEADER_BYTES, StreamHeader,
 };
 use quinn::{RecvStream, SendStream};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::door::{Visit, close_code};
 use crate::intake::Intake;
 use crate::query::{Asker, Feed, MemberTurn, Question, Turns, answer, refusal};
 use crate::receipts::WaitingStream;
+
+/// Room of a question's body grows by so much: an everyday question fits, and whoever announces a
+/// long one and stays silent holds no more.
+const BODY_STEP_BYTES: usize = 1 << 10;
 
 /// Why a stream ends before its work is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,14 +92,19 @@ impl Visit {
 
     /// Fills `bytes`, in the time that a frame may take.
     async fn read_exact(&self, recv: &mut RecvStream, bytes: &mut [u8]) -> Result<(), Break> {
-        let reading = recv.read_exact(bytes);
+        let reading = async { AsyncReadExt::read_exact(recv, bytes).await.map(drop) };
+        self.in_time(reading).await
+    }
+
+    /// Waits for bytes, as long as a frame may take.
+    async fn in_time(&self, reading: impl Future<Output = io::Result<()>>) -> Result<(), Break> {
         match tokio::time::timeout(self.door.config.frame_fill_max, reading).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(quinn::ReadExactError::FinishedEarly(_))) => {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.door.metrics.count_refusals(ResultCode::Malformed, 1);
                 Err(Break::Fault(CloseCode::Malformed))
             }
-            Ok(Err(quinn::ReadExactError::ReadError(_))) => Err(Break::Gone),
+            Ok(Err(_)) => Err(Break::Gone),
             Err(_) => Err(Break::Fault(CloseCode::TooSlow)),
         }
     }
@@ -163,9 +175,9 @@ impl Visit {
         recv: &mut RecvStream,
     ) -> Result<(), Break> {
         self.door.metrics.queries.add(1);
-        let mut body = vec![0; count * op.item_bytes()];
-        self.unless_stopped(self.read_exact(recv, &mut body))
-            .await?;
+        let mut body = Vec::new();
+        let reading = read_body(recv, count * op.item_bytes(), &mut body);
+        self.unless_stopped(self.in_time(reading)).await?;
         let question = Question::parse(op, count, &body).map_err(Break::Fault)?;
         if let Question::Follow(request) = question {
             let feed = Feed {
@@ -286,5 +298,69 @@ impl Visit {
         let _ = send.finish();
         self.until_taken(send.stopped()).await;
         Ok(())
+    }
+}
+
+/// Reads a body of so many bytes into room that grows as they come.
+async fn read_body(
+    from: &mut (impl AsyncRead + Unpin),
+    bytes: usize,
+    body: &mut Vec<u8>,
+) -> io::Result<()> {
+    while body.len() < bytes {
+        let left = bytes - body.len();
+        if body.len() == body.capacity() {
+            body.reserve_exact(left.min(BODY_STEP_BYTES));
+        }
+        if from.read_buf(&mut (&mut *body).limit(left)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stalled_question_holds_what_has_come_of_it_and_a_step() {
+        let announced = 20_000;
+        for come in [0, 1, 1023, 1024, 1025, 5000, 19_999] {
+            let (mut member, mut door) = tokio::io::duplex(announced);
+            member.write_all(&vec![7; come]).await.expect("it fits");
+            let mut body = Vec::new();
+            tokio::select! {
+                biased;
+                read = read_body(&mut door, announced, &mut body) => panic!("{come}: {read:?}"),
+                // The one before has read all that there is by now.
+                () = std::future::ready(()) => {}
+            }
+            assert_eq!(body.len(), come);
+            let held = body.capacity();
+            assert!(held <= come + BODY_STEP_BYTES, "{come} bytes hold {held}");
+            member
+                .write_all(&vec![7; announced])
+                .await
+                .expect("it fits");
+            let read = read_body(&mut door, announced, &mut body).await;
+            read.expect("all has come");
+            assert_eq!(body, vec![7; announced], "{come}: no byte of what follows");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_ends_early_is_told_from_one_that_breaks() {
+        let (mut member, mut door) = tokio::io::duplex(100);
+        member.write_all(&[7; 60]).await.expect("it fits");
+        drop(member);
+        let mut body = Vec::new();
+        let read = read_body(&mut door, 61, &mut body).await;
+        assert_eq!(
+            read.expect_err("short").kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }
