@@ -10,9 +10,7 @@ use clearway_ingest::{IngestMetrics, ReceiptRouter};
 use clearway_order::{
     Clock, EngineConfig, FinalPoint, OrderConfig, OrderHandle, OrderMetrics, Orderer, Sinks,
 };
-use clearway_store::{
-    BlockIo, Reader, RealIo, Store, StoreMetrics, StoreOptions, StoreStage, Writer,
-};
+use clearway_store::{BlockIo, Reader, Store, StoreMetrics, StoreOptions, StoreStage, Writer};
 use clearway_types::directory::KeyDirectory;
 use clearway_types::domain::DomainTag;
 use clearway_types::genesis::Genesis;
@@ -70,6 +68,7 @@ struct Shared {
 impl<'a> Starting<'a> {
     /// Opens the store and recovers the state.
     pub(crate) fn new(
+        io: Arc<dyn BlockIo>,
         config: &'a NodeConfig,
         genesis: &'a Genesis,
         keys: &'a ValidatorKeys,
@@ -81,7 +80,6 @@ impl<'a> Starting<'a> {
             // A node that cannot verify leaves the data directory as it is.
             gate.find(name).map_err(VerifyError::from)?;
         }
-        let io: Arc<dyn BlockIo> = Arc::new(RealIo::new());
         let mut options = StoreOptions::new(config.data_dir.join(LOG_FOLDER), genesis.hash().0);
         options.segment_bytes = config.store.segment_bytes;
         let (writer, reader, report) = Store::open(Arc::clone(&io), options)?;

@@ -98,9 +98,12 @@ impl Disk {
         self.warn(&mut self.state(), error);
     }
 
-    /// Whether the node was asked to stop.
+    /// Whether the node was asked to stop, or ends because a stage has failed.
     pub(crate) fn is_stopping(&self) -> bool {
-        *self.readiness.borrow() == Readiness::Stopping
+        matches!(
+            *self.readiness.borrow(),
+            Readiness::Stopping | Readiness::Failed
+        )
     }
 
     fn on_journal(&self, waits: bool) {
@@ -330,5 +333,22 @@ mod tests {
         let (mut state, from) = (State::default(), Instant::now());
         let said = (0..600).filter(|&s| state.warns(from + Duration::from_millis(200 * s)));
         assert_eq!(said.count(), 2, "in two minutes, five times a second");
+    }
+
+    #[test]
+    fn a_node_that_stops_or_has_failed_does_not_wait_for_room() {
+        let readiness = watch::Sender::new(Readiness::Starting);
+        let io = Arc::new(MemoryIo::new());
+        let disk = Disk::new(io, "data".into(), readiness.clone());
+        for (now, stops) in [
+            (Readiness::Starting, false),
+            (Readiness::Ready, false),
+            (Readiness::DiskFull, false),
+            (Readiness::Stopping, true),
+            (Readiness::Failed, true),
+        ] {
+            readiness.send_replace(now);
+            assert_eq!(disk.is_stopping(), stops, "{now:?}");
+        }
     }
 }

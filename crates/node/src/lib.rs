@@ -39,6 +39,8 @@ mod recovery;
 mod roster;
 mod samples;
 mod stages;
+#[cfg(test)]
+mod testing;
 mod threads;
 mod touches;
 

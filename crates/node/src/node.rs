@@ -10,6 +10,7 @@ use clearway_execute::Ledger;
 use clearway_flow::{InFlight, LinkSender};
 use clearway_ingest::Ingest;
 use clearway_order::{Clock, OrderHandle, system_clock};
+use clearway_store::{BlockIo, RealIo};
 use clearway_types::genesis::Genesis;
 use clearway_types::units::Height;
 use crossbeam::channel;
@@ -24,10 +25,11 @@ use crate::gather::Figures;
 use crate::keystore::ValidatorKeys;
 use crate::log_index::LogIndex;
 use crate::query::{LedgerQuery, ask};
-use crate::threads::{Failure, Threads};
+use crate::threads::{Failure, LOOK_AROUND, Threads};
 
 /// How long a stop waits for what is in flight to be answered.
 pub(crate) const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A running node.
 pub struct Node {
     pub(crate) runtime: Runtime,
@@ -91,6 +93,18 @@ impl Node {
         gate: Gate,
         clock: Clock,
     ) -> Result<Self, NodeError> {
+        Self::start_on(Arc::new(RealIo::new()), config, genesis, keys, gate, clock)
+    }
+
+    /// The same with log and checkpoints on this file system.
+    pub(crate) fn start_on(
+        io: Arc<dyn BlockIo>,
+        config: &NodeConfig,
+        genesis: &Genesis,
+        keys: &ValidatorKeys,
+        gate: Gate,
+        clock: Clock,
+    ) -> Result<Self, NodeError> {
         genesis.check()?;
         ValidatorSet::from_genesis(genesis)?;
         if !admin::private(config.admin_listen) {
@@ -98,7 +112,7 @@ impl Node {
                 address: config.admin_listen,
             });
         }
-        Starting::new(config, genesis, keys, gate, clock)?.assemble()
+        Starting::new(io, config, genesis, keys, gate, clock)?.assemble()
     }
 
     /// Where it can be reached.
@@ -147,11 +161,18 @@ impl Node {
             mut threads,
             ..
         } = self;
-        if *self.readiness.borrow() != Readiness::Failed {
-            self.readiness.send_replace(Readiness::Stopping);
-            drain(&self.in_flight, &self.readiness);
+        let failed = || *self.readiness.borrow() == Readiness::Failed;
+        if !failed() {
+            turn_to_stopping(&self.readiness);
+            drain(&self.in_flight, &failed);
         }
         runtime.block_on(ingest.stop());
+        // What is left unanswered may never be: a full disk, or a stage that has ended, gives the
+        // lane no room, and whoever feeds a full lane would wait for ever.
+        let goes_on = self.in_flight.is_empty() && !failed();
+        if !goes_on || !threads.end_within("verify", DRAIN_PATIENCE) {
+            order.stop();
+        }
         threads.join("verify");
         order.stop();
         threads.join("order");
@@ -167,13 +188,24 @@ impl Node {
     }
 }
 
-/// Waits until everything taken in has been answered, at most for the patience of a stop.
-fn drain(in_flight: &InFlight, readiness: &watch::Sender<Readiness>) {
-    let until = Instant::now() + DRAIN_PATIENCE;
-    while !in_flight.is_empty() && Instant::now() < until {
-        if *readiness.borrow() == Readiness::Failed {
-            return;
+/// From here on the node stops, unless it has failed meanwhile.
+fn turn_to_stopping(readiness: &watch::Sender<Readiness>) {
+    readiness.send_if_modified(|now| {
+        let turns = *now != Readiness::Failed;
+        if turns {
+            *now = Readiness::Stopping;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        turns
+    });
+}
+
+/// Waits until everything taken in has been answered, at most for the patience of a stop.
+fn drain(in_flight: &InFlight, failed: &impl Fn() -> bool) {
+    let until = Instant::now() + DRAIN_PATIENCE;
+    while !in_flight.is_empty() && !failed() && Instant::now() < until {
+        std::thread::sleep(LOOK_AROUND);
     }
 }
+
+#[cfg(test)]
+mod tests;

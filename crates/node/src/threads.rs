@@ -3,12 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use clearway_flow::{Worker, WorkerTimes, spawn_worker};
 use tokio::sync::watch;
 
 use crate::admin::Readiness;
 use crate::error::NodeError;
+
+/// How often a stop looks whether it may go on.
+pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(2);
 
 /// Why the node stopped by itself, once it did; shared by all threads.
 #[derive(Clone, Debug)]
@@ -89,6 +93,18 @@ impl Threads {
     /// Where the workers' time went.
     pub(crate) fn times(&self) -> Vec<Arc<WorkerTimes>> {
         self.times.clone()
+    }
+
+    /// Waits until every thread of `stage` has ended, at most for `patience`; whether they have.
+    pub(crate) fn end_within(&self, stage: &str, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut threads = self.handles.iter().filter(|(name, _)| *name == stage);
+        threads.all(|(_, handle)| {
+            while !handle.is_finished() && Instant::now() < until {
+                std::thread::sleep(LOOK_AROUND);
+            }
+            handle.is_finished()
+        })
     }
 
     /// Waits for every thread of `stage`.
