@@ -97,7 +97,8 @@ fn locks_out(
     if let Some((slot, entry)) = key {
         after.keys[slot] = Some(entry);
     }
-    let operators = || state.participants.iter().filter(|one| is_operator(one));
+    let operators = || state.participants.operators();
+    let threshold = state.rules.operator_threshold as usize;
     let from = state.clock.height.next();
     let changes = operators().chain([&after]).flat_map(|one| &one.keys);
     let changes = changes
@@ -110,7 +111,8 @@ fn locks_out(
     heights.into_iter().any(|height| {
         let lost = can_sign(before, height) && !can_sign(&after, height);
         let others = || operators().filter(|one| one.id != after.id && can_sign(one, height));
-        lost && others().count() < state.rules.operator_threshold as usize
+        // No more are looked for than are needed.
+        lost && others().take(threshold).count() < threshold
     })
 }
 

@@ -6,7 +6,7 @@
 //! one's. A slot that never held a key needs no such wait: no older version verifies anything by
 //! it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -29,9 +29,19 @@ pub(crate) const NO_END: Height = Height(u64::MAX);
 /// Participants, directory versions.
 type Frozen = (Arc<BTreeMap<ParticipantId, Participant>>, VecDeque<Height>);
 
+/// `all`, `operators` and `keys_changed`.
+type Before = (
+    Arc<BTreeMap<ParticipantId, Participant>>,
+    Arc<BTreeSet<ParticipantId>>,
+    bool,
+);
+
 /// The registered participants.
 pub(crate) struct Participants {
     all: Arc<BTreeMap<ParticipantId, Participant>>,
+    /// Those whose approval counts: few among thousands, and looked through for any record that
+    /// names one of them, whoever signed it.
+    operators: Arc<BTreeSet<ParticipantId>>,
     directory: Arc<KeyDirectory>,
     /// Heights that made a version of the directory, ascending; the last is the current one, the
     /// others became stale less than KEY_LAG_MAX heights ago.
@@ -40,8 +50,8 @@ pub(crate) struct Participants {
     keys_changed: bool,
     /// Hash over all participants; `None` after a change.
     hash: Option<Digest>,
-    /// `all` and `keys_changed` before each change of the linked chain under way.
-    undo: Undo<(Arc<BTreeMap<ParticipantId, Participant>>, bool)>,
+    /// What there was before each change of the linked chain under way.
+    undo: Undo<Before>,
 }
 
 impl Participants {
@@ -51,7 +61,9 @@ impl Participants {
         versions: VecDeque<Height>,
     ) -> Self {
         let height = versions.back().copied().unwrap_or_default();
+        let operators = all.values().filter(|one| is_operator(one));
         Self {
+            operators: Arc::new(operators.map(|one| one.id).collect()),
             directory: Arc::new(directory_of(&all, height)),
             all: Arc::new(all),
             versions,
@@ -74,6 +86,11 @@ impl Participants {
         self.all.values()
     }
 
+    /// Those whose approval counts, in the order of their numbers.
+    pub(crate) fn operators(&self) -> impl Iterator<Item = &Participant> {
+        self.operators.iter().filter_map(|id| self.all.get(id))
+    }
+
     /// Participants from a number on.
     pub(crate) fn from(&self, first: ParticipantId) -> impl Iterator<Item = &Participant> {
         self.all.range(first..).map(|(_, participant)| participant)
@@ -87,6 +104,12 @@ impl Participants {
     pub(crate) fn set(&mut self, participant: Participant) {
         self.note();
         let id = participant.id;
+        let (counts, counted) = (is_operator(&participant), self.operators.contains(&id));
+        if counts && !counted {
+            Arc::make_mut(&mut self.operators).insert(id);
+        } else if counted && !counts {
+            Arc::make_mut(&mut self.operators).remove(&id);
+        }
         let before = Arc::make_mut(&mut self.all).insert(id, participant);
         // A participant without keys appears in the directory too.
         self.keys_changed |= before.is_none();
@@ -113,8 +136,9 @@ impl Participants {
     /// Before a change.
     fn note(&mut self) {
         self.hash = None;
-        let (all, keys_changed) = (&self.all, self.keys_changed);
-        self.undo.note(|| (Arc::clone(all), keys_changed));
+        let (all, operators, keys_changed) = (&self.all, &self.operators, self.keys_changed);
+        self.undo
+            .note(|| (Arc::clone(all), Arc::clone(operators), keys_changed));
     }
 }
 
@@ -158,8 +182,9 @@ impl Table for Participants {
     }
 
     fn roll_back(&mut self) {
-        for (all, keys_changed) in self.undo.take() {
-            (self.all, self.keys_changed, self.hash) = (all, keys_changed, None);
+        for (all, operators, keys_changed) in self.undo.take() {
+            (self.all, self.operators) = (all, operators);
+            (self.keys_changed, self.hash) = (keys_changed, None);
         }
     }
 
@@ -236,7 +261,8 @@ impl Table for Participants {
 
     #[cfg(test)]
     fn hidden(&self) -> String {
-        format!("{} {:?}", self.keys_changed, self.directory)
+        let (changed, operators) = (self.keys_changed, &self.operators);
+        format!("{changed} {operators:?} {:?}", self.directory)
     }
 }
 
@@ -300,4 +326,50 @@ fn read_participant(from: &mut Source<'_>) -> Result<Participant, ExecuteError> 
         *key = present.then_some(entry);
     }
     Ok(participant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn participant(id: u32, role: Role, suspended: bool) -> Participant {
+        Participant {
+            id: ParticipantId(id),
+            role,
+            suspended,
+            sponsor: ParticipantId(0),
+            lei: [0; 20],
+            bic: [0; 11],
+            keys: [None; 4],
+        }
+    }
+
+    #[test]
+    fn operators_are_those_among_all_whose_approval_counts_after_every_change() {
+        let roles = [Role::Operator, Role::Member, Role::Auditor];
+        let first = (1..20).map(|id| participant(id, roles[id as usize % 3], id % 4 == 0));
+        let all = first.map(|one| (one.id, one)).collect();
+        let mut participants = Participants::new(all, VecDeque::from([Height(0)]));
+        let check = |participants: &Participants| {
+            let told: Vec<_> = participants.operators().map(|one| one.id).collect();
+            let all = participants.iter().filter(|one| is_operator(one));
+            assert_eq!(told, all.map(|one| one.id).collect::<Vec<_>>());
+            told.len()
+        };
+        let mut counts = BTreeSet::from([check(&participants)]);
+        for (role, suspended) in roles
+            .iter()
+            .flat_map(|role| [(*role, false), (*role, true)])
+        {
+            for id in 1..30 {
+                participants.begin();
+                participants.set(participant(id, Role::Operator, id % 2 == 0));
+                participants.roll_back();
+                check(&participants);
+                participants.set(participant(id, role, suspended));
+                counts.insert(check(&participants));
+            }
+        }
+        assert!(counts.contains(&0) && counts.contains(&29), "{counts:?}");
+    }
 }
