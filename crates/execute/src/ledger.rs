@@ -245,9 +245,10 @@ impl Ledger {
         self.state.participants.iter()
     }
 
-    /// Participants from a number on, in the order of their numbers.
-    pub fn participants_from(&self, first: ParticipantId) -> impl Iterator<Item = &Participant> {
-        self.state.participants.from(first)
+    /// All participants as they are now, to be read on another thread while execution goes on.
+    #[must_use]
+    pub fn participants_shared(&self) -> Arc<BTreeMap<ParticipantId, Participant>> {
+        self.state.participants.shared()
     }
 
     /// Records that wait for further operators, by their content.

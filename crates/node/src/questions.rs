@@ -20,6 +20,7 @@ use crate::feed;
 use crate::log_index::LogIndex;
 use crate::lookups::{Lookups, Place};
 use crate::query::{LedgerQuery, ask};
+use crate::roster::Roster;
 use crate::touches::accounts;
 
 /// How long an answer about the ledger waits for its state to be durable, before it is `NotReady`.
@@ -158,8 +159,9 @@ impl QueryService for Questions {
 
     fn roster(&self, asker: &Asker, first: ParticipantId) -> Result<RosterView, QueryError> {
         let member = asker.member;
-        let view = move |ledger: &mut Ledger| crate::roster::view(ledger, member, first);
-        self.ask_durable(asker, view).map(|(_, view)| view)
+        let roster = move |ledger: &mut Ledger| Roster::of(ledger, member, first);
+        let (_, roster) = self.ask_durable(asker, roster)?;
+        Ok(roster.page(first))
     }
 
     fn status(&self) -> Result<StatusView, QueryError> {

@@ -111,7 +111,8 @@ fn key(participant: u8) -> SigningKey {
     SigningKey::from_seed(&[participant; 32])
 }
 
-fn genesis(keys: &ValidatorKeys) -> Genesis {
+/// Its genesis.
+pub(crate) fn genesis(keys: &ValidatorKeys) -> Genesis {
     let participant = |number: u8, role| GenesisParticipant {
         id: ParticipantId(number.into()),
         role,

@@ -91,9 +91,9 @@ impl Participants {
         self.operators.iter().filter_map(|id| self.all.get(id))
     }
 
-    /// Participants from a number on.
-    pub(crate) fn from(&self, first: ParticipantId) -> impl Iterator<Item = &Participant> {
-        self.all.range(first..).map(|(_, participant)| participant)
+    /// All participants as they are now, for other threads: changing one later copies them.
+    pub(crate) fn shared(&self) -> Arc<BTreeMap<ParticipantId, Participant>> {
+        Arc::clone(&self.all)
     }
 
     pub(crate) fn directory(&self) -> &Arc<KeyDirectory> {
