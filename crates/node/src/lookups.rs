@@ -29,6 +29,8 @@ pub(crate) struct Lookups<'a> {
     index: &'a LogIndex,
     asker: &'a Asker,
     records: BTreeMap<Height, Arc<FinalRecord>>,
+    /// The batch that was read last.
+    batch: Option<Record>,
 }
 
 /// An executed envelope in its block.
@@ -46,6 +48,7 @@ impl<'a> Lookups<'a> {
             index,
             asker,
             records: BTreeMap::new(),
+            batch: None,
         }
     }
 
@@ -157,9 +160,16 @@ impl<'a> Lookups<'a> {
         })
     }
 
-    /// The envelope itself.
-    pub(crate) fn envelope(&self, place: &Place) -> Result<Envelope, QueryError> {
-        let record = self.record(place.location.sequence)?;
+    /// The envelope itself. The batch is kept at hand: envelopes of one after the other read it
+    /// once.
+    pub(crate) fn envelope(&mut self, place: &Place) -> Result<Envelope, QueryError> {
+        let sequence = place.location.sequence;
+        let record = match self.batch.take() {
+            Some(record) if record.sequence == sequence => record,
+            _ if self.asker.is_gone() => return Err(QueryError::Unwanted),
+            _ => self.record(sequence)?,
+        };
+        let record = self.batch.insert(record);
         let all = envelopes(&record.payload[BATCH_HEADER_BYTES..]);
         let envelope = all.get(place.location.index as usize).copied();
         envelope.ok_or(QueryError::Failed)
@@ -168,16 +178,17 @@ impl<'a> Lookups<'a> {
     /// Execution heads from the block on until a manifest names one, then manifests until a
     /// certificate covers them.
     pub(crate) fn prove(
-        &self,
+        &mut self,
         place: &Place,
         genesis: Digest,
     ) -> Result<SettlementProof, QueryError> {
         let height = place.found.height;
         let previous_exec_head = match height {
             Height(1) => genesis,
-            Height(above) => self.block(Height(above - 1))?.record.exec_head,
+            Height(above) => self.final_record(Height(above - 1))?.exec_head,
         };
-        let own = self.block(height)?;
+        let envelope = self.envelope(place)?;
+        let mut own = None;
         let mut links: Vec<ExecLink> = Vec::new();
         let mut manifests: Vec<Vec<u8>> = Vec::new();
         for block in self.blocks(height)? {
@@ -190,9 +201,9 @@ impl<'a> Lookups<'a> {
             if !manifests.is_empty() || named >= height {
                 manifests.push(block.manifest.bytes.to_vec());
                 if let Some(certificate) = block.record.certificate.clone() {
-                    let envelope = self.envelope(place)?;
                     let heads = (previous_exec_head, links, manifests, certificate);
-                    return Ok(place.proof(envelope, &own, heads));
+                    let own = own.as_ref().unwrap_or(&block);
+                    return Ok(place.proof(envelope, own, heads));
                 }
             } else {
                 let receipts_root = block.record.receipts_root;
@@ -201,6 +212,8 @@ impl<'a> Lookups<'a> {
                     state_root: block.record.state_root,
                 });
             }
+            // The first one is the payment's own.
+            own.get_or_insert(block);
             if links.len() > PROOF_LINKS_MAX || manifests.len() >= PROOF_MANIFESTS_MAX {
                 tracing::error!(
                     height = height.0,
@@ -210,14 +223,6 @@ impl<'a> Lookups<'a> {
             }
         }
         Err(QueryError::NotReady)
-    }
-
-    fn block(&self, height: Height) -> Result<StoredBlock, QueryError> {
-        let block = self.blocks(height)?.next();
-        block.ok_or_else(|| {
-            tracing::error!(height = height.0, "a final block is not in the log");
-            QueryError::Failed
-        })?
     }
 
     /// Blocks from a height on.
@@ -243,6 +248,11 @@ type Heads = (Digest, Vec<ExecLink>, Vec<Vec<u8>>, Certificate);
 impl Place {
     pub(crate) fn found(&self) -> Found {
         self.found
+    }
+
+    /// Where in the log the envelope is.
+    pub(crate) fn location(&self) -> Location {
+        self.location
     }
 
     fn doubled(&self) -> bool {
