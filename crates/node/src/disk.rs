@@ -41,17 +41,23 @@ struct State {
     log_waits: bool,
     journal_waits: bool,
     since: Option<Instant>,
-    warned: Option<Instant>,
+    warned: Warned,
+    /// Of what the node does without: must not take the place of a warning that it waits.
+    warned_left_out: Warned,
 }
 
-impl State {
+/// When operators last heard of something.
+#[derive(Debug, Default)]
+struct Warned(Option<Instant>);
+
+impl Warned {
     /// Whether to say it again.
-    fn warns(&mut self, now: Instant) -> bool {
-        let warns = self.warned.is_none_or(|at| now - at >= WARNING_PAUSE);
-        if warns {
-            self.warned = Some(now);
+    fn again(&mut self, now: Instant) -> bool {
+        let again = self.0.is_none_or(|at| now - at >= WARNING_PAUSE);
+        if again {
+            self.0 = Some(now);
         }
-        warns
+        again
     }
 }
 
@@ -95,7 +101,14 @@ impl Disk {
 
     /// Something failed for want of room that the node can do without.
     pub(crate) fn on_left_out(&self, error: &StoreError) {
-        self.warn(&mut self.state(), error);
+        if self.state().warned_left_out.again(Instant::now()) {
+            let (dir, free_bytes) = (self.dir.display(), self.free_bytes().ok());
+            tracing::warn!(
+                %dir,
+                free_bytes,
+                "disk full: {error}; free space, the node goes on without it until then"
+            );
+        }
     }
 
     /// Whether the node was asked to stop, or ends because a stage has failed.
@@ -131,13 +144,14 @@ impl Disk {
             turn(&self.readiness, Readiness::DiskFull, Readiness::Ready);
             let seconds = since.elapsed().as_secs();
             tracing::info!(seconds, "the disk has room again; the node goes on");
-            state.warned = None;
+            state.warned = Warned::default();
         }
     }
 
     fn warn(&self, state: &mut State, why: &dyn Display) {
-        if state.warns(Instant::now()) {
-            let (dir, free_bytes) = (self.dir.display(), self.free_bytes().unwrap_or(0));
+        if state.warned.again(Instant::now()) {
+            // A disk that does not tell its free space is not said to have none.
+            let (dir, free_bytes) = (self.dir.display(), self.free_bytes().ok());
             tracing::error!(
                 %dir,
                 free_bytes,
@@ -278,6 +292,7 @@ mod tests {
     use clearway_store::testing::MemoryIo;
 
     use super::*;
+    use crate::testing::lines_of;
 
     #[test]
     fn a_full_disk_shows_until_log_and_journal_both_have_room_and_the_reserve_is_held_again() {
@@ -330,9 +345,32 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_once_a_minute() {
-        let (mut state, from) = (State::default(), Instant::now());
-        let said = (0..600).filter(|&s| state.warns(from + Duration::from_millis(200 * s)));
+        let (mut warned, from) = (Warned::default(), Instant::now());
+        let said = (0..600).filter(|&s| warned.again(from + Duration::from_millis(200 * s)));
         assert_eq!(said.count(), 2, "in two minutes, five times a second");
+    }
+
+    #[test]
+    fn what_the_node_does_without_is_told_apart_from_what_it_waits_for() {
+        let io = MemoryIo::new();
+        let readiness = watch::Sender::new(Readiness::Ready);
+        let disk = Disk::new(Arc::new(io), "data".into(), readiness);
+        let full = || StoreError::DiskFull {
+            dir: "data/log".into(),
+            bytes_needed: 1,
+        };
+        let (lines, ()) = lines_of(|| {
+            for _ in 0..3 {
+                disk.on_left_out(&full());
+                disk.on_log(Some(&full()));
+            }
+        });
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(
+            lines[0].contains("the node goes on without it"),
+            "{lines:?}"
+        );
+        assert!(lines[1].contains("the node waits and goes on"), "{lines:?}");
     }
 
     #[test]

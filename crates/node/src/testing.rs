@@ -1,6 +1,7 @@
-//! What this crate's own tests share: a node with its log in memory.
+//! What this crate's own tests share: a node with its log in memory, and the lines of its log.
 
-use std::sync::Arc;
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
@@ -17,6 +18,9 @@ use clearway_types::genesis::{
 use clearway_types::units::{AccountId, LedgerId, ParticipantId};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 use crate::config::{self, NodeConfig};
 use crate::keystore::ValidatorKeys;
@@ -152,5 +156,49 @@ pub(crate) fn wait(what: &str, reached: impl Fn() -> bool) {
     while !reached() {
         assert!(from.elapsed() < PATIENCE, "never: {what}");
         std::thread::yield_now();
+    }
+}
+
+/// The lines that `work` writes to the log on this thread, and what it gives.
+pub(crate) fn lines_of<R>(work: impl FnOnce() -> R) -> (Vec<String>, R) {
+    let lines = Lines::default();
+    let given = tracing::subscriber::with_default(lines.clone(), work);
+    let lines = std::mem::take(&mut *lines.0.lock().expect("no panic"));
+    (lines, given)
+}
+
+/// A log in memory: level, message and fields of each line.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Lines {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().expect("no panic").push(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, " {}={value:?}", field.name()).expect("text grows");
     }
 }
