@@ -62,7 +62,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {
                     let prepared = self.preparer.prepare_next().map(drop);
                     self.note("segment", prepared.map_err(HistoryError::from));
-                    self.note("index", self.index());
+                    self.index();
                 }
             }
         }
@@ -82,10 +82,15 @@ impl Keeper {
         }
     }
 
-    /// Where identifiers and blocks of sealed segments are.
-    fn index(&self) -> Result<(), HistoryError> {
-        self.reader.index_sealed(&EnvelopeIds)?;
-        self.index.save_sealed().map(drop)
+    /// Where identifiers and blocks of sealed segments are; where one of the two fails, the other
+    /// still lets go of what it holds in memory.
+    fn index(&self) {
+        let identifiers = self.reader.index_sealed(&EnvelopeIds).map(drop);
+        self.note(
+            "index of identifiers",
+            identifiers.map_err(HistoryError::from),
+        );
+        self.note("index of blocks", self.index.save_sealed().map(drop));
     }
 
     /// Writes a checkpoint once the block it stands on is durable: state must not overtake the log.
@@ -132,5 +137,79 @@ impl Extractor for EnvelopeIds {
         for (index, envelope) in (0..).zip(envelopes(&payload[BATCH_HEADER_BYTES..])) {
             row(envelope.body.id.0, envelope.body.signer.get(), index);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
+    use clearway_store::{BlockIndex, Store, StoreOptions};
+    use clearway_types::batch::BatchHeader;
+    use clearway_types::envelope::ENVELOPE_BYTES;
+    use clearway_types::units::{Height, TimeMs, ValidatorIndex};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::admin::Readiness;
+    use crate::log_index::Tip;
+
+    #[test]
+    fn an_index_that_fails_does_not_keep_the_other_one_from_being_written() {
+        let memory = MemoryIo::new();
+        let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::Error(5));
+        let shared: Arc<dyn BlockIo> = Arc::new(io.clone());
+        let mut options = StoreOptions::new("log", [1; 32]);
+        options.segment_bytes = 8192;
+        let (mut writer, reader, _) = Store::open(Arc::clone(&shared), options).expect("new");
+        let tip = Tip {
+            height: Height(0),
+            exec_head: Digest::ZERO,
+            time: TimeMs(0),
+        };
+        let blocks = BlockIndex::open(&reader).expect("memory");
+        let index = Arc::new(LogIndex::new(blocks, tip));
+        for number in 1..=30 {
+            let header = BatchHeader {
+                lane: ValidatorIndex(0),
+                count: 1,
+                index: number,
+                previous: Digest::ZERO,
+                directory_height: Height(0),
+                time: TimeMs(0),
+                envelopes_root: Digest::ZERO,
+            };
+            let digest = Digest([u8::try_from(number).expect("small"); 32]);
+            let parts: [&[u8]; 2] = [&header.to_bytes(), &[0; ENVELOPE_BYTES]];
+            let sequence = writer.append(RecordKind::Batch, digest.0, &parts);
+            writer.commit().expect("memory");
+            index.on_batch(digest, sequence.expect("memory"));
+        }
+        let readiness = watch::Sender::new(Readiness::Ready);
+        let keeper = Keeper {
+            io: Arc::clone(&shared),
+            checkpoints: "checkpoints".into(),
+            genesis: Digest([1; 32]),
+            reader,
+            preparer: writer.preparer(),
+            index,
+            metrics: Arc::default(),
+            disk: Arc::new(Disk::new(shared, "data".into(), readiness)),
+        };
+        let files = |suffix: &str| {
+            let names = memory.files().into_keys();
+            names
+                .filter(|name| name.extension().is_some_and(|s| s == suffix))
+                .count()
+        };
+        let sealed_count = files("seg") - 1;
+        assert!(sealed_count > 1);
+        // The first call is that of the identifiers.
+        io.fail_after(0);
+        keeper.index();
+        assert_eq!(keeper.metrics.failures.value(), 1);
+        assert_eq!((files("idx"), files("blk")), (0, sealed_count));
+        keeper.index();
+        assert_eq!(keeper.metrics.failures.value(), 1);
+        assert_eq!((files("idx"), files("blk")), (sealed_count, sealed_count));
     }
 }
