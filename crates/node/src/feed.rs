@@ -7,7 +7,6 @@ use clearway_types::units::{AccountId, Height};
 use clearway_types::wire::query::{FollowCursor, FollowItem, FollowRequest};
 
 use crate::log_index::LogIndex;
-use crate::lookups::unreadable;
 use crate::touches::touches;
 
 /// Blocks that are read for one page of a feed; a quiet account must not hold a thread for long.
@@ -33,7 +32,7 @@ pub(crate) fn page(
     let blocks = match index.history(from.height) {
         Ok(blocks) => blocks,
         Err(error) => {
-            page.broken = Some(unreadable(from.height, &error));
+            page.broken = Some(index.trouble().unreadable(from.height, &error));
             return Ok(page);
         }
     };
@@ -44,7 +43,7 @@ pub(crate) fn page(
         let block = match block {
             Ok(block) => block,
             Err(error) => {
-                page.broken = Some(unreadable(page.next.height, &error));
+                page.broken = Some(index.trouble().unreadable(page.next.height, &error));
                 return Ok(page);
             }
         };
@@ -95,4 +94,58 @@ fn items(block: &StoredBlock, account: AccountId) -> impl Iterator<Item = Follow
             amount: hold.amount,
         });
     entries.chain(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use clearway_types::units::ParticipantId;
+    use zerocopy::IntoBytes as _;
+
+    use super::*;
+    use crate::testing::{Stand, account, lines_of};
+
+    #[test]
+    fn a_feed_that_breaks_is_told_in_the_log_once_with_its_place() {
+        let stand = Stand::new(4 << 20);
+        let node = stand.start();
+        let member = stand.member(&node, 2);
+        let payments = member.payments(2, 3, 5);
+        let receipts = member.runtime.block_on(member.client.submit(&payments));
+        assert_eq!(receipts.expect("answered").settled_count(), 5);
+        let page = || {
+            let from = FollowCursor::at(Height(1));
+            let request = FollowRequest {
+                account: account(2),
+                from,
+            };
+            page(&node.index, &Asker::new(ParticipantId(2)), request, 100)
+        };
+        let (lines, whole) = lines_of(page);
+        let whole = whole.expect("wanted");
+        assert_eq!((whole.items.len(), lines.len()), (5, 0), "{lines:?}");
+        let log = stand.config.data_dir.join("log");
+        let segment = log.join("00000000000000000001.seg");
+        stand.io.damage(&segment, |bytes| {
+            let payment = payments[2].as_bytes();
+            let at = bytes
+                .windows(payment.len())
+                .position(|found| found == payment);
+            bytes[at.expect("it is stored") + 100] ^= 1;
+        });
+        let (lines, broken) = lines_of(|| (0..100).map(|_| page()).collect::<Vec<_>>());
+        let is_broken =
+            |page: &Result<FollowPage, _>| page.as_ref().is_ok_and(|page| page.broken.is_some());
+        assert!(broken.iter().all(is_broken));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let [line] = &lines[..] else { unreachable!() };
+        for word in [
+            "ERROR",
+            "a final block cannot be read",
+            "height=",
+            "damaged at byte",
+        ] {
+            assert!(line.contains(word), "{word}: {line}");
+        }
+        node.stop().expect("nothing failed");
+    }
 }

@@ -43,6 +43,7 @@ mod stages;
 mod testing;
 mod threads;
 mod touches;
+mod trouble;
 
 pub use admin::{AdminMetrics, Readiness};
 pub use clearway_order::{Clock, Now, is_engine_source};

@@ -8,6 +8,8 @@ use clearway_store::{BatchPlace, BlockIndex, BlockPlace, Sequence};
 use clearway_types::messages::ExecutedBlock;
 use clearway_types::units::{Digest, Height, TimeMs};
 
+use crate::trouble::Trouble;
+
 /// How often a waiting question checks whether its asker is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(50);
 
@@ -29,6 +31,7 @@ pub(crate) struct LogIndex {
     tip: Mutex<Tip>,
     /// Signalled when the tip moves.
     news: Condvar,
+    trouble: Trouble,
 }
 
 impl LogIndex {
@@ -38,6 +41,7 @@ impl LogIndex {
             blocks,
             tip: Mutex::new(tip),
             news: Condvar::new(),
+            trouble: Trouble::default(),
         }
     }
 
@@ -116,6 +120,11 @@ impl LogIndex {
     /// When the log cannot be read.
     pub(crate) fn scan_start(&self, height: Height) -> Result<Sequence, HistoryError> {
         self.blocks.scan_start(height)
+    }
+
+    /// Says what of it cannot be read.
+    pub(crate) fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     /// Keeps the places of sealed segments in files, and no more in memory.

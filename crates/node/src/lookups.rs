@@ -19,6 +19,7 @@ use clearway_types::wire::query::{Found, Lookup};
 
 use crate::keeper::EnvelopeIds;
 use crate::log_index::LogIndex;
+use crate::trouble::Trouble;
 
 /// Final records that one question keeps at hand, each with up to 4 bytes an envelope of a block.
 const RECORDS_KEPT: usize = 4;
@@ -67,13 +68,19 @@ impl<'a> Lookups<'a> {
         Ok(places)
     }
 
+    fn trouble(&self) -> &'a Trouble {
+        self.index.trouble()
+    }
+
     fn locations(&self, name: Lookup) -> Result<Vec<Location>, QueryError> {
         let wanted = || !self.asker.is_gone();
         let (id, signer) = (name.id.0, name.signer.0);
         let found = self.reader.find_while(id, signer, &EnvelopeIds, &wanted);
         found.map_err(|error| match error {
             StoreError::Unwanted => QueryError::Unwanted,
-            error => failed("a look-up cannot be answered from the log", &error),
+            error => self
+                .trouble()
+                .failed("a look-up cannot be answered from the log", &error),
         })
     }
 
@@ -102,7 +109,10 @@ impl<'a> Lookups<'a> {
     /// The result at this location, if a block has ordered its batch.
     fn executed(&mut self, location: Location) -> Result<Option<Place>, QueryError> {
         let batch = self.index.batch(location.sequence);
-        let batch = batch.map_err(|error| failed("a batch's block cannot be found", &error))?;
+        let batch = batch.map_err(|error| {
+            self.trouble()
+                .failed("a batch's block cannot be found", &error)
+        })?;
         let Some(batch) = batch else {
             return Ok(None);
         };
@@ -133,15 +143,19 @@ impl<'a> Lookups<'a> {
             return Ok(Arc::clone(record));
         }
         let place = self.index.block(height);
-        let place = place.map_err(|error| unreadable(height, &error))?;
+        let place = place.map_err(|error| self.trouble().unreadable(height, &error))?;
         let sequence = place.ok_or(QueryError::Failed)?.sequence;
         let record = self.record(sequence)?;
-        let record = FinalRecord::decode(&record.payload)
-            .map_err(|source| unreadable(height, &HistoryError::Decode { sequence, source }))?;
+        let record = FinalRecord::decode(&record.payload).map_err(|source| {
+            self.trouble()
+                .unreadable(height, &HistoryError::Decode { sequence, source })
+        })?;
         if record.height != height {
             let previous = Height(height.0 - 1);
             let found = record.height;
-            return Err(unreadable(height, &HistoryError::Order { previous, found }));
+            return Err(self
+                .trouble()
+                .unreadable(height, &HistoryError::Order { previous, found }));
         }
         if self.records.len() >= RECORDS_KEPT {
             self.records.pop_first();
@@ -153,7 +167,8 @@ impl<'a> Lookups<'a> {
 
     fn record(&self, sequence: Sequence) -> Result<Record, QueryError> {
         let record = self.reader.get(sequence);
-        let record = record.map_err(|error| failed("a record cannot be read", &error))?;
+        let record =
+            record.map_err(|error| self.trouble().failed("a record cannot be read", &error))?;
         record.ok_or_else(|| {
             tracing::error!(record = sequence.0, "a record is not in the log");
             QueryError::Failed
@@ -231,13 +246,13 @@ impl<'a> Lookups<'a> {
         height: Height,
     ) -> Result<impl Iterator<Item = Result<StoredBlock, QueryError>>, QueryError> {
         let blocks = self.index.history(height);
-        let blocks = blocks.map_err(|error| unreadable(height, &error))?;
+        let blocks = blocks.map_err(|error| self.trouble().unreadable(height, &error))?;
         Ok((height.0..)
             .map(Height)
             .zip(blocks)
             .map(|(height, block)| match self.asker.is_gone() {
                 true => Err(QueryError::Unwanted),
-                false => block.map_err(|error| unreadable(height, &error)),
+                false => block.map_err(|error| self.trouble().unreadable(height, &error)),
             }))
     }
 }
@@ -303,16 +318,4 @@ fn receipt_leaves(block: &StoredBlock) -> Vec<Digest> {
     let expired = (first..).zip(&record.expired);
     leaves.extend(expired.map(|(index, hold)| hash::expired_leaf(height, index, hold)));
     leaves
-}
-
-/// The log cannot answer: the node's own log says why.
-pub(crate) fn failed(what: &'static str, error: &dyn std::fmt::Display) -> QueryError {
-    tracing::error!(%error, "{what}");
-    QueryError::Failed
-}
-
-/// The block at a height cannot be read: the node's own log says why.
-pub(crate) fn unreadable(height: Height, error: &HistoryError) -> QueryError {
-    tracing::error!(height = height.0, %error, "a final block cannot be read");
-    QueryError::Failed
 }
