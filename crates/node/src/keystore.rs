@@ -11,6 +11,8 @@ use clearway_types::hex;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::new_name::take_name;
+
 /// Scrypt work factor of new files: 2^18 rounds, 256 MiB and about a second.
 pub const WORK_LOG_N: u8 = 18;
 /// Largest work factor that is tried: 2^20, so that a foreign file cannot ask for all memory.
@@ -402,21 +404,20 @@ impl NewFile {
         Ok(new)
     }
 
-    /// Reserves the name, so that nothing is ever overwritten, then takes it.
+    /// Takes its name, unless somebody has it: nothing is ever overwritten.
     fn publish(&self) -> Result<(), KeyFileError> {
-        std::fs::File::create_new(&self.path).map_err(|source| match source.kind() {
+        take_name(&self.part, &self.path).map_err(|source| match source.kind() {
             std::io::ErrorKind::AlreadyExists => KeyFileError::Exists {
                 path: self.path.clone(),
             },
             _ => io_at(&self.path)(source),
-        })?;
-        std::fs::rename(&self.part, &self.path).map_err(io_at(&self.path))
+        })
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        // A published file has no such name any more.
+        // A published file has no such name any more, as a rule.
         let _ = std::fs::remove_file(&self.part);
     }
 }

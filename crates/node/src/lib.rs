@@ -31,6 +31,7 @@ mod gather;
 mod keeper;
 mod log_index;
 mod lookups;
+mod new_name;
 mod node;
 mod query;
 mod question_share;
@@ -52,6 +53,7 @@ pub use disk::DiskMetrics;
 pub use error::NodeError;
 pub use gather::Figures;
 pub use keeper::KeeperMetrics;
+pub use new_name::take_name;
 pub use node::{Addresses, Node};
 pub use samples::{Gather, Metric, SampleKind, render};
 
