@@ -5,7 +5,7 @@ use clearway_load::cluster::{LEDGER, Members, bank};
 use clearway_load::workload::Generator;
 use clearway_node::config::{self, NodeConfig};
 use clearway_node::keystore::ValidatorKeys;
-use clearway_node::{Node, wall_time};
+use clearway_node::{Node, system_clock};
 use clearway_types::amount::Amount;
 use clearway_types::envelope::Envelope;
 use clearway_types::genesis::Genesis;
@@ -45,7 +45,7 @@ impl Stand {
         let validator = ValidatorKeys::generate().expect("randomness");
         let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
         let members = Members::new(1);
-        let genesis = members.genesis(&workload.generate(), vec![row], wall_time());
+        let genesis = members.genesis(&workload.generate(), vec![row], system_clock()().time);
         Self {
             config,
             genesis,

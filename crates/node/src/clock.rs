@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clearway_flow::Counter;
 use clearway_order::{Clock, Now, OrderMetrics};
@@ -18,15 +18,6 @@ const JUMP_MS: u64 = 1000;
 const AHEAD_MS_MAX: u64 = 2000;
 /// A state that lasts is told again after so long.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
-
-/// Now; a clock before 1970 reads as 1970.
-#[must_use]
-pub fn wall_time() -> TimeMs {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    TimeMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
 
 /// Figures of the clocks.
 #[derive(Debug, Default)]

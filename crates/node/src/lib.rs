@@ -47,8 +47,8 @@ mod touches;
 mod trouble;
 
 pub use admin::{AdminMetrics, Readiness};
-pub use clearway_order::{Clock, Now, is_engine_source};
-pub use clock::{ClockMetrics, wall_time};
+pub use clearway_order::{Clock, Now, is_engine_source, system_clock};
+pub use clock::ClockMetrics;
 pub use disk::DiskMetrics;
 pub use error::NodeError;
 pub use gather::Figures;

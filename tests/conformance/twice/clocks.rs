@@ -7,12 +7,17 @@ use std::time::{Duration, Instant};
 use clearway_crypto::gate::Gate;
 use clearway_harness::{folder, http};
 use clearway_node::keystore::{self, Unlock};
-use clearway_node::{Clock, Node, Now, config, wall_time};
+use clearway_node::{Clock, Node, Now, config, system_clock};
 use clearway_types::units::TimeMs;
 
 use crate::twice::{PATIENCE, Payer};
 
 const HOUR_S: i64 = 3600;
+
+/// The true time.
+fn wall_time() -> TimeMs {
+    system_clock()().time
+}
 
 /// A node in this process, whose wall clock the test moves.
 struct Clocked {
