@@ -158,8 +158,9 @@ impl Reader {
         }
     }
 
-    /// Reads the whole store again and checks every header, link, payload and unused byte up to
-    /// the durable watermark. Takes as long as the disk needs to read it.
+    /// Reads the whole store again and checks every header, link and payload up to the durable
+    /// watermark, and that the unused end of each segment with a durable record after it is zero.
+    /// Takes as long as the disk needs to read it.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] at the first damage, [`StoreError::Io`] when something cannot be
