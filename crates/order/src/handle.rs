@@ -53,6 +53,8 @@ struct Requests {
 
 struct State {
     stage: OrderStage,
+    /// The newest certificate that the engine has reported.
+    certificate: Option<Certificate>,
     requests: Requests,
     outgoing: VecDeque<Outgoing>,
     /// Uptime for which the timer is set.
@@ -97,6 +99,7 @@ impl OrderHandle {
     ) -> Self {
         let state = State {
             stage,
+            certificate: None,
             requests: Requests::default(),
             outgoing: VecDeque::new(),
             timer: None,
@@ -235,7 +238,18 @@ impl OrderHandle {
 
     /// Reports a finalization.
     pub(crate) fn on_final(&self, certificate: Certificate) {
+        let mut state = self.lock();
+        let newest = state.certificate.as_ref().map_or(0, |newest| newest.view);
+        if certificate.view > newest {
+            state.certificate = Some(certificate.clone());
+        }
+        drop(state);
         self.update(|stage, now| stage.on_final(certificate, now));
+    }
+
+    /// The newest certificate that the engine has reported since the start.
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        self.lock().certificate.clone()
     }
 
     /// Does what the clock makes due; returns how long until the next time.

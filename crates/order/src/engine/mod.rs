@@ -53,6 +53,7 @@ pub struct Orderer {
     handle: OrderHandle,
     keys: Keys,
     engine: EngineConfig,
+    /// Where the first engine starts.
     floor: Floor<Scheme, sha256::Digest>,
 }
 
@@ -188,6 +189,14 @@ impl Orderer {
         })
     }
 
+    /// Where an engine starts: at the newest certificate of the one before it, if there was one.
+    /// Its journal has let go of the views far below that one.
+    fn newest_floor(&self) -> Floor<Scheme, sha256::Digest> {
+        let newest = self.handle.certificate();
+        let newest = newest.and_then(|certificate| to_engine(&certificate, &self.keys));
+        newest.map_or_else(|| self.floor.clone(), Floor::Finalized)
+    }
+
     fn start_engine(&self, context: runtime::Context) -> Handle<()> {
         let adapter = Adapter {
             handle: self.handle.clone(),
@@ -206,7 +215,7 @@ impl Orderer {
             partition: PARTITION.into(),
             mailbox_size: NZUsize!(1024),
             epoch: Epoch::zero(),
-            floor: self.floor.clone(),
+            floor: self.newest_floor(),
             replay_buffer: NZUsize!(1 << 20),
             write_buffer: NZUsize!(1 << 16),
             page_cache: CacheRef::new(NZU16!(4096), NZUsize!(256)),

@@ -1,6 +1,7 @@
 //! The real engine on real directories: finality, restarts, crashes, a lost journal, bad settings.
+mod full_disk;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use clearway_types::messages::{OrderedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height};
 
 use super::{Record, config, execute, genesis, head_of, recover, secret, tags, verified};
-use crate::{EngineConfig, JournalRoom, OrderError, OrderHandle, Orderer, Sinks, system_clock};
+use crate::{EngineConfig, OrderError, OrderHandle, Orderer, Sinks, system_clock};
 
 /// Longest that any of these tests waits for one thing; they fail then.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,13 +73,17 @@ fn start(dir: &Path, node: Node) -> Rig {
 }
 
 fn start_with(engine: EngineConfig, node: Node) -> Rig {
+    start_paced(config(1), engine, node)
+}
+
+fn start_paced(order: crate::OrderConfig, engine: EngineConfig, node: Node) -> Rig {
     let recovery = recover(&genesis(1), &node.log);
     let head = recovery.heads.last().expect("at least the genesis").head;
     let node = Arc::new((Mutex::new(Node { head, ..node }), Condvar::new()));
     let (feeder, jobs) = feeder::Feeder::start();
     let slot: Arc<Mutex<Option<OrderHandle>>> = Arc::default();
     let sinks = sinks(&node, &slot, jobs);
-    let orderer = Orderer::new(config(1), engine, recovery, sinks, system_clock());
+    let orderer = Orderer::new(order, engine, recovery, sinks, system_clock());
     let orderer = orderer.expect("a good configuration");
     let handle = orderer.handle();
     *slot.lock().expect("no panic") = Some(handle.clone());
@@ -551,56 +556,6 @@ fn a_full_lane_makes_the_caller_wait_and_stop_gives_the_batch_back() {
     let refused = thread.join().expect("no panic");
     let accepted = room + taken.try_iter().count();
     assert_eq!(refused, accepted as u64, "the first that was not taken");
-}
-
-/// A disk that is full while a switch says so.
-#[derive(Default)]
-struct Switch {
-    full: AtomicBool,
-}
-
-impl JournalRoom for Switch {
-    fn has_room(&self) -> bool {
-        !self.full.load(Ordering::SeqCst)
-    }
-
-    fn ran_out(&self) -> bool {
-        !self.has_room()
-    }
-
-    fn has_room_again(&self) -> bool {
-        self.has_room()
-    }
-}
-
-#[test]
-fn a_full_disk_pauses_ordering_and_what_came_meanwhile_is_ordered_once() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let room = Arc::new(Switch::default());
-    let mut engine = engine_config(dir.path());
-    engine.journal_room = room.clone();
-    let rig = start_with(engine, Node::default());
-    rig.submit(0);
-    rig.wait_for_tags(1);
-    for round in 1..=3 {
-        room.full.store(true, Ordering::SeqCst);
-        let since = Instant::now();
-        while rig.handle.metrics().journal_pauses.value() < round {
-            assert!(since.elapsed() < PATIENCE, "ordering goes on");
-            std::thread::yield_now();
-        }
-        let before = rig.node.0.lock().expect("no panic").delivered.len();
-        rig.submit(2 * round - 1);
-        rig.submit(2 * round);
-        let delivered = rig.node.0.lock().expect("no panic").delivered.len();
-        assert_eq!(delivered, before, "no view is begun");
-        room.full.store(false, Ordering::SeqCst);
-        rig.wait_for_tags(usize::try_from(2 * round + 1).expect("small"));
-    }
-    // A stop does not wait for room.
-    room.full.store(true, Ordering::SeqCst);
-    let node = rig.stop();
-    assert_eq!(audit(&node.log), (0..7).collect::<Vec<_>>());
 }
 
 #[test]
