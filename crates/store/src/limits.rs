@@ -46,13 +46,14 @@ pub const CHECKPOINT_COUNT_KEPT: usize = 2;
 pub const BLOCK_ROWS_BYTES_KEPT: usize = 32 << 20;
 
 /// Format version that this crate writes, and the only one that it reads. It stands for the
-/// payloads of records, too: a change to what a batch, manifest or final record holds raises
-/// it, and adds a row to [`WRITTEN_BY`].
-pub const FORMAT_VERSION: u32 = 2;
+/// payloads of records and checkpoints, too: a change to what a batch, manifest, final record,
+/// state root or snapshot holds raises it, and adds a row to [`WRITTEN_BY`].
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Which program writes a format version, as people know it.
-pub const WRITTEN_BY: [(u32, &str); 2] = [
+pub const WRITTEN_BY: [(u32, &str); 3] = [
     (1, "Clearway 0.1.0 up to commit 544d670"),
+    (2, "Clearway 0.1.0 up to commit f15248f"),
     (FORMAT_VERSION, "this version of Clearway"),
 ];
 
