@@ -7,13 +7,23 @@ use std::path::{Path, PathBuf};
 use crate::limits::{FORMAT_VERSION, WRITTEN_BY};
 use crate::words::{SegmentNumber, Sequence};
 
+/// What to do about an error of the system.
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => {
+            "check the path: the data folder of a node has this file (`data_dir`, by default \
+             `data` beside its configuration)"
+        }
+        _ => "check the disk and its file system, then restart",
+    }
+}
+
 /// Everything the store answers instead of a result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// A system call failed. On the writing side the writer is poisoned from here on.
-    #[error("{operation} failed on {}: {source}; check the disk and its file system, then restart",
-        path.display())]
+    #[error("{operation} failed on {}: {source}; {}", path.display(), remedy(source))]
     Io {
         /// The call that failed, such as `fdatasync`.
         operation: &'static str,
