@@ -160,7 +160,11 @@ pub(crate) fn parse_account(text: &str) -> Result<AccountId, String> {
             let number = number.parse().map_err(|_| wrong())?;
             Ok(AccountId::new(ParticipantId(owner), number))
         }
-        None => text.parse().map(AccountId).map_err(|_| wrong()),
+        None => match text.parse().map(AccountId) {
+            // A forgotten point would name an account of nobody.
+            Ok(id) if id.owner() != ParticipantId(0) => Ok(id),
+            _ => Err(wrong()),
+        },
     }
 }
 
@@ -209,7 +213,7 @@ mod tests {
         assert_eq!(parse_account("7.1"), Ok(id));
         assert_eq!(parse_account(&id.0.to_string()), Ok(id));
         assert_eq!(parse_account(&show_account(id)), Ok(id));
-        for text in ["", "7.", ".1", "7.1.1", "a.b", "-1", "4294967296.1"] {
+        for text in ["", "7", "7.", ".1", "7.1.1", "a.b", "-1", "4294967296.1"] {
             assert!(parse_account(text).is_err(), "{text}");
         }
     }
