@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clearway_client::Draft;
 use clearway_node::keystore;
-use clearway_types::account::Participant;
+use clearway_types::account::{KeyEntry, Participant};
 use clearway_types::domain::DomainTag;
 use clearway_types::units::{Height, ParticipantId};
 
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let signer = session.participant();
     let roster = session.roster()?;
     let participant = roster.known(signer.0)?;
+    check_new(participant, &key.public_key(), roster.height)?;
     let slot = match args.new_slot {
         Some(slot) => check_slot(participant, slot, roster.height)?,
         None => free_slot(participant, roster.height)?,
@@ -50,6 +51,27 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn is_free(participant: &Participant, slot: u8, height: Height) -> bool {
     let key = participant.keys[usize::from(slot)];
     key.is_none_or(|key| key.valid_to <= height)
+}
+
+/// A key that is in use already would take a second slot, and replace nothing.
+fn check_new(
+    participant: &Participant,
+    public_key: &[u8; 32],
+    height: Height,
+) -> Result<(), Failure> {
+    let live = |key: &KeyEntry| key.public_key == *public_key && key.valid_to > height;
+    let holds = participant
+        .keys
+        .iter()
+        .position(|key| key.as_ref().is_some_and(live));
+    holds.map_or(Ok(()), |slot| {
+        let message = format!(
+            "slot {slot} of participant {} holds this key already: make a new one with `clearway \
+             keys new`",
+            participant.id
+        );
+        Err(Failure::new(Kind::Failed, message))
+    })
 }
 
 fn check_slot(participant: &Participant, slot: u8, height: Height) -> Result<u8, Failure> {
