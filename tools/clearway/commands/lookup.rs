@@ -66,6 +66,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// What was told, for the verdict.
 struct Told {
+    /// Who signed it, as far as is known.
+    signer: ParticipantId,
     fate: Fate,
     /// The outbox says when it ends.
     kept: bool,
@@ -112,6 +114,7 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
         session.forget(name);
     }
     Ok(Told {
+        signer,
         fate,
         kept: ends.is_some(),
         said,
@@ -170,6 +173,7 @@ fn shown(view: &View) -> String {
 /// The exit code, and what to do.
 fn verdict(id: TransferId, told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
     let Told {
+        signer,
         fate,
         kept,
         said,
@@ -195,9 +199,10 @@ fn verdict(id: TransferId, told: Told, again: &str, ttl_s_max: u32) -> Result<()
         Fate::Open(found) => (
             Kind::NotFound,
             format!(
-                "{id} was not executed so far{}; without its envelope nobody can say whether it \
-                 still may be: it may until its `expires_at`, at most the cluster's MAX_TTL of \
-                 {ttl_s_max} s after it was signed",
+                "{id} of participant {signer} was not executed so far{}; without its envelope \
+                 nobody can say whether it still may be: it may until its `expires_at`, at most the \
+                 cluster's MAX_TTL of {ttl_s_max} s after it was signed. If another participant \
+                 signed it, name that one with --signer",
                 refused(found)
             ),
         ),
@@ -289,6 +294,7 @@ mod tests {
         ];
         for (fate, kept, kind, words) in rows {
             let told = Told {
+                signer: ParticipantId(2),
                 fate,
                 kept,
                 said: Ok(()),

@@ -120,7 +120,11 @@ impl Session {
                 return Err(other_use(envelope.body.id, &place).adding("nothing was sent"));
             }
             Some(Earlier::Executed(found, executed)) => {
-                return self.tell(&executed, receipt(found), prove, output);
+                let again = Receipt {
+                    height: found.height,
+                    outcome: Outcome::duplicate_of(found.outcome.code),
+                };
+                return self.tell(&executed, again, prove, output);
             }
             Some(Earlier::Waiting(earlier)) => {
                 return self.settle(&earlier, Copy::Further, prove, output);
@@ -292,8 +296,17 @@ pub(super) fn exit(
         true => Ok(()),
         false => Err(Failure::new(
             Kind::Failed,
-            format!("{code}: {}", code.help()),
+            format!("{code}: {}", help(code)),
         )),
+    }
+}
+
+/// What a code means for the payer. The client gives `Expired` only once nothing can come of any
+/// copy, which the code alone does not say.
+fn help(code: ResultCode) -> &'static str {
+    match code {
+        ResultCode::Expired => "it was not executed and never will be: a new one may be signed",
+        code => code.help(),
     }
 }
 
@@ -332,7 +345,7 @@ fn answer(envelope: &Envelope, receipt: Receipt, proven: Option<bool>) -> Answer
         code_number: Some(code.as_u16()),
         r#final: receipt.is_final(),
         duplicate: receipt.outcome.duplicate(),
-        help: code.help(),
+        help: help(code),
         proven,
     }
 }
@@ -346,6 +359,12 @@ fn shown(answer: &Answer) -> String {
         ("final", last.to_owned()),
         ("height", answer.height.to_string()),
     ];
+    if answer.duplicate {
+        rows.push((
+            "duplicate",
+            "yes: this is what the first copy came to".to_owned(),
+        ));
+    }
     if let Some(proven) = answer.proven {
         rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
     }
