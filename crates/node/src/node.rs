@@ -163,6 +163,7 @@ impl Node {
         } = self;
         let failed = || *self.readiness.borrow() == Readiness::Failed;
         if !failed() {
+            tracing::info!("stopping: answering what is in flight");
             turn_to_stopping(&self.readiness);
             drain(&self.in_flight, &failed);
         }

@@ -46,10 +46,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let mut readiness = node.readiness();
         runtime.block_on(async {
             tokio::select! {
-                _ = ends.next() => ui::note("stopping: answering what is in flight"),
-                _ = readiness.wait_for(|state| *state == Readiness::Failed) => {
-                    ui::note("the node stopped by itself");
-                }
+                _ = ends.next() => {}
+                _ = readiness.wait_for(|state| *state == Readiness::Failed) => {}
             }
         });
     }
