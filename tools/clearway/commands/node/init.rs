@@ -372,8 +372,13 @@ fn shown(made: &Made) -> String {
         ("accounts", made.accounts.join(" ")),
     ]);
     text.push_str(&format!(
-        "\n\nNext: clearway node run --config {}",
-        made.config.display()
+        "\n\nNext: clearway node run --config {}\nThen pay, as member 2:\n  export \
+         CLEARWAY_GENESIS={} CLEARWAY_KEY={}\n  clearway pay 2.1 3.1 1.00",
+        made.config.display(),
+        made.genesis.display(),
+        made.member_keys
+            .first()
+            .map_or_else(String::new, |key| key.display().to_string())
     ));
     text
 }
