@@ -8,6 +8,7 @@ use clearway_crypto::keys::SigningKey;
 use clearway_node::config::{self, NodeConfig};
 use clearway_node::genesis_file;
 use clearway_node::keystore::{self, Keys, Protection, ValidatorKeys};
+use clearway_node::take_name;
 use clearway_types::account::Role;
 use clearway_types::amount::parse_minor;
 use clearway_types::genesis::{
@@ -325,10 +326,9 @@ impl Placing {
         if let Some(folder) = to.parent() {
             self.make_folder(folder)?;
         }
-        // Reserves the name first, so that nothing is overwritten.
-        std::fs::File::create_new(&to).map_err(|error| at(&to, error))?;
-        self.placed.push(to.clone());
-        std::fs::rename(from, &to).map_err(|error| at(&to, error))
+        take_name(from, &to).map_err(|error| at(&to, error))?;
+        self.placed.push(to);
+        Ok(())
     }
 
     fn take_back(&mut self) {
