@@ -427,6 +427,7 @@ fn other_versions_are_refused_with_both_numbers() {
     let sample = sample(41);
     let rows = [
         (1, "written by Clearway 0.1.0 up to commit 544d670"),
+        (2, "written by Clearway 0.1.0 up to commit f15248f"),
         (9, "run the newer version"),
     ];
     let heads = [
@@ -449,10 +450,10 @@ fn other_versions_are_refused_with_both_numbers() {
         let both = match &error {
             StoreError::NewerFormat {
                 found, supported, ..
-            } => version > 2 && (*found, *supported) == (version, 2),
+            } => version > 3 && (*found, *supported) == (version, 3),
             StoreError::OlderFormat {
                 found, supported, ..
-            } => version < 2 && (*found, *supported) == (version, 2),
+            } => version < 3 && (*found, *supported) == (version, 3),
             _ => false,
         };
         assert!(both, "{}: {error}", path.display());
