@@ -28,6 +28,7 @@ const _: () = assert!(size_of::<IndexHead>() == HEAD_BYTES);
 const _: () = assert!(size_of::<CheckpointHead>() == HEAD_BYTES);
 const _: () = assert!(size_of::<CheckpointTail>() == 64);
 const _: () = assert!(size_of::<IndexRow>() == 32);
+const _: () = assert!(size_of::<IndexPage>() == 4096);
 const _: () = assert!(size_of::<BlocksHead>() == HEAD_BYTES);
 const _: () = assert!(size_of::<BlockRow>() == 24);
 const _: () = assert!(size_of::<BatchRow>() == 24);
@@ -233,7 +234,8 @@ pub(crate) struct IndexHead {
     pub(crate) row_count: U64,
     reserved: U64,
     segment_hash: [u8; 32],
-    pub(crate) rows_hash: [u8; 32],
+    /// Of everything that follows the head.
+    pub(crate) pages_hash: [u8; 32],
     reserved_2: [u8; 20],
     crc: U32,
 }
@@ -244,19 +246,75 @@ impl Head for IndexHead {
 
 impl IndexHead {
     /// `segment_hash` is the hash of the segment's last record: it ties the rows to the content.
-    pub(crate) fn new(segment: SegmentNumber, segment_hash: RecordHash, rows: &[IndexRow]) -> Self {
+    pub(crate) fn new(
+        segment: SegmentNumber,
+        segment_hash: RecordHash,
+        row_count: usize,
+        pages: &[IndexPage],
+    ) -> Self {
         Self {
             row_bytes: U32::new(32),
             segment: segment.0.into(),
-            row_count: (rows.len() as u64).into(),
+            row_count: (row_count as u64).into(),
             segment_hash: segment_hash.0,
-            rows_hash: *blake3::hash(rows.as_bytes()).as_bytes(),
+            pages_hash: *blake3::hash(pages.as_bytes()).as_bytes(),
             ..Self::new_zeroed()
         }
     }
 
     pub(crate) fn belongs_to(&self, segment: SegmentNumber, segment_hash: RecordHash) -> bool {
         self.segment.get() == segment.0 && self.segment_hash == segment_hash.0
+    }
+
+    /// Bytes of the whole file; `None` for a count that no file has.
+    pub(crate) fn file_bytes(&self) -> Option<u64> {
+        let page_count = self.row_count.get().div_ceil(INDEX_PAGE_ROWS as u64);
+        page_count
+            .checked_mul(size_of::<IndexPage>() as u64)?
+            .checked_add(HEAD_BYTES as u64)
+    }
+}
+
+/// Rows of one page of an index.
+pub(crate) const INDEX_PAGE_ROWS: usize = 127;
+
+/// A page of an index: a look-up reads few of them long after the file was opened, so each has a
+/// checksum of its own. The rows of the last one end in zeros.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(crate) struct IndexPage {
+    pub(crate) rows: [IndexRow; INDEX_PAGE_ROWS],
+    reserved: [u8; 28],
+    crc: U32,
+}
+
+impl IndexPage {
+    /// The pages of all rows of a segment.
+    pub(crate) fn all(rows: &[IndexRow], segment_hash: RecordHash) -> Vec<Self> {
+        let chunks = rows.chunks(INDEX_PAGE_ROWS).zip(0..);
+        let page = |(rows, number): (&[IndexRow], u64)| {
+            let mut page = Self::new_zeroed();
+            page.rows[..rows.len()].copy_from_slice(rows);
+            page.crc = page.crc_at(number, segment_hash).into();
+            page
+        };
+        chunks.map(page).collect()
+    }
+
+    /// Whether these are the bytes written as page `number` of the segment whose last record has
+    /// this hash.
+    pub(crate) fn is_whole(&self, number: u64, segment_hash: RecordHash) -> bool {
+        self.crc.get() == self.crc_at(number, segment_hash)
+    }
+
+    /// Covers segment and place, too: a whole page in another one's place is damage.
+    fn crc_at(&self, number: u64, segment_hash: RecordHash) -> u32 {
+        let bytes = self.as_bytes();
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&segment_hash.0);
+        hasher.update(&number.to_le_bytes());
+        hasher.update(&bytes[..bytes.len() - size_of::<U32>()]);
+        hasher.finalize()
     }
 }
 

@@ -1,21 +1,22 @@
 //! Finding a record by a transfer's id: one sorted file per sealed segment, rebuilt from the
 //! segment whenever it is missing or damaged, and sorted rows in memory for what has no file yet.
 
+mod file;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
-use crate::error::{Damage, StoreError};
-use crate::format::{HEAD_BYTES, Head, HeadFault, IndexHead, IndexRow};
+use self::file::{Index, Loaded};
+use crate::error::StoreError;
+use crate::format::{Head, IndexHead, IndexPage, IndexRow};
 use crate::identity::create_file;
-use crate::io::BlockIo;
 use crate::limits::LOCATION_COUNT_MAX;
 use crate::metrics::add;
 use crate::reader::Reader;
 use crate::runs::Runs;
 use crate::segment::Segment;
-use crate::view::View;
 use crate::words::{Location, RecordHash, RecordKind, Sequence};
 
 const SUFFIX: &str = "idx";
@@ -131,9 +132,22 @@ impl Reader {
             return Ok(None);
         };
         match index.find(key) {
-            // Cut or replaced since it was loaded: the log answers instead.
-            Err(StoreError::Corrupt { .. }) => Ok(None),
+            // Removed, cut or changed since it was loaded: the log answers instead.
+            Err(error) if is_of_lost_file(&error) => {
+                self.give_up_index(segment, &index);
+                Ok(None)
+            }
             found => found.map(Some),
+        }
+    }
+
+    /// Uses an index no more, so that it is built again.
+    fn give_up_index(&self, segment: &Segment, index: &Arc<Index>) {
+        let mut slot = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not the file that took its place meanwhile.
+        if matches!(&*slot, IndexSlot::Loaded(loaded) if Arc::ptr_eq(loaded, index)) {
+            *slot = IndexSlot::Absent;
+            add(&self.shared.metrics.index_damaged_count, 1);
         }
     }
 
@@ -146,7 +160,7 @@ impl Reader {
         let mut slot = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
         if let IndexSlot::Unknown = *slot {
             let path = path(&self.shared.dir, segment.first_sequence);
-            *slot = match Index::load(&self.shared.io, &path, segment, last_hash)? {
+            *slot = match Index::load(&self.shared.io, &path, segment.number, last_hash)? {
                 Loaded::Whole(index) => IndexSlot::Loaded(Arc::new(index)),
                 Loaded::Missing => IndexSlot::Absent,
                 Loaded::Damaged => {
@@ -173,7 +187,8 @@ impl Reader {
             self.rows_of(segment, sequence, extractor, &mut rows)?;
         }
         rows.sort_unstable_by_key(IndexRow::sort_key);
-        let head = IndexHead::new(segment.number, last_hash, &rows).seal();
+        let pages = IndexPage::all(&rows, last_hash);
+        let head = IndexHead::new(segment.number, last_hash, rows.len(), &pages).seal();
         let path = path(&self.shared.dir, segment.first_sequence);
         let name = path
             .file_name()
@@ -183,7 +198,7 @@ impl Reader {
             &self.shared.io,
             &self.shared.dir,
             name,
-            &[&head, rows.as_bytes()],
+            &[&head, pages.as_bytes()],
         )?;
         add(&self.shared.metrics.index_built_count, 1);
         Ok(())
@@ -246,110 +261,19 @@ pub(crate) enum IndexSlot {
     /// Not looked at yet.
     #[default]
     Unknown,
-    /// Missing or damaged: rows in memory answer until an index is built.
+    /// Missing, or damaged when loaded or since: rows in memory answer until an index is built.
     Absent,
-    /// Whole.
+    /// Whole when it was loaded.
     Loaded(Arc<Index>),
 }
 
-/// A loaded index file.
-#[derive(Debug)]
-pub(crate) struct Index {
-    view: View,
-    row_count: usize,
-}
-
-enum Loaded {
-    Whole(Index),
-    Missing,
-    Damaged,
-}
-
-impl Index {
-    /// Loads an index file and checks that all of it belongs to this segment's content.
-    fn load(
-        io: &Arc<dyn BlockIo>,
-        path: &Path,
-        segment: &Segment,
-        last_hash: RecordHash,
-    ) -> Result<Loaded, StoreError> {
-        use crate::error::At;
-        let len_bytes = match io.len_bytes(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Loaded::Missing);
-            }
-            len_bytes => len_bytes.at("stat", path)?,
-        };
-        if len_bytes < HEAD_BYTES as u64 {
-            return Ok(Loaded::Damaged);
-        }
-        let view = View::open(io, path, segment.number, len_bytes)?;
-        let mut image = [0; HEAD_BYTES];
-        view.copy_to(0, &mut image)?;
-        let head = match IndexHead::parse(&image) {
-            Ok(head) => head,
-            // Another version's is rebuilt as ours: an index is never worth refusing to start.
-            Err(HeadFault::Blank | HeadFault::Damaged | HeadFault::Version(_)) => {
-                return Ok(Loaded::Damaged);
-            }
-        };
-        let rows_bytes = len_bytes - HEAD_BYTES as u64;
-        let row_bytes = size_of::<IndexRow>() as u64;
-        let row_count = head.row_count.get();
-        if !head.belongs_to(segment.number, last_hash)
-            || row_count.checked_mul(row_bytes) != Some(rows_bytes)
-        {
-            return Ok(Loaded::Damaged);
-        }
-        let mut hasher = blake3::Hasher::new();
-        view.for_each_chunk(HEAD_BYTES as u64, len_bytes, &mut |_, chunk| {
-            hasher.update(chunk);
-            Ok(())
-        })?;
-        if *hasher.finalize().as_bytes() != head.rows_hash {
-            return Ok(Loaded::Damaged);
-        }
-        Ok(Loaded::Whole(Index {
-            view,
-            row_count: crate::format::to_usize(row_count),
-        }))
-    }
-
-    /// The places of an id, newest first.
-    fn find(&self, key: ([u8; 16], u32)) -> Result<Vec<Location>, StoreError> {
-        self.view.check_length()?;
-        let first = self.partition_point(|row| row.key() < key)?;
-        let end = self.partition_point(|row| row.key() <= key)?;
-        let rows = (first..end).rev().take(LOCATION_COUNT_MAX);
-        rows.map(|row_index| {
-            let row = self.row(row_index)?;
-            Ok(Location {
-                sequence: Sequence(row.sequence.get()),
-                index: row.position.get(),
-            })
-        })
-        .collect()
-    }
-
-    fn partition_point(&self, below: impl Fn(&IndexRow) -> bool) -> Result<usize, StoreError> {
-        let (mut low, mut high) = (0, self.row_count);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if below(&self.row(middle)?) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(low)
-    }
-
-    fn row(&self, row_index: usize) -> Result<IndexRow, StoreError> {
-        let mut image = [0; size_of::<IndexRow>()];
-        let offset = HEAD_BYTES + row_index * image.len();
-        self.view.copy_to(offset as u64, &mut image)?;
-        IndexRow::read_from_bytes(&image)
-            .map_err(|_| self.view.corrupt(offset as u64, Damage::File))
+/// Whether an index file is not what it was when it was loaded; other errors of the disk say
+/// nothing about it.
+fn is_of_lost_file(error: &StoreError) -> bool {
+    match error {
+        StoreError::Corrupt { .. } => true,
+        StoreError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 
@@ -371,6 +295,7 @@ mod tests {
 
     use super::*;
     use crate::config::StoreOptions;
+    use crate::io::BlockIo;
     use crate::testing::MemoryIo;
     use crate::writer::{Store, Writer};
 

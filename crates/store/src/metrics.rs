@@ -37,7 +37,7 @@ pub struct StoreMetrics {
     pub corrupt_count: AtomicU64,
     /// Index files built, those in place of damaged ones included.
     pub index_built_count: AtomicU64,
-    /// Index files found damaged or foreign.
+    /// Index files found damaged or foreign, and files of identifiers lost, while running, too.
     pub index_damaged_count: AtomicU64,
     /// Monotonic nanoseconds, as given to the stage, of its last commit.
     pub committed_at_ns: AtomicU64,

@@ -38,7 +38,7 @@ fn the_sample_has_the_recorded_hashes() {
     let rows = [
         (
             "00000000000000000001.idx",
-            "45ade94cbdb1333ee6548b91759ffd16",
+            "aca88246206419887ce83b8d7c436a70",
         ),
         (
             "00000000000000000001.seg",
@@ -125,7 +125,12 @@ fn fields_lie_where_the_format_page_says() {
     let index = file("00000000000000000001.idx");
     assert_eq!(&index[..8], b"CWINDEX\0");
     assert_eq!([16, 24].map(|at| number(index, at)), [1, 100]);
-    assert_eq!(index.len(), 128 + 100 * 32);
+    assert_eq!(index.len(), 128 + 4096);
+    let page = &index[128..];
+    assert!(page[100 * 32..4092].iter().all(|&byte| byte == 0));
+    let segment_hash = &index[40..72];
+    let covered = [segment_hash, &0_u64.to_le_bytes(), &page[..4092]].concat();
+    assert_eq!(page[4092..], crc32fast::hash(&covered).to_le_bytes());
 
     let checkpoint = file("checkpoint-00000000000000000042.ckp");
     assert_eq!(number(checkpoint, 16), 42);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
 use clearway_store::{
-    Extractor, Location, Reader, RecordKind, Sequence, Store, StoreError, Writer,
+    BlockIo, Extractor, Location, Reader, RecordKind, Sequence, Store, StoreError, Writer,
 };
 
 use crate::support::{DIR, Every20, open, options};
@@ -107,7 +107,7 @@ fn a_lost_or_damaged_index_changes_no_answer_and_is_built_anew() {
     for at in (0..len).step_by(3).chain([len]) {
         let io = MemoryIo::from_files(whole.clone());
         if at == len {
-            io.damage(&path, |bytes| bytes.truncate(len - 32));
+            io.damage(&path, |bytes| bytes.truncate(len - 4096));
         } else {
             io.damage(&path, |bytes| bytes[at] ^= 0x10);
         }
@@ -124,6 +124,118 @@ fn a_lost_or_damaged_index_changes_no_answer_and_is_built_anew() {
         );
         assert_eq!(io.files()[&path], whole[&path], "byte {at}");
     }
+}
+
+/// A store of one sealed segment with an index of several pages, which has been loaded, and where
+/// each of its ids is.
+fn with_index_in_use() -> (MemoryIo, Reader, PathBuf, BTreeMap<Key, Vec<Location>>) {
+    let io = MemoryIo::new();
+    let mut options = options(DIR);
+    options.segment_bytes = 20_480;
+    let (mut writer, reader, _) = Store::open(Arc::new(io.clone()), options).expect("a new store");
+    let mut places: BTreeMap<Key, Vec<Location>> = BTreeMap::new();
+    for record in 1..=5_u8 {
+        let mut payload = Vec::new();
+        for index in 0..120 {
+            // Every third id is in each record again, so that its rows lie in two pages, too.
+            let of_record = if index % 3 == 0 { 0 } else { record };
+            let mut id = [of_record; 16];
+            id[0] = u8::try_from(index * 2).expect("small");
+            payload.extend_from_slice(&id);
+            payload.extend_from_slice(&1_u32.to_le_bytes());
+            let sequence = Sequence(record.into());
+            let place = Location { sequence, index };
+            places.entry((id, 1)).or_default().insert(0, place);
+        }
+        let appended = writer.append(RecordKind::Batch, [0; 32], &[&payload]);
+        appended.expect("memory does not fail");
+        writer.commit().expect("memory does not fail");
+    }
+    let long = vec![0; 8000];
+    let appended = writer.append(RecordKind::Final, [0; 32], &[&long]);
+    appended.expect("memory does not fail");
+    writer.commit().expect("memory does not fail");
+    let built_count = reader.index_sealed(&Every20).expect("memory does not fail");
+    assert_eq!(built_count, 1);
+    let path = index_files(&io).into_iter().next().expect("an index");
+    assert_eq!(io.files()[&path].len(), 128 + 5 * 4096, "600 rows");
+    check(&reader, &places, "loaded");
+    (io, reader, path, places)
+}
+
+/// What happens to an index file.
+type Loss = Box<dyn Fn(&mut Vec<u8>)>;
+
+fn damaged_count(reader: &Reader) -> u64 {
+    reader.metrics().index_damaged_count.load(Ordering::Relaxed)
+}
+
+#[test]
+fn no_flipped_bit_in_an_index_in_use_hides_or_moves_an_id() {
+    let (io, reader, path, places) = with_index_in_use();
+    let whole = io.files()[&path].clone();
+    let keys: Vec<&Key> = places.keys().collect();
+    let mut found_out_count = 0;
+    for at in 0..whole.len() {
+        io.damage(&path, |bytes| bytes[at] ^= 1 << (at % 8));
+        // Ids near the byte, 11 of which have 15 rows, and some far away.
+        let slot = at.saturating_sub(128) / 32;
+        let near = (slot / 128 * 127 + (slot % 128).min(126)) * 11 / 15;
+        let near = near.saturating_sub(8).min(keys.len() - 8)..keys.len().min(near + 8);
+        let spread = (at % 37..keys.len()).step_by(37);
+        for key_index in near.chain(spread) {
+            let key = keys[key_index];
+            let found = reader.find(key.0, key.1, &Every20);
+            let found = found.unwrap_or_else(|error| panic!("byte {at}: {error}"));
+            assert_eq!(found, places[key], "byte {at}, id {key:?}");
+        }
+        let built_count = reader.index_sealed(&Every20).expect("memory does not fail");
+        found_out_count += built_count;
+        if built_count == 0 {
+            // Only the head is not read again.
+            assert!(at < 128, "byte {at} was not noticed");
+            io.damage(&path, |bytes| bytes[at] ^= 1 << (at % 8));
+        }
+        assert_eq!(io.files()[&path], whole, "byte {at}");
+    }
+    assert_eq!(found_out_count, whole.len() - 128);
+    assert_eq!(damaged_count(&reader), found_out_count as u64);
+}
+
+#[test]
+fn an_index_lost_in_use_in_part_or_whole_changes_no_answer_and_is_built_anew() {
+    let (io, reader, path, places) = with_index_in_use();
+    let whole = io.files()[&path].clone();
+    let page = |number: usize| 128 + number * 4096..128 + (number + 1) * 4096;
+    let mut losses: Vec<(String, Loss)> = vec![
+        ("zeroed".into(), Box::new(|bytes| bytes.fill(0))),
+        ("emptied".into(), Box::new(Vec::clear)),
+        ("cut".into(), Box::new(|bytes| bytes.truncate(128 + 4096))),
+    ];
+    for number in 0..5 {
+        losses.push((
+            format!("page {number} zeroed"),
+            Box::new(move |bytes| bytes[page(number)].fill(0)),
+        ));
+        let other = (number + 1) % 5;
+        losses.push((
+            format!("page {number} in the place of {other}"),
+            Box::new(move |bytes| bytes.copy_within(page(number), page(other).start)),
+        ));
+    }
+    for (count, (context, lose)) in (1..).zip(&losses) {
+        io.damage(&path, lose);
+        check(&reader, &places, context);
+        assert_eq!(damaged_count(&reader), count, "{context}");
+        let built_count = reader.index_sealed(&Every20).expect("memory does not fail");
+        assert_eq!(built_count, 1, "{context}");
+        assert_eq!(io.files()[&path], whole, "{context}");
+        check(&reader, &places, &format!("{context}, built anew"));
+    }
+    io.remove(&path).expect("it is there");
+    check(&reader, &places, "removed");
+    let built_count = reader.index_sealed(&Every20).expect("memory does not fail");
+    assert_eq!((built_count, &io.files()[&path]), (1, &whole), "removed");
 }
 
 #[test]
