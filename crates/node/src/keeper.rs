@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clearway_execute::Snapshot;
@@ -38,6 +39,8 @@ pub struct KeeperMetrics {
     pub checkpoint_height: Counter,
     /// Checkpoints, preparations or indexes that failed; the log alone carries on then.
     pub failures: Counter,
+    /// Index files found damaged or lost, as far as the log has told of them.
+    pub damages_told: Counter,
 }
 
 /// What the keeper works with.
@@ -91,6 +94,25 @@ impl Keeper {
             identifiers.map_err(HistoryError::from),
         );
         self.note("index of blocks", self.index.save_sealed().map(drop));
+        self.tell_damage();
+    }
+
+    /// No answer is wrong for an index that was damaged or lost, but its disk is to be looked at.
+    fn tell_damage(&self) {
+        let found_count = self
+            .reader
+            .metrics()
+            .index_damaged_count
+            .load(Ordering::Relaxed);
+        let files = found_count - self.metrics.damages_told.value();
+        if files > 0 {
+            self.metrics.damages_told.set(found_count);
+            tracing::warn!(
+                files,
+                "index files were damaged or lost; they are built again from the log: check the \
+                 disk"
+            );
+        }
     }
 
     /// Writes a checkpoint once the block it stands on is durable: state must not overtake the log.
@@ -152,10 +174,12 @@ mod tests {
     use super::*;
     use crate::admin::Readiness;
     use crate::log_index::Tip;
+    use crate::testing::lines_of;
 
-    #[test]
-    fn an_index_that_fails_does_not_keep_the_other_one_from_being_written() {
-        let memory = MemoryIo::new();
+    const BATCH_COUNT: u64 = 30;
+
+    /// A keeper of a log with several sealed segments, the disk it fails on, and their count.
+    fn with_sealed(memory: &MemoryIo) -> (Keeper, FaultyIo, usize) {
         let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::Error(5));
         let shared: Arc<dyn BlockIo> = Arc::new(io.clone());
         let mut options = StoreOptions::new("log", [1; 32]);
@@ -168,7 +192,7 @@ mod tests {
         };
         let blocks = BlockIndex::open(&reader).expect("memory");
         let index = Arc::new(LogIndex::new(blocks, tip));
-        for number in 1..=30 {
+        for number in 1..=BATCH_COUNT {
             let header = BatchHeader {
                 lane: ValidatorIndex(0),
                 count: 1,
@@ -195,21 +219,64 @@ mod tests {
             metrics: Arc::default(),
             disk: Arc::new(Disk::new(shared, "data".into(), readiness)),
         };
-        let files = |suffix: &str| {
-            let names = memory.files().into_keys();
-            names
-                .filter(|name| name.extension().is_some_and(|s| s == suffix))
-                .count()
-        };
-        let sealed_count = files("seg") - 1;
+        let sealed_count = files(memory, "seg").len() - 1;
         assert!(sealed_count > 1);
+        (keeper, io, sealed_count)
+    }
+
+    /// Files of this kind.
+    fn files(memory: &MemoryIo, suffix: &str) -> Vec<PathBuf> {
+        let names = memory.files().into_keys();
+        names
+            .filter(|name| name.extension().is_some_and(|s| s == suffix))
+            .collect()
+    }
+
+    #[test]
+    fn an_index_that_fails_does_not_keep_the_other_one_from_being_written() {
+        let memory = MemoryIo::new();
+        let (keeper, io, sealed_count) = with_sealed(&memory);
+        let counts = || ["idx", "blk"].map(|suffix| files(&memory, suffix).len());
         // The first call is that of the identifiers.
         io.fail_after(0);
         keeper.index();
         assert_eq!(keeper.metrics.failures.value(), 1);
-        assert_eq!((files("idx"), files("blk")), (0, sealed_count));
+        assert_eq!(counts(), [0, sealed_count]);
         keeper.index();
         assert_eq!(keeper.metrics.failures.value(), 1);
-        assert_eq!((files("idx"), files("blk")), (sealed_count, sealed_count));
+        assert_eq!(counts(), [sealed_count; 2]);
+    }
+
+    #[test]
+    fn an_index_that_rots_or_goes_while_running_hides_no_payment_and_is_told_of() {
+        let memory = MemoryIo::new();
+        let (keeper, _, _) = with_sealed(&memory);
+        let (lines, ()) = lines_of(|| keeper.index());
+        assert_eq!(
+            lines, [""; 0],
+            "an index that was not there yet is no damage"
+        );
+        let find = || {
+            let found = keeper.reader.find([0; 16], 0, &EnvelopeIds);
+            found.expect("memory").len()
+        };
+        assert_eq!(find(), usize::try_from(BATCH_COUNT).expect("small"));
+        let (whole, path) = (memory.files(), files(&memory, "idx").remove(0));
+        let losses: [&dyn Fn(); 3] = [
+            &|| memory.damage(&path, |bytes| bytes[200] ^= 4),
+            &|| memory.damage(&path, |bytes| bytes.fill(0)),
+            &|| memory.remove(&path).expect("it is there"),
+        ];
+        for lose in losses {
+            lose();
+            assert_eq!(find(), usize::try_from(BATCH_COUNT).expect("small"));
+            let (lines, ()) = lines_of(|| keeper.index());
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert!(lines[0].starts_with("WARN"), "{lines:?}");
+            assert!(lines[0].contains("files=1"), "{lines:?}");
+            assert_eq!(memory.files(), whole);
+            let (lines, ()) = lines_of(|| keeper.index());
+            assert_eq!(lines, [""; 0], "told once");
+        }
     }
 }
