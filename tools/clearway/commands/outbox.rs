@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use clearway_crypto::hash::sha256;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope};
 use clearway_types::hex;
 use clearway_types::units::{Digest, TransferId};
@@ -17,7 +18,7 @@ const ENTRIES_MAX: usize = 1000;
 /// Longest file that is read: an entry has about 700 bytes.
 const ENTRY_BYTES_MAX: u64 = 4096;
 /// Name and version of an entry's format.
-const SCHEMA: &str = "clearway/outbox/1";
+const SCHEMA: &str = "clearway/outbox/2";
 
 /// The `--outbox` switch of all commands that sign, or ask about what was signed.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -52,11 +53,17 @@ struct Stored {
     expires_at: u32,
     genesis: String,
     envelope: String,
+    /// SHA-256 of genesis and envelope: a damaged end would make a living envelope look over.
+    checksum: String,
 }
 
 impl Entry {
     pub(crate) fn id(&self) -> TransferId {
         self.envelope.body.id
+    }
+
+    fn checksum(&self) -> String {
+        sha256(&[&self.genesis.0, self.envelope.as_bytes()]).to_string()
     }
 
     fn to_text(self) -> Result<String, Failure> {
@@ -68,6 +75,7 @@ impl Entry {
             expires_at: body.expires_at().0,
             genesis: self.genesis.to_string(),
             envelope: hex::encode(self.envelope.as_bytes()),
+            checksum: self.checksum(),
         };
         Ok(serde_json::to_string_pretty(&stored)? + "\n")
     }
@@ -77,8 +85,10 @@ impl Entry {
         let bytes = hex::decode_array::<ENVELOPE_BYTES>(&stored.envelope)?;
         let envelope = Envelope::read_from_bytes(&bytes).ok()?;
         let genesis = hex::decode_array(&stored.genesis).map(Digest)?;
+        let entry = Self { genesis, envelope };
+        let whole = stored.checksum == entry.checksum();
         let same = stored.schema == SCHEMA && stored.id == envelope.body.id.to_string();
-        same.then_some(Self { genesis, envelope })
+        (whole && same).then_some(entry)
     }
 }
 
@@ -356,8 +366,12 @@ mod tests {
         let path = outbox.path(entry(1).id());
         let whole = std::fs::read_to_string(&path).expect("read");
         let other = whole.replace("\"id\": \"01", "\"id\": \"02");
-        let newer = whole.replace("outbox/1", "outbox/2");
-        for text in ["", &whole[..100], &other, &newer, &"x".repeat(5000)] {
+        let newer = whole.replace("outbox/2", "outbox/3");
+        // One digit of the envelope's end.
+        let end = whole.find("\"envelope\"").expect("a field") + 13 + 2 * 116;
+        let mut ends = whole.clone();
+        ends.replace_range(end..=end, "1");
+        for text in ["", &whole[..100], &other, &newer, &ends, &"x".repeat(5000)] {
             std::fs::write(&path, text).expect("written");
             let all = outbox.all().expect("listed");
             let [bad, good] = &all[..] else {
