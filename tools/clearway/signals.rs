@@ -23,6 +23,8 @@ const ORDER_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Ends {
     interrupt: Signal,
     terminate: Signal,
+    /// Of a terminal that has gone; `None` where the caller wants the program to outlive it.
+    hang_up: Option<Signal>,
 }
 
 impl Ends {
@@ -31,17 +33,41 @@ impl Ends {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: match is_ignored(SignalKind::hangup()) {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
     /// Waits for one, and gives the exit code that a shell gives a program that it ended.
     pub(crate) async fn next(&mut self) -> i32 {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let number = tokio::select! {
+            _ = hang_up => SignalKind::hangup(),
             _ = self.interrupt.recv() => SignalKind::interrupt(),
             _ = self.terminate.recv() => SignalKind::terminate(),
         };
         128 + number.as_raw_value()
     }
+}
+
+/// Whether the program was started with a signal that is ignored, as `nohup` does.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&status, kind.as_raw_value())
+}
+
+/// Whether the mask of ignored signals in a process's status names this one.
+fn ignores(status: &str, number: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
 }
 
 /// From here on a write beyond the limit of file sizes fails; before, it would end the program.
@@ -211,5 +237,24 @@ fn remove(made: &Made) {
             return;
         }
         std::thread::sleep(AWAY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_the_caller_ignores_is_seen_in_the_mask() {
+        let hang_up = SignalKind::hangup().as_raw_value();
+        let rows = [
+            ("Name:\tx\nSigIgn:\t0000000000000001\nSigCgt:\t0", true),
+            ("SigIgn:\t0000000000001000\n", false),
+            ("SigCgt:\t0000000000000001\n", false),
+            ("", false),
+        ];
+        for (status, expected) in rows {
+            assert_eq!(ignores(status, hang_up), expected, "{status}");
+        }
     }
 }
