@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clearway_types::wire::ALPN;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -16,12 +17,25 @@ use rustls::pki_types::{
 };
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme, version,
 };
 
 use crate::identity::Identity;
 use clearway_crypto::keys::SigningKey;
+
+/// This machine's clock for TLS, which asks it for nothing that is used here: raw keys have no
+/// validity and no tickets are given out. The library's own clock panics before 1970.
+#[derive(Debug)]
+struct WallClock;
+
+impl TimeProvider for WallClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Some(UnixTime::since_unix_epoch(since.unwrap_or_default()))
+    }
+}
 
 /// DER of an Ed25519 public key up to its 32 bytes (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [
@@ -78,7 +92,7 @@ pub fn client_config_speaking(
         pinned: spki(&server_key),
         provider: Arc::clone(&provider),
     };
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+    let mut config = rustls::ClientConfig::builder_with_details(provider, Arc::new(WallClock))
         .with_protocol_versions(&[&version::TLS13])
         .map_err(TlsError::Setup)?
         .dangerous()
@@ -106,7 +120,7 @@ pub fn server_config(
         members,
         provider: Arc::clone(&provider),
     };
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_details(provider, Arc::new(WallClock))
         .with_protocol_versions(&[&version::TLS13])
         .map_err(TlsError::Setup)?
         .with_client_cert_verifier(Arc::new(verifier))

@@ -26,10 +26,20 @@ pub fn system_clock() -> Clock {
     })
 }
 
-/// A clock before 1970 reads as 1970: manifests then keep their parent's time.
+/// No clock of an honest machine shows the year 2100. Cluster time never falls, and ends of
+/// envelopes are 32-bit seconds, up to 2106: a block of that time would be the cluster's last.
+const WALL_TIME_MAX: Duration = Duration::from_secs(4_102_444_800);
+
+/// A clock before 1970 or from 2100 on reads as 1970: manifests then keep their parent's time, and
+/// the node says that its clock is behind.
 fn wall_time(now: SystemTime) -> TimeMs {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    TimeMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    let since = if since < WALL_TIME_MAX {
+        since
+    } else {
+        Duration::ZERO
+    };
+    TimeMs(u64::try_from(since.as_millis()).expect("milliseconds up to 2100 fit"))
 }
 
 #[cfg(test)]
@@ -42,5 +52,8 @@ mod tests {
             assert_eq!(wall_time(UNIX_EPOCH + offset), TimeMs(expected));
         }
         assert_eq!(wall_time(UNIX_EPOCH - Duration::from_secs(9)), TimeMs(0));
+        let last = WALL_TIME_MAX - Duration::from_millis(1);
+        assert_eq!(wall_time(UNIX_EPOCH + last), TimeMs(4_102_444_799_999));
+        assert_eq!(wall_time(UNIX_EPOCH + WALL_TIME_MAX), TimeMs(0));
     }
 }
