@@ -52,6 +52,8 @@ fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
     forge(dir.path(), "other.json", "/workload/hash", "00".into());
     forge(dir.path(), "new.json", "/version", 99.into());
     forge(dir.path(), "demo.json", "/arguments/0", "demo".into());
+    forge(dir.path(), "schema.json", "/schema", "x".into());
+    forge(dir.path(), "bare.json", "/schema", Value::Null);
 
     let same = call("bench compare a.json a.json --json").expect(0);
     let same = same.json("comparison");
@@ -79,6 +81,12 @@ fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
         ),
         ("bench reproduce demo.json", 1, "run its own command again"),
         ("bench compare a.json new.json", 1, "report of version 99"),
+        (
+            "bench compare a.json schema.json",
+            1,
+            "it has the schema \"x\"",
+        ),
+        ("bench compare bare.json a.json", 1, "it has no schema"),
         ("bench compare a.json none.json", 5, "check the path"),
         ("bench compare a.json", 2, "<AFTER>"),
     ];
@@ -93,7 +101,7 @@ fn a_report_that_failed_its_checks_or_contradicts_itself_is_refused() {
     let dir = tempdir().expect("a temporary folder");
     let call = |words: &str| call(dir.path(), words);
     call(BENCH).expect(0);
-    let rows: [(&str, Value, &[&str]); 9] = [
+    let rows: [(&str, Value, &[&str]); 19] = [
         ("/checks/conserved", false.into(), &["failed its checks"]),
         ("/checks/roots_equal", false.into(), &["failed its checks"]),
         ("/checks/replay_ok", false.into(), &["failed its checks"]),
@@ -123,6 +131,44 @@ fn a_report_that_failed_its_checks_or_contradicts_itself_is_refused() {
             &["/response_us/p50", "/response_us/p99 is 0"],
         ),
         ("/cpu_seconds", 1e6.into(), &["/cpu_seconds"]),
+        (
+            "/hints_used",
+            1_000_000_000.into(),
+            &["/hints_used is 1000000000", "/signatures_verified"],
+        ),
+        (
+            "/signatures_verified",
+            1_000_000_000.into(),
+            &["/signatures_verified is 1000000000", "/sent"],
+        ),
+        (
+            "/signatures_fallback",
+            501.into(),
+            &["/signatures_fallback is 501", "/signatures_verified is 500"],
+        ),
+        (
+            "/response_us/p100",
+            1_000_000_000.into(),
+            &["/response_us/p100 is 1000000000", "/seconds"],
+        ),
+        ("/cpu_seconds", 0.into(), &["/cpu_seconds is 0"]),
+        ("/replay_seconds", (-1).into(), &["/replay_seconds"]),
+        (
+            "/workload/accounts",
+            0.into(),
+            &["/workload/accounts is 0", "/sent is 500"],
+        ),
+        (
+            "/load/connections",
+            0.into(),
+            &["/load/connections is 0", "/sent is 500"],
+        ),
+        ("/balances_root", "zz".into(), &["/balances_root is \"zz\""]),
+        (
+            "/durability",
+            "as told".into(),
+            &["/disk/durable is", "/durability is \"as told\""],
+        ),
     ];
     for (pointer, value, words) in rows {
         forge(dir.path(), "forged.json", pointer, value);

@@ -315,7 +315,9 @@ mod tests {
             "service_us": {"p1": 1, "p50": 900, "p99": 4000, "p999": 9000, "p100": 9001},
             "bytes_written": 500_000_000, "memory_peak_bytes": 1, "replay_seconds": 20.0,
             "signatures_verified": 2_000_003, "signatures_fallback": 0, "hints_used": 0,
-            "height": 9, "disk": {"sync_us_p50": 1, "sync_us_max": 2},
+            "height": 9, "disk": {"durable": true, "sync_us_p50": 1, "sync_us_max": 2},
+            "balances_root": "0a".repeat(32),
+            "load": {"connections": 4, "streams_in_flight": 8, "stream_len": 2048},
             "machine": {"cores": 2, "memory_bytes": 0},
             "workload": {"name": "zipf", "accounts": 9, "payments": 2_000_003},
             "nodes": 1, "backend": "portable", "durability": "fdatasync", "seed": 7,
@@ -391,7 +393,7 @@ mod tests {
     #[test]
     fn an_open_loop_has_figures_of_its_own() {
         let mut report = report();
-        report["load"] = json!({"rate": "20000"});
+        report["load"]["rate"] = json!("20000");
         let rows = rows(&report, &recording(), "2026-01-31").expect("the report is right");
         assert_eq!(rows[1]["name"], "one_node_open_loop_response_us_p50");
     }

@@ -26,11 +26,11 @@ fn sample() -> Report {
         seconds: 2.0,
         cpu_seconds: 3.0,
         stage_cpu_seconds: BTreeMap::from([("verify".into(), 2.0), ("load".into(), 0.5)]),
-        bytes_written: 4,
+        bytes_written: 384,
         memory_peak_bytes: 5,
         nodes: 1,
         backend: "portable".into(),
-        durability: "fdatasync".into(),
+        durability: "fdatasync before each answer (ext4)".into(),
         checks: Checks {
             conserved: true,
             roots_equal: true,
@@ -40,7 +40,7 @@ fn sample() -> Report {
         hints_used: 3,
         signatures_fallback: 0,
         height: 9,
-        balances_root: "00".into(),
+        balances_root: "0a".repeat(32),
         replay_seconds: 0.5,
         seed: 42,
         arguments: vec!["bench".into(), "--quick".into()],
@@ -115,10 +115,25 @@ fn the_table_ends_with_the_three_checks_and_the_json_has_every_promised_field() 
     assert_eq!(again, report);
 }
 
-#[test]
-fn figures_that_contradict_each_other_are_named() {
+/// Where a figure stands, what it is changed to, and the two names that are then told.
+type Forged = (&'static str, f64, &'static str, &'static str);
+
+fn check_named(rows: &[Forged]) {
     sample().check_sums().expect("the sample adds up");
-    let rows = [
+    for (pointer, value, left, right) in rows {
+        let mut json = serde_json::to_value(sample()).expect("it can be written");
+        *json.pointer_mut(pointer).expect(pointer) = (*value).into();
+        let said = sums::check(&json).expect_err(pointer).to_string();
+        assert!(
+            said.contains(left) && said.contains(right),
+            "{pointer}: {said}"
+        );
+    }
+}
+
+#[test]
+fn counts_and_latencies_that_contradict_each_other_are_named() {
+    check_named(&[
         ("/sent", 4.0, "/settled + /rejected", "/sent"),
         ("/settled", 3.0, "/settled + /rejected", "/sent"),
         ("/rejected", 0.0, "/settled + /rejected", "/sent"),
@@ -173,6 +188,18 @@ fn figures_that_contradict_each_other_are_named() {
             "/service_us/p100",
             "/response_us/p100",
         ),
+        (
+            "/response_us/p100",
+            1e9,
+            "/response_us/p100",
+            "/seconds in microseconds",
+        ),
+    ]);
+}
+
+#[test]
+fn figures_of_work_that_contradict_each_other_are_named() {
+    check_named(&[
         ("/machine/cores", 0.0, "/cpu_seconds", "/machine/cores"),
         (
             "/stage_cpu_seconds/verify",
@@ -192,7 +219,34 @@ fn figures_that_contradict_each_other_are_named() {
             "/settled",
             "/signatures_verified",
         ),
-        ("/height", 0.0, "blocks", "/height"),
+        ("/height", 0.0, "/height", "/settled"),
+        ("/hints_used", 1e9, "/hints_used", "/signatures_verified"),
+        ("/signatures_verified", 1e9, "/signatures_verified", "/sent"),
+        (
+            "/signatures_fallback",
+            4.0,
+            "/signatures_fallback",
+            "/signatures_verified",
+        ),
+        (
+            "/signatures_fallback",
+            3.0,
+            "/signatures_fallback",
+            "/backend",
+        ),
+        ("/bytes_written", 0.0, "/bytes_written", "/settled"),
+        ("/bytes_written", 383.0, "/bytes_written", "/settled"),
+        ("/replay_seconds", 0.0, "/replay_seconds", "/height"),
+        ("/workload/accounts", 0.0, "/workload/accounts", "/sent"),
+        ("/load/connections", 0.0, "/load/connections", "/sent"),
+        (
+            "/load/streams_in_flight",
+            0.0,
+            "/load/streams_in_flight",
+            "/sent",
+        ),
+        ("/load/stream_len", 0.0, "/load/stream_len", "/sent"),
+        ("/nodes", 0.0, "/nodes", "/sent"),
         (
             "/disk/sync_us_p50",
             3.0,
@@ -205,16 +259,7 @@ fn figures_that_contradict_each_other_are_named() {
             "/memory_peak_bytes",
             "/machine/memory_bytes",
         ),
-    ];
-    for (pointer, value, left, right) in rows {
-        let mut json = serde_json::to_value(sample()).expect("it can be written");
-        *json.pointer_mut(pointer).expect(pointer) = value.into();
-        let said = sums::check(&json).expect_err(pointer).to_string();
-        assert!(
-            said.contains(left) && said.contains(right),
-            "{pointer}: {said}"
-        );
-    }
+    ]);
 }
 
 #[test]
@@ -244,6 +289,93 @@ fn a_latency_beyond_the_run_and_hints_that_nobody_sent_are_found() {
 }
 
 #[test]
+fn words_that_contradict_each_other_are_named() {
+    let rows: [(&str, serde_json::Value, &[&str]); 5] = [
+        ("/balances_root", "zz".into(), &["/balances_root is \"zz\""]),
+        (
+            "/balances_root",
+            "z".repeat(64).into(),
+            &["/balances_root", "hexadecimal"],
+        ),
+        (
+            "/disk/durable",
+            false.into(),
+            &["/disk/durable is false", "/durability is \"fdatasync"],
+        ),
+        (
+            "/durability",
+            "not durable (ext4)".into(),
+            &["/disk/durable is true", "/durability is \"not durable"],
+        ),
+        ("/durability", "x".into(), &["/disk/durable", "/durability"]),
+    ];
+    for (pointer, value, words) in rows {
+        let mut json = serde_json::to_value(sample()).expect("it can be written");
+        *json.pointer_mut(pointer).expect(pointer) = value;
+        let said = sums::check(&json).expect_err(pointer).to_string();
+        for word in words {
+            assert!(said.contains(word), "{pointer}: {said}");
+        }
+    }
+}
+
+/// A short run leaves room for what is read thread by thread, but not for half of it.
+#[test]
+fn no_short_run_takes_less_of_the_processor_than_its_stages() {
+    let mut report = sample();
+    report.stage_cpu_seconds = BTreeMap::from([("verify".into(), 0.23)]);
+    report.cpu_seconds = 0.2;
+    report.check_sums().expect("read a little later");
+    for cpu_seconds in [0.0, 0.1] {
+        report.cpu_seconds = cpu_seconds;
+        let said = report.check_sums().expect_err("no time").to_string();
+        assert!(said.contains("/stage_cpu_seconds"), "{said}");
+        assert!(said.contains("/cpu_seconds is"), "{said}");
+    }
+    report.stage_cpu_seconds.clear();
+    report.cpu_seconds = 0.0;
+    let said = report.check_sums().expect_err("no time").to_string();
+    assert!(said.contains("/cpu_seconds is 0"), "{said}");
+}
+
+#[test]
+fn what_honest_runs_report_is_believed() {
+    let changes: [fn(&mut Report); 5] = [
+        // Sent again after a silence, and verified again.
+        |report| {
+            (report.seconds, report.tps_final) = (40.0, 0.05);
+            (report.signatures_verified, report.hints_used) = (6, 6);
+        },
+        // A device that failed.
+        |report| {
+            report.backend = "gpu".into();
+            (report.signatures_fallback, report.hints_used) = (3, 6);
+        },
+        // Due before anything was sent.
+        |report| {
+            report.load.rate = "1000".into();
+            report.response_us.p100 = 2_500_000;
+        },
+        // A file system that does not say what was written, and memory.
+        |report| {
+            report.bytes_written = 0;
+            report.disk.file_system = "overlay".into();
+        },
+        |report| {
+            report.bytes_written = 0;
+            report.durability = "not durable (tmpfs)".into();
+            (report.disk.durable, report.disk.file_system) = (false, "tmpfs".into());
+        },
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut report = sample();
+        change(&mut report);
+        let sums = report.check_sums();
+        assert_eq!(sums, Ok(()), "change {number}");
+    }
+}
+
+#[test]
 fn a_figure_that_is_missing_negative_or_no_number_is_named() {
     for pointer in [
         "/sent",
@@ -251,6 +383,8 @@ fn a_figure_that_is_missing_negative_or_no_number_is_named() {
         "/response_us/p99",
         "/machine/cores",
         "/codes/Settled",
+        "/replay_seconds",
+        "/bytes_written",
     ] {
         for value in [serde_json::Value::Null, "3".into(), (-1).into()] {
             let mut json = serde_json::to_value(sample()).expect("it can be written");

@@ -66,7 +66,17 @@ pub(super) fn load(path: &Path) -> Result<Report, Failure> {
         let what = "is no report; give a file that `clearway bench --json FILE` wrote";
         Failure::new(Kind::Failed, format!("{shown} {what}: {error}"))
     };
-    let Version { version } = serde_json::from_str(&text).map_err(no_report)?;
+    let Version { schema, version } = serde_json::from_str(&text).map_err(no_report)?;
+    if schema.as_deref() != Some(SCHEMA) {
+        let schema = schema.map_or("no schema".to_owned(), |schema| {
+            format!("the schema {schema:?}")
+        });
+        let message = format!(
+            "{shown} is no report: it has {schema}, a report has {SCHEMA:?}; give a file that \
+             `clearway bench --json FILE` wrote"
+        );
+        return Err(Failure::new(Kind::Failed, message));
+    }
     if version != REPORT_VERSION {
         let message = format!(
             "{shown} is a report of version {version}, this program reads version \
@@ -91,9 +101,13 @@ pub(super) fn load(path: &Path) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// The version stands alone, so that another version's fields need not be known.
+/// What [`ui::to_json`] makes of the name that `bench` and `demo` give.
+const SCHEMA: &str = "clearway/run/1";
+
+/// These stand alone, so that another version's fields need not be known.
 #[derive(Deserialize)]
 struct Version {
+    schema: Option<String>,
     version: u32,
 }
 
