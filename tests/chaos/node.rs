@@ -150,31 +150,65 @@ fn a_log_that_nobody_can_write_is_counted_and_the_node_goes_on() {
     }
 }
 
-/// What an orderly stop keeps, beside the log.
-fn checkpoints(dir: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(dir.join("data/checkpoints")).expect("listed");
-    entries.map(|entry| entry.expect("listed").path()).collect()
+/// A node whose standard output is a full disk; its addresses are not known.
+fn without_output(dir: &Path, stderr: Stdio, more: &[&str]) -> Running {
+    let run = "node run --config node.toml --set listen=127.0.0.1:0";
+    let mut command = program(dir);
+    command.args(run.split(' ')).args(more);
+    command.stdout(full_disk()).stderr(stderr);
+    Running {
+        child: command.spawn().expect("the program starts"),
+        door: String::new(),
+        admin: String::new(),
+    }
+}
+
+fn full_disk() -> Stdio {
+    let full = File::options().write(true).open("/dev/full");
+    Stdio::from(full.expect("a full device"))
 }
 
 #[test]
-fn a_node_that_cannot_say_where_its_door_is_stops_in_order() {
+fn a_node_whose_output_cannot_be_written_tells_its_addresses_in_the_log() {
     let dir = cluster();
-    let mut node = Running::start(dir.path(), Stdio::piped(), |_| {});
-    node.pay(dir.path());
-    assert!(node.stop().success());
-    let kept = checkpoints(dir.path());
-    assert!(!kept.is_empty());
-    for path in kept {
-        std::fs::remove_file(path).expect("it was there");
+    let mut node = without_output(dir.path(), Stdio::piped(), &[]);
+    let stderr = node.child.stderr.take().expect("it was asked for");
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let mut said = String::new();
+    // The lines end with the node at the latest.
+    while node.door.is_empty() {
+        let line = lines.next().unwrap_or_else(|| panic!("it ended: {said}"));
+        let word = |name: &str| {
+            let rest = line.split(' ').find_map(|word| word.strip_prefix(name));
+            rest.unwrap_or_default().to_owned()
+        };
+        (node.door, node.admin) = (word("door="), word("admin="));
+        said.push_str(&line);
     }
-    let full = File::options().write(true).open("/dev/full");
-    let (code, said) = refused(dir.path(), |command| {
-        command.stdout(full.expect("a full device"));
-    });
-    assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cannot be written"), "{said}");
-    let kept = checkpoints(dir.path());
-    assert!(!kept.is_empty(), "the state of the log is kept again");
+    node.pay(dir.path());
+    assert!(node.figure("clearway_log_lines_dropped_total") >= 1.0);
+    assert!(node.stop().success());
+}
+
+#[test]
+fn a_node_whose_log_and_output_share_a_full_disk_runs_until_it_is_stopped() {
+    let dir = cluster();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let admin = free.local_addr().expect("it is bound").to_string();
+    drop(free);
+    let set = format!("admin_listen={admin}");
+    let mut node = without_output(dir.path(), full_disk(), &["--set", &set]);
+    node.admin = admin;
+    let from = Instant::now();
+    while std::net::TcpStream::connect(&node.admin).is_err() {
+        let ended = node.child.try_wait().expect("its state can be asked");
+        assert!(ended.is_none(), "it ended: {ended:?}");
+        assert!(from.elapsed() < PATIENCE, "no admin address");
+    }
+    node.wait_for("clearway_block_height", 2.0);
+    assert!(node.figure("clearway_log_lines_dropped_total") >= 1.0);
+    assert!(node.stop().success());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `clearway node run`: a node in the foreground, until a signal asks it to stop.
 
+use clearway_node::log::LINES_DROPPED;
 use clearway_node::{Node, Readiness, genesis_file, keystore, log};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -35,24 +36,29 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (gate, config) = backends::of_node(&config)?;
     let node = Node::start_with(&config, &genesis, &validator, gate).or_fail(Kind::Failed)?;
     let addresses = node.addresses();
+    let (door, admin) = (addresses.door, addresses.admin);
+    let (hash, height) = (genesis.hash(), node.durable_height());
     let told = ui::say(&ui::rows([
-        ("door", addresses.door.to_string()),
-        ("admin", addresses.admin.to_string()),
-        ("genesis hash", genesis.hash().to_string()),
-        ("height", node.durable_height().to_string()),
+        ("door", door.to_string()),
+        ("admin", admin.to_string()),
+        ("genesis hash", hash.to_string()),
+        ("height", height.to_string()),
     ]));
-    // Nobody would know where its door is; it stops in order all the same.
-    if told.is_ok() {
-        let mut readiness = node.readiness();
-        runtime.block_on(async {
-            tokio::select! {
-                _ = ends.next() => {}
-                _ = readiness.wait_for(|state| *state == Readiness::Failed) => {}
-            }
-        });
+    // Members know the door from their configuration: a full disk behind the output, which often
+    // goes to the same file as the log, keeps nobody's payments from being cleared.
+    if let Err(failure) = told {
+        LINES_DROPPED.add(1);
+        tracing::warn!(%failure, "the addresses are told here instead");
+        tracing::info!(%door, %admin, genesis_hash = %hash, %height, "the node runs");
     }
-    let stopped = node.stop().or_fail(Kind::Failed);
-    told.and(stopped)
+    let mut readiness = node.readiness();
+    runtime.block_on(async {
+        tokio::select! {
+            _ = ends.next() => {}
+            _ = readiness.wait_for(|state| *state == Readiness::Failed) => {}
+        }
+    });
+    node.stop().or_fail(Kind::Failed)
 }
 
 fn start_log(filter: &str, json: bool) -> Result<(), Failure> {
