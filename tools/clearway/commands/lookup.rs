@@ -200,9 +200,9 @@ fn verdict(id: TransferId, told: Told, again: &str, ttl_s_max: u32) -> Result<()
             Kind::NotFound,
             format!(
                 "{id} of participant {signer} was not executed so far{}; without its envelope \
-                 nobody can say whether it still may be: it may until its `expires_at`, at most the \
-                 cluster's MAX_TTL of {ttl_s_max} s after it was signed. If another participant \
-                 signed it, name that one with --signer",
+                 nobody can say whether it still may be: it may until its `expires_at`, at most \
+                 the cluster's MAX_TTL of {ttl_s_max} s after it was signed. If another \
+                 participant signed it, name that one with --signer",
                 refused(found)
             ),
         ),
