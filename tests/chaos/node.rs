@@ -439,6 +439,20 @@ fn a_report_without_a_place_is_refused_before_the_work() {
 }
 
 #[test]
+fn a_report_whose_file_turns_out_full_is_printed_instead() {
+    let dir = tempdir().expect("a temporary folder");
+    let words = "bench --count 300 --account-count 50 --json /dev/full";
+    let output = program(dir.path()).args(words.split(' ')).output();
+    let output = output.expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("--json /dev/full"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("clearway/run/1"), "{printed}");
+    assert!(printed.contains("\"sent\": 300"), "{printed}");
+}
+
+#[test]
 fn a_node_that_is_refused_says_why_on_one_line() {
     let dir = cluster();
     let (code, said) = refused(dir.path(), |command| {

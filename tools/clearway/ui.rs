@@ -175,8 +175,12 @@ impl ReportPlace {
             To::Text => say(&text()),
             To::Stdout => say(&to_json(schema, report)?),
             To::File(file) => {
-                file.write(&to_json(schema, report)?)?;
-                say(&text())
+                let json = to_json(schema, report)?;
+                match file.write(&json) {
+                    Ok(()) => say(&text()),
+                    // What was measured is not lost with the place that was meant for it.
+                    Err(failure) => say(&json).and(Err(failure)),
+                }
             }
         }
     }
