@@ -8,9 +8,9 @@ use crate::limits::{FORMAT_VERSION, WRITTEN_BY};
 use crate::words::{SegmentNumber, Sequence};
 
 /// What to do about an error of the system.
-fn remedy(source: &io::Error) -> &'static str {
-    match source.kind() {
-        io::ErrorKind::NotFound => {
+fn remedy(operation: &str, source: &io::Error) -> &'static str {
+    match (operation, source.kind()) {
+        ("stat" | "open", io::ErrorKind::NotFound) => {
             "check the path: the data folder of a node has this file (`data_dir`, by default \
              `data` beside its configuration)"
         }
@@ -23,7 +23,7 @@ fn remedy(source: &io::Error) -> &'static str {
 #[non_exhaustive]
 pub enum StoreError {
     /// A system call failed. On the writing side the writer is poisoned from here on.
-    #[error("{operation} failed on {}: {source}; {}", path.display(), remedy(source))]
+    #[error("{operation} failed on {}: {source}; {}", path.display(), remedy(operation, source))]
     Io {
         /// The call that failed, such as `fdatasync`.
         operation: &'static str,
