@@ -82,7 +82,7 @@ fn wrong_usage_and_missing_things_have_their_exit_codes_and_say_what_to_do() {
         ),
         (&["node", "run", "--config", "none.toml"], 1, "--config"),
         (
-            &["account", "show", "7", "--key", "none.age"],
+            &["account", "show", "7.1", "--key", "none.age"],
             1,
             "clearway node init",
         ),
