@@ -16,8 +16,8 @@ use crate::intake::Intake;
 use crate::query::{Asker, Feed, MemberTurn, Question, Turns, answer, refusal};
 use crate::receipts::WaitingStream;
 
-/// Room of a question's body grows by so much: an everyday question fits, and whoever announces a
-/// long one and stays silent holds no more.
+/// Room of a question's body grows by this much: an everyday question fits, and a peer that
+/// announces a long one and stays silent holds no more.
 const BODY_STEP_BYTES: usize = 1 << 10;
 
 /// Why a stream ends before its work is done.
@@ -301,7 +301,7 @@ impl Visit {
     }
 }
 
-/// Reads a body of so many bytes into room that grows as they come.
+/// Reads a body of this length into room that grows as they come.
 async fn read_body(
     from: &mut (impl AsyncRead + Unpin),
     bytes: usize,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Moves the file `from` to `to`, a name in the same file system that nothing may have yet.
 ///
-/// Where the file system has links this is one step: whoever looks, and a machine that loses its
+/// Where the file system has links this is one step: a reader, and a machine that loses its
 /// power, finds the whole file or none. Elsewhere the name is reserved with an empty file first.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ mod tests {
 
     /// The reader meets each file as early as it can.
     #[test]
-    fn whoever_finds_the_name_finds_the_whole_file() {
+    fn a_reader_who_finds_the_name_finds_the_whole_file() {
         const FILE_COUNT: usize = 2000;
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = |number: usize| dir.path().join(number.to_string());

@@ -169,7 +169,7 @@ impl Node {
         }
         runtime.block_on(ingest.stop());
         // What is left unanswered may never be: a full disk, or a stage that has ended, gives the
-        // lane no room, and whoever feeds a full lane would wait for ever.
+        // lane no room, and the feed of a full lane would wait for ever.
         let goes_on = self.in_flight.is_empty() && !failed();
         if !goes_on || !threads.end_within("verify", DRAIN_PATIENCE) {
             order.stop();

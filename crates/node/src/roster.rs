@@ -8,8 +8,8 @@ use clearway_types::account::{Participant, Role};
 use clearway_types::units::ParticipantId;
 use clearway_types::wire::roster::{LedgerView, ROSTER_PARTICIPANTS_MAX, RosterView};
 
-/// A view that lacks its participants, and all of them: thousands are copied by whoever asked, and
-/// execution goes on meanwhile.
+/// A view that lacks its participants, and all of them: thousands are copied by the asking thread,
+/// and execution goes on meanwhile.
 pub(crate) struct Roster {
     participants: Arc<BTreeMap<ParticipantId, Participant>>,
     view: RosterView,

@@ -100,7 +100,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// So many signed payments of the smallest unit between two accounts.
+    /// This many signed payments of the smallest unit between two accounts.
     pub(crate) fn payments(&self, from: u32, to: u32, count: usize) -> Vec<Envelope> {
         let pay = Draft::transfer(account(from), account(to), Amount::new(1, LEDGER));
         (0..count).map(|_| self.signer.sign(pay)).collect()

@@ -199,7 +199,8 @@ impl<'a> Crate<'a> {
             for (inside, line_start) in inline_modules(code) {
                 let rest = &code[line_start..];
                 let line = rest.split_inclusive('\n').next().unwrap_or_default();
-                // What a file only gives on it does not use: whoever names it through here does.
+                // What a file only gives on it does not use: the file that names it through here
+                // does.
                 if gives_on(line) {
                     continue;
                 }

@@ -40,7 +40,7 @@ type Before = (
 pub(crate) struct Participants {
     all: Arc<BTreeMap<ParticipantId, Participant>>,
     /// Those whose approval counts: few among thousands, and looked through for any record that
-    /// names one of them, whoever signed it.
+    /// names one of them, whatever its signer.
     operators: Arc<BTreeSet<ParticipantId>>,
     directory: Arc<KeyDirectory>,
     /// Heights that made a version of the directory, ascending; the last is the current one, the
