@@ -126,10 +126,9 @@ pub(crate) fn play(world: &World, call: &Call, hows: &[How]) -> Result<(), Strin
     let mut command = within_limits(world, hows);
     command
         .args(&words)
-        .env("TMPDIR", &temporary)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    hows.iter().for_each(|how| surround(&mut command, *how));
+    hows.iter().for_each(|how| take_streams(&mut command, *how));
     let (output, told) = run(command, hows, call.words.len() as u64);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let failed = |what: String| {
@@ -183,8 +182,13 @@ fn judge(call: &Call, hows: &[How], output: &Output) -> Result<(), String> {
     }
 }
 
-/// The program, started by a shell where limits or closed streams are asked for.
+/// The program in its environment, started by a shell where limits or closed streams are asked for.
+/// The shell itself has the environment of the test: a strange one makes it talk, and end where
+/// nobody reads that.
 fn within_limits(world: &World, hows: &[How]) -> Command {
+    let mut plain = program(world.dir());
+    plain.env("TMPDIR", world.dir().join("tmp"));
+    hows.iter().for_each(|how| surround(&mut plain, *how));
     let mut prelude = String::new();
     for how in hows {
         prelude.push_str(match how {
@@ -195,26 +199,31 @@ fn within_limits(world: &World, hows: &[How]) -> Command {
         });
     }
     if prelude.is_empty() {
-        return program(world.dir());
+        return plain;
     }
     let mut command = Command::new("bash");
-    let plain = program(world.dir());
+    let script = format!("{prelude}exec /usr/bin/env \"$@\"");
+    command.args(["-c", &script, "bash"]);
+    for (name, _) in plain.get_envs().filter(|(_, value)| value.is_none()) {
+        command.arg("-u").arg(name);
+    }
     for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
+        if let Some(value) = value {
+            let mut setting = name.to_owned();
+            setting.push("=");
+            setting.push(value);
+            command.arg(setting);
+        }
     }
     command
-        .args(["-c", &format!("{prelude}exec \"$0\" \"$@\"")])
         .arg(plain.get_program())
         .current_dir(world.dir())
         .stdin(Stdio::null());
     command
 }
 
-/// Streams and environment.
-fn surround(command: &mut Command, how: How) {
+/// Standard output and error that are full or have no reader.
+fn take_streams(command: &mut Command, how: How) {
     let full = || File::options().write(true).open("/dev/full");
     let full = || Stdio::from(full().expect("this system has a full device"));
     let gone = || {
@@ -241,6 +250,13 @@ fn surround(command: &mut Command, how: How) {
         How::BothFull => {
             command.stdout(full()).stderr(full());
         }
+        _ => {}
+    }
+}
+
+/// The environment.
+fn surround(command: &mut Command, how: How) {
+    match how {
         How::NoTemporaryFolder => {
             command.env("TMPDIR", "not-there");
         }
