@@ -321,15 +321,8 @@ mod tests {
     use super::*;
 
     fn answer(height: u64, numbers: std::ops::Range<u32>, next: u32) -> RosterView {
-        let participants = numbers.map(|number| Participant {
-            id: ParticipantId(number),
-            role: Role::Member,
-            suspended: false,
-            sponsor: ParticipantId(0),
-            lei: [0; 20],
-            bic: [0; 11],
-            keys: [None; 4],
-        });
+        let participants =
+            numbers.map(|number| Participant::new(ParticipantId(number), Role::Member));
         RosterView {
             height: Height(height),
             time: TimeMs(0),

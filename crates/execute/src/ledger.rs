@@ -304,15 +304,8 @@ impl Ledger {
 }
 
 fn first_participant(given: &GenesisParticipant) -> Participant {
-    let mut participant = Participant {
-        id: given.id,
-        role: given.role,
-        suspended: false,
-        sponsor: given.sponsor,
-        lei: [0; 20],
-        bic: [0; 11],
-        keys: [None; 4],
-    };
+    let mut participant = Participant::new(given.id, given.role);
+    participant.sponsor = given.sponsor;
     participant.lei[..given.lei.len()].copy_from_slice(given.lei.as_bytes());
     participant.bic[..given.bic.len()].copy_from_slice(given.bic.as_bytes());
     participant.keys[0] = Some(KeyEntry {

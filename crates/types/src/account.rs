@@ -205,6 +205,22 @@ pub struct Participant {
     pub keys: [Option<KeyEntry>; 4],
 }
 
+impl Participant {
+    /// A participant of this number and role, with no sponsor, no identifiers and no keys.
+    #[must_use]
+    pub fn new(id: ParticipantId, role: Role) -> Self {
+        Self {
+            id,
+            role,
+            suspended: false,
+            sponsor: ParticipantId(0),
+            lei: [0; 20],
+            bic: [0; 11],
+            keys: [None; 4],
+        }
+    }
+}
+
 /// A currency or asset.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ledger {

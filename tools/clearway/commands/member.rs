@@ -285,15 +285,7 @@ fn add(args: &Add) -> Result<(), Failure> {
         );
         return Err(Failure::new(Kind::Failed, message));
     }
-    let mut participant = Participant {
-        id: ParticipantId(args.number),
-        role: Role::Member,
-        suspended: false,
-        sponsor: ParticipantId(0),
-        lei: [0; 20],
-        bic: [0; 11],
-        keys: [None; 4],
-    };
+    let mut participant = Participant::new(ParticipantId(args.number), Role::Member);
     args.fields.write(&mut participant);
     let draft = draft(&participant).participant_key(0, key, Height(0));
     session.submit(draft, false, args.signed.output)

@@ -268,15 +268,7 @@ impl Table for Participants {
 
 #[cfg(test)]
 fn sample(number: u32) -> Participant {
-    Participant {
-        id: ParticipantId(number),
-        role: Role::Operator,
-        suspended: false,
-        sponsor: ParticipantId(0),
-        lei: [0; 20],
-        bic: [0; 11],
-        keys: [None; 4],
-    }
+    Participant::new(ParticipantId(number), Role::Operator)
 }
 
 /// Whether this participant's approval counts.
@@ -333,15 +325,9 @@ mod tests {
     use super::*;
 
     fn participant(id: u32, role: Role, suspended: bool) -> Participant {
-        Participant {
-            id: ParticipantId(id),
-            role,
-            suspended,
-            sponsor: ParticipantId(0),
-            lei: [0; 20],
-            bic: [0; 11],
-            keys: [None; 4],
-        }
+        let mut participant = Participant::new(ParticipantId(id), role);
+        participant.suspended = suspended;
+        participant
     }
 
     #[test]

@@ -508,15 +508,7 @@ impl QueryService for Service {
     /// Three participants, two an answer, and what an overseer would see for member 1 alone.
     fn roster(&self, asker: &Asker, first: ParticipantId) -> Result<RosterView, QueryError> {
         self.0.rosters.fetch_add(1, Ordering::SeqCst);
-        let all = (1..=3).map(|number| Participant {
-            id: ParticipantId(number),
-            role: Role::Member,
-            suspended: false,
-            sponsor: ParticipantId(0),
-            lei: [0; 20],
-            bic: [0; 11],
-            keys: [None; 4],
-        });
+        let all = (1..=3).map(|number| Participant::new(ParticipantId(number), Role::Member));
         let mut rest = all.filter(|one| one.id >= first);
         let participants = rest.by_ref().take(2).collect();
         let oversees = asker.member == ParticipantId(1);
