@@ -14,7 +14,7 @@ use crate::identity::{self, IDENTITY_NAME};
 use crate::index;
 use crate::io::{BlockFile, BlockIo, write_all_at, write_zeros_at};
 use crate::limits::PAGE_BYTES;
-use crate::segment::{self, Cursor, Segment, Step, first_nonzero};
+use crate::segment::{self, Cursor, Segment, Step, nonzero};
 use crate::tail::{self, Tail};
 use crate::watermark::{self, DamagedSlot, Found, WATERMARK_NAME};
 use crate::words::{RecordHash, SegmentNumber, Sequence};
@@ -394,16 +394,11 @@ fn zero_tail(segment: &Segment, file: &dyn BlockFile, from: u64) -> Result<u64, 
     segment
         .view
         .for_each_chunk(from, segment.view.len_bytes(), &mut |at, chunk| {
-            let Some(first) = first_nonzero(chunk) else {
+            let Some(used) = nonzero(chunk) else {
                 return Ok(());
             };
-            let last = chunk
-                .iter()
-                .rposition(|&byte| byte != 0)
-                .expect("there is a first one");
-            tail_end = at + last as u64 + 1;
-            let bytes = (last - first + 1) as u64;
-            write_zeros_at(file, at + first as u64, bytes).at("pwrite", path)
+            tail_end = at + used.end as u64;
+            write_zeros_at(file, at + used.start as u64, used.len() as u64).at("pwrite", path)
         })?;
     Ok(tail_end - from)
 }

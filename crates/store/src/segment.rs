@@ -1,5 +1,6 @@
 //! One segment: its head page, the walk over its records, and reading one of them.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -218,8 +219,8 @@ impl Segment {
     pub(crate) fn check_slack(&self, from: u64) -> Result<(), StoreError> {
         let end = self.view.len_bytes();
         self.view
-            .for_each_chunk(from, end, &mut |at, chunk| match first_nonzero(chunk) {
-                Some(index) => Err(self.view.corrupt(at + index as u64, Damage::Slack)),
+            .for_each_chunk(from, end, &mut |at, chunk| match nonzero(chunk) {
+                Some(used) => Err(self.view.corrupt(at + used.start as u64, Damage::Slack)),
                 None => Ok(()),
             })
     }
@@ -281,16 +282,18 @@ impl Segment {
         let mut padding = ZERO_PADDING;
         let padding = &mut padding[..to_usize(padding_bytes(end - start))];
         self.view.copy_to(end, padding)?;
-        Ok(match first_nonzero(padding) {
-            Some(index) => Err((end + index as u64, Damage::Padding)),
+        Ok(match nonzero(padding) {
+            Some(used) => Err((end + used.start as u64, Damage::Padding)),
             None => Ok(()),
         })
     }
 }
 
-/// Where the first byte that is not zero is.
-pub(crate) fn first_nonzero(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte != 0)
+/// From the first byte that is not zero to behind the last one.
+pub(crate) fn nonzero(bytes: &[u8]) -> Option<Range<usize>> {
+    let first = bytes.iter().position(|&byte| byte != 0)?;
+    let last = bytes.iter().rposition(|&byte| byte != 0)?;
+    Some(first..last + 1)
 }
 
 /// The file of the segment that starts with a record.
@@ -343,8 +346,8 @@ fn read_head(
             return Err(corrupt(path, number, 0, Damage::SegmentHead));
         }
     };
-    if let Some(index) = first_nonzero(rest) {
-        let offset = (HEAD_BYTES + index) as u64;
+    if let Some(used) = nonzero(rest) {
+        let offset = (HEAD_BYTES + used.start) as u64;
         return Err(corrupt(path, number, offset, Damage::SegmentHead));
     }
     if head.genesis != *genesis {

@@ -3,7 +3,7 @@
 use crate::error::{Damage, StoreError};
 use crate::format::HEADER_BYTES;
 use crate::recovery::Walk;
-use crate::segment::{Segment, first_nonzero};
+use crate::segment::{Segment, nonzero};
 use crate::words::SegmentNumber;
 
 /// Bytes after the last whole record that are not zero: no record, and not nothing.
@@ -30,9 +30,8 @@ pub(crate) fn find(segment: &Segment, walk: &Walk) -> Result<Option<Tail>, Store
     segment
         .view
         .for_each_chunk(offset, len_bytes, &mut |at, chunk| {
-            if first_nonzero(chunk).is_some() {
-                let last = chunk.iter().rposition(|&byte| byte != 0);
-                end = at + last.expect("there is a first one") as u64 + 1;
+            if let Some(used) = nonzero(chunk) {
+                end = at + used.end as u64;
             }
             Ok(())
         })?;
