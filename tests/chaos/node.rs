@@ -227,12 +227,12 @@ fn an_idle_node_says_little_and_without_colours() {
 }
 
 #[test]
-fn too_few_open_files_are_found_before_anything_is_opened() {
+fn limits_that_are_too_low_are_found_before_anything_is_opened() {
     let dir = cluster();
-    let limited = |words: &str| {
+    let limited = |limit: &str, words: &str| {
         let mut command = Command::new("bash");
         command
-            .args(["-c", "ulimit -n 64; exec \"$0\" \"$@\""])
+            .args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")])
             .arg(program(dir.path()).get_program())
             .args(words.split(' '))
             .current_dir(dir.path());
@@ -243,15 +243,26 @@ fn too_few_open_files_are_found_before_anything_is_opened() {
             String::from_utf8_lossy(&said).replace("\n", " "),
         )
     };
-    let (code, said) = limited("node run --config node.toml");
-    assert_eq!(code, Some(1), "{said}");
-    for word in ["64 open files", "ulimit -n"] {
-        assert!(said.contains(word), "{said}");
+    for (limit, found, help) in [
+        ("ulimit -n 64", "64 open files", "ulimit -n"),
+        ("ulimit -d 100000", "102400000 bytes of memory", "ulimit -d"),
+        ("ulimit -s 100", "102400 bytes of stack", "ulimit -s"),
+        (
+            "export RUST_MIN_STACK=1",
+            "1 bytes of stack in a thread",
+            "unset RUST_MIN_STACK",
+        ),
+    ] {
+        let (code, said) = limited(limit, "node run --config node.toml");
+        assert_eq!(code, Some(1), "{limit}: {said}");
+        for word in [found, help] {
+            assert!(said.contains(word), "{limit}: {said}");
+        }
+        assert!(!dir.path().join("data").exists(), "nothing was opened");
+        let (code, told) = limited(limit, "doctor");
+        assert_eq!(code, Some(0), "{limit}: {told}");
+        assert!(told.contains(found), "{limit}: {told}");
     }
-    assert!(!dir.path().join("data").exists(), "nothing was opened");
-    let (code, told) = limited("doctor");
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("64 open files"), "{told}");
     // A soft limit is raised as far as the hard one allows.
     let mut node = Running::start(dir.path(), Stdio::piped(), |command| {
         let plain = std::mem::replace(command, Command::new("bash"));

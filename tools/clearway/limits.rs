@@ -19,12 +19,24 @@ const FILES_WANTED: u64 = 65_536;
 /// Address space of a node without a segment; it maps each segment.
 const ADDRESS_BYTES_MIN: u64 = 2 << 30;
 
+/// Memory of its own of a node with small tables: threads' stacks, buffers, combs of keys.
+const DATA_BYTES_MIN: u64 = 1 << 30;
+/// Stack of a thread; Rust's own default is twice that.
+const STACK_BYTES_MIN: u64 = 1 << 20;
+/// What Rust takes for the stacks of threads that name no size.
+const THREAD_STACK: &str = "RUST_MIN_STACK";
+
 /// What the system allows this process; `None` is no limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) open_files: Option<u64>,
     file_bytes: Option<u64>,
     address_bytes: Option<u64>,
+    data_bytes: Option<u64>,
+    /// Of the first thread, which the system gives.
+    stack_bytes: Option<u64>,
+    /// Of the other ones, where the environment says so.
+    thread_stack_bytes: Option<u64>,
 }
 
 impl Limits {
@@ -44,6 +56,11 @@ impl Limits {
             open_files: getrlimit(Resource::Nofile).current,
             file_bytes: getrlimit(Resource::Fsize).current,
             address_bytes: getrlimit(Resource::As).current,
+            data_bytes: getrlimit(Resource::Data).current,
+            stack_bytes: getrlimit(Resource::Stack).current,
+            thread_stack_bytes: std::env::var(THREAD_STACK)
+                .ok()
+                .and_then(|text| text.parse().ok()),
         }
     }
 
@@ -77,6 +94,24 @@ impl Limits {
             address_bytes,
             "bytes of address space",
             "run `ulimit -v unlimited`, or take LimitAS out",
+        );
+        check(
+            self.data_bytes,
+            DATA_BYTES_MIN,
+            "bytes of memory",
+            "run `ulimit -d unlimited`, or take LimitDATA out",
+        );
+        check(
+            self.stack_bytes,
+            STACK_BYTES_MIN,
+            "bytes of stack",
+            "run `ulimit -s 8192`, or take LimitSTACK out",
+        );
+        check(
+            self.thread_stack_bytes,
+            STACK_BYTES_MIN,
+            "bytes of stack in a thread",
+            &format!("unset {THREAD_STACK}"),
         );
         shortages
     }
@@ -113,6 +148,9 @@ mod tests {
             open_files: Some(1024),
             file_bytes: None,
             address_bytes: None,
+            data_bytes: None,
+            stack_bytes: Some(8 << 20),
+            thread_stack_bytes: None,
         };
         assert_eq!(ample.shortages(0, 64 << 20), [""; 0]);
         let rows = [
@@ -139,6 +177,30 @@ mod tests {
                 },
                 "1073741824 bytes of address space",
                 "ulimit -v",
+            ),
+            (
+                Limits {
+                    data_bytes: Some(100 << 20),
+                    ..ample
+                },
+                "104857600 bytes of memory",
+                "ulimit -d",
+            ),
+            (
+                Limits {
+                    stack_bytes: Some(100 << 10),
+                    ..ample
+                },
+                "102400 bytes of stack and",
+                "ulimit -s",
+            ),
+            (
+                Limits {
+                    thread_stack_bytes: Some(1),
+                    ..ample
+                },
+                "1 bytes of stack in a thread",
+                "unset RUST_MIN_STACK",
             ),
         ];
         for (limits, what, help) in rows {
