@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clearway_execute::Snapshot;
 use clearway_flow::Counter;
@@ -21,6 +21,9 @@ use crate::log_index::LogIndex;
 
 /// How often the keeper looks whether a segment has to be prepared or indexed.
 const ROUND: Duration = Duration::from_millis(50);
+/// Shortest and longest pause before work that failed is tried again.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// How long a checkpoint waits for its block to be durable.
 const DURABLE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -43,6 +46,28 @@ pub struct KeeperMetrics {
     pub damages_told: Counter,
 }
 
+/// When work that failed is tried again: each try may read a whole segment and writes a line.
+#[derive(Debug, Default)]
+struct Again {
+    pause: Duration,
+    from: Option<Instant>,
+}
+
+impl Again {
+    fn is_due(&self, now: Instant) -> bool {
+        self.from.is_none_or(|from| now >= from)
+    }
+
+    /// Each failure in a row doubles the pause.
+    fn note(&mut self, done: bool, now: Instant) {
+        self.pause = match done {
+            true => Duration::ZERO,
+            false => (self.pause * 2).clamp(AGAIN_MIN, AGAIN_MAX),
+        };
+        self.from = Some(now + self.pause);
+    }
+}
+
 /// What the keeper works with.
 pub(crate) struct Keeper {
     pub(crate) io: Arc<dyn BlockIo>,
@@ -58,43 +83,50 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Works until nobody can hand it a state any more.
     pub(crate) fn run(&self, jobs: &Receiver<Keep>) {
+        let mut again = Again::default();
         loop {
             match jobs.recv_timeout(ROUND) {
-                Ok(keep) => self.note("checkpoint", self.keep(&keep)),
+                Ok(keep) => drop(self.note("checkpoint", self.keep(&keep))),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     let prepared = self.preparer.prepare_next().map(drop);
                     self.note("segment", prepared.map_err(HistoryError::from));
-                    self.index();
+                    if again.is_due(Instant::now()) {
+                        again.note(self.index(), Instant::now());
+                    }
                 }
             }
         }
     }
 
-    /// None of this work is needed to go on: a failure is counted, said and survived.
-    fn note(&self, what: &'static str, result: Result<(), HistoryError>) {
+    /// None of this work is needed to go on: a failure is counted, said and survived. Answers
+    /// whether it was done.
+    fn note(&self, what: &'static str, result: Result<(), HistoryError>) -> bool {
+        let done = result.is_ok();
         if let Err(error) = result {
             self.metrics.failures.add(1);
             if let HistoryError::Store(error) = &error
                 && is_for_want_of_room(error)
             {
                 self.disk.on_left_out(error);
-                return;
+                return done;
             }
             tracing::warn!(%error, what, "the keeper failed; the log alone carries on");
         }
+        done
     }
 
     /// Where identifiers and blocks of sealed segments are; where one of the two fails, the other
-    /// still lets go of what it holds in memory.
-    fn index(&self) {
+    /// still lets go of what it holds in memory. Answers whether both were done.
+    fn index(&self) -> bool {
         let identifiers = self.reader.index_sealed(&EnvelopeIds).map(drop);
-        self.note(
+        let identifiers = self.note(
             "index of identifiers",
             identifiers.map_err(HistoryError::from),
         );
-        self.note("index of blocks", self.index.save_sealed().map(drop));
+        let blocks = self.note("index of blocks", self.index.save_sealed().map(drop));
         self.tell_damage();
+        identifiers && blocks
     }
 
     /// No answer is wrong for an index that was damaged or lost, but its disk is to be looked at.
@@ -233,6 +265,22 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_is_tried_again_ever_less_often_and_at_once_after_a_success() {
+        let from = Instant::now();
+        let (mut again, mut tries) = (Again::default(), Vec::new());
+        for second in 0..200 {
+            let now = from + Duration::from_secs(second);
+            if again.is_due(now) {
+                tries.push(second);
+                again.note(false, now);
+            }
+        }
+        assert_eq!(tries, [0, 1, 3, 7, 15, 31, 63, 123, 183]);
+        again.note(true, from);
+        assert!(again.is_due(from));
+    }
+
+    #[test]
     fn an_index_that_fails_does_not_keep_the_other_one_from_being_written() {
         let memory = MemoryIo::new();
         let (keeper, io, sealed_count) = with_sealed(&memory);
@@ -251,7 +299,7 @@ mod tests {
     fn an_index_that_rots_or_goes_while_running_hides_no_payment_and_is_told_of() {
         let memory = MemoryIo::new();
         let (keeper, _, _) = with_sealed(&memory);
-        let (lines, ()) = lines_of(|| keeper.index());
+        let (lines, _) = lines_of(|| keeper.index());
         assert_eq!(
             lines, [""; 0],
             "an index that was not there yet is no damage"
@@ -270,12 +318,12 @@ mod tests {
         for lose in losses {
             lose();
             assert_eq!(find(), usize::try_from(BATCH_COUNT).expect("small"));
-            let (lines, ()) = lines_of(|| keeper.index());
+            let (lines, _) = lines_of(|| keeper.index());
             assert_eq!(lines.len(), 1, "{lines:?}");
             assert!(lines[0].starts_with("WARN"), "{lines:?}");
             assert!(lines[0].contains("files=1"), "{lines:?}");
             assert_eq!(memory.files(), whole);
-            let (lines, ()) = lines_of(|| keeper.index());
+            let (lines, _) = lines_of(|| keeper.index());
             assert_eq!(lines, [""; 0], "told once");
         }
     }
