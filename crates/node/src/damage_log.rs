@@ -1,4 +1,4 @@
-//! What the log says of questions that it cannot answer.
+//! Damage that questions meet, told in the log once a minute for each place.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,20 +9,20 @@ use clearway_ingest::QueryError;
 use clearway_store::history::HistoryError;
 use clearway_types::units::Height;
 
-/// Damage stays where it is and can be asked for thousands of times a second: each place is named
-/// once in so long.
+/// Damage stays where it is and can be asked for thousands of times a second: each place is told once
+/// in this time.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// Places that are remembered, a few hundred bytes each; more damage than that is named no further.
 const PLACES_MAX: usize = 256;
 
 /// Says in the node's own log why a question was not answered.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct DamageLog {
     /// When each was told last, by its text, which names the place.
     told: Mutex<BTreeMap<String, Instant>>,
 }
 
-impl Trouble {
+impl DamageLog {
     /// The log cannot answer.
     pub(crate) fn failed(&self, what: &'static str, error: &dyn Display) -> QueryError {
         if self.is_told(error.to_string(), Instant::now()) {
@@ -56,10 +56,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_place_is_told_once_a_minute_and_only_so_many_of_them() {
-        let (trouble, from) = (Trouble::default(), Instant::now());
+    fn each_place_is_told_once_a_minute_and_a_bounded_number_of_them() {
+        let (log, from) = (DamageLog::default(), Instant::now());
         let at = |second| from + Duration::from_secs(second);
-        let told = |place: usize, second| trouble.is_told(format!("byte {place}"), at(second));
+        let told = |place: usize, second| log.is_told(format!("byte {place}"), at(second));
         let said = (0..120).filter(|&second| told(0, second) | told(1, second));
         assert_eq!(said.collect::<Vec<_>>(), [0, 60]);
         let said = (0..10 * PLACES_MAX).filter(|&place| told(place, 200));

@@ -32,7 +32,7 @@ pub(crate) fn page(
     let blocks = match index.history(from.height) {
         Ok(blocks) => blocks,
         Err(error) => {
-            page.broken = Some(index.trouble().unreadable(from.height, &error));
+            page.broken = Some(index.damage_log().unreadable(from.height, &error));
             return Ok(page);
         }
     };
@@ -43,7 +43,7 @@ pub(crate) fn page(
         let block = match block {
             Ok(block) => block,
             Err(error) => {
-                page.broken = Some(index.trouble().unreadable(page.next.height, &error));
+                page.broken = Some(index.damage_log().unreadable(page.next.height, &error));
                 return Ok(page);
             }
         };

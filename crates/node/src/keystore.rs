@@ -11,7 +11,7 @@ use clearway_types::hex;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::new_name::take_name;
+use crate::publish::publish;
 
 /// Scrypt work factor of new files: 2^18 rounds, 256 MiB and about a second.
 pub const WORK_LOG_N: u8 = 18;
@@ -406,7 +406,7 @@ impl NewFile {
 
     /// Takes its name, unless somebody has it: nothing is ever overwritten.
     fn publish(&self) -> Result<(), KeyFileError> {
-        take_name(&self.part, &self.path).map_err(|source| match source.kind() {
+        publish(&self.part, &self.path).map_err(|source| match source.kind() {
             std::io::ErrorKind::AlreadyExists => KeyFileError::Exists {
                 path: self.path.clone(),
             },

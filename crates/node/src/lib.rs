@@ -23,6 +23,7 @@ mod admin;
 mod assembly;
 mod checkpoint;
 mod clock;
+mod damage_log;
 mod disk;
 mod door;
 mod error;
@@ -31,8 +32,8 @@ mod gather;
 mod keeper;
 mod log_index;
 mod lookups;
-mod new_name;
 mod node;
+mod publish;
 mod query;
 mod question_share;
 mod questions;
@@ -44,7 +45,6 @@ mod stages;
 mod testing;
 mod threads;
 mod touches;
-mod trouble;
 
 pub use admin::{AdminMetrics, Readiness};
 pub use clearway_order::{Clock, Now, is_engine_source, system_clock};
@@ -53,8 +53,8 @@ pub use disk::DiskMetrics;
 pub use error::NodeError;
 pub use gather::Figures;
 pub use keeper::KeeperMetrics;
-pub use new_name::take_name;
 pub use node::{Addresses, Node};
+pub use publish::publish;
 pub use samples::{Gather, Metric, SampleKind, render};
 
 /// Folder of the log within the data directory.

@@ -8,7 +8,7 @@ use clearway_store::{BatchPlace, BlockIndex, BlockPlace, Sequence};
 use clearway_types::messages::ExecutedBlock;
 use clearway_types::units::{Digest, Height, TimeMs};
 
-use crate::trouble::Trouble;
+use crate::damage_log::DamageLog;
 
 /// How often a waiting question checks whether its asker is still there.
 const LOOK_AROUND: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ pub(crate) struct LogIndex {
     tip: Mutex<Tip>,
     /// Signalled when the tip moves.
     news: Condvar,
-    trouble: Trouble,
+    damage_log: DamageLog,
 }
 
 impl LogIndex {
@@ -41,7 +41,7 @@ impl LogIndex {
             blocks,
             tip: Mutex::new(tip),
             news: Condvar::new(),
-            trouble: Trouble::default(),
+            damage_log: DamageLog::default(),
         }
     }
 
@@ -123,8 +123,8 @@ impl LogIndex {
     }
 
     /// Says what of it cannot be read.
-    pub(crate) fn trouble(&self) -> &Trouble {
-        &self.trouble
+    pub(crate) fn damage_log(&self) -> &DamageLog {
+        &self.damage_log
     }
 
     /// Keeps the places of sealed segments in files, and no more in memory.

@@ -17,9 +17,9 @@ use clearway_types::units::{Digest, Height};
 use clearway_types::wire::proof::{ExecLink, SettlementProof};
 use clearway_types::wire::query::{Found, Lookup};
 
+use crate::damage_log::DamageLog;
 use crate::keeper::EnvelopeIds;
 use crate::log_index::LogIndex;
-use crate::trouble::Trouble;
 
 /// Final records that one question keeps at hand, each with up to 4 bytes an envelope of a block.
 const RECORDS_KEPT: usize = 4;
@@ -68,8 +68,8 @@ impl<'a> Lookups<'a> {
         Ok(places)
     }
 
-    fn trouble(&self) -> &'a Trouble {
-        self.index.trouble()
+    fn damage_log(&self) -> &'a DamageLog {
+        self.index.damage_log()
     }
 
     fn locations(&self, name: Lookup) -> Result<Vec<Location>, QueryError> {
@@ -79,7 +79,7 @@ impl<'a> Lookups<'a> {
         found.map_err(|error| match error {
             StoreError::Unwanted => QueryError::Unwanted,
             error => self
-                .trouble()
+                .damage_log()
                 .failed("a look-up cannot be answered from the log", &error),
         })
     }
@@ -110,7 +110,7 @@ impl<'a> Lookups<'a> {
     fn executed(&mut self, location: Location) -> Result<Option<Place>, QueryError> {
         let batch = self.index.batch(location.sequence);
         let batch = batch.map_err(|error| {
-            self.trouble()
+            self.damage_log()
                 .failed("a batch's block cannot be found", &error)
         })?;
         let Some(batch) = batch else {
@@ -143,18 +143,18 @@ impl<'a> Lookups<'a> {
             return Ok(Arc::clone(record));
         }
         let place = self.index.block(height);
-        let place = place.map_err(|error| self.trouble().unreadable(height, &error))?;
+        let place = place.map_err(|error| self.damage_log().unreadable(height, &error))?;
         let sequence = place.ok_or(QueryError::Failed)?.sequence;
         let record = self.record(sequence)?;
         let record = FinalRecord::decode(&record.payload).map_err(|source| {
-            self.trouble()
+            self.damage_log()
                 .unreadable(height, &HistoryError::Decode { sequence, source })
         })?;
         if record.height != height {
             let previous = Height(height.0 - 1);
             let found = record.height;
             return Err(self
-                .trouble()
+                .damage_log()
                 .unreadable(height, &HistoryError::Order { previous, found }));
         }
         if self.records.len() >= RECORDS_KEPT {
@@ -168,7 +168,7 @@ impl<'a> Lookups<'a> {
     fn record(&self, sequence: Sequence) -> Result<Record, QueryError> {
         let record = self.reader.get(sequence);
         let record =
-            record.map_err(|error| self.trouble().failed("a record cannot be read", &error))?;
+            record.map_err(|error| self.damage_log().failed("a record cannot be read", &error))?;
         record.ok_or_else(|| {
             tracing::error!(record = sequence.0, "a record is not in the log");
             QueryError::Failed
@@ -246,13 +246,13 @@ impl<'a> Lookups<'a> {
         height: Height,
     ) -> Result<impl Iterator<Item = Result<StoredBlock, QueryError>>, QueryError> {
         let blocks = self.index.history(height);
-        let blocks = blocks.map_err(|error| self.trouble().unreadable(height, &error))?;
+        let blocks = blocks.map_err(|error| self.damage_log().unreadable(height, &error))?;
         Ok((height.0..)
             .map(Height)
             .zip(blocks)
             .map(|(height, block)| match self.asker.is_gone() {
                 true => Err(QueryError::Unwanted),
-                false => block.map_err(|error| self.trouble().unreadable(height, &error)),
+                false => block.map_err(|error| self.damage_log().unreadable(height, &error)),
             }))
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`ErrorKind::AlreadyExists`] when something has the name, whatever it is; others of the system.
-pub fn take_name(from: &Path, to: &Path) -> io::Result<()> {
+pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
         Ok(()) => {
             // The file has its name. The one before it is the caller's to clear away, who made it.
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_name_is_taken_once_and_what_has_it_stays() {
-        for take in [take_name, reserve_and_rename] {
+        for take in [publish, reserve_and_rename] {
             let dir = tempfile::tempdir().expect("a temporary folder");
             let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
             fs::write(&from, "first").expect("written");
@@ -67,7 +67,7 @@ mod tests {
         let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
         fs::write(&from, "new").expect("written");
         std::os::unix::fs::symlink(dir.path().join("nowhere"), &to).expect("linked");
-        let error = take_name(&from, &to).expect_err("taken");
+        let error = publish(&from, &to).expect_err("taken");
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     }
 
@@ -82,7 +82,7 @@ mod tests {
                 for number in 0..FILE_COUNT {
                     let from = dir.path().join("from");
                     fs::write(&from, "whole").expect("written");
-                    take_name(&from, &place(number)).expect("free");
+                    publish(&from, &place(number)).expect("free");
                 }
             });
             let from = Instant::now();

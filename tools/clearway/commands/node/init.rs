@@ -8,7 +8,7 @@ use clearway_crypto::keys::SigningKey;
 use clearway_node::config::{self, NodeConfig};
 use clearway_node::genesis_file;
 use clearway_node::keystore::{self, Keys, Protection, ValidatorKeys};
-use clearway_node::take_name;
+use clearway_node::publish;
 use clearway_types::account::Role;
 use clearway_types::amount::parse_minor;
 use clearway_types::genesis::{
@@ -326,7 +326,7 @@ impl Placing {
         if let Some(folder) = to.parent() {
             self.make_folder(folder)?;
         }
-        take_name(from, &to).map_err(|error| at(&to, error))?;
+        publish(from, &to).map_err(|error| at(&to, error))?;
         self.placed.push(to);
         Ok(())
     }
