@@ -139,7 +139,7 @@ fn a_report_that_failed_its_checks_or_contradicts_itself_is_refused() {
         (
             "/signatures_verified",
             1_000_000_000.into(),
-            &["/signatures_verified is 1000000000", "/sent"],
+            &["/signatures_verified is 1000000000", "/copies_sent is 500"],
         ),
         (
             "/signatures_fallback",

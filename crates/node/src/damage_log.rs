@@ -9,8 +9,8 @@ use clearway_ingest::QueryError;
 use clearway_store::history::HistoryError;
 use clearway_types::units::Height;
 
-/// Damage stays where it is and can be asked for thousands of times a second: each place is told once
-/// in this time.
+/// Damage stays where it is and can be asked for thousands of times a second: each place is told
+/// once in this time.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 /// Places that are remembered, a few hundred bytes each; more damage than that is named no further.
 const PLACES_MAX: usize = 256;

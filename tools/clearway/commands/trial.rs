@@ -271,6 +271,7 @@ impl Stand<'_> {
             version: REPORT_VERSION,
             tps_final: 0.0,
             sent: 0,
+            copies_sent: tally.copies_sent,
             settled: 0,
             rejected: 0,
             codes: BTreeMap::new(),

@@ -309,7 +309,7 @@ mod tests {
     fn report() -> Value {
         json!({
             "tps_final": 61_000.5, "seconds": 2_000_000.0 / 61_000.5,
-            "sent": 2_000_003, "settled": 2_000_000, "rejected": 3,
+            "sent": 2_000_003, "copies_sent": 2_000_003, "settled": 2_000_000, "rejected": 3,
             "codes": {"Settled": 2_000_000, "InsufficientFunds": 3}, "cpu_seconds": 40.0,
             "response_us": {"p1": 1, "p50": 900, "p99": 4000, "p999": 9000, "p100": 9001},
             "service_us": {"p1": 1, "p50": 900, "p99": 4000, "p999": 9000, "p100": 9001},

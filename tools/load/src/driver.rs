@@ -112,6 +112,12 @@ pub async fn offer(
     progress: &(dyn Fn(usize) + Send + Sync),
 ) -> Result<Tally, DriverError> {
     let streams = Arc::new(streams);
+    let copies = || {
+        clients
+            .iter()
+            .map(|client| client.metrics().envelopes_sent.value())
+    };
+    let copies_before: u64 = copies().sum();
     let mut tasks = JoinSet::new();
     let (answered_sender, mut answered) = tokio::sync::mpsc::unbounded_channel();
     for (connection, client) in clients.iter().enumerate() {
@@ -146,6 +152,7 @@ pub async fn offer(
             else => break,
         }
     }
+    tally.copies_sent = copies().sum::<u64>() - copies_before;
     Ok(tally)
 }
 

@@ -79,6 +79,8 @@ impl Latency {
 pub struct Tally {
     /// Payments sent, those sent again not counted again.
     pub sent: u64,
+    /// Copies of payments sent: one each, and one more each time that one was sent again.
+    pub copies_sent: u64,
     /// Payments by result code number.
     pub codes: BTreeMap<u16, u64>,
     /// From the intended send time.
@@ -113,6 +115,7 @@ impl Tally {
     /// Adds what another client measured.
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;
+        self.copies_sent += other.copies_sent;
         for (code, count) in &other.codes {
             *self.codes.entry(*code).or_default() += count;
         }

@@ -10,7 +10,7 @@ use crate::sums::{self, SumError};
 use crate::workload::FileRows;
 
 /// Version of the report's fields; a reader refuses versions that it does not know.
-pub const REPORT_VERSION: u32 = 2;
+pub const REPORT_VERSION: u32 = 3;
 
 /// Percentiles of a latency, microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub struct Report {
     pub tps_final: f64,
     /// Payments sent, those sent again not counted again.
     pub sent: u64,
+    /// Copies of payments sent: one each, and one more each time that one was sent again.
+    pub copies_sent: u64,
     /// Settled payments.
     pub settled: u64,
     /// Payments with any other result.

@@ -69,6 +69,7 @@ pub struct Job {
 #[derive(Serialize, Deserialize)]
 struct Answer {
     sent: u64,
+    copies_sent: u64,
     codes: Vec<(u16, u64)>,
     response: String,
     service: String,
@@ -81,6 +82,7 @@ impl Answer {
     fn of(tally: &Tally, usage: Usage) -> Self {
         Self {
             sent: tally.sent,
+            copies_sent: tally.copies_sent,
             codes: tally
                 .codes
                 .iter()
@@ -97,6 +99,7 @@ impl Answer {
     fn tally(&self) -> Option<Tally> {
         Some(Tally {
             sent: self.sent,
+            copies_sent: self.copies_sent,
             codes: self.codes.iter().copied().collect(),
             response: Latency::from_bytes(&hex::decode(&self.response)?)?,
             service: Latency::from_bytes(&hex::decode(&self.service)?)?,
@@ -263,6 +266,7 @@ mod tests {
         tally.response.record(700, 3);
         tally.service.record(600, 3);
         tally.sent_at(5, 3);
+        tally.copies_sent = 4;
         tally.answered_at(705);
         let text = serde_json::to_string(&Answer::of(&tally, Usage::default())).expect("written");
         let answer: Answer = serde_json::from_str(&text).expect("read");
