@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clearway_harness::{NodeProcess, http, output_within};
@@ -255,9 +255,24 @@ fn a_feed_tells_both_sides_of_a_hold_that_ended_by_time() {
 }
 
 #[test]
-fn an_interrupted_feed_closes_its_connection() {
+fn a_feed_that_is_interrupted_or_has_no_reader_ends_and_closes_its_connection() {
     let mut node = Served::start();
     node.as_member(2, &["pay", "2.1", "3.1", "1.00"]).expect(0);
+    let interrupt = |child: &mut Child| {
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(sent.expect("kill exists").success());
+    };
+    // The account is quiet: nothing is written that would show that nobody reads it.
+    let leave = |child: &mut Child| drop(child.stdout.take());
+    feed_ends(&node, interrupt, 130);
+    feed_ends(&node, leave, 0);
+    node.node.stop();
+}
+
+/// Follows an account until its first line has come, ends the feed, and waits until its connection
+/// is closed.
+fn feed_ends(node: &Served, end: impl FnOnce(&mut Child), code: i32) {
     let follow = "account follow 2.1 --key keys/member-2.insecure-plaintext --insecure-plaintext";
     let mut child = program(node.dir.path())
         .args(follow.split(' '))
@@ -277,14 +292,11 @@ fn an_interrupted_feed_closes_its_connection() {
     while !open("1.0") {
         assert!(from.elapsed() < PATIENCE, "the feed's alone is open");
     }
-    let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status();
-    assert!(sent.expect("kill exists").success());
+    end(&mut child);
     let from = Instant::now();
     let ended = output_within(child, PATIENCE).status;
-    assert_eq!(ended.code(), Some(130));
+    assert_eq!(ended.code(), Some(code));
     while !open("0.0") {
         assert!(from.elapsed() < PATIENCE, "it is left open");
     }
-    node.node.stop();
 }

@@ -3,16 +3,20 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use clearway_node::log::LINES_DROPPED;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Bytes that wait for a slow reader of standard error: seconds of a log at level `trace`.
 const WAITING_BYTES_MAX: usize = 4 << 20;
 /// How long a line waits for room. A reader that takes nothing meanwhile has stopped reading, and
 /// nobody waits for it again before it goes on.
 const ROOM_PATIENCE: Duration = Duration::from_millis(100);
+/// How often it is looked whether standard output still has a reader.
+const READER_ROUND: Duration = Duration::from_millis(500);
 /// How long the end of the program waits for the last lines to be read.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -58,6 +62,25 @@ impl<W: Write> Write for UntilGone<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.unless_gone((), Write::flush)
     }
+}
+
+/// Waits until nobody can read standard output any more, for results that come as long as somebody
+/// does.
+pub(crate) async fn until_reader_gone() {
+    let mut round = tokio::time::interval(READER_ROUND);
+    while !has_no_reader(&io::stdout()) {
+        round.tick().await;
+    }
+}
+
+/// Whether the other end of a pipe or terminal is closed.
+fn has_no_reader(of: &impl AsFd) -> bool {
+    let mut streams = [PollFd::new(of, PollFlags::empty())];
+    let polled = poll(&mut streams, Some(&Timespec::default()));
+    polled.is_ok()
+        && streams[0]
+            .revents()
+            .intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// Whether colours are wanted on a stream: on a terminal alone, and not against `NO_COLOR`.
@@ -216,6 +239,16 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_has_no_reader_once_its_other_end_is_closed() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        assert!(!has_no_reader(&writer));
+        drop(reader);
+        assert!(has_no_reader(&writer));
+        let file = tempfile::tempfile().expect("a temporary file");
+        assert!(!has_no_reader(&file), "a file is read later");
+    }
 
     /// Fails with this kind from the second write on.
     struct Failing(ErrorKind, usize);

@@ -18,7 +18,7 @@ use super::Target;
 use crate::cli::show_account;
 use crate::commands::connect::client_failure;
 use crate::failure::{Failure, Kind as Fault};
-use crate::{signals, ui};
+use crate::{signals, streams, ui};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -49,6 +49,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         tokio::select! {
             told = tell(client, args, &ledger) => told.map(|()| None),
             signal = notice => Ok(signal.ok()),
+            // Who reads the lines has seen enough, also of an account that is quiet now.
+            () = streams::until_reader_gone() => Ok(None),
         }
     });
     // Closes the connection, which the node would miss only after a while.
