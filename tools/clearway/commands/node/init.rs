@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Member banks, each with a key file and an account
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=1000))]
     members: u32,
-    /// ISO 4217 code of the first ledger
+    /// ISO 4217 code of the first ledger, or an asset name: 1 to 8 capitals or digits
     #[arg(long, default_value = "EUR")]
     currency: String,
     /// Number of the first ledger
