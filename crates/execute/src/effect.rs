@@ -2,7 +2,7 @@
 
 use clearway_types::units::{AccountId, ParticipantId, TransferId};
 
-/// A function of the body alone: execution and the log give the same.
+/// A function of body and result alone: execution and the log give the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
     /// Nothing.
