@@ -32,6 +32,19 @@ fn cluster() -> TempDir {
 
 impl Running {
     fn start(dir: &Path, stderr: Stdio, change: impl FnOnce(&mut Command)) -> Self {
+        let started = Self::try_start(dir, stderr, change);
+        started.unwrap_or_else(|mut child| {
+            let said = child.stderr.take().map(|stderr| read(Some(stderr)));
+            panic!("the node does not start: {}", said.unwrap_or_default())
+        })
+    }
+
+    /// The node's process without a word from it where it does not say that it runs.
+    fn try_start(
+        dir: &Path,
+        stderr: Stdio,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self, Child> {
         let mut command = program(dir);
         let run = "node run --config node.toml --set listen=127.0.0.1:0";
         command
@@ -43,14 +56,13 @@ impl Running {
         let stdout = child.stdout.take().expect("it was asked for");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let mut address = |name: &str| {
-            let line = lines.next().unwrap_or_default();
+            let line = lines.next()?;
             let found = line.strip_prefix(name).map(|rest| rest.trim().to_owned());
-            found.unwrap_or_else(|| panic!("`{line}` is no {name}"))
+            Some(found.unwrap_or_else(|| panic!("`{line}` is no {name}")))
         };
-        Self {
-            door: address("door"),
-            admin: address("admin"),
-            child,
+        match (address("door"), address("admin")) {
+            (Some(door), Some(admin)) => Ok(Self { child, door, admin }),
+            _ => Err(child),
         }
     }
 
@@ -355,7 +367,7 @@ fn a_lost_journal_is_told_and_a_damaged_one_says_the_way_out() {
         std::fs::write(file, &bad).expect("written");
         let kept = dir.path().join("kept");
         copy(&engine, &kept);
-        let (code, said) = ended_or_stopped(dir.path());
+        let (code, said, ran) = ended_or_stopped(dir.path());
         println!("{}: {code:?} {said}", file.display());
         for word in ["panicked", "RUST_BACKTRACE", "stack backtrace"] {
             assert!(!said.contains(word), "{said}");
@@ -365,6 +377,7 @@ fn a_lost_journal_is_told_and_a_damaged_one_says_the_way_out() {
             assert_eq!(code, Some(1), "{said}");
             assert!(said.contains("cannot read its journal"), "{said}");
             assert!(said.contains("move it away"), "{said}");
+            assert!(!ran, "it said that it runs before it had read its journal");
         }
         std::fs::remove_dir_all(&engine).expect("it was there");
         copy(&kept, &engine);
@@ -381,9 +394,16 @@ fn a_lost_journal_is_told_and_a_damaged_one_says_the_way_out() {
     folder::succeed(program(dir.path()).args(replay));
 }
 
-/// A node that ends by itself, or is stopped once it orders blocks.
-fn ended_or_stopped(dir: &Path) -> (Option<i32>, String) {
-    let mut node = Running::start(dir, Stdio::piped(), |_| {});
+/// Exit code and words of a node that ends by itself, or is stopped once it orders blocks; and
+/// whether it said that it runs.
+fn ended_or_stopped(dir: &Path) -> (Option<i32>, String, bool) {
+    let mut node = match Running::try_start(dir, Stdio::piped(), |_| {}) {
+        Ok(node) => node,
+        Err(mut child) => {
+            let code = child.wait().expect("it ends").code();
+            return (code, read(child.stderr.take()), false);
+        }
+    };
     let height = || {
         let mut stream = std::net::TcpStream::connect(&node.admin).ok()?;
         std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
@@ -402,10 +422,10 @@ fn ended_or_stopped(dir: &Path) -> (Option<i32>, String) {
         };
         if goes_on {
             let code = node.stop().code();
-            return (code, node.said());
+            return (code, node.said(), true);
         }
         if let Some(status) = node.child.try_wait().expect("its state can be asked") {
-            return (status.code(), node.said());
+            return (status.code(), node.said(), true);
         }
         assert!(from.elapsed() < PATIENCE, "it neither goes on nor ends");
     }

@@ -186,8 +186,7 @@ impl<'a> Starting<'a> {
         let times = (threads.times(), clocks.metrics());
         let figures = shared.figures(link_stats, times, &index, metrics);
         door::serve_admin(&runtime, listener, readiness.subscribe(), clocks, &figures);
-        get_ready(&readiness);
-        Ok(Node {
+        let node = Node {
             runtime,
             ingest,
             order,
@@ -200,7 +199,8 @@ impl<'a> Starting<'a> {
             figures,
             index,
             addresses,
-        })
+        };
+        node.get_ready()
     }
 
     fn shared(&self, workers: usize) -> Result<Shared, NodeError> {
@@ -413,15 +413,4 @@ fn start_receipts(
         stages::receipts::run(worker, &results, &refusals, &router);
         Ok(())
     })
-}
-
-/// Ready, unless a stage has failed meanwhile.
-fn get_ready(readiness: &watch::Sender<Readiness>) {
-    readiness.send_if_modified(|now| {
-        let starting = *now == Readiness::Starting;
-        if starting {
-            *now = Readiness::Ready;
-        }
-        starting
-    });
 }

@@ -30,6 +30,10 @@ use crate::threads::{Failure, LOOK_AROUND, Threads};
 /// How long a stop waits for what is in flight to be answered.
 pub(crate) const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a start waits for the engine to read its journal. It takes milliseconds; an engine that
+/// has nothing to ask for so long is not known to be damaged, and is no reason not to start.
+const ENGINE_START_MAX: Duration = Duration::from_secs(10);
+
 /// A running node.
 pub struct Node {
     pub(crate) runtime: Runtime,
@@ -113,6 +117,24 @@ impl Node {
             });
         }
         Starting::new(io, config, genesis, keys, gate, clock)?.assemble()
+    }
+
+    /// Ready once the engine has read its journal, unless a stage has failed meanwhile. A node
+    /// whose journal is damaged never was ready: it stops here and says why.
+    pub(crate) fn get_ready(self) -> Result<Self, NodeError> {
+        if !self.order.wait_engine_up(ENGINE_START_MAX)
+            && let Some(error) = self.order.failure()
+        {
+            return Err(self.stop().err().unwrap_or(error.into()));
+        }
+        self.readiness.send_if_modified(|now| {
+            let starting = *now == Readiness::Starting;
+            if starting {
+                *now = Readiness::Ready;
+            }
+            starting
+        });
+        Ok(self)
     }
 
     /// Where it can be reached.

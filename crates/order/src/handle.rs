@@ -61,6 +61,8 @@ struct State {
     timer: Option<Duration>,
     /// Uptime at which it has to be.
     due: Option<Duration>,
+    /// The engine has read its journal, or waits for room to go on with it.
+    engine_up: bool,
     /// The engine is stopped for a while: its questions go unanswered.
     paused: bool,
     stopped: bool,
@@ -73,6 +75,8 @@ struct Shared {
     room: Condvar,
     /// Signalled on stop alone.
     ended: Condvar,
+    /// Signalled when the engine is up, and on stop.
+    up: Condvar,
     /// Held while sending, so that messages leave in the order in which the stage made them.
     sending: Mutex<()>,
     /// Tells the timer that it is set too late.
@@ -104,6 +108,7 @@ impl OrderHandle {
             outgoing: VecDeque::new(),
             timer: None,
             due: None,
+            engine_up: false,
             paused: false,
             stopped: false,
             failure: None,
@@ -112,6 +117,7 @@ impl OrderHandle {
             state: Mutex::new(state),
             room: Condvar::new(),
             ended: Condvar::new(),
+            up: Condvar::new(),
             sending: Mutex::new(()),
             timer: Notify::new(),
             stop: Notify::new(),
@@ -164,13 +170,40 @@ impl OrderHandle {
         drop(state);
         self.shared.room.notify_all();
         self.shared.ended.notify_all();
+        self.shared.up.notify_all();
         self.shared.stop.notify_one();
         self.shared.timer.notify_one();
     }
 
+    /// Waits until the engine has read its journal and asks its first question, or has to wait for
+    /// room on the disk, or ordering has ended; no longer than this. Whether ordering goes on.
+    #[must_use]
+    pub fn wait_engine_up(&self, timeout: Duration) -> bool {
+        let state = self.lock();
+        let up = &self.shared.up;
+        let waited =
+            up.wait_timeout_while(state, timeout, |state| !(state.engine_up || state.stopped));
+        !waited.unwrap_or_else(PoisonError::into_inner).0.stopped
+    }
+
+    /// The engine has come as far as it can by itself.
+    pub(crate) fn note_engine_up(&self) {
+        self.note_up_in(&mut self.lock());
+    }
+
+    fn note_up_in(&self, state: &mut State) {
+        if !state.engine_up {
+            state.engine_up = true;
+            self.shared.up.notify_all();
+        }
+    }
+
     /// Ends the engine, not ordering: what is taken in waits here until [`OrderHandle::resume`].
     pub(crate) fn pause(&self) {
-        self.lock().paused = true;
+        let mut state = self.lock();
+        self.note_up_in(&mut state);
+        state.paused = true;
+        drop(state);
         self.shared.stop.notify_one();
     }
 
@@ -208,6 +241,7 @@ impl OrderHandle {
     /// Asks for a proposal on `parent`; a new question replaces the one before.
     pub(crate) fn ask_proposal(&self, parent: Digest, answer: Box<dyn ProposalAnswer>) {
         let mut state = self.lock();
+        self.note_up_in(&mut state);
         if !state.stopped {
             state.requests.proposal = Some((parent, answer));
         }
@@ -218,6 +252,7 @@ impl OrderHandle {
     pub(crate) fn ask_verify(&self, judge: Judge) -> oneshot::Receiver<bool> {
         let (answer, receiver) = oneshot::channel();
         let mut state = self.lock();
+        self.note_up_in(&mut state);
         if !state.stopped {
             state.requests.judge.push((judge, answer));
         }
@@ -229,6 +264,7 @@ impl OrderHandle {
     pub(crate) fn ask_certify(&self, digest: Digest) -> oneshot::Receiver<bool> {
         let (answer, receiver) = oneshot::channel();
         let mut state = self.lock();
+        self.note_up_in(&mut state);
         if !state.stopped {
             state.requests.certify.push((digest, answer));
         }

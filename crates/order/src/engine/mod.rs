@@ -135,6 +135,7 @@ impl Orderer {
         while !self.engine.journal_room.has_room_again() {
             if !full {
                 self.handle.metrics().journal_pauses.add(1);
+                self.handle.note_engine_up();
             }
             full = true;
             if self.handle.wait_stopped(ROOM_PAUSE) {
