@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use clearway_quic::client_tls;
 use clearway_types::envelope::Envelope;
 use clearway_types::limits::STREAM_ENVELOPES_MAX;
-use clearway_types::wire::CloseCode;
+use clearway_types::wire::{ALPN, CloseCode};
 use quinn::VarInt;
 use zerocopy::IntoBytes;
 
@@ -18,7 +19,6 @@ use crate::receipt::{Copies, Receipts};
 use crate::slab::Slab;
 use crate::submit::Submission;
 use crate::time::ClusterTime;
-use crate::tls;
 
 /// First pause before a server is tried again.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -95,29 +95,22 @@ impl Client {
         if config.servers.is_empty() {
             return Err(ClientError::NoServers);
         }
-        let socket = std::net::UdpSocket::bind(SocketAddr::new(any, 0));
-        let endpoint = quinn::Endpoint::new(
-            config.transport.endpoint_config(),
-            None,
-            socket.map_err(ClientError::Socket)?,
-            Arc::new(quinn::TokioRuntime),
-        );
-        let transport = config.transport.config();
+        let endpoint = config.transport.open(SocketAddr::new(any, 0), None);
+        let endpoint = endpoint.map_err(ClientError::Socket)?;
         let mut doors = Vec::with_capacity(config.servers.len());
         for server in &config.servers {
-            let crypto = tls::client_config(&config.identity, server.public_key)?;
-            let mut quic = quinn::ClientConfig::new(Arc::new(crypto));
-            quic.transport_config(Arc::clone(&transport));
+            let seed = config.identity.key().seed();
+            let tls = client_tls(&seed, server.public_key, ALPN)?;
             doors.push(Door {
                 server: *server,
-                config: quic,
+                config: config.transport.client(tls),
                 connection: tokio::sync::Mutex::default(),
             });
         }
         Ok(Self {
             shared: Arc::new(Shared {
                 config,
-                endpoint: endpoint.map_err(ClientError::Socket)?,
+                endpoint,
                 doors,
                 preferred: AtomicUsize::new(0),
                 time: ClusterTime::default(),

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clearway_quic::Transport;
+
 use crate::identity::Identity;
-use crate::transport::Transport;
 
 /// A validator's door.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 
 use clearway_crypto::certificate::{CertificateError, ValidatorSetError};
+use clearway_quic::TlsError;
 use clearway_types::code::ResultCode;
 use clearway_types::codec::DecodeError;
 use clearway_types::limits::CHAIN_LEN_MAX;
 use clearway_types::units::Height;
 use clearway_types::wire::{AnswerStatus, CloseCode, FrameError};
-
-use crate::tls::TlsError;
 
 /// A call did not get its answer.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,6 @@ use std::sync::PoisonError;
 use clearway_types::units::{TimeMs, TransferId};
 
 use crate::error::ClientError;
-use crate::tls;
 
 /// Makes identifiers.
 ///
@@ -25,7 +24,7 @@ impl IdMaker {
     /// When the operating system gives no randomness.
     pub fn new() -> Result<Self, ClientError> {
         let mut maker = [0; 7];
-        tls::fill_random(&mut maker)?;
+        clearway_quic::fill_random(&mut maker)?;
         Ok(Self::with_bytes(maker))
     }
 

@@ -49,8 +49,6 @@ mod signer;
 mod slab;
 mod submit;
 mod time;
-pub mod tls;
-mod transport;
 
 pub use client::Client;
 pub use config::{ClientConfig, Server};
@@ -67,4 +65,3 @@ pub use signer::Signer;
 pub use slab::Slab;
 pub use submit::Submission;
 pub use time::{CLOCK_TOLERANCE, ClockFault, ClusterClock, ClusterTime};
-pub use transport::Transport;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clearway_client::Transport;
+use clearway_quic::Transport;
 use clearway_types::limits::{CHAIN_LEN_MAX, STREAM_ENVELOPES_MAX};
 use clearway_types::units::ParticipantId;
 

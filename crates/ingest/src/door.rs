@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use clearway_client::tls;
 use clearway_crypto::keys::SigningKey;
 use clearway_flow::{InFlight, Latest};
+use clearway_quic::{KeyCheck, peer_key, server_tls};
 use clearway_types::directory::KeyDirectory;
 use clearway_types::messages::{FrameBatch, SourceId};
-use clearway_types::wire::CloseCode;
+use clearway_types::wire::{ALPN, CloseCode};
 use quinn::{Connection, Endpoint, Incoming, VarInt};
 use tokio::sync::{Mutex, Semaphore, watch};
 
@@ -211,7 +211,7 @@ impl Door {
     /// Serves a connection to its end, if its member may have one more.
     async fn welcome(self: Arc<Self>, connection: Connection) {
         let _open = Opened::one_more(&self);
-        let member = tls::peer_key(&connection).and_then(|key| self.members.by_key(&key));
+        let member = peer_key(&connection).and_then(|key| self.members.by_key(&key));
         let Some(member) = member.map(|id| self.members.member(id)) else {
             return self.turn_away(&connection, CloseCode::UnknownKey);
         };
@@ -411,20 +411,15 @@ fn listen(
     key: &SigningKey,
     members: &Arc<Members>,
 ) -> Result<std::io::Result<(Endpoint, SocketAddr)>, IngestError> {
-    let admitting: Arc<dyn tls::KeyCheck> = Arc::clone(members) as _;
-    let crypto = tls::server_config(key, admitting)?;
-    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let admitting: Arc<dyn KeyCheck> = Arc::clone(members) as _;
+    let tls = server_tls(&key.seed(), admitting, ALPN)?;
+    let mut server = config.transport.server(tls);
     server
-        .transport_config(config.transport.config())
-        .migration(false)
         .max_incoming(config.handshakes.max)
         .incoming_buffer_size(INCOMING_BYTES_MAX)
         .incoming_buffer_size_total(INCOMING_BYTES_MAX * config.handshakes.max as u64);
     let opening = || {
-        let socket = std::net::UdpSocket::bind(config.listen)?;
-        let settings = config.transport.endpoint_config();
-        let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = Endpoint::new(settings, Some(server), socket, runtime)?;
+        let endpoint = config.transport.open(config.listen, Some(server))?;
         let address = endpoint.local_addr()?;
         Ok((endpoint, address))
     };

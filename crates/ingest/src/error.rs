@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use clearway_client::tls::TlsError;
+use clearway_quic::TlsError;
 
 /// The door cannot open.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use clearway_client::tls::KeyCheck;
 use clearway_flow::Latest;
+use clearway_quic::KeyCheck;
 use clearway_types::account::KeyEntry;
 use clearway_types::directory::KeyDirectory;
 use clearway_types::units::{Height, ParticipantId};

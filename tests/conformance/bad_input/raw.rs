@@ -1,9 +1,9 @@
 //! A member without manners: QUIC by hand, with any bytes under any protocol name.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
-use clearway_client::{Identity, Server, Transport, tls};
+use clearway_client::{Identity, Server};
+use clearway_quic::{Transport, client_tls};
 use clearway_types::code::ResultCode;
 use clearway_types::wire::{
     AnswerHeader, CloseCode, OUTCOME_BYTES, Op, RUN_HEADER_BYTES, RunHeader, parse_outcomes,
@@ -29,9 +29,8 @@ pub(crate) async fn connect(
 ) -> Result<Raw, ConnectionError> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let endpoint = quinn::Endpoint::client(any).expect("loopback has a free port");
-    let crypto = tls::client_config_speaking(identity, server.public_key, protocol);
-    let mut config = quinn::ClientConfig::new(Arc::new(crypto.expect("a sound key")));
-    config.transport_config(Transport::default().config());
+    let tls = client_tls(&identity.key().seed(), server.public_key, protocol);
+    let config = Transport::default().client(tls.expect("a sound key"));
     let connecting = endpoint
         .connect_with(config, server.address, "clearway")
         .expect("an address that can be connected to");

@@ -10,6 +10,7 @@ const RANKS: &[(&str, u8)] = &[
     ("clearway-types", 0),
     ("clearway-flow", 1),
     ("clearway-crypto", 1),
+    ("clearway-quic", 1),
     ("clearway-gpu", 2),
     ("clearway-client", 2),
     ("clearway-ingest", 3),
@@ -35,6 +36,7 @@ const ENGINES: &[(&str, &[&str], bool)] = &[
     (
         "quinn*",
         &[
+            "clearway-quic",
             "clearway-client",
             "clearway-ingest",
             "clearway-order",
@@ -42,16 +44,7 @@ const ENGINES: &[(&str, &[&str], bool)] = &[
         ],
         true,
     ),
-    (
-        "rustls*",
-        &[
-            "clearway-client",
-            "clearway-ingest",
-            "clearway-order",
-            "clearway-node",
-        ],
-        true,
-    ),
+    ("rustls*", &["clearway-quic"], true),
     (
         "tokio*",
         &[

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use clearway_client::{Client, ClientConfig, Transport};
+use clearway_client::{Client, ClientConfig};
 use clearway_ingest::{HandshakeLimits, IngestConfig};
+use clearway_quic::Transport;
 use clearway_types::wire::CloseCode;
 
 use crate::raw::connect;

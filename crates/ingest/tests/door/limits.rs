@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, ClientError, Identity, Transport};
+use clearway_client::{Client, ClientConfig, ClientError, Identity};
 use clearway_ingest::MemberRate;
+use clearway_quic::Transport;
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;
 use clearway_types::units::ParticipantId;

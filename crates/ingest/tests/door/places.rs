@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, Transport};
+use clearway_client::{Client, ClientConfig};
+use clearway_quic::Transport;
 use clearway_types::units::Height;
 use clearway_types::wire::query::{FollowCursor, FollowRequest};
 use clearway_types::wire::{ANSWER_HEADER_BYTES, CloseCode, Op, StreamHeader};

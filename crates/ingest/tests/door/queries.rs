@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, ClientError, Transport};
+use clearway_client::{Client, ClientConfig, ClientError};
+use clearway_quic::Transport;
 use clearway_types::code::ResultCode;
 use clearway_types::units::{Height, ParticipantId, TransferId};
 use clearway_types::wire::query::{FollowCursor, FollowItem, FollowRequest, Lookup};

@@ -1,9 +1,9 @@
 //! A member without manners: QUIC by hand, with any bytes and any limits.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
-use clearway_client::{Identity, Server, Transport, tls};
+use clearway_client::{Identity, Server};
+use clearway_quic::{Transport, client_tls};
 use clearway_types::wire::{ALPN, CloseCode};
 use quinn::{Connection, ConnectionError, ReadError, ReadToEndError};
 
@@ -31,9 +31,8 @@ pub(crate) async fn connect_speaking(
 ) -> Result<Raw, ConnectionError> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let endpoint = quinn::Endpoint::client(any).unwrap();
-    let crypto = tls::client_config_speaking(identity, server.public_key, protocol);
-    let mut config = quinn::ClientConfig::new(Arc::new(crypto.unwrap()));
-    config.transport_config(transport.config());
+    let tls = client_tls(&identity.key().seed(), server.public_key, protocol);
+    let config = transport.client(tls.unwrap());
     let connecting = endpoint
         .connect_with(config, server.address, "clearway")
         .unwrap();

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clearway_client::{Identity, Server, Transport, tls};
+use clearway_client::{Identity, Server};
 use clearway_ingest::IngestMetrics;
+use clearway_quic::{Transport, client_tls};
 use clearway_types::units::ParticipantId;
 use clearway_types::wire::{ALPN, Op, StreamHeader};
 use quinn::{RecvStream, SendStream};
@@ -35,14 +36,13 @@ impl HalfOpen {
     /// An outsider at the address `from`.
     pub(crate) async fn new(node: &Node, from: [u8; 4]) -> Self {
         let stranger = Identity::from_seed(&[201; 32], ParticipantId(1), 0);
-        let crypto = tls::client_config_speaking(&stranger, node.server.public_key, ALPN);
-        let mut config = quinn::ClientConfig::new(Arc::new(crypto.unwrap()));
+        let tls = client_tls(&stranger.key().seed(), node.server.public_key, ALPN);
         // It holds on for as long as the node lets it.
         let patient = Transport {
             idle_timeout: Duration::from_secs(3600),
             ..Transport::default()
         };
-        config.transport_config(patient.config());
+        let config = patient.client(tls.unwrap());
         let from = SocketAddr::from((from, 0));
         Self {
             config,

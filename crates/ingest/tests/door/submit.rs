@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, ClientError, Receipt, Slab, Transport};
+use clearway_client::{Client, ClientConfig, ClientError, Receipt, Slab};
 use clearway_crypto::hint::hints;
+use clearway_quic::Transport;
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};

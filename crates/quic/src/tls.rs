@@ -1,13 +1,12 @@
-//! Both halves of the door's TLS 1.3: raw Ed25519 public keys (RFC 7250) instead of certificates.
+//! Both halves of TLS 1.3: raw Ed25519 public keys (RFC 7250) instead of certificates.
 //!
-//! The member pins the node's key; the node asks a [`KeyCheck`] about the member's. No 0-RTT, no
-//! session tickets: every connection proves both keys anew.
+//! Who connects pins the other's key; who listens asks a [`KeyCheck`]. No 0-RTT, no session
+//! tickets: every connection proves both keys anew.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clearway_types::wire::ALPN;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::{self, cipher_suite};
@@ -21,9 +20,6 @@ use rustls::time_provider::TimeProvider;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme, version,
 };
-
-use crate::identity::Identity;
-use clearway_crypto::keys::SigningKey;
 
 /// This machine's clock for TLS, which asks it for nothing that is used here: raw keys have no
 /// validity and no tickets are given out. The library's own clock panics before 1970.
@@ -52,6 +48,9 @@ pub enum TlsError {
     /// The secret key cannot be loaded.
     #[error("TLS refuses the key of this side ({0}): make a new key pair")]
     Key(Error),
+    /// The secret key gives no public one.
+    #[error("TLS finds no public key to the key of this side: make a new Ed25519 key pair")]
+    NoPublicKey,
     /// The protocol version or cipher suites cannot be set.
     #[error("TLS 1.3 with AES-128-GCM cannot be set up ({0}): this build lacks it")]
     Setup(Error),
@@ -60,34 +59,24 @@ pub enum TlsError {
     NoRandomness,
 }
 
-/// Decides which member keys may connect.
+/// Decides which keys may connect.
 pub trait KeyCheck: Send + Sync + 'static {
     /// Whether a connection by the holder of this key may go on.
     fn admits(&self, public_key: &[u8; 32]) -> bool;
 }
 
-/// The member's half: proves `identity`, accepts the node with `server_key` alone.
+/// The half that connects: proves the key of the secret `seed` (RFC 8032), accepts the side with
+/// `server_key` alone, asks for `protocol`.
 ///
 /// # Errors
 /// When TLS refuses the key.
-pub fn client_config(
-    identity: &Identity,
-    server_key: [u8; 32],
-) -> Result<QuicClientConfig, TlsError> {
-    client_config_speaking(identity, server_key, ALPN)
-}
-
-/// As [`client_config`], for another protocol name: how a member of another version knocks.
-///
-/// # Errors
-/// When TLS refuses the key.
-pub fn client_config_speaking(
-    identity: &Identity,
+pub fn client_tls(
+    seed: &[u8; 32],
     server_key: [u8; 32],
     protocol: &[u8],
 ) -> Result<QuicClientConfig, TlsError> {
     let provider = Arc::new(provider());
-    let own = certified_key(&provider, identity.key())?;
+    let own = certified_key(&provider, seed)?;
     let verifier = ServerKey {
         pinned: spki(&server_key),
         provider: Arc::clone(&provider),
@@ -106,18 +95,20 @@ pub fn client_config_speaking(
     Ok(QuicClientConfig::try_from(config).expect("the provider has the initial cipher suite"))
 }
 
-/// The node's half: proves `key`, accepts the members that `members` admits.
+/// The half that listens: proves the key of the secret `seed`, accepts the keys that `clients`
+/// admits, speaks `protocol` alone.
 ///
 /// # Errors
 /// When TLS refuses the key.
-pub fn server_config(
-    key: &SigningKey,
-    members: Arc<dyn KeyCheck>,
+pub fn server_tls(
+    seed: &[u8; 32],
+    clients: Arc<dyn KeyCheck>,
+    protocol: &[u8],
 ) -> Result<QuicServerConfig, TlsError> {
     let provider = Arc::new(provider());
-    let own = certified_key(&provider, key)?;
-    let verifier = MemberKey {
-        members,
+    let own = certified_key(&provider, seed)?;
+    let verifier = ClientKey {
+        clients,
         provider: Arc::clone(&provider),
     };
     let mut config = rustls::ServerConfig::builder_with_details(provider, Arc::new(WallClock))
@@ -127,7 +118,7 @@ pub fn server_config(
         .with_cert_resolver(Arc::new(
             rustls::server::AlwaysResolvesServerRawPublicKeys::new(own),
         ));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     Ok(QuicServerConfig::try_from(config).expect("the provider has the initial cipher suite"))
@@ -142,7 +133,10 @@ pub fn peer_key(connection: &quinn::Connection) -> Option<[u8; 32]> {
 }
 
 /// Fills `bytes` from the operating system's randomness.
-pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), TlsError> {
+///
+/// # Errors
+/// When it gives none.
+pub fn fill_random(bytes: &mut [u8]) -> Result<(), TlsError> {
     let random = aws_lc_rs::default_provider().secure_random;
     random.fill(bytes).map_err(|_| TlsError::NoRandomness)
 }
@@ -168,13 +162,14 @@ fn key_of(end_entity: &CertificateDer<'_>) -> Option<[u8; 32]> {
 
 fn certified_key(
     provider: &CryptoProvider,
-    key: &SigningKey,
+    seed: &[u8; 32],
 ) -> Result<Arc<CertifiedKey>, TlsError> {
-    let pkcs8 = [&PKCS8_PREFIX[..], &key.seed()[..]].concat();
+    let pkcs8 = [&PKCS8_PREFIX[..], seed].concat();
     let secret = PrivatePkcs8KeyDer::from(pkcs8);
     let secret = provider.key_provider.load_private_key(secret.into());
-    let public = CertificateDer::from(spki(&key.public_key()));
     let secret = secret.map_err(TlsError::Key)?;
+    let public = secret.public_key().ok_or(TlsError::NoPublicKey)?;
+    let public = CertificateDer::from(public.as_ref().to_vec());
     Ok(Arc::new(CertifiedKey::new(vec![public], secret)))
 }
 
@@ -194,7 +189,39 @@ fn no_tls12() -> Error {
     Error::General("TLS 1.2 is not spoken here".to_owned())
 }
 
-/// Accepts the one key that the member was told.
+/// What both halves say about signatures of a handshake: TLS 1.3 by raw Ed25519 keys alone. Two
+/// traits of the TLS library ask for the same four functions.
+macro_rules! raw_key_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _message: &[u8],
+            _cert: &CertificateDer<'_>,
+            _dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(no_tls12())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_signature(&self.provider, message, cert, dss)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            vec![SignatureScheme::ED25519]
+        }
+
+        fn requires_raw_public_keys(&self) -> bool {
+            true
+        }
+    };
+}
+
+/// Accepts the one key that this side was told.
 #[derive(Debug)]
 struct ServerKey {
     pinned: Vec<u8>,
@@ -216,46 +243,22 @@ impl ServerCertVerifier for ServerKey {
         Err(CertificateError::UnknownIssuer.into())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_signature(&self.provider, message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
+    raw_key_signatures!();
 }
 
-/// Accepts the keys of members.
-struct MemberKey {
-    members: Arc<dyn KeyCheck>,
+/// Accepts the keys of clients that may connect.
+struct ClientKey {
+    clients: Arc<dyn KeyCheck>,
     provider: Arc<CryptoProvider>,
 }
 
-impl fmt::Debug for MemberKey {
+impl fmt::Debug for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MemberKey")
+        f.write_str("ClientKey")
     }
 }
 
-impl ClientCertVerifier for MemberKey {
+impl ClientCertVerifier for ClientKey {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -267,37 +270,13 @@ impl ClientCertVerifier for MemberKey {
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let key = key_of(end_entity).ok_or(CertificateError::BadEncoding)?;
-        if intermediates.is_empty() && self.members.admits(&key) {
+        if intermediates.is_empty() && self.clients.admits(&key) {
             return Ok(ClientCertVerified::assertion());
         }
         Err(CertificateError::UnknownIssuer.into())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_signature(&self.provider, message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
+    raw_key_signatures!();
 }
 
 #[cfg(test)]
@@ -318,6 +297,19 @@ mod tests {
         ] {
             assert_eq!(key_of(&CertificateDer::from(cut.to_vec())), None);
         }
+    }
+
+    /// RFC 8032, section 7.1, TEST 1.
+    #[test]
+    fn the_public_key_of_a_secret_is_the_one_of_rfc_8032() {
+        let seed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+        let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        let own = certified_key(&provider(), &bytes(seed)).unwrap();
+        assert_eq!(key_of(&own.cert[0]), Some(bytes(public)));
+    }
+
+    fn bytes(hex: &str) -> [u8; 32] {
+        std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
     }
 
     #[test]

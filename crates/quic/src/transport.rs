@@ -1,10 +1,15 @@
 //! Every limit and timer of the QUIC transport, set by ourselves on both sides.
 
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
-use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
+};
 
 /// Largest datagram that fits Ethernet: 1,500 less IPv6 and UDP headers.
 const PAYLOAD_BYTES_DEFAULT: u16 = 1452;
@@ -52,9 +57,38 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// The settings of one connection.
+    /// Connections that this side opens.
     #[must_use]
-    pub fn config(&self) -> Arc<TransportConfig> {
+    pub fn client(&self, tls: QuicClientConfig) -> ClientConfig {
+        let mut client = ClientConfig::new(Arc::new(tls));
+        client.transport_config(self.connection());
+        client
+    }
+
+    /// Connections that this side takes in. They stay at the address they came from.
+    #[must_use]
+    pub fn server(&self, tls: QuicServerConfig) -> ServerConfig {
+        let mut server = ServerConfig::with_crypto(Arc::new(tls));
+        server.transport_config(self.connection()).migration(false);
+        server
+    }
+
+    /// A socket at `address` that takes connections in where `server` is given. To be called within
+    /// a runtime of tokio.
+    ///
+    /// # Errors
+    /// When the operating system gives no such socket.
+    pub fn open(
+        &self,
+        address: SocketAddr,
+        server: Option<ServerConfig>,
+    ) -> std::io::Result<Endpoint> {
+        let socket = UdpSocket::bind(address)?;
+        Endpoint::new(self.socket(), server, socket, Arc::new(TokioRuntime))
+    }
+
+    /// The settings of one connection.
+    fn connection(&self) -> Arc<TransportConfig> {
         let idle = IdleTimeout::try_from(self.idle_timeout.min(IDLE_MAX));
         let mut config = TransportConfig::default();
         config
@@ -80,8 +114,7 @@ impl Transport {
     }
 
     /// The settings of the socket.
-    #[must_use]
-    pub fn endpoint_config(&self) -> EndpointConfig {
+    fn socket(&self) -> EndpointConfig {
         let mut config = EndpointConfig::default();
         config
             .max_udp_payload_size(self.payload_bytes())
@@ -106,8 +139,8 @@ mod tests {
                 idle_timeout: Duration::MAX,
                 ..Transport::default()
             };
-            drop(transport.config());
-            let socket = transport.endpoint_config();
+            drop(transport.connection());
+            let socket = transport.socket();
             assert!(socket.get_max_udp_payload_size() >= 1200, "{payload_bytes}");
         }
     }
