@@ -63,7 +63,7 @@ impl Gate {
     /// [`GateError::SelfTest`] of the first that fails: a machine that miscomputes one thing is not
     /// to be trusted with the next.
     pub fn new() -> Result<Self, GateError> {
-        // A new CPU backend takes its line here, slower ones first.
+        // A vector unit takes its line in `lanes::UNITS`.
         let portable: Box<dyn Backend> = Box::new(Portable::new());
         let backends = [portable].into_iter().chain(lanes::backends());
         let none = Self {

@@ -21,11 +21,6 @@ const ALLOWED: &[(&str, usize, &str)] = &[
         "methods of `Client` stand in the files of what they ask",
     ),
     (
-        "crates/crypto/src/lanes/mod.rs",
-        10,
-        "the engine over two traits: its steps and the traits that they call are one algorithm",
-    ),
-    (
         "tools/clearway/cli.rs",
         24,
         "the parser is one type: it names each command, and each command its arguments' types",

@@ -6,10 +6,9 @@
 
 use super::affine::affine;
 use super::decompress::rows;
-use super::field::{Field, LaneMask, Work};
+use super::field::{Field, LaneMask, Work, spread};
 use super::point::{Curve, Extended, PackedPoint, Row, Rows};
 use super::scalar::digit_count;
-use super::spread;
 
 /// How a comb cuts a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

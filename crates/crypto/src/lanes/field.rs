@@ -186,3 +186,9 @@ const fn little_endian(high: u128, low: u128) -> [u8; 32] {
     }
     bytes
 }
+
+/// An entry of a chunk for each lane; a short chunk repeats its last.
+#[inline(always)]
+pub(super) fn spread<T, const LANES: usize>(chunk: &[T]) -> [&T; LANES] {
+    std::array::from_fn(|lane| &chunk[lane.min(chunk.len() - 1)])
+}

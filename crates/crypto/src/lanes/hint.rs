@@ -5,10 +5,9 @@
 //! which the encoding decodes. Anything else is as good as no hint.
 
 use super::decompress::{decompress, signed_rows};
-use super::field::{Field, LaneMask, Work};
+use super::field::{Field, LaneMask, Work, spread};
 use super::limbs::join;
 use super::point::{Curve, Row, Rows};
-use super::spread;
 
 /// Decodes each encoding to its row where its hint is right, and says where it is; other rows are
 /// neutral.

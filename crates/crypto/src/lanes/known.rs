@@ -12,12 +12,11 @@ use super::affine::affine;
 use super::comb::{Comb, Shape, pick};
 use super::decompress::decompress;
 use super::digits::Digits;
-use super::field::{Field, LaneMask, Work};
+use super::field::{Field, LaneMask, Work, spread};
 use super::point::{Curve, DifferenceIsSmall, Extended, Row, Rows};
 use super::scalar::is_canonical;
 use super::sha512::Words;
 use super::signature::{factors, r_of, s_of};
-use super::spread;
 use crate::backend::Item;
 
 /// A key's comb: 22 tables of 33 rows, 93 KB.

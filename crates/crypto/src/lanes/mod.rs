@@ -2,12 +2,13 @@
 //!
 //! The engine is written once, over the traits [`field::Field`] and [`sha512::Words`]; a vector
 //! unit brings an implementation of both and a token that proves its detection: `avx2` with four
-//! lanes, `ifma8` with eight. `limbs` is the radix 2^51 of floats and `plain` the twin of `avx2` in
-//! plain integers; `decompress`, `hint`, `point`, `affine` and `scalar` are the curve;
-//! `pippenger` (with `digits`) and `straus` sum many and few points, `terms` chooses between them,
-//! `comb` sums those whose multiples are in tables; `signature` takes apart what is verified;
-//! `batch` is the one way to a verdict, with `halving` where it fails, `single` and `known` the
-//! other; `keys` remembers decoded keys and combs; `backend` puts it behind the gate.
+//! lanes, `ifma8` with eight. `unit` puts one behind functions and [`UNITS`] lists them. `limbs` is
+//! the radix 2^51 of floats and `plain` the twin of `avx2` in plain integers; `decompress`, `hint`,
+//! `point`, `affine` and `scalar` are the curve; `pippenger` (with `digits`) and `straus` sum many
+//! and few points, `terms` chooses between them, `comb` sums those whose multiples are in tables;
+//! `signature` takes apart what is verified; `batch` is the one way to a verdict, with `halving`
+//! where it fails, `single` and `known` the other; `keys` remembers decoded keys and combs;
+//! `backend` puts it behind the gate.
 
 mod affine;
 pub(crate) mod backend;
@@ -29,6 +30,7 @@ mod signature;
 mod single;
 mod straus;
 mod terms;
+mod unit;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -44,77 +46,41 @@ mod ifma8_tests;
 #[cfg(test)]
 mod plain;
 
+use self::unit::Unit;
 use crate::backend::{Backend, Item};
+
+/// Every vector unit of this architecture that is supported, the wider ones last. A new one is a
+/// folder beside this file and its line here.
+const UNITS: &[Unit] = &[
+    #[cfg(target_arch = "x86_64")]
+    avx2::UNIT,
+    #[cfg(target_arch = "x86_64")]
+    ifma8::UNIT,
+];
 
 /// The lane backends of this machine, slower ones first.
 #[must_use]
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    expect(unused_mut, reason = "no vector unit of this machine is supported yet")
-)]
 pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
-    let mut backends: Vec<Box<dyn Backend>> = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    if let Some(token) = avx2::Token::new() {
-        type Avx2 = backend::Lanes<avx2::field::Field4, avx2::words::Words4, 4>;
-        backends.push(Box::new(Avx2::new("avx2", token, 192)));
-    }
-    #[cfg(target_arch = "x86_64")]
-    if let Some(token) = ifma8::Token::new() {
-        use ifma8::{field::Field8, unit::Register, words::Words8};
-        type Ifma8 = backend::Lanes<Field8<Register>, Words8<Register>, 8>;
-        backends.push(Box::new(Ifma8::new("ifma8", token, 352)));
-    }
-    backends
+    UNITS.iter().filter_map(|unit| (unit.backend)()).collect()
 }
 
 /// A hint for each encoded R, by the widest unit of this machine; none where it has none.
 #[must_use]
 pub(crate) fn hints(encodings: &[[u8; 32]]) -> Option<Vec<[u8; 32]>> {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(token) = ifma8::Token::new() {
-        type Field = ifma8::field::Field8<ifma8::unit::Register>;
-        return Some(hint::make::<Field, 8>(token, encodings));
-    }
-    #[cfg(target_arch = "x86_64")]
-    if let Some(token) = avx2::Token::new() {
-        return Some(hint::make::<avx2::field::Field4, 4>(token, encodings));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = encodings;
-    None
+    let mut widest_first = UNITS.iter().rev();
+    widest_first.find_map(|unit| (unit.hints)(encodings))
 }
 
 /// The challenge of each item by the widest unit of this machine, and the unit's name; none where
 /// it has none.
 #[must_use]
 pub(crate) fn challenges(items: &[Item<'_>]) -> Option<(&'static str, Vec<[u64; 8]>)> {
-    #[cfg(target_arch = "x86_64")]
-    let mut hashes = Vec::with_capacity(items.len());
-    #[cfg(target_arch = "x86_64")]
-    if let Some(token) = ifma8::Token::new() {
-        type Words = ifma8::words::Words8<ifma8::unit::Register>;
-        signature::challenges::<Words, 8>(token, items, &mut hashes);
-        return Some(("ifma8", hashes));
-    }
-    #[cfg(target_arch = "x86_64")]
-    if let Some(token) = avx2::Token::new() {
-        signature::challenges::<avx2::words::Words4, 4>(token, items, &mut hashes);
-        return Some(("avx2", hashes));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = items;
-    None
+    let mut widest_first = UNITS.iter().rev();
+    widest_first.find_map(|unit| Some((unit.name, (unit.challenges)(items)?)))
 }
 
 /// The challenge of one item by the general hasher.
 #[must_use]
 pub(crate) fn challenge(item: &Item<'_>) -> [u64; 8] {
     sha512::hash_one(&signature::parts(item))
-}
-
-/// An entry of a chunk for each lane; a short chunk repeats its last.
-#[inline(always)]
-fn spread<T, const LANES: usize>(chunk: &[T]) -> [&T; LANES] {
-    std::array::from_fn(|lane| &chunk[lane.min(chunk.len() - 1)])
 }

@@ -1,8 +1,8 @@
 //! What a signature consists of, and what its equation multiplies by.
 
+use super::field::spread;
 use super::scalar::{self, Scalar, is_canonical, reduce_wide};
 use super::sha512::{Words, hash};
-use super::spread;
 use crate::backend::Item;
 
 /// What is hashed: R || A || M, as received.

@@ -1,12 +1,11 @@
 //! Verdicts one by one: a signature a lane, each with an equation of its own.
 
 use super::decompress::decompress;
-use super::field::{Field, LaneMask};
+use super::field::{Field, LaneMask, spread};
 use super::point::{DifferenceIsSmall, Row, Rows};
 use super::scalar::{Scalar, is_canonical};
 use super::sha512::Words;
 use super::signature::{factors, r_of, s_of};
-use super::spread;
 use super::straus;
 use crate::backend::Item;
 

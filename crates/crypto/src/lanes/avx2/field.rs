@@ -20,7 +20,7 @@ use std::arch::x86_64::{
     _mm256_xor_pd,
 };
 
-use super::Token;
+use super::token::Token;
 use crate::lanes::field::{Field, LaneMask, Packed, Work};
 use crate::lanes::limbs::{CARRIED_MAX, LIMB_BITS, LOOSE_MAX, PRIME, WIDE_MAX, split};
 

@@ -1,18 +1,26 @@
 //! The lane engine on AVX2 with fused multiply-add: four lanes.
 
 pub(crate) mod field;
+mod token;
 pub(crate) mod words;
 
-/// Proof that this machine has AVX2 and FMA: every processor with the one that was ever sold in
-/// numbers has the other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Token(());
+use self::field::Field4;
+pub(crate) use self::token::Token;
+use self::words::Words4;
+use super::unit::{Unit, VectorUnit};
 
-impl Token {
-    /// The proof, where it holds.
-    #[must_use]
-    pub(crate) fn new() -> Option<Self> {
-        use std::arch::is_x86_feature_detected as detected;
-        (detected!("avx2") && detected!("fma")).then_some(Self(()))
+/// Its line in the list of units.
+pub(super) const UNIT: Unit = Unit::of::<Avx2, 4>();
+
+struct Avx2;
+
+impl VectorUnit<4> for Avx2 {
+    const NAME: &'static str = "avx2";
+    const BATCH_LEN_MIN: usize = 192;
+    type Field = Field4;
+    type Words = Words4;
+
+    fn token() -> Option<Token> {
+        Token::new()
     }
 }

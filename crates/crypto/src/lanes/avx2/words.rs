@@ -13,7 +13,7 @@ use std::arch::x86_64::{
     _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::Token;
+use super::token::Token;
 use crate::lanes::field::Work;
 use crate::lanes::sha512::{BLOCK_BYTES, Words};
 

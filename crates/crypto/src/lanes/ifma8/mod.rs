@@ -5,25 +5,31 @@
 //! checks every operand, so that everything above the instructions is tested on every machine.
 
 pub(crate) mod field;
+mod token;
 pub(crate) mod unit;
 pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod emulated;
 
-/// Proof that this machine has AVX-512 F, BW, DQ and IFMA.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Token(());
+use self::field::Field8;
+pub(crate) use self::token::Token;
+use self::unit::Register;
+use self::words::Words8;
+use super::unit::{Unit, VectorUnit};
 
-impl Token {
-    /// The proof, where it holds.
-    #[must_use]
-    pub(crate) fn new() -> Option<Self> {
-        use std::arch::is_x86_feature_detected as detected;
-        (detected!("avx512f")
-            && detected!("avx512bw")
-            && detected!("avx512dq")
-            && detected!("avx512ifma"))
-        .then_some(Self(()))
+/// Its line in the list of units.
+pub(super) const UNIT: Unit = Unit::of::<Ifma8, 8>();
+
+struct Ifma8;
+
+impl VectorUnit<8> for Ifma8 {
+    const NAME: &'static str = "ifma8";
+    const BATCH_LEN_MIN: usize = 352;
+    type Field = Field8<Register>;
+    type Words = Words8<Register>;
+
+    fn token() -> Option<Token> {
+        Token::new()
     }
 }

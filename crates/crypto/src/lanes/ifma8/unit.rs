@@ -17,7 +17,7 @@ use std::arch::x86_64::{
 };
 use std::fmt::Debug;
 
-use super::Token;
+use super::token::Token;
 use crate::lanes::field::{LaneMask, Packed, Work};
 
 /// Eight words, one a lane, and all that the engine does with them. Sums and products are modulo
