@@ -51,6 +51,21 @@ fn a_closed_loop_clears_everything_and_its_history_replays() {
     }
 }
 
+/// The assembly hasher makes every hash of the node that is no challenge of a vector unit.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_node_that_hashes_by_assembly_ends_with_the_same_balances() {
+    let by = |hasher: &str| {
+        let setting = format!("hash_backend={hasher}");
+        let json = bench(&["--ordered", "--set", "backend=portable", "--set", &setting]);
+        assert_whole(&json);
+        json["balances_root"].clone()
+    };
+    let (asm, general) = (by("asm"), by("sha2"));
+    assert!(asm.is_string(), "{asm}");
+    assert_eq!(asm, general);
+}
+
 #[test]
 fn payers_without_hints_are_cleared_all_the_same() {
     let json = bench(&["--no-hints"]);

@@ -1,6 +1,7 @@
 //! The backends that commands choose from: the processor's, and a GPU where one is asked for.
 
 use clearway_crypto::gate::{BackendId, Gate};
+use clearway_crypto::hash;
 use clearway_node::config::NodeConfig;
 
 use crate::failure::{Failure, Kind, OrFail as _};
@@ -63,9 +64,13 @@ pub(crate) fn of_node(config: &NodeConfig) -> Result<(Gate, NodeConfig), Failure
         "cpu" => None,
         GPU => Some(HASHES_MIN),
         "gpu:all" => Some(1),
-        other => {
-            let message = format!("setting `hash_backend`: `{other}`; write cpu, gpu or gpu:all");
-            return Err(Failure::usage(message));
+        name => {
+            let chosen = hash::choose(name);
+            chosen.map_err(|error| {
+                let help = "write cpu, gpu, gpu:all or one of these";
+                Failure::usage(format!("setting `hash_backend`: {error}; {help}"))
+            })?;
+            None
         }
     };
     if let Some(len_min) = len_min {

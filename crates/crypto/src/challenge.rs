@@ -4,20 +4,18 @@
 //! can say what part of a verdict they are.
 
 use crate::backend::Item;
+use crate::hash::{self, Hasher};
 use crate::lanes;
 
 /// The challenges of some signatures, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Challenges {
-    /// What hashed them: the widest vector unit of this machine by its backend's name, or
-    /// [`GENERAL`] where it has none.
+    /// What hashed them: the widest vector unit of this machine by its backend's name, or the
+    /// hasher of this process where it has none.
     pub by: &'static str,
     /// Each hash as a 512-bit little-endian number, lowest word first, not reduced.
     pub hashes: Vec<[u64; 8]>,
 }
-
-/// The name of the general hasher, which does [`challenge`].
-pub const GENERAL: &str = "sha2";
 
 /// SHA-512 of R || A || prefix || message for each item. Allocates the hashes, 64 bytes an item.
 ///
@@ -27,17 +25,21 @@ pub const GENERAL: &str = "sha2";
 pub fn challenges(items: &[Item<'_>]) -> Challenges {
     match lanes::challenges(items) {
         Some((by, hashes)) => Challenges { by, hashes },
-        None => Challenges {
-            by: GENERAL,
-            hashes: items.iter().map(challenge).collect(),
-        },
+        None => {
+            let hasher = hash::chosen();
+            let one = |item| challenge_by(hasher, item);
+            Challenges {
+                by: hasher.name(),
+                hashes: items.iter().map(one).collect(),
+            }
+        }
     }
 }
 
-/// The same of one item, by the general hasher.
+/// The same of one item, by this hasher.
 #[must_use]
-pub fn challenge(item: &Item<'_>) -> [u64; 8] {
-    lanes::challenge(item)
+pub fn challenge_by(hasher: Hasher, item: &Item<'_>) -> [u64; 8] {
+    lanes::challenge_by(hasher, item)
 }
 
 #[cfg(test)]
@@ -72,7 +74,9 @@ mod tests {
             let bytes = hash.map(u64::to_le_bytes);
             let said = format!("{} bytes at {at} by {}", message.len(), found.by);
             assert_eq!(bytes.as_flattened(), expected.as_slice(), "{said}");
-            assert_eq!(challenge(item), *hash, "{said}");
+            for hasher in Hasher::here() {
+                assert_eq!(challenge_by(hasher, item), *hash, "{said}, {hasher:?}");
+            }
         }
     }
 
@@ -107,6 +111,6 @@ mod tests {
     fn the_unit_is_that_of_the_widest_backend() {
         let by = challenges(&[]).by;
         let widest = lanes::backends().last().map(|backend| backend.name());
-        assert_eq!(by, widest.unwrap_or(GENERAL));
+        assert_eq!(by, widest.unwrap_or(hash::chosen().name()));
     }
 }

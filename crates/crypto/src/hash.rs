@@ -6,10 +6,12 @@
 //! buffered.
 
 pub(crate) mod elsewhere;
+mod hasher;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 
 pub use elsewhere::{Elsewhere, hand_over};
+pub use hasher::{Hasher, NoSuchHasher, choose, chosen};
 
 use clearway_types::account::Account;
 use clearway_types::batch::{BATCH_HEADER_BYTES, BatchHeader, EnvelopeDigests};
@@ -18,25 +20,24 @@ use clearway_types::domain::prefix;
 use clearway_types::envelope::{BODY_BYTES, Envelope, envelopes};
 use clearway_types::messages::ExpiredHold;
 use clearway_types::units::{Digest, Height};
-use sha2::Digest as _;
-use sha2::digest::consts::U64;
-use sha2::digest::generic_array::GenericArray;
 use zerocopy::IntoBytes;
 
 /// SHA-256 of the concatenation of `parts`.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> Digest {
-    let mut hasher = sha2::Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    Digest(hasher.finalize().into())
+    Digest(chosen().sha256(parts))
 }
 
 /// Both hashes of one envelope: five SHA-256 blocks.
 #[must_use]
 pub fn envelope_digests(envelope: &Envelope) -> EnvelopeDigests {
-    let [digests] = digests_of([envelope]);
+    envelope_digests_by(chosen(), envelope)
+}
+
+/// [`envelope_digests`] by this hasher.
+#[must_use]
+pub fn envelope_digests_by(hasher: Hasher, envelope: &Envelope) -> EnvelopeDigests {
+    let [digests] = digests_of(hasher, [envelope]);
     digests
 }
 
@@ -50,17 +51,20 @@ pub fn envelope_digests_all(slab: &[u8]) -> Vec<EnvelopeDigests> {
         return digests;
     }
     let (pairs, last) = envelopes(slab).as_chunks::<2>();
-    let pairs = pairs.iter().flat_map(|pair| digests_of(pair.each_ref()));
+    let hasher = chosen();
+    let pairs = pairs
+        .iter()
+        .flat_map(|pair| digests_of(hasher, pair.each_ref()));
     pairs.chain(last.iter().map(envelope_digests)).collect()
 }
 
-fn digests_of<const N: usize>(of: [&Envelope; N]) -> [EnvelopeDigests; N] {
+fn digests_of<const N: usize>(hasher: Hasher, of: [&Envelope; N]) -> [EnvelopeDigests; N] {
     let bodies = of.map(|envelope| {
         let mut blocks = [0; BODY_BLOCKS_BYTES];
         blocks[..BODY_BYTES].copy_from_slice(envelope.body.as_bytes());
         blocks
     });
-    let bodies = finish(bodies, BODY_BYTES);
+    let bodies = finish_by(hasher, bodies, BODY_BYTES);
     let leaves = std::array::from_fn(|at| {
         let mut blocks = [0; LEAF_BLOCKS_BYTES];
         blocks[0] = prefix::ENVELOPE_LEAF;
@@ -68,7 +72,7 @@ fn digests_of<const N: usize>(of: [&Envelope; N]) -> [EnvelopeDigests; N] {
         blocks[33..LEAF_BYTES].copy_from_slice(&of[at].signature);
         blocks
     });
-    let leaves: [Digest; N] = finish(leaves, LEAF_BYTES);
+    let leaves: [Digest; N] = finish_by(hasher, leaves, LEAF_BYTES);
     std::array::from_fn(|at| EnvelopeDigests {
         body: *bodies[at].0.first_chunk().expect("32 bytes"),
         leaf: leaves[at],
@@ -80,15 +84,22 @@ fn digests_of<const N: usize>(of: [&Envelope; N]) -> [EnvelopeDigests; N] {
 /// It has no prefix byte: no leaf is 64 bytes long, so no leaf can pass for a node.
 #[must_use]
 pub fn node(left: &Digest, right: &Digest) -> Digest {
+    node_by(chosen(), left, right)
+}
+
+/// [`node`] by this hasher.
+#[must_use]
+pub fn node_by(hasher: Hasher, left: &Digest, right: &Digest) -> Digest {
     let block = node_block([left, right]);
-    one(&[block, NODE_PADDING])
+    one(hasher, &[block, NODE_PADDING])
 }
 
 /// [`node`] of two pairs, in the time of one.
 #[must_use]
 pub fn two_nodes(pairs: [[&Digest; 2]; 2]) -> [Digest; 2] {
+    let hasher = chosen();
     #[cfg(target_arch = "x86_64")]
-    if let Some(token) = sha_ni::Token::new() {
+    if let Some(token) = side_by_side(hasher) {
         let [left, right] = pairs.map(node_block);
         let words = sha_ni::two(
             token,
@@ -97,18 +108,14 @@ pub fn two_nodes(pairs: [[&Digest; 2]; 2]) -> [Digest; 2] {
         );
         return words.map(digest_of_words);
     }
-    pairs.map(|[left, right]| node(left, right))
+    pairs.map(|[left, right]| node_by(hasher, left, right))
 }
 
-/// What hashes two messages at a time on this machine, as in [`two_nodes`]: `sha_ni_x2` side by
-/// side, or `sha2` one after the other.
-#[must_use]
-pub fn pairs_hashed_by() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if sha_ni::Token::new().is_some() {
-        return "sha_ni_x2";
-    }
-    "sha2"
+/// The instructions for two messages side by side, where they are to be used.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn side_by_side(hasher: Hasher) -> Option<sha_ni::Token> {
+    (hasher == Hasher::ShaNi).then(sha_ni::Token::new)?
 }
 
 fn node_block([left, right]: [&Digest; 2]) -> [u8; BLOCK_BYTES] {
@@ -245,6 +252,15 @@ pub fn exec_head(
 /// `len` bytes; the rest is zero.
 #[inline]
 fn finish<const BYTES: usize, const N: usize>(
+    messages: [[u8; BYTES]; N],
+    len: usize,
+) -> [Digest; N] {
+    finish_by(chosen(), messages, len)
+}
+
+#[inline]
+fn finish_by<const BYTES: usize, const N: usize>(
+    hasher: Hasher,
     mut messages: [[u8; BYTES]; N],
     len: usize,
 ) -> [Digest; N] {
@@ -257,22 +273,19 @@ fn finish<const BYTES: usize, const N: usize>(
     }
     #[cfg(target_arch = "x86_64")]
     if let [left, right] = messages.as_slice()
-        && let Some(token) = sha_ni::Token::new()
+        && let Some(token) = side_by_side(hasher)
     {
         let blocks = [left, right].map(|message| message.as_chunks().0);
         let words = sha_ni::two(token, blocks, None);
         return std::array::from_fn(|at| digest_of_words(words[at]));
     }
-    messages.map(|message| one(message.as_chunks().0))
+    messages.map(|message| one(hasher, message.as_chunks().0))
 }
 
 /// The hash of a message of whole padded blocks.
-fn one(blocks: &[[u8; BLOCK_BYTES]]) -> Digest {
+fn one(hasher: Hasher, blocks: &[[u8; BLOCK_BYTES]]) -> Digest {
     let mut state = INITIAL_STATE;
-    for block in blocks {
-        let block: &GenericArray<u8, U64> = block.into();
-        sha2::compress256(&mut state, std::slice::from_ref(block));
-    }
+    hasher.compress256(&mut state, blocks);
     digest_of_words(state)
 }
 
@@ -319,6 +332,7 @@ mod tests {
     use clearway_types::units::{
         AccountId, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
     };
+    use sha2::Digest as _;
     use zerocopy::FromBytes;
 
     use super::*;
@@ -351,6 +365,13 @@ mod tests {
             assert_eq!(digests.leaf, plain(&[&[0], &body.0, &bytes[128..]]));
             let envelope = Envelope::read_from_bytes(bytes).unwrap();
             assert_eq!(envelope_digests(&envelope), digests);
+            for hasher in Hasher::here() {
+                assert_eq!(
+                    envelope_digests_by(hasher, &envelope),
+                    digests,
+                    "{hasher:?}"
+                );
+            }
         }
     }
 
@@ -358,6 +379,9 @@ mod tests {
     fn fixed_length_hashes_are_the_plain_hashes() {
         let (a, b) = (digest(1), digest(2));
         assert_eq!(node(&a, &b), plain(&[&a.0, &b.0]));
+        for hasher in Hasher::here() {
+            assert_eq!(node_by(hasher, &a, &b), plain(&[&a.0, &b.0]), "{hasher:?}");
+        }
         assert_eq!(tree_root(9, &a), plain(&[&[3], &9u64.to_le_bytes(), &a.0]));
         let outcome = Outcome::duplicate_of(ResultCode::InsufficientFunds);
         assert_eq!(
@@ -418,6 +442,7 @@ mod tests {
             let (left, right) = bytes.as_chunks().0.split_at(count);
             let right = &right[..count];
             let found = sha_ni::two(token, [left, right], None).map(digest_of_words);
+            let one = |blocks: &[[u8; 64]]| one(Hasher::General, blocks);
             assert_eq!(found, [one(left), one(right)], "{count} blocks");
             let found = sha_ni::two(token, [left, right], Some(&sha_ni::NODE_PADDING_SCHEDULE));
             let with_last = |blocks: &[[u8; 64]]| one(&[blocks, &[last]].concat());

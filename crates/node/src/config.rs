@@ -37,7 +37,8 @@ pub struct NodeConfig {
     pub verify_workers: u32,
     /// Backend that verifies signatures: `auto` or a name from `clearway verify --list-backends`.
     pub backend: String,
-    /// Who hashes envelopes and Merkle trees: `cpu`, `gpu` (large numbers) or `gpu:all`.
+    /// Who hashes envelopes and Merkle trees: `cpu` or one of its hashers by name, `gpu` (large
+    /// numbers) or `gpu:all`.
     pub hash_backend: String,
     /// Whether a GPU driver that computes on the processor may be the backend.
     pub allow_software_adapter: bool,

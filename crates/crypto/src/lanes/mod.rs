@@ -25,7 +25,7 @@ mod limbs;
 mod pippenger;
 mod point;
 mod scalar;
-mod sha512;
+pub(crate) mod sha512;
 mod signature;
 mod single;
 mod straus;
@@ -48,6 +48,7 @@ mod plain;
 
 use self::unit::Unit;
 use crate::backend::{Backend, Item};
+use crate::hash::Hasher;
 
 /// Every vector unit of this architecture that is supported, the wider ones last. A new one is a
 /// folder beside this file and its line here.
@@ -79,8 +80,8 @@ pub(crate) fn challenges(items: &[Item<'_>]) -> Option<(&'static str, Vec<[u64; 
     widest_first.find_map(|unit| Some((unit.name, (unit.challenges)(items)?)))
 }
 
-/// The challenge of one item by the general hasher.
+/// The challenge of one item by this hasher.
 #[must_use]
-pub(crate) fn challenge(item: &Item<'_>) -> [u64; 8] {
-    sha512::hash_one(&signature::parts(item))
+pub(crate) fn challenge_by(hasher: Hasher, item: &Item<'_>) -> [u64; 8] {
+    sha512::hash_one_by(hasher, &signature::parts(item))
 }

@@ -3,9 +3,8 @@
 //! Lanes go through their blocks in step, so that messages of one block count are hashed together
 //! and others one by one: envelopes all have the same length.
 
-use sha2::{Digest, Sha512};
-
 use super::field::Work;
+use crate::hash::{self, Hasher};
 
 /// A vector of 64-bit words, a message's own in each lane.
 pub(crate) trait Words<const LANES: usize>: Copy {
@@ -93,13 +92,13 @@ impl<W: Words<LANES>, const LANES: usize> Work for Compress<'_, W, LANES> {
     }
 }
 
-/// The same for one message, by the general hasher.
+/// The same for one message, by the hasher of this process.
 pub(crate) fn hash_one(parts: &Parts<'_>) -> [u64; 8] {
-    let mut hasher = Sha512::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    let digest = hasher.finalize();
+    hash_one_by(hash::chosen(), parts)
+}
+
+pub(crate) fn hash_one_by(hasher: Hasher, parts: &Parts<'_>) -> [u64; 8] {
+    let digest = hasher.sha512(parts);
     std::array::from_fn(|word| {
         u64::from_le_bytes(digest[8 * word..][..8].try_into().expect("eight bytes"))
     })
@@ -179,7 +178,7 @@ pub(crate) const BLOCK_BYTES: usize = 128;
 /// Longer messages, which come from test vectors alone, are hashed one by one.
 const BLOCKS_MAX: usize = 4;
 /// The first 64 bits of the fractional parts of the square roots of the first eight primes.
-const INITIAL: [u64; 8] = [
+pub(crate) const INITIAL: [u64; 8] = [
     0x6a09e667f3bcc908,
     0xbb67ae8584caa73b,
     0x3c6ef372fe94f82b,

@@ -240,7 +240,8 @@ pub const SETTINGS: &[Setting] = &[
     text!(
         "hash_backend",
         hash_backend,
-        "Who hashes envelopes and Merkle trees: cpu, gpu (large numbers) or gpu:all."
+        "Who hashes envelopes and Merkle trees: cpu (the fastest of sha_ni_x2, asm and sha2, which \
+         can be named too), gpu (large numbers) or gpu:all."
     ),
     switch!(
         "allow_software_adapter",

@@ -170,7 +170,7 @@ mod tests {
         Figure {
             name: "sample",
             own: Implementation::new(name, of(own)),
-            general: Implementation::new("sha2", of([1, 2])),
+            one_by_one: vec![Implementation::new("sha2", of([1, 2]))],
         }
     }
 

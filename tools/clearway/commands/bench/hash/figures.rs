@@ -1,8 +1,8 @@
 //! What is hashed, by whom: the figures, their inputs, and the general hasher that all must equal.
 
 use clearway_crypto::backend::Item;
-use clearway_crypto::challenge::{self, GENERAL};
-use clearway_crypto::hash;
+use clearway_crypto::challenge;
+use clearway_crypto::hash::{self, Hasher};
 use clearway_types::batch::EnvelopeDigests;
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::{ENVELOPE_BYTES, envelopes as envelopes_of};
@@ -26,8 +26,8 @@ pub(super) struct Figure<'a, T> {
     pub(super) name: &'static str,
     /// What a node uses.
     pub(super) own: Implementation<'a, T>,
-    /// The general hasher, an input at a time.
-    pub(super) general: Implementation<'a, T>,
+    /// The hashers without vector instructions, an input at a time; the general one first.
+    pub(super) one_by_one: Vec<Implementation<'a, T>>,
 }
 
 /// Something that hashes all inputs of a figure.
@@ -54,15 +54,14 @@ impl<'a, T> Implementation<'a, T> {
 impl<'a, T: Hash> Figure<'a, T> {
     /// What each implementation must give.
     pub(super) fn expected(&self) -> Vec<T> {
-        self.general.hashes()
+        self.one_by_one[0].hashes()
     }
 
-    /// What has a row: where a node uses the general hasher too, that is one.
+    /// What has a row: where a node hashes an input at a time too, that is one.
     pub(super) fn implementations(&self) -> Vec<&Implementation<'a, T>> {
-        match self.own.name == self.general.name {
-            true => vec![&self.own],
-            false => vec![&self.own, &self.general],
-        }
+        let others = self.one_by_one.iter();
+        let others = others.filter(|other| other.name != self.own.name);
+        std::iter::once(&self.own).chain(others).collect()
     }
 
     /// Fails with [`Kind::Mismatch`] when one of the hashes is not the expected one.
@@ -122,15 +121,30 @@ impl Inputs {
     }
 }
 
+/// The hashers that take an input at a time, the general one first.
+fn one_by_one<'a, T, F>(pass: impl Fn(Hasher) -> F) -> Vec<Implementation<'a, T>>
+where
+    F: Fn() -> Vec<T> + 'a,
+{
+    let hashers = Hasher::here().filter(|hasher| *hasher != Hasher::ShaNi);
+    hashers
+        .map(|hasher| Implementation::new(hasher.name(), pass(hasher)))
+        .collect()
+}
+
 /// SHA-512 of R, A and the 144 bytes that an envelope's signature covers.
 pub(super) fn challenges<'a>(items: &'a [Item<'a>]) -> Figure<'a, [u64; 8]> {
-    let one_by_one = || items.iter().map(challenge::challenge).collect();
     Figure {
         name: "sha512_208_bytes",
         own: Implementation::new(challenge::challenges(&[]).by, || {
             challenge::challenges(items).hashes
         }),
-        general: Implementation::new(GENERAL, one_by_one),
+        one_by_one: one_by_one(|hasher| {
+            move || {
+                let one = |item| challenge::challenge_by(hasher, item);
+                items.iter().map(one).collect()
+            }
+        }),
     }
 }
 
@@ -142,29 +156,31 @@ pub(super) fn nodes(inputs: &Inputs) -> Figure<'_, Digest> {
         let two = |[a, b, c, d]: &[Digest; 4]| hash::two_nodes([[a, b], [c, d]]);
         pairs_of_pairs.iter().flat_map(two).collect()
     };
-    let one_by_one = || {
-        let one = |[left, right]: &[Digest; 2]| hash::node(left, right);
-        pairs.iter().map(one).collect()
-    };
     Figure {
         name: "sha256_node",
-        own: Implementation::new(hash::pairs_hashed_by(), two_by_two),
-        general: Implementation::new(GENERAL, one_by_one),
+        own: Implementation::new(hash::chosen().name(), two_by_two),
+        one_by_one: one_by_one(|hasher| {
+            move || {
+                let one = |[left, right]: &[Digest; 2]| hash::node_by(hasher, left, right);
+                pairs.iter().map(one).collect()
+            }
+        }),
     }
 }
 
 /// Both digests of each envelope, which count as one.
 pub(super) fn envelopes(inputs: &Inputs) -> Figure<'_, EnvelopeDigests> {
-    let one_by_one = || {
-        let envelopes = envelopes_of(&inputs.slab).iter();
-        envelopes.map(hash::envelope_digests).collect()
-    };
     Figure {
         name: "envelope_digests",
-        own: Implementation::new(hash::pairs_hashed_by(), || {
+        own: Implementation::new(hash::chosen().name(), || {
             hash::envelope_digests_all(&inputs.slab)
         }),
-        general: Implementation::new(GENERAL, one_by_one),
+        one_by_one: one_by_one(|hasher| {
+            move || {
+                let one = |envelope| hash::envelope_digests_by(hasher, envelope);
+                envelopes_of(&inputs.slab).iter().map(one).collect()
+            }
+        }),
     }
 }
 
