@@ -93,7 +93,7 @@ fn a_folder_of_format_1_is_refused_by_name_with_what_to_do() {
         for words in [
             "format version 1",
             "written by Clearway 0.1.0 up to commit 544d670",
-            "reads version 3",
+            "reads version 4",
             "by that program",
         ] {
             assert!(said.contains(words), "{}: {said}", refused.call);

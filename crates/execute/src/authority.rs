@@ -28,7 +28,6 @@ fn check(kind: Kind, signer: &Participant, named: ParticipantId) -> Result<(), R
         | Authority::DebitOwner
         | Authority::OriginalCreditOwner
         | Authority::NamedByHold => is_named,
-        Authority::Execution => false,
     };
     // An auditor reads everything and moves nothing, whatever it owns or sponsors.
     match may && signer.role != Role::Auditor {

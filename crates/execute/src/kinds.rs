@@ -42,28 +42,6 @@ pub(crate) fn apply(state: &mut State, kind: Kind, body: &Body) -> Result<(), Re
         Kind::ParticipantSet => participant_set::apply(state, ParticipantSet::of(body)),
         Kind::KeyRotate => key_rotate::apply(state, KeyRotate::of(body)),
         Kind::LedgerDefine => ledger_define::apply(state, LedgerDefine::of(body)),
-        Kind::QueueCtl
-        | Kind::Expire
-        | Kind::Obligation
-        | Kind::CycleOpen
-        | Kind::CycleClose
-        | Kind::CycleSettle
-        | Kind::Leg
-        | Kind::Offset
-        | Kind::CalendarSet
-        | Kind::DayRoll
-        | Kind::RateSet
-        | Kind::RuleDeploy
-        | Kind::ObjectCreate
-        | Kind::ObjectEvent
-        | Kind::ObjectCustody
-        | Kind::ObjectLink
-        | Kind::ObjectClose
-        | Kind::Grant
-        | Kind::Revoke
-        | Kind::PurgeMark
-        | Kind::AccessLog
-        | Kind::Call => unreachable!("the header check admits live kinds only"),
     }
 }
 

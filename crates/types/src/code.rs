@@ -1,4 +1,7 @@
 //! The one ordered list of result codes: earlier codes take precedence over later ones.
+//!
+//! The number of a code that ended is not given again: 22 and 23, for kinds that had a number and
+//! no rules yet, and for kinds that only execution made.
 
 use std::fmt;
 
@@ -74,12 +77,8 @@ codes! {
 
     /// `version` is not 1: build the envelope with a current client.
     VersionUnknown = 20, Forgotten;
-    /// `kind` has no meaning: see the table of kinds.
+    /// `kind` has no meaning on this cluster: use one from the table of kinds.
     KindUnknown = 21, Forgotten;
-    /// `kind` is defined but not active on this cluster yet: use a live kind.
-    KindNotActive = 22, Forgotten;
-    /// `kind` is produced by execution itself: leave it to the cluster.
-    KindNotSubmittable = 23, Forgotten;
     /// A reserved flag bit is set: clear bits 12 to 15.
     ReservedFlagSet = 30, Forgotten;
     /// The flag `balancing_debit` is not honoured yet: clear it.

@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::code::ResultCode;
 use crate::flags::Flags;
-use crate::kind::{Kind, Status};
+use crate::kind::Kind;
 use crate::units::{ParticipantId, TransferId, UnixSeconds};
 
 /// Bytes of a body.
@@ -82,11 +82,6 @@ impl Body {
             return Err(ResultCode::VersionUnknown);
         }
         let kind = Kind::from_u8(self.kind).ok_or(ResultCode::KindUnknown)?;
-        match kind.row().status {
-            Status::Live => {}
-            Status::NotActive => return Err(ResultCode::KindNotActive),
-            Status::ExecutionOnly => return Err(ResultCode::KindNotSubmittable),
-        }
         if let Some(code) = self.flags().refusal() {
             return Err(code);
         }
@@ -143,7 +138,7 @@ mod tests {
     #[test]
     fn header_checks_answer_in_precedence_order() {
         type Edit = fn(&mut Body);
-        let rows: [(Edit, Result<Kind, ResultCode>); 9] = [
+        let rows: [(Edit, Result<Kind, ResultCode>); 8] = [
             (|_| {}, Ok(Kind::Transfer)),
             (|b| b.version = 2, Err(ResultCode::VersionUnknown)),
             (
@@ -151,11 +146,7 @@ mod tests {
                 Err(ResultCode::VersionUnknown),
             ),
             (|b| b.kind = 0xee, Err(ResultCode::KindUnknown)),
-            (|b| b.kind = Kind::Leg as u8, Err(ResultCode::KindNotActive)),
-            (
-                |b| b.kind = Kind::Expire as u8,
-                Err(ResultCode::KindNotSubmittable),
-            ),
+            (|b| b.kind = 0x14, Err(ResultCode::KindUnknown)),
             (
                 |b| b.flags = U16::new(1 << 13),
                 Err(ResultCode::ReservedFlagSet),

@@ -6,7 +6,6 @@ use clearway_types::amount::Amount;
 use clearway_types::code::ResultCode;
 use clearway_types::envelope::{Body, Envelope};
 use clearway_types::flags::Flags;
-use clearway_types::kind::Kind;
 use clearway_types::units::{Digest, ParticipantId, TransferId};
 
 use crate::bad_input::desk::{BALANCE, Desk, EUR, account, pay};
@@ -139,16 +138,10 @@ pub(crate) const ROWS: &[Row] = &[
         "table of kinds",
     ),
     header(
-        "a kind of the next version",
-        |b| b.kind = Kind::Leg as u8,
-        ResultCode::KindNotActive,
-        "use a live kind",
-    ),
-    header(
-        "a kind that only execution makes",
-        |b| b.kind = Kind::Expire as u8,
-        ResultCode::KindNotSubmittable,
-        "leave it to the cluster",
+        "a kind whose number is only reserved",
+        |b| b.kind = 0x14,
+        ResultCode::KindUnknown,
+        "table of kinds",
     ),
     flag(
         "a reserved flag",

@@ -46,8 +46,8 @@ fn freeze(world: &mut World, account: u64, flags: u16) {
 const COMMON: [(Edit<Transfer>, ResultCode); 25] = [
     (|_, t| t.version = 2, VersionUnknown),
     (|_, t| t.kind = 0xee, KindUnknown),
-    (|_, t| t.kind = 0x14, KindNotActive),
-    (|_, t| t.kind = 0x07, KindNotSubmittable),
+    (|_, t| t.kind = 0x14, KindUnknown),
+    (|_, t| t.kind = 0x07, KindUnknown),
     (|_, t| raise(t, 1 << 12), ReservedFlagSet),
     (|_, t| raise(t, 1 << 1), BalancingDebitNotActive),
     (|_, t| raise(t, 1 << 2), BalancingCreditNotActive),

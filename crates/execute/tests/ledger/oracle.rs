@@ -8,7 +8,7 @@ use clearway_types::account::{Account, Role};
 use clearway_types::code::ResultCode::{self, *};
 use clearway_types::envelope::Body;
 use clearway_types::genesis::Genesis;
-use clearway_types::kind::{Kind, Status};
+use clearway_types::kind::Kind;
 use clearway_types::limits::{EXPIRE_PER_BLOCK_MAX, KEY_LAG_MAX};
 use zerocopy::IntoBytes;
 
@@ -408,13 +408,8 @@ fn header_codes(body: &Body) -> Vec<ResultCode> {
         .into_iter()
         .filter(|(mask, _)| body.flags.get() & mask != 0);
     codes.extend(set.map(|(_, code)| code));
-    match Kind::ALL.iter().find(|kind| **kind as u8 == body.kind) {
-        None => codes.push(KindUnknown),
-        Some(kind) => match kind.row().status {
-            Status::Live => {}
-            Status::NotActive => codes.push(KindNotActive),
-            Status::ExecutionOnly => codes.push(KindNotSubmittable),
-        },
+    if !matches!(body.kind, 0x01..=0x05 | 0x20..=0x27) {
+        codes.push(KindUnknown);
     }
     if is_linked(body) && body.kind >= 0x10 {
         codes.push(LinkNotAllowed);

@@ -493,6 +493,6 @@ fn random_workloads_reach_most_codes() {
             settled += usize::from(outcome.code == ResultCode::Settled);
         }
     }
-    assert!(seen.len() >= 55, "only {} codes: {seen:?}", seen.len());
+    assert!(seen.len() >= 53, "only {} codes: {seen:?}", seen.len());
     assert!(settled > 500, "only {settled} settled");
 }

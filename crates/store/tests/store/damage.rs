@@ -428,6 +428,7 @@ fn other_versions_are_refused_with_both_numbers() {
     let rows = [
         (1, "written by Clearway 0.1.0 up to commit 544d670"),
         (2, "written by Clearway 0.1.0 up to commit f15248f"),
+        (3, "written by Clearway 0.1.0 up to commit baf2e51"),
         (9, "run the newer version"),
     ];
     let heads = [
@@ -450,10 +451,10 @@ fn other_versions_are_refused_with_both_numbers() {
         let both = match &error {
             StoreError::NewerFormat {
                 found, supported, ..
-            } => version > 3 && (*found, *supported) == (version, 3),
+            } => version > 4 && (*found, *supported) == (version, 4),
             StoreError::OlderFormat {
                 found, supported, ..
-            } => version < 3 && (*found, *supported) == (version, 3),
+            } => version < 4 && (*found, *supported) == (version, 4),
             _ => false,
         };
         assert!(both, "{}: {error}", path.display());
