@@ -4,9 +4,9 @@ use std::io::Read;
 use std::sync::Arc;
 
 use clearway_types::batch::Batch;
-use clearway_types::block::FinalRecord;
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::Body;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::genesis::Genesis;
 use clearway_types::manifest::Manifest;
 use clearway_types::units::{Digest, Height};

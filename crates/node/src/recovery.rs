@@ -8,7 +8,7 @@ use clearway_order::{FinalPoint, RecoveryScan, recover_batch};
 use clearway_store::history::{Assembler, StoredBlock};
 use clearway_store::{BlockIndex, BlockIo, Reader, RecordKind, Sequence, load_newest_checkpoint};
 use clearway_types::batch::Batch;
-use clearway_types::block::FinalRecord;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::genesis::Genesis;
 use clearway_types::messages::OrderedBlock;
 use clearway_types::units::Height;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use clearway_types::batch::{BATCH_HEADER_BYTES, Batch, BatchHeader};
-use clearway_types::block::FinalRecord;
 use clearway_types::codec::DecodeError;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::manifest::Manifest;
 use clearway_types::units::{Digest, Height};
 

@@ -6,10 +6,10 @@
 use bytes::Bytes;
 
 use crate::batch::Batch;
-use crate::block::FinalRecord;
 use crate::certificate::Certificate;
 use crate::codec::Reader;
 use crate::envelope::{ENVELOPE_BYTES, envelopes};
+use crate::final_record::FinalRecord;
 use crate::hex;
 use crate::manifest::Manifest;
 use crate::transfer::Transfer;

@@ -30,7 +30,6 @@
 pub mod account;
 pub mod amount;
 pub mod batch;
-pub mod block;
 pub mod certificate;
 pub mod code;
 pub mod codec;
@@ -39,6 +38,7 @@ pub mod directory;
 pub mod domain;
 pub mod drop_reason;
 pub mod envelope;
+pub mod final_record;
 pub mod flags;
 pub mod fuzz;
 pub mod genesis;

@@ -296,7 +296,7 @@ fn state(args: &Plain) -> Result<(), Failure> {
             RecordKind::Batch => view.batches += 1,
             RecordKind::Manifest => view.manifests += 1,
             RecordKind::Final => {
-                let decoded = clearway_types::block::FinalRecord::decode(&record.payload);
+                let decoded = clearway_types::final_record::FinalRecord::decode(&record.payload);
                 let decoded = decoded.map_err(|error| Failure::new(Kind::Mismatch, error))?;
                 view.blocks += 1;
                 view.height = decoded.height.0;

@@ -1,6 +1,6 @@
 //! What executing a block again gives against what the log says it gave.
 
-use clearway_types::block::FinalRecord;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::ExecutedBlock;
 use clearway_types::units::Digest;
 

@@ -2,8 +2,8 @@
 //! damaged ones are refused.
 
 use clearway_execute::{ExecuteError, Ledger, Restore, Snapshot};
-use clearway_types::block::FinalRecord;
 use clearway_types::code::{Outcome, ResultCode};
+use clearway_types::final_record::FinalRecord;
 use clearway_types::units::Height;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

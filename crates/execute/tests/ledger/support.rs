@@ -6,7 +6,6 @@ use clearway_crypto::keys::SigningKey;
 use clearway_execute::Ledger;
 use clearway_types::account::Role;
 use clearway_types::batch::{Batch, BatchHeader};
-use clearway_types::block::FinalRecord;
 use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
 use clearway_types::control::{
     AccountOpen, FIELD_CREDIT_LINE, FIELD_FLAGS, KEY_SLOT_NONE, KeyRotate, LedgerDefine, LimitSet,
@@ -14,6 +13,7 @@ use clearway_types::control::{
 };
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::{Body, Envelope};
+use clearway_types::final_record::FinalRecord;
 use clearway_types::flags::Flags;
 use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes, Rules,

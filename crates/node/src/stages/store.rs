@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use clearway_flow::{LinkReceiver, LinkSender, Worker};
 use clearway_store::{Append, Durable, RecordKind, StoreError, StoreStage};
-use clearway_types::block::FinalRecord;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::{ExecutedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height};
 use crossbeam::channel::select;

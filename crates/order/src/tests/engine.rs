@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clearway_crypto::certificate::{ValidatorSet, check, vote_namespace};
-use clearway_types::block::FinalRecord;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::{OrderedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height};
 

@@ -13,9 +13,9 @@ use clearway_crypto::certificate::ValidatorSecret;
 use clearway_crypto::hash;
 use clearway_types::account::Role;
 use clearway_types::batch::Batch;
-use clearway_types::block::FinalRecord;
 use clearway_types::certificate::Certificate;
 use clearway_types::envelope::ENVELOPE_BYTES;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::genesis::{Genesis, GenesisParticipant, GenesisValidator, HexBytes, Rules};
 use clearway_types::messages::{
     ExecHead, ExecutedBlock, OrderedBlock, OriginRun, Persist, SourceId, StreamKey, VerifiedBatch,

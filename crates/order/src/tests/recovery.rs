@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clearway_types::block::FinalRecord;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::{OrderedBlock, Persisted};
 use clearway_types::units::{Digest, Height};
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clearway_types::block::FinalRecord;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::manifest::Manifest;
 use clearway_types::units::{Digest, Height, TimeMs};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

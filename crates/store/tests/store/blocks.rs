@@ -11,7 +11,7 @@ use clearway_store::{
     BatchPlace, BlockIndex, Reader, RecordKind, Sequence, Store, StoreError, Writer,
 };
 use clearway_types::batch::BatchHeader;
-use clearway_types::block::FinalRecord;
+use clearway_types::final_record::FinalRecord;
 use clearway_types::manifest::{BatchRef, Manifest};
 use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
 

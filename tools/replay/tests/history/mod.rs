@@ -14,10 +14,10 @@ use clearway_store::testing::MemoryIo;
 use clearway_store::{Reader, RecordKind, Store, StoreOptions};
 use clearway_types::account::Role;
 use clearway_types::batch::{Batch, BatchHeader};
-use clearway_types::block::FinalRecord;
 use clearway_types::certificate::Certificate;
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::{Envelope, VERSION, envelopes};
+use clearway_types::final_record::FinalRecord;
 use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes, Rules,
 };
