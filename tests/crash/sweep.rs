@@ -320,18 +320,16 @@ async fn feed(client: &Client, owner: u32, from: Height, to: Height) -> String {
         let item = feed.next().await.expect("the feed goes on");
         match item {
             FollowItem::Through { height } if height >= to => break,
-            FollowItem::Entry { height, .. } | FollowItem::HoldExpired { height, .. }
-                if height <= to =>
-            {
+            FollowItem::Entry { height, .. } | FollowItem::Event { height, .. } if height <= to => {
                 count += 1;
-                ended += u32::from(matches!(item, FollowItem::HoldExpired { .. }));
+                ended += u32::from(matches!(item, FollowItem::Event { .. }));
                 item.encode(&mut bytes);
             }
             _ => {}
         }
     }
     let hash = clearway_crypto::hash::sha256(&[&bytes]);
-    format!("{count} items, {ended} holds ended by time, {hash}")
+    format!("{count} items, {ended} events, {hash}")
 }
 
 #[test]

@@ -112,9 +112,13 @@ impl Follow {
         }
         let recv = self.stream.as_mut().expect("opened just above");
         // Bytes go into `self.item` as they come: a cancelled read loses none.
-        fill(recv, &mut self.item, 1).await?;
-        let rest = FollowItem::bytes_after_tag(self.item[0])?;
-        fill(recv, &mut self.item, 1 + rest).await?;
+        loop {
+            let wanted = FollowItem::bytes_wanted(&self.item)?;
+            if self.item.len() >= wanted {
+                break;
+            }
+            fill(recv, &mut self.item, wanted).await?;
+        }
         let mut reader = Reader::new(&self.item);
         let item = FollowItem::decode(&mut reader)?;
         reader.finish()?;

@@ -1,7 +1,8 @@
 //! Checks proofs of settlement: certificate, chain of results, Merkle path. No node is believed.
 
 use clearway_crypto::certificate::{self, ValidatorSet, vote_namespace};
-use clearway_crypto::{hash, merkle};
+use clearway_crypto::hash::{self, ReceiptOf};
+use clearway_crypto::merkle;
 use clearway_types::code::Outcome;
 use clearway_types::envelope::Envelope;
 use clearway_types::genesis::Genesis;
@@ -81,7 +82,8 @@ fn check_path(proof: &SettlementProof) -> Result<(), ProofError> {
     let count = proof.links.len();
     let first = proof.links.first().ok_or(ProofError::Links { count })?;
     let envelope_leaf = hash::envelope_digests(&proof.envelope).leaf;
-    let leaf = hash::receipt_leaf(&envelope_leaf, proof.height, proof.index, proof.outcome);
+    let receipt = ReceiptOf::Envelope(&envelope_leaf, proof.outcome);
+    let leaf = hash::receipt_leaf(proof.height, proof.index, receipt);
     let (count, index) = (proof.receipt_count, u64::from(proof.index));
     match merkle::verify_path(
         &first.receipts_root,
@@ -178,7 +180,7 @@ mod tests {
         let (envelope, height, index) = (Envelope::new_zeroed(), Height(9), 1);
         let outcome = Outcome::new(ResultCode::Settled);
         let leaf = hash::envelope_digests(&envelope).leaf;
-        let receipt = hash::receipt_leaf(&leaf, height, index, outcome);
+        let receipt = hash::receipt_leaf(height, index, ReceiptOf::Envelope(&leaf, outcome));
         let leaves = [Digest([1; 32]), receipt, Digest([2; 32])];
         let links = [
             (merkle::root(&leaves), None),

@@ -7,18 +7,18 @@
 
 pub(crate) mod elsewhere;
 mod hasher;
+mod receipts;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 
 pub use elsewhere::{Elsewhere, hand_over};
 pub use hasher::{Hasher, NoSuchHasher, choose, chosen};
+pub use receipts::{ReceiptOf, event_digest, receipt_leaf, receipt_leaves};
 
 use clearway_types::account::Account;
 use clearway_types::batch::{BATCH_HEADER_BYTES, BatchHeader, EnvelopeDigests};
-use clearway_types::code::Outcome;
 use clearway_types::domain::prefix;
 use clearway_types::envelope::{BODY_BYTES, Envelope, envelopes};
-use clearway_types::messages::ExpiredHold;
 use clearway_types::units::{Digest, Height};
 use zerocopy::IntoBytes;
 
@@ -153,52 +153,6 @@ pub fn manifest_digest(canonical: &[u8]) -> Digest {
     sha256(&[&[prefix::MANIFEST], canonical])
 }
 
-/// Leaf of the receipts tree for the envelope at `index` of the block at `height`.
-///
-/// Height and index are those of the block that answers, also when it repeats an earlier answer.
-#[must_use]
-pub fn receipt_leaf(
-    envelope_leaf: &Digest,
-    height: Height,
-    index: u32,
-    outcome: Outcome,
-) -> Digest {
-    let [leaf] = receipts_of(height, [(envelope_leaf, index, outcome)]);
-    leaf
-}
-
-/// [`receipt_leaf`] of all envelopes of a block, in order.
-#[must_use]
-pub fn receipt_leaves(height: Height, envelopes: &[(&Digest, Outcome)]) -> Vec<Digest> {
-    let indexed = |at: usize, (leaf, outcome)| {
-        let index = u32::try_from(at).expect("BLOCK_BYTES_MAX bounds a block");
-        (leaf, index, outcome)
-    };
-    let (pairs, last) = envelopes.as_chunks::<2>();
-    let pairs = pairs.iter().enumerate().flat_map(|(pair, &[left, right])| {
-        let both = [indexed(2 * pair, left), indexed(2 * pair + 1, right)];
-        receipts_of(height, both)
-    });
-    let last = last.iter().flat_map(|&last| {
-        let alone = indexed(envelopes.len() - 1, last);
-        receipts_of(height, [alone])
-    });
-    pairs.chain(last).collect()
-}
-
-fn receipts_of<const N: usize>(height: Height, of: [(&Digest, u32, Outcome); N]) -> [Digest; N] {
-    let blocks = of.map(|(envelope_leaf, index, outcome)| {
-        let mut block = [0; BLOCK_BYTES];
-        block[0] = prefix::RECEIPT_LEAF;
-        block[1..33].copy_from_slice(&envelope_leaf.0);
-        block[33..41].copy_from_slice(&height.0.to_le_bytes());
-        block[41..45].copy_from_slice(&index.to_le_bytes());
-        block[45..49].copy_from_slice(&outcome.to_bytes());
-        block
-    });
-    finish(blocks, 49)
-}
-
 /// Leaves of the accounts tree.
 #[must_use]
 pub fn account_leaves<const N: usize>(accounts: [&Account; N]) -> [Digest; N] {
@@ -210,25 +164,6 @@ pub fn account_leaves<const N: usize>(accounts: [&Account; N]) -> [Digest; N] {
         blocks
     });
     finish(blocks, BYTES)
-}
-
-/// Leaf of the receipts tree for a hold that ended by time; these follow all envelopes.
-///
-/// Where a receipt has its envelope's leaf, this has 32 bytes 0xff, and it is 44 bytes longer.
-#[must_use]
-pub fn expired_leaf(height: Height, index: u32, hold: &ExpiredHold) -> Digest {
-    sha256(&[
-        &[prefix::RECEIPT_LEAF],
-        &[0xff; 32],
-        &height.0.to_le_bytes(),
-        &index.to_le_bytes(),
-        &hold.signer.0.to_le_bytes(),
-        &hold.id.0,
-        &hold.debit.0.to_le_bytes(),
-        &hold.credit.0.to_le_bytes(),
-        &hold.ledger.0.to_le_bytes(),
-        &hold.amount.to_le_bytes(),
-    ])
 }
 
 /// Next link of the chain of execution heads; the head at height 0 is the genesis hash.
@@ -328,10 +263,7 @@ const INITIAL_STATE: [u32; 8] = [
 
 #[cfg(test)]
 mod tests {
-    use clearway_types::code::ResultCode;
-    use clearway_types::units::{
-        AccountId, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
-    };
+    use clearway_types::units::{TimeMs, ValidatorIndex};
     use sha2::Digest as _;
     use zerocopy::FromBytes;
 
@@ -383,18 +315,6 @@ mod tests {
             assert_eq!(node_by(hasher, &a, &b), plain(&[&a.0, &b.0]), "{hasher:?}");
         }
         assert_eq!(tree_root(9, &a), plain(&[&[3], &9u64.to_le_bytes(), &a.0]));
-        let outcome = Outcome::duplicate_of(ResultCode::InsufficientFunds);
-        assert_eq!(
-            receipt_leaf(&a, Height(5), 6, outcome),
-            plain(&[
-                &[2],
-                &a.0,
-                &5u64.to_le_bytes(),
-                &6u32.to_le_bytes(),
-                &130u16.to_le_bytes(),
-                &1u16.to_le_bytes(),
-            ])
-        );
         let header = BatchHeader {
             lane: ValidatorIndex(1),
             count: 2,
@@ -413,15 +333,6 @@ mod tests {
         let all: Vec<Digest> = (0..8).map(digest).collect();
         let two = two_nodes([[&all[0], &all[1]], [&all[2], &all[3]]]);
         assert_eq!(two, [node(&all[0], &all[1]), node(&all[2], &all[3])]);
-        let code = |at: u8| Outcome::new(ResultCode::ALL[usize::from(at)]);
-        for count in 0..6 {
-            let envelopes: Vec<_> = all.iter().zip((0..count).map(code)).collect();
-            let leaves = receipt_leaves(Height(7), &envelopes);
-            let expected = envelopes.iter().zip(0..);
-            let expected = expected
-                .map(|((leaf, outcome), index)| receipt_leaf(leaf, Height(7), index, *outcome));
-            assert!(leaves.iter().copied().eq(expected), "{count} receipts");
-        }
         let bytes: Vec<u8> = (0..251).cycle().take(2 * size_of::<Account>()).collect();
         let accounts = <[Account]>::ref_from_bytes(&bytes).expect("two accounts");
         let expected = [0, 1].map(|at| plain(&[&[7], accounts[at].as_bytes()]));
@@ -466,30 +377,5 @@ mod tests {
         }
         let expected = plain(&[&[6], &a.0, &1u64.to_le_bytes(), &b.0, &[1], &c.0]);
         assert_eq!(heads[1], expected);
-    }
-
-    #[test]
-    fn an_expired_hold_commits_to_all_of_it() {
-        let hold = ExpiredHold {
-            signer: ParticipantId(7),
-            id: TransferId([8; 16]),
-            debit: AccountId(10),
-            credit: AccountId(11),
-            ledger: LedgerId(12),
-            amount: 9,
-        };
-        let expected = plain(&[
-            &[2],
-            &[0xff; 32],
-            &5u64.to_le_bytes(),
-            &6u32.to_le_bytes(),
-            &7u32.to_le_bytes(),
-            &[8; 16],
-            &10u64.to_le_bytes(),
-            &11u64.to_le_bytes(),
-            &12u32.to_le_bytes(),
-            &9u64.to_le_bytes(),
-        ]);
-        assert_eq!(expired_leaf(Height(5), 6, &hold), expected);
     }
 }

@@ -3,19 +3,18 @@
 use clearway_types::batch::{Batch, EnvelopeDigests};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
+use clearway_types::event::Event;
 use clearway_types::kind::Kind;
-use clearway_types::limits::EXPIRE_PER_BLOCK_MAX;
-use clearway_types::messages::{Duplicate, ExpiredHold};
-use clearway_types::units::{AccountId, Height, LedgerId};
+use clearway_types::messages::Duplicate;
+use clearway_types::units::{AccountId, Height};
 
 use crate::chains::{self, Group};
 use crate::checks::{Admission, Context, admit};
 use crate::clock::Clock;
 use crate::effect::Effect;
+use crate::events;
 use crate::kinds;
-use crate::money;
 use crate::state::State;
-use crate::tables::holds::HoldState;
 use crate::tables::ids::Entry;
 
 /// Results of the block under way.
@@ -43,8 +42,8 @@ struct Member<'a> {
 }
 
 impl State {
-    /// Sets the clock, forgets what is over, ends overdue holds.
-    pub(crate) fn begin_block(&mut self, clock: Clock) -> Vec<ExpiredHold> {
+    /// Sets the clock, forgets what is over, does what is due by itself.
+    pub(crate) fn begin_block(&mut self, clock: Clock) -> Vec<Event> {
         assert_eq!(
             clock.height,
             self.clock.height.next(),
@@ -53,33 +52,7 @@ impl State {
         assert!(clock.time >= self.clock.time, "cluster time never falls");
         self.clock = clock;
         self.forget(clock.second());
-        self.expire_holds()
-    }
-
-    fn expire_holds(&mut self) -> Vec<ExpiredHold> {
-        let mut expired = Vec::new();
-        while expired.len() < EXPIRE_PER_BLOCK_MAX {
-            let Some(hold) = self.holds.first_overdue(self.clock.time) else {
-                break;
-            };
-            let pair = money::pair_of(self, &hold);
-            money::release(self, pair, hold.amount.get());
-            // A POST that was signed before the end can come for at most MAX_TTL.
-            let ttl_ends = self.clock.second().saturating_add(self.rules.ttl_s_max);
-            let until = hold.expires_at.get().max(ttl_ends);
-            self.holds.replace(hold.ended(HoldState::Expired, until));
-            let (signer, id) = hold.key();
-            let (debit, credit) = hold.accounts();
-            expired.push(ExpiredHold {
-                signer,
-                id,
-                debit,
-                credit,
-                ledger: LedgerId(hold.ledger.get()),
-                amount: hold.amount.get(),
-            });
-        }
-        expired
+        events::all(self)
     }
 
     /// Executes all envelopes of one batch.

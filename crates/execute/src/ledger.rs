@@ -8,9 +8,10 @@ use clearway_crypto::{hash, merkle};
 use clearway_types::account::{self, Account, KeyEntry, Limit, Participant};
 use clearway_types::code::Outcome;
 use clearway_types::directory::KeyDirectory;
+use clearway_types::event::Event;
 use clearway_types::genesis::{Genesis, GenesisLedger, GenesisParticipant};
 use clearway_types::limits::ROOT_INTERVAL;
-use clearway_types::messages::{ExecutedBlock, ExpiredHold, OrderedBlock};
+use clearway_types::messages::{ExecutedBlock, OrderedBlock};
 use clearway_types::units::{
     AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, UnixSeconds,
 };
@@ -46,20 +47,15 @@ pub struct Ledger {
     pub(crate) state: State,
 }
 
-/// Leaves of the receipts tree: one for each envelope, then one for each hold that ended by time.
-fn receipts(block: &OrderedBlock, outcomes: &[Outcome], expired: &[ExpiredHold]) -> Vec<Digest> {
-    let height = block.manifest.height;
+/// Root of the receipts of a block.
+fn receipts_root(block: &OrderedBlock, outcomes: &[Outcome], events: &[Event]) -> Digest {
     let count: usize = block.batches.iter().map(|batch| batch.digests.len()).sum();
     assert_eq!(count, outcomes.len(), "a result an envelope");
     let digests = block.batches.iter().flat_map(|batch| &batch.digests);
     let envelopes = digests.map(|digests| &digests.leaf);
     let envelopes: Vec<_> = envelopes.zip(outcomes.iter().copied()).collect();
-    let mut leaves = hash::receipt_leaves(height, &envelopes);
-    for hold in expired {
-        let index = u32::try_from(leaves.len()).expect("a block is bounded");
-        leaves.push(hash::expired_leaf(height, index, hold));
-    }
-    leaves
+    let height = block.manifest.height;
+    merkle::root(&hash::receipt_leaves(height, &envelopes, events))
 }
 
 impl Ledger {
@@ -106,7 +102,7 @@ impl Ledger {
         let height = block.manifest.height;
         let time = block.manifest.time;
         let state = &mut self.state;
-        let expired = state.begin_block(Clock { height, time });
+        let events = state.begin_block(Clock { height, time });
         let count = block.batches.iter().map(|batch| batch.digests.len()).sum();
         let mut results = Results {
             outcomes: Vec::with_capacity(count),
@@ -116,7 +112,7 @@ impl Ledger {
             state.execute_batch(batch, &mut results);
         }
         state.end_block(height);
-        let receipts_root = merkle::root(&receipts(&block, &results.outcomes, &expired));
+        let receipts_root = receipts_root(&block, &results.outcomes, &events);
         let due = height.0.is_multiple_of(ROOT_INTERVAL);
         let state_root = due.then(|| state.root());
         let head = hash::exec_head(
@@ -130,7 +126,7 @@ impl Ledger {
             block,
             results: results.outcomes,
             duplicates: results.duplicates,
-            expired,
+            events,
             receipts_root,
             state_root,
             exec_head: head,

@@ -34,6 +34,7 @@ mod chains;
 mod checks;
 mod clock;
 mod effect;
+mod events;
 mod invariants;
 mod kinds;
 mod ledger;

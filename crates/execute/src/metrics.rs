@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clearway_flow::counter::Counter;
 use clearway_types::code::{OutcomeFlags, ResultCode};
+use clearway_types::event::Event;
 use clearway_types::kind::Kind;
 use clearway_types::messages::ExecutedBlock;
 
@@ -94,7 +95,11 @@ impl ExecuteMetrics {
         self.blocks.add(1);
         self.envelopes.add_count(block.results.len());
         self.duplicates.add_count(block.duplicates.len());
-        self.holds_expired.add_count(block.expired.len());
+        for event in &block.events {
+            match event {
+                Event::HoldExpired(_) => self.holds_expired.add(1),
+            }
+        }
         self.holds_open.set(ledger.hold_open_count() as u64);
         self.live_ids.set(ledger.live_id_count() as u64);
         self.accounts.set(ledger.state.accounts.slots.len() as u64);

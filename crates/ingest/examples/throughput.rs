@@ -168,7 +168,7 @@ fn router_answers(router: &ReceiptRouter, frame: &FrameBatch, height: Height) {
         },
         results: vec![Outcome::new(ResultCode::Settled); count],
         duplicates: Vec::new(),
-        expired: Vec::new(),
+        events: Vec::new(),
         receipts_root: Digest::ZERO,
         state_root: None,
         exec_head: Digest::ZERO,

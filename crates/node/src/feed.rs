@@ -62,8 +62,7 @@ pub(crate) fn page(
     Ok(page)
 }
 
-/// What happened to an account in a block: envelopes that touched it, then holds that ended by
-/// time.
+/// What happened to an account in a block: envelopes that touched it, then events that did.
 fn items(block: &StoredBlock, account: AccountId) -> impl Iterator<Item = FollowItem> {
     let (height, record) = (block.record.height, &block.record);
     let all = block
@@ -80,20 +79,15 @@ fn items(block: &StoredBlock, account: AccountId) -> impl Iterator<Item = Follow
             envelope: *envelope,
         });
     let first = u32::try_from(record.results.len()).expect("a block is bounded");
-    let ended = (first..)
-        .zip(&record.expired)
-        .filter(move |(_, hold)| [hold.debit, hold.credit].contains(&account))
-        .map(move |(index, hold)| FollowItem::HoldExpired {
+    let events = (first..)
+        .zip(&record.events)
+        .filter(move |(_, event)| event.touches(account))
+        .map(move |(index, event)| FollowItem::Event {
             height,
             index,
-            signer: hold.signer,
-            id: hold.id,
-            debit: hold.debit,
-            credit: hold.credit,
-            ledger: hold.ledger,
-            amount: hold.amount,
+            event: *event,
         });
-    entries.chain(ended)
+    entries.chain(events)
 }
 
 #[cfg(test)]

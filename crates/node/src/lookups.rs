@@ -301,21 +301,14 @@ impl Place {
     }
 }
 
-/// The leaves of a block's receipts tree, as execution makes them.
+/// The leaves of a block's receipts tree.
 fn receipt_leaves(block: &StoredBlock) -> Vec<Digest> {
     let (height, record) = (block.record.height, &block.record);
-    let digests = block
-        .batches
-        .iter()
-        .flat_map(|b| hash::envelope_digests_all(b.envelopes()));
-    let mut leaves: Vec<Digest> = (0u32..)
-        .zip(digests.zip(&record.results))
-        .map(|(index, (digests, outcome))| {
-            hash::receipt_leaf(&digests.leaf, height, index, *outcome)
-        })
+    let batches = block.batches.iter();
+    let digests: Vec<_> = batches
+        .flat_map(|batch| hash::envelope_digests_all(batch.envelopes()))
         .collect();
-    let first = u32::try_from(leaves.len()).expect("a block is bounded");
-    let expired = (first..).zip(&record.expired);
-    leaves.extend(expired.map(|(index, hold)| hash::expired_leaf(height, index, hold)));
-    leaves
+    let envelopes = digests.iter().map(|digests| &digests.leaf);
+    let envelopes: Vec<_> = envelopes.zip(record.results.iter().copied()).collect();
+    hash::receipt_leaves(height, &envelopes, &record.events)
 }

@@ -21,6 +21,12 @@ pub enum DecodeError {
         /// Name of the field.
         field: &'static str,
     },
+    /// An event that a later version of the rules has.
+    #[error("event {number} is not one that this version knows: a newer one wrote it")]
+    UnknownEvent {
+        /// Its number.
+        number: u8,
+    },
 }
 
 /// Reads fields one after the other.

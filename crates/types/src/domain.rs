@@ -76,4 +76,6 @@ pub mod prefix {
     pub const GENESIS: u8 = 0x0a;
     /// Root over balances, for comparing runs.
     pub const BALANCES: u8 = 0x0b;
+    /// Digest of an event: SHA-256(prefix, canonical bytes).
+    pub const EVENT: u8 = 0x0c;
 }

@@ -1,13 +1,11 @@
-//! The stored result of a block: certificate, roots and one outcome an envelope.
+//! The stored result of a block: certificate, roots, events and one outcome an envelope.
 
 use crate::certificate::Certificate;
 use crate::code::Outcome;
 use crate::codec::{DecodeError, Reader};
-use crate::messages::{Duplicate, ExecutedBlock, ExpiredHold};
-use crate::units::{AccountId, Digest, Height, LedgerId, ParticipantId, TransferId};
-
-/// Encoded bytes of a hold that ended by time.
-const EXPIRED_HOLD_BYTES: usize = 4 + 16 + 8 + 8 + 4 + 8;
+use crate::event::Event;
+use crate::messages::{Duplicate, ExecutedBlock};
+use crate::units::{Digest, Height};
 
 /// What the store keeps of an executed block beside its manifest and batches.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,8 +22,8 @@ pub struct FinalRecord {
     pub exec_head: Digest,
     /// Its certificate; `None` when only a descendant's was seen.
     pub certificate: Option<Certificate>,
-    /// Holds that ended before the first envelope.
-    pub expired: Vec<ExpiredHold>,
+    /// What execution did by itself, in this order.
+    pub events: Vec<Event>,
     /// First heights of doubled envelopes.
     pub duplicates: Vec<Duplicate>,
     /// One outcome an envelope, in block order.
@@ -43,7 +41,7 @@ impl FinalRecord {
             state_root: executed.state_root,
             exec_head: executed.exec_head,
             certificate: executed.block.certificate.clone(),
-            expired: executed.expired.clone(),
+            events: executed.events.clone(),
             duplicates: executed.duplicates.clone(),
             results: executed.results.clone(),
         }
@@ -65,14 +63,9 @@ impl FinalRecord {
         if let Some(certificate) = &self.certificate {
             certificate.encode(&mut out);
         }
-        put_count(&mut out, self.expired.len());
-        for hold in &self.expired {
-            out.extend_from_slice(&hold.signer.0.to_le_bytes());
-            out.extend_from_slice(&hold.id.0);
-            out.extend_from_slice(&hold.debit.0.to_le_bytes());
-            out.extend_from_slice(&hold.credit.0.to_le_bytes());
-            out.extend_from_slice(&hold.ledger.0.to_le_bytes());
-            out.extend_from_slice(&hold.amount.to_le_bytes());
+        put_count(&mut out, self.events.len());
+        for event in &self.events {
+            event.encode(&mut out);
         }
         put_count(&mut out, self.duplicates.len());
         for duplicate in &self.duplicates {
@@ -98,7 +91,7 @@ impl FinalRecord {
     /// Reads what [`FinalRecord::encode`] wrote.
     ///
     /// # Errors
-    /// A cut or overlong record, an unknown result code or flag.
+    /// A cut or overlong record, an unknown event, result code or flag.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let height = Height(reader.u64()?);
@@ -125,19 +118,13 @@ impl FinalRecord {
             state_root,
             exec_head,
             certificate,
-            expired: Vec::new(),
+            events: Vec::new(),
             duplicates: Vec::new(),
             results: Vec::new(),
         };
-        for _ in 0..reader.count(EXPIRED_HOLD_BYTES)? {
-            record.expired.push(ExpiredHold {
-                signer: ParticipantId(reader.u32()?),
-                id: TransferId(reader.array()?),
-                debit: AccountId(reader.u64()?),
-                credit: AccountId(reader.u64()?),
-                ledger: LedgerId(reader.u32()?),
-                amount: reader.u64()?,
-            });
+        // An event has its number at least.
+        for _ in 0..reader.count(1)? {
+            record.events.push(Event::decode(&mut reader)?);
         }
         for _ in 0..reader.count(12)? {
             let (index, height) = (reader.u32()?, Height(reader.u64()?));
@@ -183,14 +170,7 @@ mod tests {
                 state_root: root,
                 exec_head: Digest([6; 32]),
                 certificate,
-                expired: vec![ExpiredHold {
-                    signer: ParticipantId(1),
-                    id: TransferId([7; 16]),
-                    debit: AccountId(10),
-                    credit: AccountId(11),
-                    ledger: LedgerId(12),
-                    amount: 8,
-                }],
+                events: crate::event::samples(),
                 duplicates: vec![Duplicate {
                     index: 0,
                     height: Height(2),

@@ -223,7 +223,7 @@ mod tests {
             state_root: Some(Digest([3; 32])),
             exec_head: Digest([4; 32]),
             certificate: Some(certificate()),
-            expired: Vec::new(),
+            events: crate::event::samples(),
             duplicates: Vec::new(),
             results: vec![Outcome::new(ResultCode::Settled); 3],
         };

@@ -8,8 +8,10 @@
 //! * **batch**: envelopes that one validator sealed in its **lane** ([`batch::Batch`]);
 //! * **manifest**: what consensus orders, a list of batches ([`manifest::Manifest`]);
 //! * **block**: a final manifest with its batches ([`messages::OrderedBlock`]);
+//! * **event**: what execution does by itself ([`event::Event`]);
 //! * **outcome**: result code and flags of one envelope ([`code::Outcome`]);
-//! * **receipt**: an outcome with height and index, proven by a certificate and a Merkle path;
+//! * **receipt**: an outcome or an event with height and index, proven by a certificate and a
+//!   Merkle path;
 //! * **stage**: one stop of the walk; **link**: the bounded queue between two stages;
 //! * **backend**: one implementation of signature verification.
 //!
@@ -38,6 +40,7 @@ pub mod directory;
 pub mod domain;
 pub mod drop_reason;
 pub mod envelope;
+pub mod event;
 pub mod final_record;
 pub mod flags;
 pub mod fuzz;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use crate::batch::{Batch, EnvelopeDigests};
 use crate::certificate::Certificate;
 use crate::code::{Outcome, ResultCode};
+use crate::event::Event;
 use crate::manifest::Manifest;
-use crate::units::{AccountId, Digest, Height, LedgerId, ParticipantId, TransferId};
+use crate::units::{Digest, Height, ParticipantId};
 use crate::wire::HINT_BYTES;
 
 /// One connection of a member: the unit that is never mixed with others in a batch.
@@ -135,23 +136,6 @@ pub struct Duplicate {
     pub height: Height,
 }
 
-/// A hold that execution ended because its time was over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ExpiredHold {
-    /// Signer of the hold.
-    pub signer: ParticipantId,
-    /// Identifier of the hold.
-    pub id: TransferId,
-    /// Account that would have paid.
-    pub debit: AccountId,
-    /// Account that would have been paid.
-    pub credit: AccountId,
-    /// Currency or asset of both.
-    pub ledger: LedgerId,
-    /// Minor units freed.
-    pub amount: u64,
-}
-
 /// `execute_store`: a block with its results.
 #[derive(Clone, Debug)]
 pub struct ExecutedBlock {
@@ -161,8 +145,8 @@ pub struct ExecutedBlock {
     pub results: Vec<Outcome>,
     /// First heights of the doubled ones, ascending by index.
     pub duplicates: Vec<Duplicate>,
-    /// Holds that ended before the first envelope.
-    pub expired: Vec<ExpiredHold>,
+    /// What execution did by itself, in this order.
+    pub events: Vec<Event>,
     /// Merkle root of the receipts.
     pub receipts_root: Digest,
     /// State root, at heights where one is due.

@@ -2,9 +2,12 @@
 
 mod metrics;
 
+use std::collections::BTreeMap;
+
 use clearway_store::history::{History, StoredBlock};
 use clearway_store::{RecordKind, Sequence};
 use clearway_types::envelope::{Envelope, envelopes};
+use clearway_types::event::Event;
 use clearway_types::kind::{Kind as EnvelopeKind, Layout};
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{Height, ParticipantId, TransferId};
@@ -166,7 +169,8 @@ struct BlockView {
     receipts_root: String,
     state_root: Option<String>,
     exec_head: String,
-    expired_holds: usize,
+    /// How often execution did what by itself.
+    events: BTreeMap<&'static str, usize>,
     duplicates: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     envelopes: Option<Vec<EnvelopeView>>,
@@ -199,15 +203,31 @@ fn block(args: &BlockArgs) -> Result<(), Failure> {
         receipts_root: record.receipts_root.to_string(),
         state_root: record.state_root.map(|root| root.to_string()),
         exec_head: record.exec_head.to_string(),
-        expired_holds: record.expired.len(),
+        events: counted(&record.events),
         duplicates: record.duplicates.len(),
         envelopes: args.envelopes.then(|| each_envelope(&block)),
     };
     args.output.result("block", &view, || shown_block(&view))
 }
 
+fn counted(events: &[Event]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for event in events {
+        *counts.entry(event.name().1).or_default() += 1;
+    }
+    counts
+}
+
 fn shown_block(view: &BlockView) -> String {
     let signers: Vec<String> = view.signers.iter().map(usize::to_string).collect();
+    let events = view.events.iter();
+    let events: Vec<String> = events
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    let events = match events.is_empty() {
+        true => "none".to_owned(),
+        false => events.join(", "),
+    };
     let mut text = ui::rows([
         ("height", view.height.to_string()),
         ("digest", view.digest.clone()),
@@ -224,7 +244,7 @@ fn shown_block(view: &BlockView) -> String {
             view.state_root.clone().unwrap_or_else(|| "not due".into()),
         ),
         ("execution head", view.exec_head.clone()),
-        ("expired holds", view.expired_holds.to_string()),
+        ("events", events),
         ("repeated", view.duplicates.to_string()),
     ]);
     if let Some(list) = &view.envelopes {

@@ -54,8 +54,8 @@ checks! {
     Outcomes;
     /// Repeated envelopes are answered with the height of their first execution.
     Duplicates;
-    /// Holds ended by time are those that executing again ends.
-    ExpiredHolds;
+    /// What execution did by itself is what executing again does.
+    Events;
     /// The receipts root is the one of the results.
     ReceiptsRoot;
     /// The state root is the one of the state that executing again gives.

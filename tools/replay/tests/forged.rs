@@ -6,6 +6,7 @@ mod history;
 use clearway_crypto::certificate::ValidatorSecret;
 use clearway_replay::{Check, Checks, Difference, Options, Summary, replay};
 use clearway_types::code::{Outcome, ResultCode};
+use clearway_types::event::Event;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::Height;
 use history::{BLOCK_COUNT, Cluster, EXPIRE_HEIGHT, Forge, HOLD_HEIGHT, PAYMENTS, REPEAT_HEIGHT};
@@ -387,12 +388,13 @@ fn result_rows() -> Vec<Row> {
         ),
         row(
             "a hold that freed more",
-            Check::ExpiredHolds,
+            Check::Events,
             EXPIRE_HEIGHT,
             Forge {
                 results: Some(|height, executed| {
                     if height == EXPIRE_HEIGHT {
-                        executed.expired[0].amount += 1;
+                        let Event::HoldExpired(hold) = &mut executed.events[0];
+                        hold.amount += 1;
                     }
                 }),
                 ..Forge::default()

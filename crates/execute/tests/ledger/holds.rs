@@ -2,9 +2,10 @@
 
 use clearway_types::code::ResultCode::{self, *};
 use clearway_types::envelope::Body;
+use clearway_types::event::{Event, HoldExpired};
 use clearway_types::limits::{EXPIRE_PER_BLOCK_MAX, HOLDS_PER_MEMBER_MAX};
 use clearway_types::transfer::AMOUNT_REMAINING;
-use clearway_types::units::{ParticipantId, TransferId};
+use clearway_types::units::{AccountId, LedgerId, ParticipantId};
 use zerocopy::little_endian::{U32, U64};
 
 use crate::support::*;
@@ -59,12 +60,17 @@ fn holds_expire_in_order_of_deadline_and_key_before_the_first_envelope() {
     world.time_ms += 10_000;
     let whole = world.transfer(A, B, 990);
     let block = world.execute(&[&[*whole.as_body()]]);
-    let expired: Vec<TransferId> = block.expired.iter().map(|hold| hold.id).collect();
-    assert_eq!(
-        expired,
-        [holds[1].id, holds[2].id, holds[3].id, holds[0].id]
-    );
-    assert!(block.expired.iter().all(|hold| hold.amount == 10));
+    let expected = [1, 2, 3, 0].map(|at| {
+        Event::HoldExpired(HoldExpired {
+            signer: ParticipantId(ALICE),
+            id: holds[at].id,
+            debit: AccountId(A),
+            credit: AccountId(B),
+            ledger: LedgerId(EUR),
+            amount: 10,
+        })
+    });
+    assert_eq!(block.events, expected);
     assert_eq!(
         block.results[0].code, Settled,
         "the freed money can be spent in the same block"
@@ -85,7 +91,7 @@ fn one_block_expires_no_more_than_its_share_and_the_rest_counts_as_over() {
     let post = world.post(&holds[count - 1], 1);
     let void = world.void(&holds[count - 2]);
     let block = world.execute(&[&[*post.as_body(), *void.as_body()]]);
-    assert_eq!(block.expired.len(), EXPIRE_PER_BLOCK_MAX);
+    assert_eq!(block.events.len(), EXPIRE_PER_BLOCK_MAX);
     let codes: Vec<_> = block.results.iter().map(|outcome| outcome.code).collect();
     assert_eq!(
         codes,
@@ -93,7 +99,7 @@ fn one_block_expires_no_more_than_its_share_and_the_rest_counts_as_over() {
         "over by time, though not swept yet"
     );
     assert_eq!(world.ledger.hold_open_count(), 10);
-    assert_eq!(world.execute(&[]).expired.len(), 10);
+    assert_eq!(world.execute(&[]).events.len(), 10);
 }
 
 #[test]

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use clearway_types::account::{Account, Role};
 use clearway_types::code::ResultCode::{self, *};
 use clearway_types::envelope::Body;
+use clearway_types::event::{Event, HoldExpired};
 use clearway_types::genesis::Genesis;
 use clearway_types::kind::Kind;
 use clearway_types::limits::{EXPIRE_PER_BLOCK_MAX, KEY_LAG_MAX};
+use clearway_types::units::{AccountId, LedgerId, ParticipantId, TransferId};
 use zerocopy::IntoBytes;
 
 use crate::oracle_kinds::judge;
@@ -161,19 +163,19 @@ impl Oracle {
         self.time_ms / 1000
     }
 
-    /// Executes a block; verdicts in order, and the holds it ended by time.
+    /// Executes a block; verdicts in order, and what it did by itself.
     pub(crate) fn block(
         &mut self,
         time_ms: u64,
         batches: &[(u64, Vec<Body>)],
-    ) -> (Vec<Verdict>, Vec<(u32, Id)>) {
+    ) -> (Vec<Verdict>, Vec<Event>) {
         self.height += 1;
         self.time_ms = time_ms;
         let now = self.now_s();
         self.answered.retain(|_, row| row.until_s > now);
         self.holds
             .retain(|_, hold| hold.end == End::Open || hold.known_until_s > now);
-        let expired = self.expire();
+        let events = self.expire();
         let mut verdicts = Vec::new();
         for (version, bodies) in batches {
             let mut rest = &bodies[..];
@@ -191,27 +193,35 @@ impl Oracle {
             self.keys_changed = false;
             self.key_changes.insert(self.height);
         }
-        (verdicts, expired)
+        (verdicts, events)
     }
 
-    fn expire(&mut self) -> Vec<(u32, Id)> {
+    fn expire(&mut self) -> Vec<Event> {
         let open = self.holds.iter().filter(|(_, hold)| hold.end == End::Open);
         let due = open.filter(|(_, hold)| hold.deadline_ms <= self.time_ms);
         let mut due: Vec<_> = due.map(|(key, hold)| (hold.deadline_ms, *key)).collect();
         due.sort_unstable();
         due.truncate(EXPIRE_PER_BLOCK_MAX);
-        let keys: Vec<_> = due.into_iter().map(|(_, key)| key).collect();
-        for key in &keys {
+        let mut events = Vec::new();
+        for (_, key) in due {
             let now = self.now_s();
             let ttl = u64::from(self.genesis.rules.ttl_s_max);
-            let hold = self.holds.get_mut(key).unwrap();
+            let hold = self.holds.get_mut(&key).unwrap();
             hold.end = End::Expired;
             hold.known_until_s = hold.expires_s.max(now + ttl);
             let (debit, credit, amount) = (hold.debit, hold.credit, u128::from(hold.amount));
             self.accounts.get_mut(&debit).unwrap().held_out -= amount;
             self.accounts.get_mut(&credit).unwrap().held_in -= amount;
+            events.push(Event::HoldExpired(HoldExpired {
+                signer: ParticipantId(key.0),
+                id: TransferId(key.1),
+                debit: AccountId(debit),
+                credit: AccountId(credit),
+                ledger: LedgerId(hold.ledger),
+                amount: hold.amount,
+            }));
         }
-        keys
+        events
     }
 
     /// One envelope, or a chain that settles as a whole or not at all.

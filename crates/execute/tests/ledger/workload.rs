@@ -302,7 +302,7 @@ fn run_step(world: &mut World, oracle: &mut Oracle, maker: &mut Maker, step: &St
     }
     pass_time(world, step);
     let batches = maker.batches(world, step);
-    let (verdicts, expired) = oracle.block(world.time_ms, &batches);
+    let (verdicts, events) = oracle.block(world.time_ms, &batches);
     let height = world.ledger.height().next();
     let mut block = block(height, world.time_ms, 0, &[]);
     let batched = batches
@@ -337,12 +337,7 @@ fn run_step(world: &mut World, oracle: &mut Oracle, maker: &mut Maker, step: &St
         );
     }
     assert_eq!(found.len(), verdicts.len());
-    let ended: Vec<_> = executed
-        .expired
-        .iter()
-        .map(|hold| (hold.signer.0, hold.id.0))
-        .collect();
-    assert_eq!(ended, expired, "height {height}");
+    assert_eq!(executed.events, events, "height {height}");
     compare(world, oracle);
     world.blocks.push(executed);
 }

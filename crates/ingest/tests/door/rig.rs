@@ -409,7 +409,7 @@ fn block(
         },
         results,
         duplicates: Vec::new(),
-        expired: Vec::new(),
+        events: Vec::new(),
         receipts_root: Digest::ZERO,
         state_root: None,
         exec_head: Digest::ZERO,

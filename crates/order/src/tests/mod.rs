@@ -135,7 +135,7 @@ pub(crate) fn execute(previous: Digest, block: OrderedBlock) -> ExecutedBlock {
         block,
         results: Vec::new(),
         duplicates: Vec::new(),
-        expired: Vec::new(),
+        events: Vec::new(),
         receipts_root,
         state_root: None,
         exec_head,

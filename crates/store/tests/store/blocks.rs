@@ -133,7 +133,7 @@ impl Growing {
             state_root: None,
             exec_head: Digest::ZERO,
             certificate: None,
-            expired: Vec::new(),
+            events: Vec::new(),
             duplicates: Vec::new(),
             results: Vec::new(),
         };

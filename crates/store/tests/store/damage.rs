@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clearway_store::limits::FORMAT_VERSION;
 use clearway_store::testing::MemoryIo;
 use clearway_store::{Damage, SegmentNumber, Sequence, StoreError};
 
@@ -451,10 +452,10 @@ fn other_versions_are_refused_with_both_numbers() {
         let both = match &error {
             StoreError::NewerFormat {
                 found, supported, ..
-            } => version > 4 && (*found, *supported) == (version, 4),
+            } => version > FORMAT_VERSION && (*found, *supported) == (version, FORMAT_VERSION),
             StoreError::OlderFormat {
                 found, supported, ..
-            } => version < 4 && (*found, *supported) == (version, 4),
+            } => version < FORMAT_VERSION && (*found, *supported) == (version, FORMAT_VERSION),
             _ => false,
         };
         assert!(both, "{}: {error}", path.display());

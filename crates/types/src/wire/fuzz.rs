@@ -98,9 +98,20 @@ mod tests {
 
     #[test]
     fn frames_have_one_spelling_on_mutants() {
-        let mut item = Vec::new();
-        FollowItem::Through { height: Height(3) }.encode(&mut item);
-        let samples = [
+        let item_bytes = |item: FollowItem| {
+            let mut bytes = Vec::new();
+            item.encode(&mut bytes);
+            bytes
+        };
+        let through = item_bytes(FollowItem::Through { height: Height(3) });
+        let events = crate::event::samples().into_iter().map(|event| {
+            item_bytes(FollowItem::Event {
+                height: Height(3),
+                index: 4,
+                event,
+            })
+        });
+        let others = [
             [&StreamHeader::new(Op::Lookup, 2).to_bytes()[..], &[7; 40]].concat(),
             [&StreamHeader::new(Op::Submit, 2).to_bytes()[..], &[1; 384]].concat(),
             [
@@ -112,12 +123,12 @@ mod tests {
             RunHeader::new(Height(7), 0, 3).to_bytes().to_vec(),
             crate::wire::proof::sample().encode(),
             crate::wire::roster::sample().to_bytes(),
-            item,
+            through,
             vec![0; 136],
         ];
-        for (row, sample) in samples.iter().enumerate() {
-            fuzz_frame(sample);
-            for (index, mutant) in mutants(SEED, sample, 4000).enumerate() {
+        for (row, sample) in others.into_iter().chain(events).enumerate() {
+            fuzz_frame(&sample);
+            for (index, mutant) in mutants(SEED, &sample, 4000).enumerate() {
                 let run = std::panic::catch_unwind(|| fuzz_frame(&mutant));
                 let text = crate::hex::encode(&mutant);
                 assert!(run.is_ok(), "seed {SEED:#x}, row {row}, {index}: {text}");

@@ -6,7 +6,8 @@ use crate::account::Account;
 use crate::code::Outcome;
 use crate::codec::{DecodeError, Reader};
 use crate::envelope::{ENVELOPE_BYTES, Envelope};
-use crate::units::{AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId};
+use crate::event::{EVENT_BYTES_MAX, Event};
+use crate::units::{AccountId, Digest, Height, ParticipantId, TimeMs, TransferId};
 use crate::wire::AnswerStatus;
 
 /// Bytes of a [`Lookup`].
@@ -206,7 +207,7 @@ impl StatusView {
 pub struct FollowCursor {
     /// Height of the block.
     pub height: Height,
-    /// Leaf of the block's receipts: envelopes first, then holds that ended.
+    /// Leaf of the block's receipts: envelopes first, then events.
     pub index: u32,
 }
 
@@ -266,24 +267,14 @@ pub enum FollowItem {
         /// The envelope.
         envelope: Envelope,
     },
-    /// A hold on the account ended because its time was over.
-    HoldExpired {
+    /// Execution did something by itself that touches the account.
+    Event {
         /// Height of the block.
         height: Height,
         /// Leaf of the block's receipts.
         index: u32,
-        /// Signer of the hold.
-        signer: ParticipantId,
-        /// Identifier of the hold.
-        id: TransferId,
-        /// Account that would have paid.
-        debit: AccountId,
-        /// Account that would have been paid.
-        credit: AccountId,
-        /// Currency or asset of both.
-        ledger: LedgerId,
-        /// Minor units freed.
-        amount: u64,
+        /// What it did.
+        event: Event,
     },
     /// Everything up to and including this height has been given.
     Through {
@@ -299,36 +290,52 @@ pub enum FollowItem {
     },
 }
 
-/// Bytes of an item after its tag byte, by tag: entry 1, expired hold 2, mark 3, end 4.
-const ITEM_BYTES: [usize; 4] = [16 + ENVELOPE_BYTES, 12 + 4 + 16 + 8 + 8 + 4 + 8, 8, 8 + 2];
-/// Bytes of the longest item, tag included.
-pub const FOLLOW_ITEM_BYTES_MAX: usize = 1 + ITEM_BYTES[0];
+/// First byte of each item.
+mod tag {
+    pub(super) const ENTRY: u8 = 1;
+    pub(super) const EVENT: u8 = 2;
+    pub(super) const THROUGH: u8 = 3;
+    pub(super) const BROKEN: u8 = 4;
+}
+/// Tag, height, index, outcome, envelope.
+const ENTRY_BYTES: usize = 1 + 8 + 4 + 4 + ENVELOPE_BYTES;
+/// Where an event begins with its number: behind tag, height and index.
+const EVENT_AT: usize = 1 + 8 + 4;
+/// Bytes of the longest item.
+pub const FOLLOW_ITEM_BYTES_MAX: usize = ENTRY_BYTES;
+const _: () = assert!(EVENT_AT + EVENT_BYTES_MAX <= FOLLOW_ITEM_BYTES_MAX);
 
 impl FollowItem {
     /// Where to go on after this item.
     #[must_use]
     pub fn next_cursor(&self) -> FollowCursor {
         match *self {
-            Self::Entry { height, index, .. } | Self::HoldExpired { height, index, .. } => {
-                FollowCursor {
-                    height,
-                    index: index.saturating_add(1),
-                }
-            }
+            Self::Entry { height, index, .. } | Self::Event { height, index, .. } => FollowCursor {
+                height,
+                index: index.saturating_add(1),
+            },
             Self::Through { height } => FollowCursor::at(height.next()),
             Self::Broken { height, .. } => FollowCursor::at(height),
         }
     }
 
-    /// Bytes that follow the tag byte `tag`.
+    /// Bytes of the item that begins with `start`: all of them, or as many as tell more. Who has
+    /// read that many and is told the same number again has the whole item.
     ///
     /// # Errors
-    /// An unknown tag.
-    pub fn bytes_after_tag(tag: u8) -> Result<usize, DecodeError> {
-        usize::from(tag)
-            .checked_sub(1)
-            .and_then(|row| ITEM_BYTES.get(row).copied())
-            .ok_or(DecodeError::Invalid { field: "tag" })
+    /// An unknown tag or event.
+    pub fn bytes_wanted(start: &[u8]) -> Result<usize, DecodeError> {
+        match start.first() {
+            None => Ok(1),
+            Some(&tag::ENTRY) => Ok(ENTRY_BYTES),
+            Some(&tag::EVENT) => match start.get(EVENT_AT) {
+                None => Ok(EVENT_AT.saturating_add(1)),
+                Some(&number) => Ok(EVENT_AT.saturating_add(Event::bytes(number)?)),
+            },
+            Some(&tag::THROUGH) => Ok(1 + 8),
+            Some(&tag::BROKEN) => Ok(1 + 8 + 2),
+            Some(_) => Err(DecodeError::Invalid { field: "tag" }),
+        }
     }
 
     /// Appends the canonical bytes, tag first.
@@ -340,38 +347,28 @@ impl FollowItem {
                 outcome,
                 envelope,
             } => {
-                out.push(1);
+                out.push(tag::ENTRY);
                 out.extend_from_slice(&height.0.to_le_bytes());
                 out.extend_from_slice(&index.to_le_bytes());
                 out.extend_from_slice(&outcome.to_bytes());
                 out.extend_from_slice(envelope.as_bytes());
             }
-            Self::HoldExpired {
+            Self::Event {
                 height,
                 index,
-                signer,
-                id,
-                debit,
-                credit,
-                ledger,
-                amount,
+                event,
             } => {
-                out.push(2);
+                out.push(tag::EVENT);
                 out.extend_from_slice(&height.0.to_le_bytes());
                 out.extend_from_slice(&index.to_le_bytes());
-                out.extend_from_slice(&signer.0.to_le_bytes());
-                out.extend_from_slice(&id.0);
-                out.extend_from_slice(&debit.0.to_le_bytes());
-                out.extend_from_slice(&credit.0.to_le_bytes());
-                out.extend_from_slice(&ledger.0.to_le_bytes());
-                out.extend_from_slice(&amount.to_le_bytes());
+                event.encode(out);
             }
             Self::Through { height } => {
-                out.push(3);
+                out.push(tag::THROUGH);
                 out.extend_from_slice(&height.0.to_le_bytes());
             }
             Self::Broken { height, status } => {
-                out.push(4);
+                out.push(tag::BROKEN);
                 out.extend_from_slice(&height.0.to_le_bytes());
                 out.extend_from_slice(&(*status as u16).to_le_bytes());
             }
@@ -381,46 +378,40 @@ impl FollowItem {
     /// Reads one item, tag first.
     ///
     /// # Errors
-    /// An unknown tag, status or result code, a mark at the last height, or a cut record.
+    /// An unknown tag, event, status or result code, a mark at the last height, or a cut record.
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let tag = reader.u8()?;
-        Self::bytes_after_tag(tag)?;
         let height = Height(reader.u64()?);
         if height.0 == u64::MAX {
             return Err(DecodeError::Invalid { field: "height" });
         }
-        if tag == 3 {
-            return Ok(Self::Through { height });
-        }
-        if tag == 4 {
-            let status = AnswerStatus::ALL.get(usize::from(reader.u16()?)).copied();
-            let broken = status.filter(|status| *status != AnswerStatus::Ok);
-            let status = broken.ok_or(DecodeError::Invalid { field: "status" })?;
-            return Ok(Self::Broken { height, status });
-        }
-        let index = reader.u32()?;
-        if tag == 2 {
-            return Ok(Self::HoldExpired {
+        match tag {
+            tag::THROUGH => Ok(Self::Through { height }),
+            tag::BROKEN => {
+                let status = AnswerStatus::ALL.get(usize::from(reader.u16()?)).copied();
+                let broken = status.filter(|status| *status != AnswerStatus::Ok);
+                let status = broken.ok_or(DecodeError::Invalid { field: "status" })?;
+                Ok(Self::Broken { height, status })
+            }
+            tag::EVENT => Ok(Self::Event {
                 height,
-                index,
-                signer: ParticipantId(reader.u32()?),
-                id: TransferId(reader.array()?),
-                debit: AccountId(reader.u64()?),
-                credit: AccountId(reader.u64()?),
-                ledger: LedgerId(reader.u32()?),
-                amount: reader.u64()?,
-            });
+                index: reader.u32()?,
+                event: Event::decode(reader)?,
+            }),
+            tag::ENTRY => {
+                let index = reader.u32()?;
+                let outcome = Outcome::from_bytes(reader.array()?);
+                let envelope = Envelope::read_from_bytes(reader.bytes(ENVELOPE_BYTES)?)
+                    .expect("the reader gives the length asked for");
+                Ok(Self::Entry {
+                    height,
+                    index,
+                    outcome: outcome.ok_or(DecodeError::Invalid { field: "code" })?,
+                    envelope,
+                })
+            }
+            _ => Err(DecodeError::Invalid { field: "tag" }),
         }
-        let outcome = Outcome::from_bytes(reader.array()?);
-        let outcome = outcome.ok_or(DecodeError::Invalid { field: "code" })?;
-        let envelope = Envelope::read_from_bytes(reader.bytes(ENVELOPE_BYTES)?)
-            .expect("the reader gives the length asked for");
-        Ok(Self::Entry {
-            height,
-            index,
-            outcome,
-            envelope,
-        })
     }
 }
 
@@ -434,22 +425,17 @@ mod tests {
     #[test]
     fn follow_items_decode_to_themselves_at_their_stated_length() {
         let (height, index) = (Height(4), 5);
-        let items = [
+        let of_event = |event| FollowItem::Event {
+            height,
+            index,
+            event,
+        };
+        let others = [
             FollowItem::Entry {
                 height,
                 index,
                 outcome: Outcome::new(ResultCode::InsufficientFunds),
                 envelope: Envelope::new_zeroed(),
-            },
-            FollowItem::HoldExpired {
-                height,
-                index,
-                signer: ParticipantId(6),
-                id: TransferId([7; 16]),
-                debit: AccountId(9),
-                credit: AccountId(10),
-                ledger: LedgerId(11),
-                amount: 8,
             },
             FollowItem::Through { height },
             FollowItem::Broken {
@@ -457,10 +443,12 @@ mod tests {
                 status: AnswerStatus::Failed,
             },
         ];
-        for item in items {
+        let events = crate::event::samples().into_iter().map(of_event);
+        for item in events.chain(others) {
             let mut bytes = Vec::new();
             item.encode(&mut bytes);
-            assert_eq!(FollowItem::bytes_after_tag(bytes[0]), Ok(bytes.len() - 1));
+            assert_eq!(read_as_wanted(&bytes), bytes.len(), "{item:?}");
+            assert!(bytes.len() <= FOLLOW_ITEM_BYTES_MAX);
             let mut reader = Reader::new(&bytes);
             assert_eq!(FollowItem::decode(&mut reader), Ok(item));
             assert_eq!(reader.finish(), Ok(()));
@@ -470,7 +458,23 @@ mod tests {
             }
         }
         for tag in [0, 5, 255] {
-            assert!(FollowItem::bytes_after_tag(tag).is_err(), "tag {tag}");
+            assert!(FollowItem::bytes_wanted(&[tag]).is_err(), "tag {tag}");
+        }
+        let mut unknown = [tag::EVENT; EVENT_AT + 1];
+        unknown[EVENT_AT] = 255;
+        let number = 255;
+        let refused = Err(DecodeError::UnknownEvent { number });
+        assert_eq!(FollowItem::bytes_wanted(&unknown), refused);
+    }
+
+    /// How many bytes a reader takes that asks for no more than it is told to.
+    fn read_as_wanted(bytes: &[u8]) -> usize {
+        let mut have = 0;
+        loop {
+            match FollowItem::bytes_wanted(&bytes[..have]).expect("known") {
+                wanted if wanted == have => return have,
+                wanted => have = wanted,
+            }
         }
     }
 
@@ -480,17 +484,14 @@ mod tests {
             height: Height(height),
             index,
         };
-        let expired = FollowItem::HoldExpired {
-            height: Height(3),
-            index: 9,
-            signer: ParticipantId(1),
-            id: TransferId([1; 16]),
-            debit: AccountId(1),
-            credit: AccountId(2),
-            ledger: LedgerId(3),
-            amount: 1,
-        };
-        assert_eq!(expired.next_cursor(), at(3, 10));
+        for event in crate::event::samples() {
+            let item = FollowItem::Event {
+                height: Height(3),
+                index: 9,
+                event,
+            };
+            assert_eq!(item.next_cursor(), at(3, 10));
+        }
         let through = FollowItem::Through { height: Height(3) };
         assert_eq!(through.next_cursor(), at(4, 0));
     }

@@ -6,6 +6,7 @@ use clearway_client::{Client, ClientError};
 use clearway_types::amount::Decimal;
 use clearway_types::control::{AccountOpen, LedgerDefine, LimitSet};
 use clearway_types::envelope::Envelope;
+use clearway_types::event::Event;
 use clearway_types::genesis::GenesisLedger;
 use clearway_types::kind::{Kind, Layout};
 use clearway_types::transfer::{AMOUNT_REMAINING, Transfer};
@@ -71,7 +72,7 @@ async fn tell(client: &Client, args: &Args, ledger: &GenesisLedger) -> Result<()
         match &item {
             FollowItem::Through { height } if height.0 >= to => return Ok(()),
             FollowItem::Through { .. } => continue,
-            FollowItem::Entry { height, .. } | FollowItem::HoldExpired { height, .. }
+            FollowItem::Entry { height, .. } | FollowItem::Event { height, .. }
                 if height.0 > to =>
             {
                 return Ok(());
@@ -129,16 +130,17 @@ impl Holds {
     /// Notes a hold that begins or ends.
     fn take_in(&mut self, item: &FollowItem) -> Moved {
         let (envelope, outcome) = match item {
-            FollowItem::HoldExpired {
-                signer, id, amount, ..
+            FollowItem::Event {
+                event: Event::HoldExpired(hold),
+                ..
             } => {
-                self.0.remove(&(*signer, *id));
-                return Moved::Minor(*amount);
+                self.0.remove(&(hold.signer, hold.id));
+                return Moved::Minor(hold.amount);
             }
             FollowItem::Entry {
                 envelope, outcome, ..
             } => (envelope, outcome),
-            _ => return Moved::Nothing,
+            FollowItem::Through { .. } | FollowItem::Broken { .. } => return Moved::Nothing,
         };
         let body = &envelope.body;
         let kind = Kind::from_u8(body.kind).filter(|kind| kind.row().layout == Layout::Transfer);
@@ -246,22 +248,26 @@ impl Line {
                     line.amount.clone_from(&line.amount_minor);
                 }
             }
-            FollowItem::HoldExpired {
+            FollowItem::Event {
                 height,
                 index,
-                signer,
-                id,
-                ..
+                event,
             } => {
                 (line.height, line.index) = (height.0, *index);
-                line.kind = "HoldExpired".into();
-                (line.id, line.signer) = (id.to_string(), signer.0);
-                line.what = What::Expired {
-                    expired_hold_of: signer.0,
-                };
-                line.code = "Expired".into();
+                line.kind = event.name().1.into();
+                match event {
+                    Event::HoldExpired(hold) => {
+                        (line.id, line.signer) = (hold.id.to_string(), hold.signer.0);
+                        line.what = What::Expired {
+                            expired_hold_of: hold.signer.0,
+                        };
+                        line.code = "Expired".into();
+                    }
+                }
             }
-            _ => unreachable!("marks are no lines"),
+            FollowItem::Through { .. } | FollowItem::Broken { .. } => {
+                unreachable!("marks are no lines")
+            }
         }
         line
     }
@@ -340,6 +346,7 @@ mod tests {
     use clearway_client::Draft;
     use clearway_types::amount::Amount;
     use clearway_types::code::{Outcome, ResultCode};
+    use clearway_types::event::HoldExpired;
     use clearway_types::units::LedgerId;
 
     use super::*;
@@ -387,15 +394,17 @@ mod tests {
         };
         let post_all = || Draft::post_all(id(1), account(2), account(3), EUR);
         let void = || Draft::void(id(1), account(2), account(3), EUR);
-        let expired = FollowItem::HoldExpired {
+        let expired = FollowItem::Event {
             height: Height(2),
             index: 0,
-            signer: ParticipantId(2),
-            id: id(1),
-            debit: account(2),
-            credit: account(3),
-            ledger: EUR,
-            amount: 50,
+            event: Event::HoldExpired(HoldExpired {
+                signer: ParticipantId(2),
+                id: id(1),
+                debit: account(2),
+                credit: account(3),
+                ledger: EUR,
+                amount: 50,
+            }),
         };
         let before = Moved::Hold(Lookup {
             signer: ParticipantId(2),
