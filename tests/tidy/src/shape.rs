@@ -1,4 +1,5 @@
-//! The shape of the tree and of its files: the top level, scripts, lengths of lines and files.
+//! The shape of the tree and of its files: top level, scripts, lengths of lines and files, headings
+//! of decisions.
 
 use crate::Finding;
 use crate::lex::has_word;
@@ -40,6 +41,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = check_top(tree);
     for file in &tree.files {
         findings.extend(check_script(file));
+        if file.name() == "DECISIONS.md" {
+            findings.extend(check_decisions(file));
+        }
         if file.is("rs") || file.is("wgsl") {
             findings.extend(check_lengths(file));
         }
@@ -87,18 +91,34 @@ fn check_lengths(file: &SourceFile) -> Vec<Finding> {
             format!("{line_count} lines; split where a second idea begins (at most about 600)"),
         ));
     }
-    for (line_number, line) in file.text_lines() {
+    findings.extend(check_columns(file));
+    findings.extend(check_functions(file));
+    findings
+}
+
+fn check_columns(file: &SourceFile) -> impl Iterator<Item = Finding> {
+    file.text_lines().filter_map(|(line_number, line)| {
         let columns = line.chars().count();
-        if columns > LINE_COLUMNS_MAX {
-            findings.push(Finding::at(
-                &file.path,
-                line_number,
-                "line-length",
-                format!("{columns} columns; break the line (at most {LINE_COLUMNS_MAX})"),
-            ));
+        (columns > LINE_COLUMNS_MAX).then(|| {
+            let message = format!("{columns} columns; break the line (at most {LINE_COLUMNS_MAX})");
+            Finding::at(&file.path, line_number, "line-length", message)
+        })
+    })
+}
+
+/// A decision is a heading with its number, since others name it by that: 1, 2, 3 in order.
+fn check_decisions(file: &SourceFile) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = check_columns(file).collect();
+    let headings = file
+        .text_lines()
+        .filter(|(_, line)| line.starts_with("## "));
+    for (number, (line_number, line)) in (1..).zip(headings) {
+        if !line.starts_with(&format!("## {number}. ")) {
+            let message =
+                format!("write `## {number}. The choice` as the heading of this decision");
+            findings.push(Finding::at(&file.path, line_number, "decisions", message));
         }
     }
-    findings.extend(check_functions(file));
     findings
 }
 
@@ -200,6 +220,19 @@ mod tests {
             only("file-length", &tree),
             [("c.rs".into(), FILE_LINES_MAX + 1)]
         );
+    }
+
+    #[test]
+    fn decisions_are_counted_and_have_their_width() {
+        let wide = "x".repeat(LINE_COLUMNS_MAX + 1);
+        let text = format!("# Decisions\n\n## 1. One\n\n{wide}\n\n## 3. Three\n## Four\n");
+        let tree = Tree::of(&[
+            ("crates/a/DECISIONS.md", &text),
+            ("crates/a/OTHER.md", &text),
+        ]);
+        let path = "crates/a/DECISIONS.md".to_owned();
+        assert_eq!(only("line-length", &tree), [(path.clone(), 5)]);
+        assert_eq!(only("decisions", &tree), [(path.clone(), 7), (path, 8)]);
     }
 
     #[test]
