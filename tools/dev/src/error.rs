@@ -34,8 +34,8 @@ pub(crate) enum DevError {
         line_number: usize,
         fault: String,
     },
-    #[error("PERF.md is not what benches/results gives; run `cargo dev perf` and commit it")]
-    PerfStale,
+    #[error("{path} is not what benches/results gives; run `cargo dev perf` and commit it")]
+    PerfStale { path: PathBuf },
     #[error("{path} cannot be recorded: {fault}")]
     Report { path: PathBuf, fault: String },
     #[error("{path} is missing; write the machine's hardware into it first")]

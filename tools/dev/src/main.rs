@@ -34,13 +34,13 @@ enum Command {
     Ci,
     /// The house rules alone (a second or two).
     Tidy,
-    /// Writes PERF.md from the recorded results in benches/results.
+    /// Writes PERF.md and the tables of each machine from the results in benches/results.
     Perf {
-        /// Only say whether PERF.md is what the results give.
+        /// Only say whether the pages are what the results give.
         #[arg(long)]
         check: bool,
     },
-    /// Adds the report of a `clearway bench` run to benches/results and renders PERF.md.
+    /// Adds the report of a `clearway bench` run to benches/results and renders the pages.
     Record(record::Recording),
     /// Measures signature verification beside the rivals' in one run.
     ///

@@ -1,39 +1,54 @@
-//! PERF.md, rendered from the recorded results: `cargo dev perf`.
+//! PERF.md and the full tables of each machine, from the recorded results: `cargo dev perf`.
 
-mod render;
+mod current;
+mod goals;
 mod results;
 mod row;
-mod targets;
+mod scoreboard;
+mod tables;
+mod text;
+mod waterfall;
 
 use crate::error::DevError;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Writes PERF.md as the results give it.
+/// Where the results stand, and beside them the page of each machine.
+const RESULTS: &str = "benches/results";
+
+/// Writes the pages as the results give them.
 pub(crate) fn write(root: &Path) -> Result<(), DevError> {
-    let path = root.join("PERF.md");
-    let text = rendered(root)?;
-    fs::write(&path, text).map_err(|source| DevError::File { path, source })
-}
-
-/// Fails when PERF.md is not what the results give.
-pub(crate) fn check(root: &Path) -> Result<(), DevError> {
-    let path = root.join("PERF.md");
-    let text = rendered(root)?;
-    let found = fs::read_to_string(&path).map_err(|source| DevError::File { path, source })?;
-    if found == text {
-        Ok(())
-    } else {
-        Err(DevError::PerfStale)
+    for (path, text) in pages(root)? {
+        fs::write(&path, text).map_err(|source| DevError::File { path, source })?;
     }
+    Ok(())
 }
 
-fn rendered(root: &Path) -> Result<String, DevError> {
-    let machines = results::read(&root.join("benches/results"))?;
-    Ok(render::page(&machines, targets::TARGETS))
+/// Fails when a page is not what the results give.
+pub(crate) fn check(root: &Path) -> Result<(), DevError> {
+    for (path, text) in pages(root)? {
+        match fs::read_to_string(&path) {
+            Ok(found) if found == text => {}
+            Ok(_) => return Err(DevError::PerfStale { path }),
+            Err(source) => return Err(DevError::File { path, source }),
+        }
+    }
+    Ok(())
 }
 
-/// Whether a line is a row that the page can be rendered from.
+/// Every page with its place.
+fn pages(root: &Path) -> Result<Vec<(PathBuf, String)>, DevError> {
+    let folder = root.join(RESULTS);
+    let machines = results::read(&folder)?;
+    let mut pages = vec![(root.join("PERF.md"), scoreboard::page(&machines))];
+    for machine in &machines {
+        let path = folder.join(&machine.name).join("README.md");
+        pages.push((path, tables::page(machine)));
+    }
+    Ok(pages)
+}
+
+/// Whether a line is a row that the pages can be rendered from.
 #[cfg(test)]
 pub(crate) fn check_row(line: &str) -> Result<(), String> {
     row::Row::parse(line).map(|_| ())
@@ -44,8 +59,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn perf_md_is_what_the_recorded_results_give() {
+    fn the_pages_are_what_the_recorded_results_give() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        check(&root).expect("PERF.md is current");
+        check(&root).expect("PERF.md and the pages of the machines are current");
     }
 }

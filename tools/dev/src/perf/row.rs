@@ -37,6 +37,9 @@ pub(crate) const SUITES: &[(&str, &str)] = &[
     ("first-run", "First run"),
 ];
 
+/// How the names of others' implementations begin; `portable` is our gate over one of them.
+const RIVALS: &[&str] = &["ed25519-", "sha2"];
+
 const COMMIT_DIGITS_MIN: usize = 7;
 const COMMIT_DIGITS_MAX: usize = 40;
 
@@ -95,6 +98,27 @@ impl Row {
     pub(crate) fn day(&self) -> &str {
         self.date.split('T').next().unwrap_or_default()
     }
+
+    /// Whose figure it is, where several implementations have one.
+    pub(crate) fn implementation(&self) -> Option<&str> {
+        let mut parameters = self.name.split('/').nth(1)?.split(' ');
+        parameters.find_map(|parameter| parameter.strip_prefix("implementation="))
+    }
+
+    /// Whether it is somebody else's figure, measured beside ours.
+    pub(crate) fn is_rival(&self) -> bool {
+        let name = self.implementation().unwrap_or_default();
+        RIVALS.iter().any(|rival| name.starts_with(rival))
+    }
+
+    /// The name without the implementation.
+    pub(crate) fn figure(&self) -> String {
+        let Some(name) = self.implementation() else {
+            return self.name.clone();
+        };
+        let bare = self.name.replace(&format!("implementation={name}"), "");
+        bare.trim_end_matches([' ', '/']).to_owned()
+    }
 }
 
 fn is_commit(text: &str) -> bool {
@@ -131,6 +155,54 @@ pub(crate) mod tests {
             "command": "clearway bench", "commit": "0123abc", "date": "2026-01-31",
             "machine": "two-cores",
         })
+    }
+
+    /// The sample with some fields changed.
+    pub(crate) fn row(changes: &[(&str, Value)]) -> Row {
+        let mut row = sample();
+        for (field, value) in changes {
+            row[*field] = value.clone();
+        }
+        Row::parse(&row.to_string()).expect("the changed sample is right")
+    }
+
+    #[test]
+    fn an_implementation_is_told_apart_from_its_figure() {
+        for (name, figure, implementation, is_rival) in [
+            (
+                "verify/n=64 implementation=avx2",
+                "verify/n=64",
+                Some("avx2"),
+                false,
+            ),
+            (
+                "verify/n=64 implementation=ed25519-zebra",
+                "verify/n=64",
+                Some("ed25519-zebra"),
+                true,
+            ),
+            (
+                "sha256_node/implementation=sha2",
+                "sha256_node",
+                Some("sha2"),
+                true,
+            ),
+            (
+                "sha256_node/implementation=sha_ni_x2",
+                "sha256_node",
+                Some("sha_ni_x2"),
+                false,
+            ),
+            ("restart_seconds", "restart_seconds", None, false),
+        ] {
+            let row = row(&[("name", json!(name))]);
+            let found = (row.figure(), row.implementation(), row.is_rival());
+            assert_eq!(
+                found,
+                (figure.to_owned(), implementation, is_rival),
+                "{name}"
+            );
+        }
     }
 
     #[test]

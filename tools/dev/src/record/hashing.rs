@@ -7,7 +7,7 @@ use super::{Recording, conditions, number};
 /// What marks a report of this kind.
 pub(super) const SCHEMA: &str = "clearway/bench_hash/1";
 
-/// Kinds of hash; the page's targets go by these names.
+/// Kinds of hash; the scoreboard's goals go by these names.
 const FIGURES: &[&str] = &["sha512_208_bytes", "sha256_node", "envelope_digests"];
 
 /// What a rate depends on besides its row, and where the report says it.
