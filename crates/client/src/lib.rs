@@ -29,8 +29,9 @@
 //! A stream takes [`clearway_types::limits::STREAM_ENVELOPES_MAX`] envelopes; a node takes 32
 //! streams a connection and 8 connections a member. Windows and time-outs are in [`ClientConfig`].
 //! # Cost
-//! One copy of the envelopes (none with [`Client::submit_slab`]) and one of QUIC's: see
-//! `crates/ingest/examples/throughput.rs` for the measured figure. A hint takes about 1 us to make.
+//! Two copies of the envelopes, one of them with hints between them (none with
+//! [`Client::submit_slab`]), and one of QUIC's: see `crates/ingest/examples/throughput.rs` for the
+//! measured figure. A hint takes about 1 us to make.
 
 mod chain;
 mod client;

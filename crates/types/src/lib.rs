@@ -10,17 +10,21 @@
 //! * **block**: a final manifest with its batches ([`messages::OrderedBlock`]);
 //! * **event**: what execution does by itself ([`event::Event`]);
 //! * **outcome**: result code and flags of one envelope ([`code::Outcome`]);
-//! * **receipt**: an outcome or an event with height and index, proven by a certificate and a
-//!   Merkle path;
+//! * **receipt**: an outcome or an event with its height: a node's word, until a certificate and a
+//!   Merkle path prove it;
 //! * **stage**: one stop of the walk; **link**: the bounded queue between two stages;
 //! * **backend**: one implementation of signature verification.
 //!
 //! # In
-//! Bytes. # Out: records that cannot be wrong in shape.
+//! Bytes.
+//! # Out
+//! Records that cannot be wrong in shape.
 //! # Never
 //! Reads a clock, a file, the environment; iterates a hash map; uses a float.
 //! # Limits
-//! [`limits`]. # Cost: parsing is a cast of bytes in place.
+//! [`limits`].
+//! # Cost
+//! Parsing is a cast of bytes in place.
 
 #![deny(
     clippy::float_arithmetic,

@@ -1,4 +1,5 @@
-//! Every bound of the system in one place, each with the sum that justifies it.
+//! The bounds that several crates share, each with the sum that justifies it; those of one crate
+//! stand beside their use.
 
 /// Envelopes on one submit stream: 8,192 x 192 B = 1.5 MiB, what one frame slab may take.
 pub const STREAM_ENVELOPES_MAX: usize = 8192;

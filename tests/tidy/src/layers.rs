@@ -1,11 +1,12 @@
-//! Layer ranks, and who may name which engine: checked over `cargo metadata`.
+//! Layer ranks, and who may name which engine: checked over `cargo metadata`, and what the page and
+//! the manifest say of them.
 
+use crate::tree::Tree;
 use crate::{Finding, TidyError};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::path::Path;
 
 /// Each package's layer. A package depends only on lower layers, never sideways.
-/// `crates/README.md` draws the same picture.
 const RANKS: &[(&str, u8)] = &[
     ("clearway-types", 0),
     ("clearway-flow", 1),
@@ -122,6 +123,103 @@ pub(crate) fn check(packages: &[PackageDeps]) -> Vec<Finding> {
     findings
 }
 
+/// Where the layers and engines are shown to people.
+const PAGE: &str = "crates/README.md";
+/// Where each member's layer stands beside it.
+const MANIFEST: &str = "Cargo.toml";
+
+/// The tables of the page and the comments of the manifest say what the lists above say.
+pub(crate) fn check_said(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let said = [(PAGE, rank_on_page as Said), (MANIFEST, rank_in_manifest)];
+    for (path, rank_said) in said {
+        let lines = tree
+            .file(path)
+            .into_iter()
+            .flat_map(|file| file.text_lines());
+        let mut seen = Vec::new();
+        for (line_number, line) in lines {
+            let Some((name, rank)) = rank_said(line) else {
+                continue;
+            };
+            let package = format!("clearway-{name}");
+            if rank_of(&package) != Some(rank) {
+                let message =
+                    format!("{name} is not in layer {rank}; see tests/tidy/src/layers.rs");
+                findings.push(Finding::at(path, line_number, "layer-said", message));
+            }
+            seen.push(package);
+        }
+        let crates = RANKS.iter().filter(|(_, rank)| *rank < RANK_OF_TOOLS);
+        for (package, rank) in crates.filter(|(package, _)| !seen.iter().any(|s| s == package)) {
+            let message = format!("{package} of layer {rank} is missing from the list of layers");
+            findings.push(Finding::at(path, 1, "layer-said", message));
+        }
+    }
+    findings.extend(check_engines_said(tree));
+    findings
+}
+
+/// Reads a crate's name and layer from a line.
+type Said = fn(&str) -> Option<(&str, u8)>;
+
+/// As in: | 0 | `types` | the words | ...
+fn rank_on_page(line: &str) -> Option<(&str, u8)> {
+    let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+    let rank = cells.next()?.parse().ok()?;
+    let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+    Some((name, rank))
+}
+
+/// As in: "crates/types",   # L0 the words
+fn rank_in_manifest(line: &str) -> Option<(&str, u8)> {
+    let (member, comment) = line.trim().strip_prefix("\"crates/")?.split_once("\",")?;
+    let rank = comment.trim().strip_prefix("# L")?.split(' ').next()?;
+    Some((member, rank.parse().ok()?))
+}
+
+/// Each engine has a row of the page with those that may name it, and no others.
+fn check_engines_said(tree: &Tree) -> Vec<Finding> {
+    let lines = tree
+        .file(PAGE)
+        .into_iter()
+        .flat_map(|file| file.text_lines());
+    let rows: Vec<(usize, Vec<&str>, &str)> = lines
+        .filter_map(|(line_number, line)| {
+            let (engines, holders) = line.strip_prefix('|')?.strip_suffix('|')?.split_once('|')?;
+            Some((line_number, quoted(engines), holders))
+        })
+        .collect();
+    let mut findings = Vec::new();
+    for (engine, packages, tools_too) in ENGINES {
+        let row = rows.iter().find(|(_, engines, _)| engines.contains(engine));
+        let Some((line_number, _, holders)) = row else {
+            let message = format!("{engine} has no row in the table of dependencies");
+            findings.push(Finding::at(PAGE, 1, "engine-said", message));
+            continue;
+        };
+        let wanted: Vec<&str> = packages
+            .iter()
+            .filter_map(|package| package.strip_prefix("clearway-"))
+            .collect();
+        if quoted(holders) != wanted || holders.contains("tools and tests") != *tools_too {
+            let tools = if *tools_too {
+                ", and tools and tests"
+            } else {
+                " alone"
+            };
+            let message = format!("{engine} belongs to `{}`{tools}", wanted.join("`, `"));
+            findings.push(Finding::at(PAGE, *line_number, "engine-said", message));
+        }
+    }
+    findings
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
 fn rank_of(name: &str) -> Option<u8> {
     RANKS
         .iter()
@@ -216,6 +314,72 @@ mod tests {
                 fired,
                 rule.into_iter().collect::<Vec<_>>(),
                 "{name} -> {dep}"
+            );
+        }
+    }
+
+    /// Page and manifest as the lists want them.
+    fn said() -> (Vec<String>, Vec<String>) {
+        let crates = RANKS.iter().filter(|(_, rank)| *rank < RANK_OF_TOOLS);
+        let names =
+            crates.map(|(name, rank)| (name.strip_prefix("clearway-").unwrap_or(name), rank));
+        let (mut page, mut manifest) = (Vec::new(), Vec::new());
+        for (name, rank) in names {
+            page.push(format!(
+                "| {rank} | `{name}` | what it holds | what never |"
+            ));
+            manifest.push(format!("  \"crates/{name}\", # L{rank} what it holds"));
+        }
+        for (engine, packages, tools_too) in ENGINES {
+            let tools = if *tools_too {
+                ", and tools and tests"
+            } else {
+                ""
+            };
+            let holders = packages.join("`, `").replace("clearway-", "");
+            page.push(format!("| what it is: `{engine}` | `{holders}`{tools} |"));
+        }
+        (page, manifest)
+    }
+
+    fn said_rules(page: &[String], manifest: &[String]) -> Vec<&'static str> {
+        let (page, manifest) = (page.join("\n"), manifest.join("\n"));
+        let findings = check_said(&Tree::of(&[(PAGE, &page), (MANIFEST, &manifest)]));
+        findings.iter().map(|finding| finding.rule).collect()
+    }
+
+    #[test]
+    fn a_page_or_manifest_that_says_something_else_is_found() {
+        let (page, manifest) = said();
+        assert_eq!(said_rules(&page, &manifest), [""; 0]);
+        for index in 0..page.len() {
+            let rule = match page[index].contains("what it holds") {
+                true => "layer-said",
+                false => "engine-said",
+            };
+            let mut fewer = page.clone();
+            fewer.remove(index);
+            assert_eq!(
+                said_rules(&fewer, &manifest),
+                [rule],
+                "without {}",
+                page[index]
+            );
+            let mut other = page.clone();
+            other[index] = match rule {
+                "layer-said" => other[index].replacen("| ", "| 9", 1),
+                _ => other[index].replace(" | `", " | `verify`, `"),
+            };
+            assert_eq!(said_rules(&other, &manifest), [rule], "{}", other[index]);
+        }
+        for index in 0..manifest.len() {
+            let mut other = manifest.clone();
+            other[index] = other[index].replace("# L", "# L9");
+            assert_eq!(
+                said_rules(&page, &other),
+                ["layer-said"],
+                "{}",
+                other[index]
             );
         }
     }

@@ -57,6 +57,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, TidyError> {
     let packages = layers::read_packages(root)?;
     let mut findings = Vec::new();
     findings.extend(layers::check(&packages));
+    findings.extend(layers::check_said(&tree));
     findings.extend(manifests::check(&tree));
     findings.extend(floors::check(&tree));
     findings.extend(shape::check(&tree));

@@ -1,4 +1,4 @@
-//! The BFT engine's adapter: the only module in Clearway that names an engine type.
+//! The BFT engine's adapter: the only module in Clearway, tests apart, that names an engine type.
 //!
 //! [`Orderer::run`] is the one place where the engine is instantiated: it is large, and every
 //! further instance costs a minute of compiling.
