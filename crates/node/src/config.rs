@@ -144,8 +144,8 @@ impl Default for NodeConfig {
                 question_cores: 0,
             },
             order: OrderPace {
-                pace_ms: 6,
-                heartbeat_ms: 250,
+                pace_ms: clearway_order::VIEW_PACE_MS,
+                heartbeat_ms: clearway_order::HEARTBEAT_MS,
             },
             store: StoreSizes {
                 segment_bytes: 64 << 20,

@@ -38,7 +38,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use config::{EngineConfig, OrderConfig, Validator};
+pub use config::{EngineConfig, HEARTBEAT_MS, OrderConfig, VIEW_PACE_MS, Validator};
 pub use engine::{ENGINE_PANICS, Orderer, is_engine_source};
 pub use error::{OrderError, RecoveryError};
 pub use handle::{OrderHandle, Sinks, Stopped};

@@ -102,7 +102,12 @@ pub(crate) fn at(ms: u64) -> Now {
 }
 
 pub(crate) fn config(validator_count: usize) -> OrderConfig {
-    OrderConfig::new(&genesis(validator_count), ValidatorIndex(0)).expect("validator 0 is there")
+    let config = OrderConfig::new(&genesis(validator_count), ValidatorIndex(0));
+    OrderConfig {
+        // Long beside the milliseconds that a test lets pass.
+        view_pace: Duration::from_millis(25),
+        ..config.expect("validator 0 is there")
+    }
 }
 
 pub(crate) fn stage(validator_count: usize) -> OrderStage {
