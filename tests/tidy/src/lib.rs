@@ -19,6 +19,7 @@ mod skeleton;
 mod tests_of_the_tree;
 mod tree;
 mod unsafety;
+mod unused;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -59,6 +60,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, TidyError> {
     findings.extend(layers::check(&packages));
     findings.extend(layers::check_said(&tree));
     findings.extend(manifests::check(&tree));
+    findings.extend(unused::check(&tree));
     findings.extend(floors::check(&tree));
     findings.extend(shape::check(&tree));
     findings.extend(circles::check(&tree));
