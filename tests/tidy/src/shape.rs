@@ -10,6 +10,7 @@ const TOP_ENTRIES: &[&str] = &[
     ".cargo",
     ".ci",
     ".deny.toml",
+    ".github",
     ".gitignore",
     ".rustfmt.toml",
     "Cargo.lock",

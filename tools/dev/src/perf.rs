@@ -58,6 +58,29 @@ pub(crate) fn check_row(line: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    /// Payments a second of one node with everything on.
+    const HEADLINE: &str = "one_node_tps_final";
+
+    #[test]
+    fn the_readme_tells_the_newest_headline_of_each_machine() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let readme = fs::read_to_string(root.join("README.md")).expect("it is there");
+        let machines = results::read(&root.join(RESULTS)).expect("the results can be read");
+        for machine in &machines {
+            let rows = current::current(&machine.rows);
+            let is_headline =
+                |row: &&&row::Row| row.name == HEADLINE && row.command == goals::FULL_LOAD;
+            for row in rows.iter().filter(is_headline) {
+                let told = format!("**{}", text::grouped(row.value));
+                assert!(
+                    readme.contains(&told),
+                    "README.md lacks {told} of {}",
+                    machine.name
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_pages_are_what_the_recorded_results_give() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
