@@ -1,7 +1,9 @@
 //! `cargo dev ci`: the steps, in the order of their cost, each with its time.
 
 use crate::cargo;
+use crate::docs;
 use crate::error::DevError;
+use crate::perf;
 use crate::tally::Tally;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -95,19 +97,19 @@ fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {
     Ok(())
 }
 
-/// Prints what the house rules find.
+/// Prints what the house rules find; then, whether the written pages are current.
 pub(crate) fn tidy(root: &Path) -> Result<(), DevError> {
     let findings = clearway_tidy::check(root)?;
     for finding in &findings {
         println!("{finding}");
     }
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(DevError::Findings {
+    if !findings.is_empty() {
+        return Err(DevError::Findings {
             count: findings.len(),
-        })
+        });
     }
+    perf::check(root)?;
+    docs::check(root)
 }
 
 fn timed(name: &str, step: impl FnOnce() -> Result<(), DevError>) -> Result<(), DevError> {

@@ -5,6 +5,7 @@ mod bench_verify;
 mod cargo;
 mod chaos;
 mod ci;
+mod docs;
 mod error;
 mod fuzz;
 mod perf;
@@ -32,11 +33,17 @@ enum Command {
     /// Stops at the first step that fails. The last line counts the tests of all binaries; a step
     /// other than the tests counts as one failure when it fails.
     Ci,
-    /// The house rules alone (a second or two).
+    /// The house rules, and whether PERF.md and deploy/CODES.md are current (a second or two).
     Tidy,
     /// Writes PERF.md and the tables of each machine from the results in benches/results.
     Perf {
         /// Only say whether the pages are what the results give.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Writes the pages that follow from the code: deploy/CODES.md.
+    Docs {
+        /// Only say whether the pages are what the code gives.
         #[arg(long)]
         check: bool,
     },
@@ -83,6 +90,8 @@ fn run(command: Command) -> Result<ExitCode, DevError> {
         Command::Tidy => ci::tidy(&root)?,
         Command::Perf { check: true } => perf::check(&root)?,
         Command::Perf { check: false } => perf::write(&root)?,
+        Command::Docs { check: true } => docs::check(&root)?,
+        Command::Docs { check: false } => docs::write(&root)?,
         Command::Record(recording) => record::run(&root, &recording)?,
         Command::BenchGpu(measurement) => bench_gpu::run(&root, &measurement)?,
         Command::BenchVerify(comparison) => bench_verify::run(&root, &comparison)?,
