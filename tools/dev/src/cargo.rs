@@ -2,7 +2,7 @@
 
 use crate::error::DevError;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What `cargo run` sets for the program that it runs. Passed on, it makes build scripts that watch
 /// the environment run again, and so builds things twice.
@@ -25,6 +25,13 @@ pub(crate) fn command(root: &Path, args: &[&str]) -> Command {
         }
     }
     command
+}
+
+/// Whether this machine's cargo has a subcommand that does not come with it.
+pub(crate) fn has(root: &Path, subcommand: &str) -> bool {
+    let mut command = command(root, &[subcommand, "--version"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// Like [`command`], on the nightly toolchain whatever toolchain runs this program.
@@ -68,6 +75,14 @@ fn is_inherited(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subcommand_is_there_or_not() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (name, is_there) in [("tree", true), ("no-such-subcommand", false)] {
+            assert_eq!(has(root, name), is_there, "{name}");
+        }
+    }
 
     #[test]
     fn settings_of_the_user_stay_and_those_of_cargo_run_go() {

@@ -73,6 +73,14 @@ const STEPS: &[Step] = &[
     },
 ];
 
+/// What may stand in the dependency tree, where the machine has the tool. Advisories would need the
+/// network.
+const DENY: Step = Step {
+    name: "deny",
+    args: &["deny", "--offline", "check", "bans", "licenses", "sources"],
+    env: None,
+};
+
 /// Runs every step until one fails. The last line that anything prints is the tests' count.
 pub(crate) fn run(root: &Path) -> ExitCode {
     let mut tally = Tally::default();
@@ -91,6 +99,11 @@ pub(crate) fn run(root: &Path) -> ExitCode {
 
 fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {
     timed("tidy", || tidy(root))?;
+    if cargo::has(root, DENY.args[0]) {
+        timed(DENY.name, || run_step(root, &DENY, tally))?;
+    } else {
+        println!("==> deny left out: `cargo install cargo-deny` brings it");
+    }
     for step in STEPS {
         timed(step.name, || run_step(root, step, tally))?;
     }
