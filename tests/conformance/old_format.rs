@@ -58,12 +58,58 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, [u8; 32]> {
     found
 }
 
+/// The genesis of the folder as this version writes it.
+fn genesis_of_today() -> String {
+    let head = "number = 1\nname = \"validator-0\"\nmembers_address";
+    GENESIS.replace("name = \"validator-0\"\naddress", head)
+}
+
+#[test]
+fn a_genesis_whose_hash_covered_addresses_is_refused_by_name_with_what_to_do() {
+    let dir = tempdir().expect("a temporary folder");
+    run(dir.path(), &["node", "init", ".", "--insecure-plaintext"]).expect(0);
+    fs::write(dir.path().join("old.toml"), GENESIS).expect("written");
+    let key = "keys/member-2.insecure-plaintext";
+    let commands: [Vec<&str>; 3] = [
+        vec![
+            "node",
+            "run",
+            "--config",
+            "node.toml",
+            "--set",
+            "genesis=old.toml",
+        ],
+        vec!["replay", "data", "--genesis", "old.toml"],
+        vec![
+            "pay",
+            "2.1",
+            "3.1",
+            "1.00",
+            "--genesis",
+            "old.toml",
+            "--key",
+            key,
+        ],
+    ];
+    for command in commands {
+        let refused = run_briefly(dir.path(), &[], &command);
+        let said = refused.said();
+        assert!(refused.code > 0, "{}: {said}", refused.call);
+        for words in [
+            "old.toml:11: a validator with `address`",
+            "that program reads it",
+        ] {
+            assert!(said.contains(words), "{}: {said}", refused.call);
+        }
+    }
+}
+
 #[test]
 fn a_folder_of_format_1_is_refused_by_name_with_what_to_do() {
     let dir = tempdir().expect("a temporary folder");
     run(dir.path(), &["node", "init", ".", "--insecure-plaintext"]).expect(0);
     let own = dir.path().join("own.genesis.toml");
-    fs::write(&own, GENESIS).expect("written");
+    fs::write(&own, genesis_of_today()).expect("written");
     unpack(dir.path());
     let before = contents(&dir.path().join("data"));
     assert_eq!(before.len(), 5);

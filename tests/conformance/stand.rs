@@ -43,7 +43,7 @@ impl Stand {
             ..Generator::default()
         };
         let validator = ValidatorKeys::generate().expect("randomness");
-        let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
+        let row = validator.genesis_row("validator-1", "127.0.0.1:7400");
         let members = Members::new(1);
         let genesis = members.genesis(&workload.generate(), vec![row], system_clock()().time);
         Self {

@@ -21,6 +21,7 @@ use clearway_types::messages::OrderedBlock;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
     AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
+    ValidatorNumber,
 };
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
@@ -160,8 +161,10 @@ fn genesis(accounts: u32) -> Genesis {
         time: TimeMs(START_MS),
         rules: Rules::default(),
         validators: vec![GenesisValidator {
+            number: ValidatorNumber(1),
             name: "one".into(),
-            address: "127.0.0.1:1".into(),
+            members_address: "127.0.0.1:1".into(),
+            peer_address: String::new(),
             public_key: HexBytes([1; 32]),
             bls_public_key: HexBytes([2; 96]),
             bls_proof: HexBytes([3; 48]),

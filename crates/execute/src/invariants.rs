@@ -100,7 +100,7 @@ mod tests {
         Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes,
         Rules,
     };
-    use clearway_types::units::{Height, ParticipantId, TimeMs, TransferId};
+    use clearway_types::units::{Height, ParticipantId, TimeMs, TransferId, ValidatorNumber};
     use zerocopy::FromZeros;
     use zerocopy::little_endian::{U32, U64, U128};
 
@@ -129,8 +129,10 @@ mod tests {
             time: TimeMs(1_000_000),
             rules: Rules::default(),
             validators: vec![GenesisValidator {
+                number: ValidatorNumber(1),
                 name: "one".into(),
-                address: "127.0.0.1:1".into(),
+                members_address: "127.0.0.1:1".into(),
+                peer_address: String::new(),
                 public_key: HexBytes([1; 32]),
                 bls_public_key: HexBytes([2; 96]),
                 bls_proof: HexBytes([3; 48]),

@@ -10,6 +10,8 @@ use clearway_types::genesis::{
 use clearway_types::limits::ACCOUNTS_MAX;
 use clearway_types::units::{AccountId, LedgerId, TimeMs};
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::config::line_of;
 
@@ -58,6 +60,18 @@ pub enum GenesisFileError {
         /// What the parser says.
         message: String,
     },
+    /// A validator has its address as older programs wrote it.
+    #[error(
+        "{path}:{line}: a validator with `address` belongs to Clearway 0.1.0 up to commit ec4df89, \
+         where the address was part of the genesis hash: that program reads it; for a new cluster \
+         run `clearway node init`"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+    },
     /// The accounts file has another first line.
     #[error("{path}:1: the first line must be `{ACCOUNTS_HEADER}`")]
     Header {
@@ -99,11 +113,8 @@ pub fn load(path: &Path) -> Result<Genesis, GenesisFileError> {
         path: path.into(),
         source,
     })?;
-    let file: GenesisFile = toml::from_str(&text).map_err(|error| GenesisFileError::Syntax {
-        path: path.into(),
-        line: line_of(&text, error.span().map_or(0, |span| span.start)),
-        message: error.message().to_owned(),
-    })?;
+    let file: GenesisFile =
+        toml::from_str(&text).map_err(|error| unreadable(path.into(), &text, &error))?;
     let mut genesis = Genesis {
         name: file.name,
         time: file.time,
@@ -155,6 +166,38 @@ pub fn save(path: &Path, genesis: &Genesis) -> Result<(), GenesisFileError> {
     std::fs::write(path, text).map_err(|source| GenesisFileError::Io {
         path: path.into(),
         source,
+    })
+}
+
+fn unreadable(path: PathBuf, text: &str, error: &toml::de::Error) -> GenesisFileError {
+    if let Some(byte) = older_address(text) {
+        let line = line_of(text, byte);
+        return GenesisFileError::Older { path, line };
+    }
+    GenesisFileError::Syntax {
+        path,
+        line: line_of(text, error.span().map_or(0, |span| span.start)),
+        message: error.message().to_owned(),
+    }
+}
+
+/// Where a validator has the one address that was part of the hash.
+fn older_address(text: &str) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?;
+    let named = |(key, _): &(&Spanned<_>, _), name: &str| key.get_ref() == name;
+    let (_, validators) = table
+        .get_ref()
+        .iter()
+        .find(|pair| named(pair, "validators"))?;
+    let DeValue::Array(validators) = validators.get_ref() else {
+        return None;
+    };
+    validators.iter().find_map(|row| match row.get_ref() {
+        DeValue::Table(row) => {
+            let address = row.iter().find(|pair| named(pair, "address"));
+            address.map(|(key, _)| key.span().start)
+        }
+        _ => None,
     })
 }
 
@@ -240,7 +283,7 @@ fn save_accounts(path: &Path, accounts: &[GenesisAccount]) -> Result<(), Genesis
 mod tests {
     use clearway_types::account::Role;
     use clearway_types::genesis::HexBytes;
-    use clearway_types::units::ParticipantId;
+    use clearway_types::units::{ParticipantId, ValidatorNumber};
 
     use super::*;
 
@@ -251,8 +294,10 @@ mod tests {
             time: TimeMs(1_700_000_000_000),
             rules: Rules::default(),
             validators: vec![GenesisValidator {
+                number: ValidatorNumber(1),
                 name: "v".into(),
-                address: "127.0.0.1:7400".into(),
+                members_address: "127.0.0.1:7400".into(),
+                peer_address: String::new(),
                 public_key: HexBytes([1; 32]),
                 bls_public_key: HexBytes([2; 96]),
                 bls_proof: HexBytes([3; 48]),
@@ -309,6 +354,10 @@ mod tests {
                 "unknown field `balanse`",
             ),
             (good.replace("time", "# time"), "missing field `time`"),
+            (
+                good.replace("members_address", "address"),
+                ":12: a validator with `address` belongs to Clearway 0.1.0 up to",
+            ),
             (
                 good.replace("0404", "zz04"),
                 "expected 64 hexadecimal digits",

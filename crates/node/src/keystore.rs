@@ -8,6 +8,7 @@ use clearway_crypto::certificate::ValidatorSecret;
 use clearway_crypto::keys::{KeyError, SigningKey};
 use clearway_types::genesis::{GenesisValidator, HexBytes};
 use clearway_types::hex;
+use clearway_types::units::ValidatorNumber;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -243,12 +244,14 @@ impl ValidatorKeys {
         })
     }
 
-    /// This validator's row of a genesis.
+    /// Its row of a genesis whose only validator it is.
     #[must_use]
-    pub fn genesis_row(&self, name: &str, address: &str) -> GenesisValidator {
+    pub fn genesis_row(&self, name: &str, members_address: &str) -> GenesisValidator {
         GenesisValidator {
+            number: ValidatorNumber(1),
             name: name.to_owned(),
-            address: address.to_owned(),
+            members_address: members_address.to_owned(),
+            peer_address: String::new(),
             public_key: HexBytes(self.connection.public_key()),
             bls_public_key: HexBytes(self.vote.public_key()),
             bls_proof: HexBytes(self.vote.prove_possession()),

@@ -19,7 +19,7 @@ use clearway_types::genesis::{Genesis, GenesisParticipant, GenesisValidator, Hex
 use clearway_types::messages::{
     ExecHead, OrderedBlock, OriginRun, Persist, Persisted, SourceId, StreamKey, VerifiedBatch,
 };
-use clearway_types::units::{Height, ParticipantId, TimeMs, ValidatorIndex};
+use clearway_types::units::{Height, ParticipantId, TimeMs, ValidatorIndex, ValidatorNumber};
 
 type Job = Box<dyn FnOnce(&OrderHandle) + Send>;
 
@@ -37,8 +37,10 @@ fn genesis(secret: &ValidatorSecret) -> Genesis {
         time: TimeMs(0),
         rules: Rules::default(),
         validators: vec![GenesisValidator {
+            number: ValidatorNumber(1),
             name: "v0".into(),
-            address: "127.0.0.1:0".into(),
+            members_address: "127.0.0.1:0".into(),
+            peer_address: String::new(),
             public_key: HexBytes(clearway_types::hex::decode_array(identity).expect("hex")),
             bls_public_key: HexBytes(secret.public_key()),
             bls_proof: HexBytes(secret.prove_possession()),

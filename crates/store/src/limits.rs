@@ -54,7 +54,7 @@ pub const FORMAT_VERSION: u32 = 4;
 pub const WRITTEN_BY: [(u32, &str); 4] = [
     (1, "Clearway 0.1.0 up to commit 544d670"),
     (2, "Clearway 0.1.0 up to commit f15248f"),
-    (3, "Clearway 0.1.0 up to commit baf2e51"),
+    (3, "Clearway 0.1.0 up to commit ec4df89"),
     (FORMAT_VERSION, "this version of Clearway"),
 ];
 

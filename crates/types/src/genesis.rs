@@ -8,7 +8,7 @@ use crate::account::Role;
 use crate::domain::prefix;
 use crate::hex;
 use crate::limits;
-use crate::units::{AccountId, Digest, LedgerId, ParticipantId, TimeMs};
+use crate::units::{AccountId, Digest, LedgerId, ParticipantId, TimeMs, ValidatorNumber};
 
 /// Everything a cluster starts from; `clearway node init` writes it as TOML.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Genesis {
     /// Bounds and thresholds.
     #[serde(default)]
     pub rules: Rules,
-    /// The validators, in the order of their lanes.
+    /// The validators, in the order of their numbers.
     pub validators: Vec<GenesisValidator>,
     /// The first participants; at least one operator.
     pub participants: Vec<GenesisParticipant>,
@@ -59,10 +59,15 @@ impl Default for Rules {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenesisValidator {
+    /// Its number, not 0.
+    pub number: ValidatorNumber,
     /// Name for people.
     pub name: String,
-    /// Where members reach its QUIC door.
-    pub address: String,
+    /// Where members reach its QUIC door. No part of the hash: a host may move.
+    pub members_address: String,
+    /// Where the other validators reach it, empty where there are none. No part of the hash.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub peer_address: String,
     /// Ed25519 key of its connections, hexadecimal, 32 bytes.
     pub public_key: HexBytes<32>,
     /// BLS12-381 G2 key of its votes, compressed, 96 bytes.
@@ -226,6 +231,7 @@ impl Genesis {
         count("ledgers", self.ledgers.len(), 0, limits::LEDGERS_MAX)?;
         count("accounts", self.accounts.len(), 0, limits::ACCOUNTS_MAX)?;
         self.check_rules()?;
+        self.check_validators()?;
         self.check_participants()?;
         self.check_ledgers()?;
         self.check_accounts()
@@ -255,6 +261,41 @@ impl Genesis {
                 "operator_threshold",
                 "between 1 and the number of operators",
             ));
+        }
+        Ok(())
+    }
+
+    fn check_validators(&self) -> Result<(), GenesisError> {
+        let numbers = self.validators.iter().map(|v| v.number);
+        unique("validator", numbers.map(|number| u64::from(number.0)))?;
+        let value = |validator: &GenesisValidator, field, help| GenesisError::Value {
+            what: "validator",
+            id: u64::from(validator.number.0),
+            field,
+            help,
+        };
+        for pair in self.validators.windows(2) {
+            if pair[1].number < pair[0].number {
+                let help = "list validators in the order of numbers";
+                return Err(value(&pair[1], "number", help));
+            }
+        }
+        for validator in &self.validators {
+            if validator.members_address.is_empty() {
+                let help = "name its door as HOST:PORT";
+                return Err(value(validator, "members_address", help));
+            }
+            match (self.validators.len(), validator.peer_address.is_empty()) {
+                (1, false) => {
+                    let help = "leave it out: a single validator has no peers";
+                    return Err(value(validator, "peer_address", help));
+                }
+                (2.., true) => {
+                    let help = "name as HOST:PORT where the other validators reach it";
+                    return Err(value(validator, "peer_address", help));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -368,8 +409,8 @@ impl Genesis {
         })
     }
 
-    /// BLAKE3 over the canonical bytes: names the cluster, seeds the domain tag, is the parent of
-    /// the first manifest.
+    /// BLAKE3 over the canonical bytes, which hold all but the addresses: names the cluster, seeds
+    /// the domain tag, is the parent of the first manifest.
     #[must_use]
     pub fn hash(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
@@ -393,11 +434,7 @@ impl Genesis {
         hasher.update(&self.rules.operator_threshold.to_le_bytes());
         put_count(hasher, self.validators.len());
         for validator in &self.validators {
-            put_text(hasher, &validator.name);
-            put_text(hasher, &validator.address);
-            hasher.update(&validator.public_key.0);
-            hasher.update(&validator.bls_public_key.0);
-            hasher.update(&validator.bls_proof.0);
+            validator.hash_into(hasher);
         }
         put_count(hasher, self.participants.len());
         for participant in &self.participants {
@@ -416,6 +453,25 @@ impl Genesis {
             hasher.update(&ledger.issuer.0.to_le_bytes());
             hasher.update(&ledger.issuer_account.0.to_le_bytes());
         }
+    }
+}
+
+impl GenesisValidator {
+    fn hash_into(&self, hasher: &mut blake3::Hasher) {
+        let Self {
+            number,
+            name,
+            members_address: _,
+            peer_address: _,
+            public_key,
+            bls_public_key,
+            bls_proof,
+        } = self;
+        hasher.update(&number.0.to_le_bytes());
+        put_text(hasher, name);
+        hasher.update(&public_key.0);
+        hasher.update(&bls_public_key.0);
+        hasher.update(&bls_proof.0);
     }
 }
 
@@ -485,102 +541,4 @@ fn put_text(hasher: &mut blake3::Hasher, text: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Genesis {
-        Genesis {
-            name: "test".into(),
-            time: TimeMs(1),
-            rules: Rules::default(),
-            validators: vec![GenesisValidator {
-                name: "v".into(),
-                address: "127.0.0.1:1".into(),
-                public_key: HexBytes([1; 32]),
-                bls_public_key: HexBytes([2; 96]),
-                bls_proof: HexBytes([3; 48]),
-            }],
-            participants: vec![GenesisParticipant {
-                id: ParticipantId(1),
-                role: Role::Operator,
-                sponsor: ParticipantId(0),
-                lei: String::new(),
-                bic: "CWAYDEFF".into(),
-                public_key: HexBytes([4; 32]),
-            }],
-            ledgers: vec![GenesisLedger {
-                id: LedgerId(978),
-                code: "EUR".into(),
-                exponent: 2,
-                issuer: ParticipantId(1),
-                issuer_account: AccountId::new(ParticipantId(1), 1),
-            }],
-            accounts: vec![GenesisAccount {
-                id: AccountId::new(ParticipantId(1), 2),
-                ledger: LedgerId(978),
-                balance: 5,
-                credit_line: 0,
-            }],
-        }
-    }
-
-    #[test]
-    fn each_wrong_genesis_is_refused_for_its_reason() {
-        type Edit = fn(&mut Genesis);
-        let rows: [(Edit, &str); 14] = [
-            (|g| g.validators.clear(), "0 validators"),
-            (|g| g.participants.clear(), "0 participants"),
-            (|g| g.rules.ttl_s_max = 0, "ttl_s_max"),
-            (|g| g.rules.return_window_s = 9999, "return_window_s"),
-            (|g| g.rules.operator_threshold = 2, "operator_threshold"),
-            (
-                |g| g.participants[0].id = ParticipantId(0),
-                "participant 0 is zero",
-            ),
-            (
-                |g| g.participants.push(g.participants[0].clone()),
-                "participant 1 is zero or given",
-            ),
-            (|g| g.participants[0].lei = "X".into(), "`lei`"),
-            (|g| g.participants[0].bic = "x".into(), "`bic`"),
-            (
-                |g| g.participants[0].sponsor = ParticipantId(9),
-                "names participant 9",
-            ),
-            (|g| g.ledgers[0].code = "eur".into(), "`code`"),
-            (|g| g.ledgers[0].exponent = 19, "`exponent`"),
-            (
-                |g| g.ledgers[0].issuer_account = AccountId(7),
-                "`issuer_account`",
-            ),
-            (|g| g.accounts[0].ledger = LedgerId(3), "names ledger 3"),
-        ];
-        sample().check().expect("the sample is right");
-        for (edit, expected) in rows {
-            let mut genesis = sample();
-            edit(&mut genesis);
-            let error = genesis.check().expect_err(expected).to_string();
-            assert!(error.contains(expected), "{error} lacks {expected}");
-        }
-    }
-
-    #[test]
-    fn every_field_moves_the_hash() {
-        type Edit = fn(&mut Genesis);
-        let edits: [Edit; 8] = [
-            |g| g.name.push('x'),
-            |g| g.time.0 += 1,
-            |g| g.rules.ttl_s_max += 1,
-            |g| g.validators[0].bls_proof.0[0] ^= 1,
-            |g| g.participants[0].public_key.0[0] ^= 1,
-            |g| g.ledgers[0].exponent += 1,
-            |g| g.accounts[0].balance += 1,
-            |g| g.accounts[0].credit_line += 1,
-        ];
-        for (row, edit) in edits.iter().enumerate() {
-            let mut genesis = sample();
-            edit(&mut genesis);
-            assert_ne!(genesis.hash(), sample().hash(), "edit {row}");
-        }
-    }
-}
+mod tests;

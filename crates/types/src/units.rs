@@ -36,7 +36,11 @@ number!(
     LedgerId, u32
 );
 number!(
-    /// Position of a validator in the genesis list; names its lane too.
+    /// A validator, from 1; no other one ever gets the number, so it names lanes and leaders.
+    ValidatorNumber, u32
+);
+number!(
+    /// Place of a validator in its set, in the order of numbers, from 0: its bit in certificates.
     ValidatorIndex, u32
 );
 number!(

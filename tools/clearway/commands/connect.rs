@@ -156,7 +156,7 @@ impl Connect {
         for validator in &genesis.validators {
             let address = match self.server {
                 Some(address) if servers.is_empty() => address,
-                _ => resolve(&validator.address)?,
+                _ => resolve(&validator.members_address)?,
             };
             servers.push(Server {
                 address,
@@ -173,7 +173,10 @@ fn resolve(address: &str) -> Result<SocketAddr, Failure> {
         .ok()
         .and_then(|mut found| found.next());
     found.ok_or_else(|| {
-        let message = format!("`{address}` of the genesis does not resolve: give --server ADDRESS");
+        let message = format!(
+            "`{address}` of the genesis does not resolve: correct `members_address` there (its \
+             hash stays), or give --server ADDRESS"
+        );
         Failure::new(Kind::Unavailable, message)
     })
 }

@@ -106,7 +106,7 @@ impl Trial {
         let members = Members::new(self.seed);
         let validator = ValidatorKeys::generate()?;
         let time = now()?;
-        let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
+        let row = validator.genesis_row("validator-1", "127.0.0.1:7400");
         let genesis = members.genesis(&workload, vec![row], time);
         let stand = Stand {
             trial: self,

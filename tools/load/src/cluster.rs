@@ -128,6 +128,7 @@ pub fn tag(genesis: &Genesis) -> DomainTag {
 mod tests {
     use super::*;
     use crate::workload::Generator;
+    use clearway_types::units::ValidatorNumber;
 
     #[test]
     fn the_genesis_of_a_workload_is_right_and_keeps_its_money() {
@@ -138,8 +139,10 @@ mod tests {
         }
         .generate();
         let validator = GenesisValidator {
+            number: ValidatorNumber(1),
             name: "v".into(),
-            address: "127.0.0.1:1".into(),
+            members_address: "127.0.0.1:1".into(),
+            peer_address: String::new(),
             public_key: HexBytes([1; 32]),
             bls_public_key: HexBytes([2; 96]),
             bls_proof: HexBytes([3; 48]),

@@ -20,7 +20,9 @@ use clearway_types::genesis::{Genesis, GenesisParticipant, GenesisValidator, Hex
 use clearway_types::messages::{
     ExecHead, ExecutedBlock, OrderedBlock, OriginRun, Persist, SourceId, StreamKey, VerifiedBatch,
 };
-use clearway_types::units::{Digest, Height, ParticipantId, TimeMs, ValidatorIndex};
+use clearway_types::units::{
+    Digest, Height, ParticipantId, TimeMs, ValidatorIndex, ValidatorNumber,
+};
 
 use crate::{Now, OrderConfig, OrderMetrics, OrderStage, Recovery, RecoveryScan};
 
@@ -38,10 +40,17 @@ pub(crate) fn secret(index: usize) -> ValidatorSecret {
     ValidatorSecret::from_bytes(&bytes).expect("a small scalar")
 }
 
+/// Number of the validator at place `index` of the set.
+pub(crate) fn validator_number(index: usize) -> ValidatorNumber {
+    ValidatorNumber(u32::try_from(index + 1).expect("few validators"))
+}
+
 pub(crate) fn genesis(validator_count: usize) -> Genesis {
     let validator = |index: usize| GenesisValidator {
+        number: validator_number(index),
         name: format!("v{index}"),
-        address: format!("127.0.0.1:{index}"),
+        members_address: format!("127.0.0.1:{index}"),
+        peer_address: String::new(),
         public_key: HexBytes(clearway_types::hex::decode_array(IDENTITIES[index]).expect("hex")),
         bls_public_key: HexBytes(secret(index).public_key()),
         bls_proof: HexBytes(secret(index).prove_possession()),

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ..Generator::default()
     };
     let validator = ValidatorKeys::generate()?;
-    let row = validator.genesis_row("validator-0", "127.0.0.1:7400");
+    let row = validator.genesis_row("validator-1", "127.0.0.1:7400");
     let genesis = Members::new(0).genesis(&workload.generate(), vec![row], now()?);
     let config = trial::node_config(dir.path(), &[])?;
     limits::check(&config)?;

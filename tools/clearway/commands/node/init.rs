@@ -136,7 +136,7 @@ impl Cluster {
     fn generate(args: &Args) -> Result<Self, Failure> {
         let balance = parse_minor(&args.balance, EXPONENT).or_fail(Kind::Usage)?;
         let validator = ValidatorKeys::generate()?;
-        let row = validator.genesis_row("validator-0", &args.listen.to_string());
+        let row = validator.genesis_row("validator-1", &args.listen.to_string());
         let mut cluster = Self {
             validator: Keys::Validator(validator),
             participants: Vec::new(),

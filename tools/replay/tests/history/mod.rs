@@ -27,6 +27,7 @@ use clearway_types::messages::{ExecutedBlock, OrderedBlock};
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
     AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
+    ValidatorNumber,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -93,8 +94,10 @@ impl Cluster {
             time: START,
             rules: Rules::default(),
             validators: vec![GenesisValidator {
+                number: ValidatorNumber(1),
                 name: "v".into(),
-                address: "127.0.0.1:1".into(),
+                members_address: "127.0.0.1:1".into(),
+                peer_address: String::new(),
                 public_key: HexBytes(operator.public_key()),
                 bls_public_key: HexBytes(validator.public_key()),
                 bls_proof: HexBytes(validator.prove_possession()),
