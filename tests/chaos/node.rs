@@ -236,6 +236,7 @@ fn an_idle_node_says_little_and_without_colours() {
     assert!(said.lines().count() < 10, "{said}");
     assert!(said.contains("store open"), "{said}");
     assert!(!said.contains('\x1b'), "{said:?}");
+    assert!(!said.contains('{'), "a record of the program's own: {said}");
 }
 
 #[test]

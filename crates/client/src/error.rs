@@ -37,7 +37,7 @@ pub enum ClientError {
         address: SocketAddr,
     },
     /// The node closed the connection or stream and said why.
-    #[error("the node closed with {code:?}. {help}", help = code.help())]
+    #[error("the node closed with {}. {}", code.name(), code.help())]
     Closed {
         /// Its reason.
         code: CloseCode,
@@ -76,12 +76,12 @@ pub enum ClientError {
     )]
     Decode(#[from] DecodeError),
     /// The question was answered with a refusal.
-    #[error("the node answers {0:?}. {help}", help = .0.help())]
+    #[error("the node answers {}. {}", .0.name(), .0.help())]
     Status(AnswerStatus),
     /// A feed ends at a height that the node cannot give.
     #[error(
-        "the feed ends at height {height}: the node answers {status:?}. {help}",
-        help = status.help()
+        "the feed ends at height {height}: the node answers {}. {}",
+        status.name(), status.help()
     )]
     FeedBroken {
         /// The height.

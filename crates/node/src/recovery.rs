@@ -38,7 +38,15 @@ pub(crate) fn tell(report: &clearway_store::Recovery) {
              above it was kept, and the slot is written again"
         );
     }
-    tracing::info!(?report, "store open");
+    tracing::info!(
+        records = report.durable.0,
+        segments = report.segment_count,
+        new = report.fresh,
+        records_above_watermark = report.record_count_kept,
+        bytes_cut = report.bytes_cut,
+        records_verified = report.record_count_verified,
+        "store open"
+    );
 }
 
 /// Reads checkpoint and log.

@@ -18,6 +18,11 @@ fn remedy(operation: &str, source: &io::Error) -> &'static str {
     }
 }
 
+/// The system's error number, where it gave one.
+fn os_error(code: Option<i32>) -> String {
+    code.map_or_else(String::new, |code| format!(", os error {code}"))
+}
+
 /// Everything the store answers instead of a result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,8 +39,8 @@ pub enum StoreError {
     },
 
     /// An earlier write or sync failed; nothing is accepted on this handle any more.
-    #[error("the store stopped when {operation} failed on {} ({reason:?}, os error {os_code:?}); \
-        nothing after that was stored: check the disk, then restart", path.display())]
+    #[error("the store stopped when {operation} failed on {} ({reason}{}); nothing after that \
+        was stored: check the disk, then restart", path.display(), os_error(*os_code))]
     Poisoned {
         /// The call that failed first.
         operation: &'static str,

@@ -131,7 +131,7 @@ pub enum FrameError {
         found: u16,
     },
     /// An op without a meaning.
-    #[error("stream op {found} is unknown: see the table of ops")]
+    #[error("stream op {found} is unknown: clearway/1 has 1 to {}", Op::ALL.len())]
     Op {
         /// Op in the header.
         found: u16,
