@@ -77,7 +77,8 @@ codes! {
 
     /// `version` is not 1: build the envelope with a current client.
     VersionUnknown = 20, Forgotten;
-    /// `kind` has no meaning on this cluster: use one from the table of kinds.
+    /// `kind` has no meaning on this cluster: use one of those in `deploy/README.md`, "Who may sign
+    /// what".
     KindUnknown = 21, Forgotten;
     /// A reserved flag bit is set: clear bits 12 to 15.
     ReservedFlagSet = 30, Forgotten;
@@ -162,7 +163,8 @@ codes! {
     AccountUnknown = 82, Remembered;
     /// The account number is in use already: choose another.
     AccountExists = 83, Remembered;
-    /// The account number, code or owner is not acceptable: see the rules of the record.
+    /// The account cannot be so: open it live, under its owner's number, without reserved bits and
+    /// without `issuer`; an issuer's own account takes no limit and no credit line.
     AccountInvalid = 84, Remembered;
     /// The account setting `dual_control` is not honoured yet: clear it.
     DualControlNotActive = 85, Remembered;
@@ -180,7 +182,7 @@ codes! {
     WrongCurrency = 91, Remembered;
     /// The amount is zero: give at least one minor unit.
     AmountZero = 92, Remembered;
-    /// The signer may not do this: see the authority table.
+    /// The signer may not do this: `deploy/README.md`, "Who may sign what", names who may.
     NotAuthorised = 93, Remembered;
     /// ISSUE debits and REDEEM credits the ledger's issuer account, other kinds never do: use an
     /// account that fits the kind.

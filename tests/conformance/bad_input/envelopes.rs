@@ -135,13 +135,13 @@ pub(crate) const ROWS: &[Row] = &[
         "an unknown kind",
         |b| b.kind = 0xee,
         ResultCode::KindUnknown,
-        "table of kinds",
+        "deploy/README.md",
     ),
     header(
         "a kind whose number is only reserved",
         |b| b.kind = 0x14,
         ResultCode::KindUnknown,
-        "table of kinds",
+        "deploy/README.md",
     ),
     flag(
         "a reserved flag",

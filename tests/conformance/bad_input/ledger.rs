@@ -187,7 +187,7 @@ pub(crate) const ROWS: &[Row] = &[
         3,
         || pay(2, 3, 1),
         ResultCode::NotAuthorised,
-        "see the authority table",
+        "names who may",
     ),
     Row::refused(
         "a payment to the issuer's own account",
@@ -208,7 +208,7 @@ pub(crate) const ROWS: &[Row] = &[
         2,
         || Draft::issue(account(1, 1), account(2, 1), Amount::new(1, EUR)),
         ResultCode::NotAuthorised,
-        "see the authority table",
+        "names who may",
     ),
     Row::refused(
         "money made with a reference",
@@ -225,7 +225,7 @@ pub(crate) const ROWS: &[Row] = &[
         1,
         || Draft::redeem(account(2, 1), account(1, 1), Amount::new(1, EUR)),
         ResultCode::NotAuthorised,
-        "see the authority table",
+        "names who may",
     ),
     Row::refused(
         "a hold without a time-out",
@@ -292,7 +292,7 @@ pub(crate) const ROWS: &[Row] = &[
         3,
         void,
         ResultCode::NotAuthorised,
-        "see the authority table",
+        "names who may",
     ),
     after(
         "a post after a void",
@@ -354,7 +354,7 @@ pub(crate) const ROWS: &[Row] = &[
         2,
         |paid| give_back(paid, 3, 2, 1),
         ResultCode::NotAuthorised,
-        "see the authority table",
+        "names who may",
     ),
     after(
         "a return after its window",

@@ -71,7 +71,7 @@ pub(crate) const ROWS: &[Row] = &[
         1,
         || open(3).account_flags(AccountFlags::ISSUER),
         ResultCode::AccountInvalid,
-        "see the rules of the record",
+        "without `issuer`",
     ),
     Row::refused(
         "dual control",
