@@ -12,6 +12,7 @@ mod files_made;
 mod gpu;
 #[cfg(feature = "gpu")]
 mod gpu_faults;
+mod json;
 mod memory;
 mod node;
 mod old_format;

@@ -82,17 +82,21 @@ impl Run {
         self
     }
 
-    /// Standard output as one JSON object with the schema that is expected.
+    /// Standard output as JSON objects, one a line.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let read = |line: &str| {
+            let value = serde_json::from_str(line);
+            value.unwrap_or_else(|error| panic!("clearway {}: {error}: {line}", self.call))
+        };
+        self.stdout.lines().map(read).collect()
+    }
+
+    /// The only JSON object of standard output that has this schema.
     pub(crate) fn json(&self, schema: &str) -> Value {
-        let value: Value = serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("clearway {}: {error}: {}", self.call, self.stdout));
-        assert_eq!(
-            value["schema"],
-            format!("clearway/{schema}/1"),
-            "clearway {}",
-            self.call
-        );
-        value
+        let mut lines = self.lines();
+        lines.retain(|line| line["schema"] == format!("clearway/{schema}/1"));
+        assert_eq!(lines.len(), 1, "clearway {}: {}", self.call, self.stdout);
+        lines.remove(0)
     }
 
     /// Standard error on one line: terminals wrap messages, tests should not mind.

@@ -1,15 +1,16 @@
 //! The command line as a whole: every command, and how accounts are written.
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clearway_load::report::VERSION;
 use clearway_types::units::{AccountId, ParticipantId};
 
 use crate::commands::{
-    account, approvals, bench, completions, demo, doctor, generate, inspect, keys, ledger,
-    load_worker, lookup, member, node, pay, replay, resend, verify,
+    account, approvals, bench, completions, demo, doctor, exit_codes, generate, inspect, keys,
+    ledger, load_worker, lookup, member, node, pay, replay, resend, verify,
 };
 use crate::failure::{Failure, Kind};
 use crate::{drivers, streams, ui};
@@ -74,6 +75,8 @@ enum Command {
     Lookup(lookup::Args),
     /// Send signed instructions whose end is not known again, as the same bytes
     Resend(resend::Args),
+    /// What each exit code means
+    ExitCodes(exit_codes::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// A load process of `bench --processes`; speaks on stdin and stdout
@@ -95,19 +98,57 @@ impl Command {
 
 /// Reads the arguments, does what they say and tells how it ended.
 pub(crate) fn run() -> ExitCode {
-    let done = match Cli::try_parse() {
-        Ok(cli) => obey(cli.command),
+    let parsed = Cli::command().try_get_matches();
+    let read = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (done, json) = match read {
+        Ok((cli, matches)) => (obey(cli.command), wants_json(&matches)),
         Err(error) if error.use_stderr() => {
             ui::note(shown(&error, &std::io::stderr()).trim_end());
-            return ExitCode::from(Kind::Usage as u8);
+            return wrong_usage(&error);
         }
         // Help and version are results.
-        Err(error) => ui::say(shown(&error, &std::io::stdout()).trim_end()),
+        Err(error) => (ui::say(shown(&error, &std::io::stdout()).trim_end()), false),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(json),
     }
+}
+
+/// Whether results go to standard output as JSON.
+fn wants_json(matches: &ArgMatches) -> bool {
+    let mut matches = matches;
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    match matches.try_get_one::<bool>("json") {
+        Ok(switch) => switch.copied().unwrap_or(false),
+        // A command without it, or one whose report may go to a file.
+        Err(_) => {
+            let place = matches.try_get_one::<PathBuf>("json");
+            place.is_ok_and(|place| place.is_some_and(|place| place == Path::new("-")))
+        }
+    }
+}
+
+/// Ends as a command does whose arguments are not understood, which people have been told.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    let mut words = std::env::args_os().take_while(|word| word != "--");
+    match words.any(|word| word == "--json" || word == "--json=-") {
+        true => usage_failure(&error.render().to_string()).tell(),
+        false => ExitCode::from(Kind::Usage as u8),
+    }
+}
+
+/// What clap says, on one line: what is wrong, and how the command is written.
+fn usage_failure(said: &str) -> Failure {
+    let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = said.trim_start_matches("error:");
+    let (wrong, usage) = match said.find("Usage:") {
+        Some(at) => said.split_at(at),
+        None => (said, "try '--help'"),
+    };
+    Failure::usage(line(wrong)).remedy(line(usage))
 }
 
 fn shown(error: &clap::Error, stream: &impl IsTerminal) -> String {
@@ -145,6 +186,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Return(args) => pay::give_back(&args),
         Command::Lookup(args) => lookup::run(&args),
         Command::Resend(args) => resend::run(&args),
+        Command::ExitCodes(args) => exit_codes::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::LoadWorker => load_worker::run(),
     }
@@ -175,8 +217,6 @@ pub(crate) fn show_account(id: AccountId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -205,6 +245,31 @@ mod tests {
         let help = Cli::command().render_long_help().to_string();
         let about = demo::about();
         assert!(help.contains(&about), "{help} lacks {about:?}");
+    }
+
+    #[test]
+    fn json_on_stdout_is_told_from_a_report_in_a_file() {
+        let rows = [
+            ("doctor --json", true),
+            ("doctor", false),
+            ("node config --json", true),
+            ("bench --json", true),
+            ("bench --json -", true),
+            ("bench --json report.json", false),
+            ("bench", false),
+            ("bench compare a b --json", true),
+            ("bench hash --json x", false),
+            ("completions bash", false),
+        ];
+        for (line, expected) in rows {
+            let words = ["clearway"].into_iter().chain(line.split(' '));
+            let matches = Cli::command().try_get_matches_from(words);
+            assert_eq!(
+                wants_json(&matches.expect("understood")),
+                expected,
+                "{line}"
+            );
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod earlier;
+pub(crate) mod exit_codes;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod keys;

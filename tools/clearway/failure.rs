@@ -5,6 +5,10 @@ use std::fmt;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use serde::Serialize;
+
+use crate::ui;
+
 /// Why the program ends with another code than 0; clap itself ends with 2 for wrong usage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -20,6 +24,83 @@ pub(crate) enum Kind {
     NotFound = 5,
     /// The node does not answer, or what became of an instruction is not known.
     Unavailable = 6,
+    /// Nothing was sent, and the same command may be typed again.
+    NotSent = 7,
+}
+
+/// A row of the table of exit codes.
+#[derive(Clone, Copy, Serialize, Debug)]
+pub(crate) struct Exit {
+    pub(crate) code: u8,
+    /// The word of an error in JSON.
+    #[serde(rename = "error")]
+    pub(crate) word: &'static str,
+    pub(crate) meaning: &'static str,
+}
+
+/// Every code that the program ends with.
+pub(crate) const EXITS: [Exit; 11] = [
+    exit(
+        0,
+        "ok",
+        "done; an instruction is FINAL and did what it is for",
+    ),
+    exit(
+        1,
+        "failed",
+        "it could not be done; of an instruction: no money moved and none will",
+    ),
+    exit(
+        2,
+        "usage",
+        "the arguments do not fit together; nothing was done",
+    ),
+    exit(
+        3,
+        "mismatch",
+        "what was checked is not what it should be: a signature, a proof, a log, a report, a \
+         cluster, an identifier that stands for another instruction",
+    ),
+    exit(
+        4,
+        "threshold",
+        "a measured figure missed what --assert or --tolerance asked for",
+    ),
+    exit(
+        5,
+        "not_found",
+        "a file, an account, a participant or whatever else was named is not there",
+    ),
+    exit(
+        6,
+        "unavailable",
+        "no answer; the end of an instruction that was sent is not known, or could not be told: \
+         look it up or send it again, never sign it anew",
+    ),
+    exit(
+        7,
+        "not_sent",
+        "nothing was sent: type the same command again, with the same --id where it had one",
+    ),
+    exit(129, "hang_up", "its terminal has gone (SIGHUP)"),
+    exit(130, "interrupted", "it was interrupted (SIGINT, Ctrl-C)"),
+    exit(143, "terminated", "it was asked to end (SIGTERM)"),
+];
+
+const fn exit(code: u8, word: &'static str, meaning: &'static str) -> Exit {
+    Exit {
+        code,
+        word,
+        meaning,
+    }
+}
+
+impl Kind {
+    /// Its row of the table.
+    fn exit(self) -> Exit {
+        let row = EXITS.into_iter().find(|row| row.code == self as u8);
+        row.expect("a test looks each kind up")
+    }
 }
 
 /// A failed command.
@@ -27,6 +108,18 @@ pub(crate) enum Kind {
 pub(crate) struct Failure {
     kind: Kind,
     source: Box<dyn Error + Send + Sync>,
+    /// What to do, where it is not a part of the source's own words.
+    remedy: Option<String>,
+}
+
+/// A failure as scripts read it.
+#[derive(Serialize)]
+struct Told {
+    error: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+    exit_code: u8,
 }
 
 impl Failure {
@@ -39,12 +132,24 @@ impl Failure {
         Self {
             kind,
             source: source.into(),
+            remedy: None,
         }
+    }
+
+    /// What the system said of a file or folder that was named, with what to do.
+    pub(crate) fn of_file(error: &std::io::Error, message: String) -> Self {
+        Self::new(kind_of(error), message)
     }
 
     /// Arguments that do not fit together.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message.into())
+    }
+
+    /// The same with what to do about it.
+    pub(crate) fn remedy(self, what: impl Into<String>) -> Self {
+        let remedy = Some(what.into());
+        Self { remedy, ..self }
     }
 
     /// The same with another exit code.
@@ -53,23 +158,28 @@ impl Failure {
     }
 
     /// The same where it leaves open what became of an instruction: "failed" would tell scripts
-    /// that nothing moved.
+    /// that nothing moved, and "not found" that it was looked for.
     pub(crate) fn end_open(self) -> Self {
         match self.kind {
-            Kind::Failed => self.of(Kind::Unavailable),
+            Kind::Failed | Kind::NotFound => self.of(Kind::Unavailable),
             _ => self,
         }
     }
 
     /// The same with a further thing that the reader must know.
     pub(crate) fn adding(self, what: &str) -> Self {
-        let message = format!("{}; {what}", self.to_string().trim_end_matches('.'));
-        Self::new(self.kind, message)
+        let message = format!("{}; {what}", self.source.to_string().trim_end_matches('.'));
+        let source = message.into();
+        Self { source, ..self }
     }
 
-    /// Tells people on stderr, scripts by the exit code.
-    pub(crate) fn report(self) -> ExitCode {
-        let code = ExitCode::from(self.kind as u8);
+    /// Tells people on stderr, and scripts by the exit code; with `--json` also by an object on
+    /// stdout.
+    pub(crate) fn report(self, json: bool) -> ExitCode {
+        let code = match json {
+            true => self.tell(),
+            false => ExitCode::from(self.kind as u8),
+        };
         // A file or a pipe gets each message on one line, so that it can be searched.
         let wrap = std::io::stderr().is_terminal();
         // Only this place sets a hook, and the program ends here.
@@ -79,11 +189,27 @@ impl Failure {
         crate::streams::say_aside(&format!("{:?}", miette::Report::new(self)));
         code
     }
+
+    /// Tells scripts: an object on stdout. Where it cannot be written, the exit code says the same.
+    pub(crate) fn tell(&self) -> ExitCode {
+        let exit = self.kind.exit();
+        let told = Told {
+            error: exit.word,
+            message: self.source.to_string(),
+            remedy: self.remedy.clone(),
+            exit_code: exit.code,
+        };
+        let _ = ui::to_json("error", &told).and_then(|line| ui::say(&line));
+        ExitCode::from(exit.code)
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.source.fmt(f)
+        match &self.remedy {
+            None => self.source.fmt(f),
+            Some(remedy) => write!(f, "{}: {remedy}", self.source),
+        }
     }
 }
 
@@ -95,24 +221,30 @@ impl Error for Failure {
 
 impl miette::Diagnostic for Failure {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        let name = match self.kind {
-            Kind::Failed => "clearway::failed (exit 1)",
-            Kind::Usage => "clearway::usage (exit 2)",
-            Kind::Mismatch => "clearway::mismatch (exit 3)",
-            Kind::Threshold => "clearway::threshold (exit 4)",
-            Kind::NotFound => "clearway::not_found (exit 5)",
-            Kind::Unavailable => "clearway::unavailable (exit 6)",
-        };
-        Some(Box::new(name))
+        let Exit { code, word, .. } = self.kind.exit();
+        Some(Box::new(format!("clearway::{word} (exit {code})")))
     }
 }
 
-/// Any error of a library means "failed" unless the command says otherwise.
+/// What an error of a library means unless the command says otherwise: a file that was named and
+/// is not there is "not found", the rest "failed".
+fn kind_of(error: &(dyn Error + 'static)) -> Kind {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let system = error.downcast_ref::<std::io::Error>();
+        if system.is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Kind::NotFound;
+        }
+        cause = error.source();
+    }
+    Kind::Failed
+}
+
 macro_rules! failed_by {
     ($($error:ty),+ $(,)?) => {
         $(impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self::new(Kind::Failed, error)
+                Self::new(kind_of(&error), error)
             }
         })+
     };
@@ -137,5 +269,48 @@ pub(crate) trait OrFail<T> {
 impl<T, E: Into<Box<dyn Error + Send + Sync>>> OrFail<T> for Result<T, E> {
     fn or_fail(self, kind: Kind) -> Result<T, Failure> {
         self.map_err(|error| Failure::new(kind, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_row_and_codes_and_words_are_there_once() {
+        let kinds = [
+            Kind::Failed,
+            Kind::Usage,
+            Kind::Mismatch,
+            Kind::Threshold,
+            Kind::NotFound,
+            Kind::Unavailable,
+            Kind::NotSent,
+        ];
+        for kind in kinds {
+            assert_eq!(kind.exit().code, kind as u8);
+        }
+        assert!(EXITS.is_sorted_by(|one, other| one.code < other.code));
+        let mut words: Vec<&str> = EXITS.iter().map(|row| row.word).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), EXITS.len());
+    }
+
+    #[test]
+    fn the_page_for_operators_has_every_exit_code() {
+        let page = include_str!("../../deploy/README.md");
+        let rows = EXITS.map(|row| format!("| {} | `{}` | {} |", row.code, row.word, row.meaning));
+        assert!(page.contains(&rows.join("\n")), "{}", rows.join("\n"));
+    }
+
+    #[test]
+    fn a_remedy_stands_behind_the_message_for_people_and_beside_it_for_scripts() {
+        let failure = Failure::new(Kind::Failed, "broken").remedy("mend it");
+        assert_eq!(failure.to_string(), "broken: mend it");
+        assert_eq!(
+            failure.adding("and late").to_string(),
+            "broken; and late: mend it"
+        );
     }
 }

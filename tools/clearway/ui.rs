@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Kind};
 use crate::signals::Leftover;
@@ -16,7 +16,7 @@ use crate::streams;
 /// The `--json` switch that most commands share.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct Output {
-    /// Print one JSON object instead of text
+    /// Print each answer as a JSON object on a line of its own instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -37,17 +37,20 @@ impl Output {
     }
 }
 
-/// The JSON text of a result, with the schema's name and version in front.
+/// The JSON text of a result on one line, with the schema's name and version in front.
 pub(crate) fn to_json(schema: &str, value: &impl Serialize) -> Result<String, Failure> {
-    let mut object = json!({ "schema": format!("clearway/{schema}/1") });
-    match (object.as_object_mut(), serde_json::to_value(value)?) {
-        (Some(object), Value::Object(fields)) => object.extend(fields),
-        (Some(object), other) => {
-            object.insert("result".into(), other);
-        }
-        (None, _) => unreachable!("json! made an object"),
+    #[derive(Serialize)]
+    struct Named {
+        schema: String,
+        #[serde(flatten)]
+        fields: Map<String, Value>,
     }
-    Ok(serde_json::to_string_pretty(&object)?)
+    let fields = match serde_json::to_value(value)? {
+        Value::Object(fields) => fields,
+        other => Map::from_iter([("result".to_owned(), other)]),
+    };
+    let schema = format!("clearway/{schema}/1");
+    Ok(serde_json::to_string(&Named { schema, fields })?)
 }
 
 /// One result on stdout; a reader that has gone away is no failure.
@@ -267,13 +270,17 @@ impl Drop for OpenFile {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn json_results_name_their_schema_first_and_keep_their_fields() {
         let text = to_json("sample", &json!({ "a": 1 })).expect("written");
+        assert!(text.starts_with("{\"schema\":"), "{text}");
         let value: Value = serde_json::from_str(&text).expect("read");
         assert_eq!(value, json!({ "schema": "clearway/sample/1", "a": 1 }));
+        assert!(!text.contains('\n'), "{text}");
         let text = to_json("list", &["x"]).expect("written");
         let value: Value = serde_json::from_str(&text).expect("read");
         assert_eq!(value["result"], json!(["x"]));

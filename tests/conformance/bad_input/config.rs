@@ -96,7 +96,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a configuration that is not there",
         as_it_is,
         "node run --config none.toml",
-        1,
+        5,
         "give an existing file with --config",
     ),
     Row::command(
@@ -149,9 +149,11 @@ pub(crate) const ROWS: &[Row] = &[
         2,
         "write cpu, gpu or gpu:all",
     ),
-    genesis(
+    Row::command(
         "a genesis that is not there",
         |dir| drop(std::fs::remove_file(dir.join("bad.toml"))),
+        RUN,
+        5,
         "check the path, or run `clearway node init`",
     ),
     genesis(

@@ -70,7 +70,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a payments file that is not there",
         |dir| write(dir, "a.csv", ACCOUNTS),
         "bench --payments none.csv --accounts a.csv",
-        1,
+        5,
         "check the path",
     ),
     Row::command(
@@ -172,7 +172,7 @@ pub(crate) const ROWS: &[Row] = &[
         as_it_is,
         "pay 2.1 3.1 1.00 --key keys/member-2.insecure-plaintext --insecure-plaintext \
          --server 127.0.0.1:9 --timeout-s 1",
-        6,
+        7,
         "check that a node listens there",
     ),
 ];

@@ -62,7 +62,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a key file that is not there",
         as_it_is,
         "keys check none.age",
-        1,
+        5,
         "make keys with `clearway keys new`",
     ),
     Row::command(

@@ -176,10 +176,7 @@ fn list(args: &List) -> Result<(), Failure> {
             "{}: {error}; name the folder of the key files",
             args.folder.display()
         );
-        match error.kind() {
-            std::io::ErrorKind::NotFound => Failure::new(Kind::NotFound, message),
-            _ => Failure::new(Kind::Failed, message),
-        }
+        Failure::of_file(&error, message)
     })?;
     let mut paths = Vec::new();
     for entry in folder {

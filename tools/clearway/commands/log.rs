@@ -41,10 +41,9 @@ impl LogArgs {
             .into_iter()
             .find(|path| path.exists())
             .ok_or_else(|| {
-                Failure::usage(format!(
-                    "no genesis.toml in or beside {}: name it with --genesis FILE",
-                    self.dir.display()
-                ))
+                let dir = self.dir.display();
+                let message = format!("no genesis.toml in or beside {dir}");
+                Failure::new(Kind::NotFound, message).remedy("name it with --genesis FILE")
             })
     }
 

@@ -82,7 +82,7 @@ async fn tell(client: &Client, args: &Args, ledger: &GenesisLedger) -> Result<()
         let moved = holds.moved(client, &item).await.map_err(client_failure)?;
         let line = Line::of(&item, ledger, moved);
         let text = match json {
-            true => serde_json::to_string(&line)?,
+            true => ui::to_json("account-entry", &line)?,
             false => line.text(),
         };
         ui::say(&text)?;

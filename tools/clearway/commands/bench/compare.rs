@@ -59,9 +59,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// No such file, no report, one of another version, or one that nobody should believe.
 pub(super) fn load(path: &Path) -> Result<Report, Failure> {
     let shown = path.display();
-    let text = clearway_node::read::text(path).map_err(|error| {
-        Failure::new(Kind::NotFound, format!("{shown}: {error}; check the path"))
-    })?;
+    let text = clearway_node::read::text(path)
+        .map_err(|error| Failure::of_file(&error, format!("{shown}: {error}; check the path")))?;
     let no_report = |error| {
         let what = "is no report; give a file that `clearway bench --json FILE` wrote";
         Failure::new(Kind::Failed, format!("{shown} {what}: {error}"))
