@@ -17,6 +17,10 @@ use crate::ui::{self, Output};
 const NAMED_MAX: usize = 10;
 
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0, every signature is valid, or is what its line expects; 3, one is \
+not: the message names the first lines"
+)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["vectors", "list_backends"]))]
 pub(crate) struct Args {
     /// JSON lines {"pk_hex","sig_hex","msg_hex"} with optional "zip215_valid"; .gz, or - for stdin
@@ -91,38 +95,55 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let (gate, backend) = args.backend.open()?;
     let path = args.vectors.as_deref().unwrap_or(Path::new("-"));
-    let mismatches = verify_file(&gate, backend, path, args)?;
-    if mismatches.is_empty() {
-        return Ok(());
-    }
-    let named: Vec<String> = mismatches
-        .iter()
-        .take(NAMED_MAX)
-        .map(usize::to_string)
+    let bad = verify_file(&gate, backend, path, args)?;
+    let what = [
+        (&bad.mismatches, "of the verdicts are not the expected ones"),
+        (
+            &bad.invalid,
+            "of the signatures are not valid, and no `zip215_valid` says that they should not be",
+        ),
+    ];
+    let what = what.into_iter().filter(|(lines, _)| !lines.is_empty());
+    let what: Vec<String> = what
+        .map(|(lines, what)| {
+            format!(
+                "{} {what}: {} line {}",
+                lines.len(),
+                path.display(),
+                named(lines)
+            )
+        })
         .collect();
-    let more = if mismatches.len() > NAMED_MAX {
+    match what.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(Kind::Mismatch, what.join("; "))),
+    }
+}
+
+/// The first few of these lines.
+fn named(lines: &[usize]) -> String {
+    let first: Vec<String> = lines.iter().take(NAMED_MAX).map(usize::to_string).collect();
+    let more = if lines.len() > NAMED_MAX {
         " and more"
     } else {
         ""
     };
-    let message = format!(
-        "{} of the verdicts are not the expected ones: {} line {}{more}",
-        mismatches.len(),
-        path.display(),
-        named.join(", ")
-    );
-    Err(Failure::new(Kind::Mismatch, message))
+    first.join(", ") + more
 }
 
-/// Writes a verdict a line; gives the lines whose verdict was not the expected one.
-fn verify_file(
-    gate: &Gate,
-    backend: BackendId,
-    path: &Path,
-    args: &Args,
-) -> Result<Vec<usize>, Failure> {
+/// Lines that scripts must know of.
+#[derive(Default)]
+struct Bad {
+    /// The verdict is not the expected one.
+    mismatches: Vec<usize>,
+    /// Not valid, and nothing was expected.
+    invalid: Vec<usize>,
+}
+
+/// Writes a verdict a line; gives the lines that scripts must know of.
+fn verify_file(gate: &Gate, backend: BackendId, path: &Path, args: &Args) -> Result<Bad, Failure> {
     let mut out = streams::results();
-    let mut mismatches = Vec::new();
+    let mut bad = Bad::default();
     let mut waiting = Vec::new();
     for (index, line) in open(path)?.lines().enumerate() {
         let line = line?;
@@ -131,13 +152,13 @@ fn verify_file(
         }
         waiting.push(question(path, index + 1, &line)?);
         if waiting.len() == args.batch as usize {
-            mismatches.extend(answer(gate, backend, &waiting, args.output, &mut out)?);
+            answer(gate, backend, &waiting, args.output, &mut out, &mut bad)?;
             waiting.clear();
         }
     }
-    mismatches.extend(answer(gate, backend, &waiting, args.output, &mut out)?);
+    answer(gate, backend, &waiting, args.output, &mut out, &mut bad)?;
     ui::told(out.flush())?;
-    Ok(mismatches)
+    Ok(bad)
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
@@ -145,10 +166,8 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
     let file = clearway_node::read::open(path).map_err(|error| {
-        Failure::new(
-            Kind::NotFound,
-            format!("{}: {error}; check the path", path.display()),
-        )
+        let message = format!("{}: {error}; check the path", path.display());
+        Failure::of_file(&error, message)
     })?;
     let bytes: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "gz") {
         Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)))
@@ -182,7 +201,8 @@ fn answer(
     questions: &[Question],
     output: Output,
     out: &mut impl std::io::Write,
-) -> Result<Vec<usize>, Failure> {
+    bad: &mut Bad,
+) -> Result<(), Failure> {
     let mut items = Vec::with_capacity(questions.len());
     let mut places = Vec::with_capacity(questions.len());
     for question in questions {
@@ -202,7 +222,6 @@ fn answer(
         places.push(place);
     }
     let verdicts = gate.verify(backend, &items);
-    let mut mismatches = Vec::new();
     for (question, place) in questions.iter().zip(places) {
         let verdict = Verdict {
             line: question.line,
@@ -213,10 +232,12 @@ fn answer(
             .expected
             .is_some_and(|expected| expected != verdict.valid);
         if wrong {
-            mismatches.push(verdict.line);
+            bad.mismatches.push(verdict.line);
+        } else if verdict.expected.is_none() && !verdict.valid {
+            bad.invalid.push(verdict.line);
         }
         if output.json {
-            let line = serde_json::to_string(&verdict)?;
+            let line = ui::to_json("verdict", &verdict)?;
             ui::told(writeln!(out, "{line}"))?;
         } else {
             let word = if verdict.valid { "valid" } else { "invalid" };
@@ -224,7 +245,7 @@ fn answer(
             ui::told(writeln!(out, "{} {word}{note}", verdict.line))?;
         }
     }
-    Ok(mismatches)
+    Ok(())
 }
 
 /// The message that `doctor` shows when no backend can be trusted.
