@@ -1,13 +1,14 @@
 //! `clearway doctor`: what this machine has for Clearway, what it lacks, and how to get it.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use clearway_load::machine::{Disk, Machine};
 use clearway_node::config::NodeConfig;
 use serde::Serialize;
 
 use crate::backends::{self, Adapter};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::limits::{self, Limits};
 use crate::share;
 use crate::ui::{self, Output};
@@ -30,7 +31,8 @@ struct Findings {
     cpu_features: Vec<&'static str>,
     backends: Vec<&'static str>,
     adapters: Vec<Adapter>,
-    disk: Disk,
+    /// `None` where the limit of file sizes is too low to measure it.
+    disk: Option<Disk>,
     open_files_max: Option<u64>,
     shares: Shares,
     /// Limits of the system within which no node starts.
@@ -48,13 +50,9 @@ struct Shares {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let disk = Disk::measure(&args.dir).map_err(|error| {
-        let dir = args.dir.display();
-        let message = format!("--dir {dir}: {error}; name a folder that can be written");
-        Failure::new(Kind::Failed, message)
-    })?;
     let limits = Limits::raised();
     let segment_bytes = NodeConfig::default().store.segment_bytes;
+    let disk = measured(&args.dir)?;
     let mut findings = Findings {
         machine: Machine::detect(),
         cpu_features: cpu_features(),
@@ -70,19 +68,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     args.output.result("doctor", &findings, || shown(&findings))
 }
 
+/// The disk of a folder; none where a file may not grow, which is a shortage of its own.
+fn measured(dir: &Path) -> Result<Option<Disk>, Failure> {
+    match Disk::measure(dir) {
+        Ok(disk) => Ok(Some(disk)),
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => Ok(None),
+        Err(error) => {
+            let message = format!(
+                "--dir {}: {error}; name a folder that can be written",
+                dir.display()
+            );
+            Err(Failure::of_file(&error, message))
+        }
+    }
+}
+
 fn advice(findings: &Findings) -> Vec<String> {
     let mut advice = findings.shortages.clone();
-    if !findings.disk.durable {
-        advice.push(format!(
-            "{} keeps data in memory: put data_dir on a disk before you promise durability",
-            findings.disk.file_system
-        ));
-    }
-    if findings.disk.sync_us_p50 > SYNC_US_GOOD {
-        advice.push(format!(
-            "a sync takes {} us: answers wait for it; use a disk with a protected write cache",
-            findings.disk.sync_us_p50
-        ));
+    if let Some(disk) = &findings.disk {
+        advice.extend(advice_on_disk(disk));
     }
     if findings.machine.cores < 2 {
         advice.push("one core: the stages take turns; two or more let them overlap".into());
@@ -90,8 +94,29 @@ fn advice(findings: &Findings) -> Vec<String> {
     advice
 }
 
+fn advice_on_disk(disk: &Disk) -> Vec<String> {
+    let mut advice = Vec::new();
+    if !disk.durable {
+        advice.push(format!(
+            "{} keeps data in memory: put data_dir on a disk before you promise durability",
+            disk.file_system
+        ));
+    }
+    if disk.sync_us_p50 > SYNC_US_GOOD {
+        advice.push(format!(
+            "a sync takes {} us: answers wait for it; use a disk with a protected write cache",
+            disk.sync_us_p50
+        ));
+    }
+    advice
+}
+
 fn shown(findings: &Findings) -> String {
     let machine = &findings.machine;
+    let of_disk = |show: fn(&Disk) -> String| {
+        let disk = findings.disk.as_ref();
+        disk.map_or_else(|| "not measured: files may not grow".to_owned(), show)
+    };
     let mut text = ui::rows([
         ("processor", machine.cpu.clone()),
         ("cores", machine.cores.to_string()),
@@ -99,9 +124,15 @@ fn shown(findings: &Findings) -> String {
         ("backends", findings.backends.join(" ")),
         ("memory", format!("{} MiB", machine.memory_bytes >> 20)),
         ("kernel", machine.kernel.clone()),
-        ("file system", findings.disk.durability()),
-        ("sync p50", format!("{} us", findings.disk.sync_us_p50)),
-        ("sync max", format!("{} us", findings.disk.sync_us_max)),
+        ("file system", of_disk(Disk::durability)),
+        (
+            "sync p50",
+            of_disk(|disk| format!("{} us", disk.sync_us_p50)),
+        ),
+        (
+            "sync max",
+            of_disk(|disk| format!("{} us", disk.sync_us_max)),
+        ),
         (
             "open files",
             findings
