@@ -122,10 +122,12 @@ pub(crate) const CALLS: &[Call] = &[
     change("return 00000000000000000000000000000001 2.1 3.1 1 {as2} --server {door}"),
     change("lookup 00000000000000000000000000000001 {as2} --server {door}"),
     change("resend {as2} --server {door}"),
+    call("resend --list {as2} --json", 0),
     // Nobody listens there.
     call(
         "pay 2.1 3.1 0.01 {as2} --server 127.0.0.1:9 --timeout-s 1",
-        6,
+        7,
     ),
+    call("exit-codes", 0),
     call("completions bash", 0),
 ];

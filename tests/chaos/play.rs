@@ -16,7 +16,7 @@ use crate::world::{World, program};
 /// Nothing here takes so long unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Exit codes that the program's help promises.
-const EXITS: std::ops::RangeInclusive<i32> = 0..=6;
+const EXITS: std::ops::RangeInclusive<i32> = 0..=7;
 /// Longest time before a signal comes, milliseconds.
 const SIGNAL_MS_MAX: u64 = 400;
 

@@ -34,7 +34,9 @@ fn says(run: Run, code: i32, expected: &str) {
         "{}: {said} lacks {expected}",
         run.call
     );
-    assert!(run.stdout.is_empty(), "{}: {}", run.call, run.stdout);
+    let error = run.json("error");
+    assert_eq!(error["exit_code"], code, "{error}");
+    assert_eq!(run.lines().len(), 1, "{}: {}", run.call, run.stdout);
 }
 
 #[test]
@@ -105,6 +107,60 @@ fn a_member_command_changes_what_it_names_and_nothing_else() {
             "{}",
             refused.said()
         );
+    }
+    node.node.stop();
+}
+
+#[test]
+fn a_key_that_ends_is_told_with_the_height_at_which_it_does() {
+    let mut node = start();
+    let end = ["member", "end-key", "3", "--key-slot", "0", "--yes"];
+    let ended = node.as_member(1, &end).expect(0);
+    assert!(
+        ended.said().contains("ends 256 heights"),
+        "{}",
+        ended.said()
+    );
+    let answer = ended.json("answer");
+    let height = answer["height"].as_u64().expect("a height");
+    assert_eq!(answer["takes_effect"], height + 256);
+    assert_eq!(member(&node, 3)["keys"][0]["valid_to"], height + 256);
+    node.node.stop();
+}
+
+#[test]
+fn what_is_so_already_is_told_as_done_to_the_command_that_did_it() {
+    let mut node = start();
+    let new = "keys/new-2.insecure-plaintext";
+    let made = ["keys", "new", new, "--insecure-plaintext"];
+    crate::program::run(node.dir.path(), &made).expect(0);
+    let add = "member add 9 --member-key keys/member-3.pub";
+    let rotate = format!("keys rotate {new}");
+    // Who sends it, what is sent, and how it is refused where another command has done it.
+    let rows = [
+        (1, "ledger define 9 ZZZ --issuer-account 1.9", "defined"),
+        (1, "member suspend 3 --yes", "so already"),
+        (1, add, "registered already"),
+        (2, &rotate, "holds this key already"),
+    ];
+    for (number, (member, line, words)) in rows.into_iter().enumerate() {
+        let id = |last: &str| format!("0123456789abcdef0123456789{number}bb{last}00");
+        let call = |id: Option<&str>| {
+            let words = line
+                .split(' ')
+                .chain(["--id"].into_iter().filter(|_| id.is_some()));
+            let words: Vec<&str> = words.chain(id).collect();
+            node.as_member(member, &words)
+        };
+        let own = id("a");
+        let first = call(Some(&own)).expect(0).json("answer");
+        let again = call(Some(&own)).expect(0).json("answer");
+        let told = |answer: &Value| (answer["state"].clone(), answer["height"].clone());
+        assert_eq!(told(&again), told(&first), "{line}");
+        says(call(None), 1, words);
+        // An earlier use of this one may have done it: that is no end.
+        let other = id("c");
+        says(call(Some(&other)), 7, words);
     }
     node.node.stop();
 }

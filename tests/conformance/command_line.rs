@@ -6,7 +6,7 @@ use clearway_crypto::keys::SigningKey;
 use clearway_types::hex;
 use tempfile::tempdir;
 
-use crate::program::run;
+use crate::program::{program, run};
 
 #[test]
 fn wrong_usage_and_missing_things_have_their_exit_codes_and_say_what_to_do() {
@@ -17,7 +17,7 @@ fn wrong_usage_and_missing_things_have_their_exit_codes_and_say_what_to_do() {
     write("bad.toml", "verify_worker = 1\n");
     write("bad-genesis.toml", "name = 3\n");
     write("vectors.jsonl", "{\"pk_hex\":\"00\"}\n");
-    let rows: [(&[&str], i32, &str); 24] = [
+    let rows: [(&[&str], i32, &str); 29] = [
         (&[], 2, "Usage"),
         (&["fly"], 2, "unrecognized subcommand"),
         (&["demo", "--payments", "p.csv"], 2, "--accounts"),
@@ -37,7 +37,7 @@ fn wrong_usage_and_missing_things_have_their_exit_codes_and_say_what_to_do() {
         (&["bench", "--set", "x=1"], 1, "no setting `x`"),
         (
             &["bench", "--payments", "none.csv", "--accounts", "none.csv"],
-            1,
+            5,
             "check the path",
         ),
         (&["verify"], 2, "--vectors"),
@@ -57,13 +57,47 @@ fn wrong_usage_and_missing_things_have_their_exit_codes_and_say_what_to_do() {
             2,
             "0 is not in",
         ),
-        (&["replay", "none"], 2, "--genesis FILE"),
+        (&["replay", "none"], 5, "--genesis FILE"),
         (
             &["replay", "none", "--genesis", "bad-genesis.toml"],
             1,
             "bad-genesis.toml:1",
         ),
-        (&["keys", "check", "none.age"], 1, "clearway keys new"),
+        (&["bench", "reproduce", "none.json"], 5, "check the path"),
+        (
+            &["replay", "none", "--genesis", "none.toml"],
+            5,
+            "none.toml",
+        ),
+        (&["doctor", "--dir", "none"], 5, "--dir none"),
+        (
+            &[
+                "member",
+                "add",
+                "9",
+                "--member-key",
+                "none.pub",
+                "--key",
+                "x",
+            ],
+            5,
+            "none.pub",
+        ),
+        (
+            &[
+                "pay",
+                "2.1",
+                "3.1",
+                "1",
+                "--genesis",
+                "none.toml",
+                "--key",
+                "x",
+            ],
+            5,
+            "nothing was sent",
+        ),
+        (&["keys", "check", "none.age"], 5, "clearway keys new"),
         (
             &["keys", "new", "a.age", "--insecure-plaintext"],
             2,
@@ -80,10 +114,10 @@ fn wrong_usage_and_missing_things_have_their_exit_codes_and_say_what_to_do() {
             1,
             "did you mean `verify_workers`",
         ),
-        (&["node", "run", "--config", "none.toml"], 1, "--config"),
+        (&["node", "run", "--config", "none.toml"], 5, "--config"),
         (
             &["account", "show", "7.1", "--key", "none.age"],
-            1,
+            5,
             "clearway node init",
         ),
     ];
@@ -136,8 +170,14 @@ fn verify_gives_a_verdict_a_line_for_every_batch_size() {
             dir.path(),
             &["verify", "--vectors", "v.jsonl", "--batch", batch],
         )
-        .expect(0);
+        // 7 is not valid and nobody said that it should not be, as is 21; 14 is as expected.
+        .expect(3);
         assert_eq!(run.stdout, expected, "batch {batch}");
+        let said = run.said();
+        assert!(
+            said.contains("2 of the signatures are not valid") && said.contains("line 7, 21"),
+            "{said}"
+        );
     }
 }
 
@@ -157,6 +197,20 @@ fn verify_exits_3_and_names_the_lines_whose_verdict_was_not_expected() {
         "1 valid\n2 invalid  MISMATCH\n3 valid  MISMATCH\n"
     );
     assert!(run.said().contains("v.jsonl line 2, 3"), "{}", run.said());
+}
+
+#[test]
+fn verify_exits_0_where_every_signature_is_valid_or_as_expected() {
+    let dir = tempdir().expect("a temporary folder");
+    let text = [
+        vector(1, b"a", false, None),
+        vector(2, b"b", false, Some(true)),
+        vector(3, b"c", true, Some(false)),
+    ]
+    .concat();
+    std::fs::write(dir.path().join("v.jsonl"), text).expect("written");
+    let run = run(dir.path(), &["verify", "--vectors", "v.jsonl"]).expect(0);
+    assert_eq!(run.stdout, "1 valid\n2 valid\n3 invalid\n");
 }
 
 #[test]
@@ -263,6 +317,41 @@ fn help_completions_and_doctor_answer_on_stdout() {
         .json("doctor");
     assert!(doctor["disk"]["sync_us_p50"].is_u64(), "{doctor}");
     assert!(doctor["shares"]["replay"].is_u64(), "{doctor}");
+}
+
+#[test]
+fn the_help_says_what_scripts_and_newcomers_must_know() {
+    let dir = tempdir().expect("a temporary folder");
+    let rows: [(&[&str], &str); 4] = [
+        (&["return", "--help"], "60 s of cluster time"),
+        (&["help", "exit-codes"], "not_sent"),
+        (&["exit-codes"], "the same command again"),
+        (&["member", "end-key", "--help"], "256 heights later"),
+    ];
+    for (call, words) in rows {
+        let help = run(dir.path(), call).expect(0).stdout;
+        let help: Vec<&str> = help.split_whitespace().collect();
+        let help = help.join(" ");
+        assert!(help.contains(words), "{call:?}: {help}");
+    }
+}
+
+#[test]
+fn doctor_names_the_limit_of_file_sizes_and_not_the_folder() {
+    let dir = tempdir().expect("a temporary folder");
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", "ulimit -f 8; exec \"$0\" doctor --json"]);
+    command.arg(program(dir.path()).get_program());
+    let output = command.current_dir(dir.path()).output();
+    let output = output.expect("bash starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let doctor: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(doctor["disk"].is_null(), "{doctor}");
+    let advice = doctor["advice"].to_string();
+    assert!(advice.contains("ulimit -f unlimited"), "{advice}");
+    let left = std::fs::read_dir(dir.path()).expect("listed").count();
+    assert_eq!(left, 0, "nothing is left behind");
 }
 
 #[test]

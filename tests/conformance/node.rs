@@ -98,7 +98,10 @@ fn members_pay_hold_post_void_and_return_and_the_node_comes_back_with_their_mone
 
     let stranger = node.as_member(3, &["pay", "2.1", "3.1", "1.00"]).expect(1);
     assert!(
-        stranger.said().contains("NotAuthorised"),
+        stranger.said().contains("NotAuthorised")
+            && stranger
+                .said()
+                .contains("signed by the owner of the debited account"),
         "{}",
         stranger.said()
     );

@@ -4,6 +4,7 @@
 mod clocks;
 mod clusters;
 mod damaged;
+mod machines;
 mod untold;
 
 use std::path::{Path, PathBuf};
@@ -166,6 +167,12 @@ fn a_payment_that_is_never_answered_is_named_and_taken_up_again_by_what_the_mess
         let id = announced(&lost)["id"].as_str().expect("text").to_owned();
         assert_eq!(lost.json("answer")["state"], "unknown");
         assert_eq!(payer.waiting(), std::slice::from_ref(&id));
+        // What waits is listed, and no node is asked.
+        let list = payer.run("127.0.0.1:9", &["resend", "--list", "--json"]);
+        let list = list.expect(0).json("outbox-list")["waiting"].clone();
+        assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
+        let told = ["id", "kind", "from", "to", "amount"].map(|field| &list[0][field]);
+        assert_eq!(told, [&id, "Transfer", "2.1", "3.1", "10.00"]);
         let commands = to_type(&lost);
         let verbs: Vec<&str> = commands.iter().map(|words| words[0].as_str()).collect();
         assert_eq!(verbs, ["lookup", "resend"], "{}", lost.said());
@@ -216,7 +223,7 @@ fn a_refused_connection_says_that_nothing_was_sent() {
     ] {
         let mut call = call.to_vec();
         call.extend(["--timeout-s", "1"]);
-        let refused = payer.run("127.0.0.1:9", &call).expect(6);
+        let refused = payer.run("127.0.0.1:9", &call).expect(7);
         assert!(
             refused.said().contains("nothing was sent"),
             "{}",
@@ -255,9 +262,9 @@ fn an_identifier_of_ones_own_moves_money_once() {
         (&proven["proven"], &proven["height"]),
         (&true.into(), &first["height"])
     );
-    let other = pay("11.00").expect(1);
+    let other = pay("11.00").expect(3);
     assert!(
-        other.said().contains("another instruction"),
+        other.said().contains("another instruction") && other.said().contains("10.00 EUR"),
         "{}",
         other.said()
     );
@@ -306,6 +313,10 @@ fn a_dry_run_signs_and_sends_nothing() {
         (&dry["sent"], &dry["kind"]),
         (&false.into(), &"Transfer".into())
     );
+    assert_eq!(
+        (&dry["to"], &dry["amount"]),
+        (&"3.1".into(), &"10.00".into())
+    );
     assert_eq!(dry["envelope"].as_str().expect("text").len(), 2 * 192);
     assert!(payer.waiting().is_empty());
     let mut node = payer.node();
@@ -334,6 +345,10 @@ fn a_lookup_says_what_became_of_a_payment_and_proves_it() {
         (&"settled".into(), &true.into())
     );
     assert_eq!(found["height"], paid.json("answer")["height"]);
+    // Of a payment whose envelope is not kept here it says which one that is.
+    let instruction = &found["instruction"];
+    let told = ["from", "to", "amount", "currency"].map(|field| &instruction[field]);
+    assert_eq!(told, ["2.1", "3.1", "10.00", "EUR"]);
     let poor = payer
         .run(node.door(), &["pay", "2.1", "3.1", "99999999.00", "--json"])
         .expect(1);

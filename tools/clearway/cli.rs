@@ -69,7 +69,7 @@ enum Command {
     Post(pay::Post),
     /// Free a hold
     Void(pay::Void),
-    /// Give back all or part of a payment received
+    #[command(about = pay::about_return())]
     Return(pay::Return),
     /// Ask what became of a signed instruction, by the identifier printed before it was sent
     Lookup(lookup::Args),

@@ -12,6 +12,7 @@ pub(crate) mod earlier;
 pub(crate) mod exit_codes;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+pub(crate) mod instruction;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod load_worker;

@@ -71,9 +71,8 @@ fn what_cannot_be_asked_is_not_known() {
     let rows: [(&[&str], i32); 4] = [
         (&["lookup", OWN_ID], 6),
         (&["resend"], 6),
-        // An earlier use of this identifier may have moved money, and of a fresh one none has.
-        (&[&pay[..], &["--id", OWN_ID]].concat(), 6),
-        (&pay, 1),
+        (&[&pay[..], &["--id", OWN_ID]].concat(), 5),
+        (&pay, 5),
     ];
     for (call, code) in rows {
         let refused = payer
@@ -81,4 +80,31 @@ fn what_cannot_be_asked_is_not_known() {
             .expect(code);
         assert!(refused.said().contains("none.toml"), "{}", refused.said());
     }
+}
+
+#[test]
+fn what_was_not_sent_has_a_code_of_its_own_that_is_never_a_final_no() {
+    let payer = Payer::new();
+    std::fs::write(payer.path().join("file"), "").expect("written");
+    let mut node = payer.node();
+    let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "1", "--json"];
+    let own = ["--id", OWN_ID];
+    let unwritable = ["--outbox", "file"];
+    let gone = "127.0.0.1:9";
+    let rows: [(&str, &[&[&str]], i32); 4] = [
+        (gone, &[&pay], 7),
+        (gone, &[&pay, &own], 7),
+        // Of a fresh identifier no money can have moved; of this one an earlier use may have.
+        (node.door(), &[&pay, &unwritable], 1),
+        (node.door(), &[&pay, &own, &unwritable], 7),
+    ];
+    for (door, call, code) in rows {
+        let refused = payer.run(door, &call.concat()).expect(code);
+        let error = refused.json("error");
+        assert_eq!(error["exit_code"], code);
+        let said = error["message"].as_str().expect("text");
+        assert!(said.contains("nothing was sent"), "{said}");
+    }
+    assert_eq!(payer.paid(node.door()), 0);
+    node.stop();
 }

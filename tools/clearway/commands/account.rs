@@ -8,7 +8,7 @@ use clearway_types::units::{AccountId, Height, ParticipantId};
 use serde::Serialize;
 
 use crate::cli::{parse_account, show_account};
-use crate::commands::connect::Connect;
+use crate::commands::connect::{Connect, Session};
 use crate::commands::roster::Known as _;
 use crate::commands::send::Sending;
 use crate::failure::{Failure, Kind};
@@ -111,18 +111,29 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     }
 }
 
+impl Target {
+    fn send(
+        &self,
+        sending: &Sending,
+        draft: impl FnOnce(&Session) -> Result<Draft, Failure>,
+    ) -> Result<(), Failure> {
+        sending.send(&self.connect, self.output, false, draft)
+    }
+}
+
 fn open(args: &Open) -> Result<(), Failure> {
-    let session = args.target.connect.open_to_send(&args.sending)?;
-    let ledger = session.ledger(args.target.ledger)?;
-    let credit_line = session.amount(&args.credit_line, &ledger)?.minor;
-    session.roster()?.known(args.target.account.owner().0)?;
-    let draft = Draft::account_open(args.target.account, ledger.id).credit_line(credit_line);
-    session.submit(draft, false, args.target.output)
+    let Target {
+        account, ledger, ..
+    } = args.target;
+    args.target.send(&args.sending, |session| {
+        let ledger = session.ledger(ledger)?;
+        let credit_line = session.amount(&args.credit_line, &ledger)?.minor;
+        session.roster()?.known(account.owner().0)?;
+        Ok(Draft::account_open(account, ledger.id).credit_line(credit_line))
+    })
 }
 
 fn freeze(args: &Freeze) -> Result<(), Failure> {
-    let session = args.target.connect.open_to_send(&args.sending)?;
-    let ledger = session.ledger(args.target.ledger)?.id;
     let flags = match args.state {
         Frozen::None => 0,
         Frozen::Debit => AccountFlags::FROZEN_DEBIT,
@@ -130,24 +141,27 @@ fn freeze(args: &Freeze) -> Result<(), Failure> {
         Frozen::Both => AccountFlags::FROZEN_DEBIT | AccountFlags::FROZEN_CREDIT,
         Frozen::Closed => AccountFlags::CLOSED,
     };
-    let draft = Draft::account_set(args.target.account, ledger).account_flags(flags);
-    session.submit(draft, false, args.target.output)
+    args.target.send(&args.sending, |session| {
+        let ledger = session.ledger(args.target.ledger)?.id;
+        Ok(Draft::account_set(args.target.account, ledger).account_flags(flags))
+    })
 }
 
 fn limit(args: &LimitArgs) -> Result<(), Failure> {
-    let session = args.target.connect.open_to_send(&args.sending)?;
-    let ledger = session.ledger(args.target.ledger)?;
-    let most = match &args.amount {
-        // The largest number would say "no limit".
-        Some(text) => match session.amount(text, &ledger)?.minor {
-            u64::MAX => return Err(Failure::usage("this --amount is as good as no limit")),
-            minor => minor,
-        },
-        None => u64::MAX,
-    };
-    let towards = args.towards.map(ParticipantId);
-    let draft = Draft::limit_set(args.target.account, ledger.id, towards, most);
-    session.submit(draft, false, args.target.output)
+    args.target.send(&args.sending, |session| {
+        let ledger = session.ledger(args.target.ledger)?;
+        let most = match &args.amount {
+            // The largest number would say "no limit".
+            Some(text) => match session.amount(text, &ledger)?.minor {
+                u64::MAX => return Err(Failure::usage("this --amount is as good as no limit")),
+                minor => minor,
+            },
+            None => u64::MAX,
+        };
+        let towards = args.towards.map(ParticipantId);
+        let account = args.target.account;
+        Ok(Draft::limit_set(account, ledger.id, towards, most))
+    })
 }
 
 /// An account as people and scripts see it; amounts in JSON are text.
@@ -163,6 +177,8 @@ struct View {
     credits_pending: String,
     credit_line: String,
     flags: u16,
+    /// The same in words; none for an account that may do everything.
+    settings: Vec<&'static str>,
     height: u64,
 }
 
@@ -186,9 +202,24 @@ impl View {
             credits_pending: decimal(account.credits_pending.get()),
             credit_line: decimal(account.credit_line.get().into()),
             flags: account.flags.get(),
+            settings: settings(account.flags.get()),
             height: height.0,
         }
     }
+}
+
+/// The settings of an account that are on.
+fn settings(flags: u16) -> Vec<&'static str> {
+    let words = [
+        (AccountFlags::ISSUER, "issuer's account"),
+        (AccountFlags::FROZEN_DEBIT, "frozen for debits"),
+        (AccountFlags::FROZEN_CREDIT, "frozen for credits"),
+        (AccountFlags::CLOSED, "closed"),
+    ];
+    let on = words
+        .into_iter()
+        .filter(|(mask, _)| AccountFlags(flags).has(*mask));
+    on.map(|(_, word)| word).collect()
 }
 
 fn show(target: &Target) -> Result<(), Failure> {
@@ -211,7 +242,13 @@ fn show(target: &Target) -> Result<(), Failure> {
             ("held for debits", view.debits_pending.clone()),
             ("held for credits", view.credits_pending.clone()),
             ("credit line", view.credit_line.clone()),
-            ("flags", format!("{:#06x}", view.flags)),
+            (
+                "settings",
+                match view.settings.is_empty() {
+                    true => "none: it pays and is paid".to_owned(),
+                    false => view.settings.join(", "),
+                },
+            ),
             ("height", view.height.to_string()),
         ])
     })

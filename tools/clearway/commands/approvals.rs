@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::show_account;
 use crate::commands::connect::Connect;
+use crate::commands::instruction::kind_name;
 use crate::commands::roster::text;
 use crate::failure::{Failure, Kind as Fault};
 use crate::ui::{self, Output};
@@ -86,15 +87,8 @@ fn shown(roster: &RosterView, approval: &ApprovalView) -> Shown {
     }
 }
 
-fn kind_name(body: &Body) -> String {
-    match Kind::from_u8(body.kind) {
-        Some(kind) => format!("{kind:?}"),
-        None => format!("kind {:#04x}", body.kind),
-    }
-}
-
 /// Everything that the record says, so that a second operator knows what it approves.
-fn described(body: &Body) -> String {
+pub(super) fn described(body: &Body) -> String {
     match Kind::from_u8(body.kind).map(|kind| kind.row().layout) {
         Some(Layout::ParticipantSet) => participant(ParticipantSet::of(body)),
         Some(Layout::LedgerDefine) => ledger(LedgerDefine::of(body)),

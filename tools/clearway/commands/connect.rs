@@ -14,7 +14,7 @@ use clearway_types::units::{ParticipantId, TransferId};
 use clearway_types::wire::AnswerStatus;
 
 use crate::commands::keys;
-use crate::commands::outbox::Outbox;
+use crate::commands::outbox::{Outbox, OutboxArg};
 use crate::commands::send::Sending;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui;
@@ -73,15 +73,9 @@ impl Connect {
         self.open_with(&Sending::default())
     }
 
-    /// Connects to send what the member signs; a failure says that nothing was sent.
-    pub(crate) fn open_to_send(&self, sending: &Sending) -> Result<Session, Failure> {
-        let opened = self.open_with(sending);
-        opened.map_err(|failure| sending.unsent(failure))
-    }
-
     /// Connects to ask, beside an outbox.
     pub(crate) fn open_with(&self, sending: &Sending) -> Result<Session, Failure> {
-        let genesis = genesis_file::load(&self.genesis)?;
+        let genesis = self.genesis()?;
         let unlock = keys::unlock(&self.key, self.insecure_plaintext)?;
         let key = keystore::load_member(&self.key, &unlock)?;
         let participant = match self.participant {
@@ -119,9 +113,19 @@ impl Connect {
             client,
             genesis,
             sending: sending.clone(),
-            outbox: Outbox::beside(&self.key, sending.outbox.folder.as_deref()),
+            outbox: self.outbox(&sending.outbox),
             again: self.again(sending),
         })
+    }
+
+    /// The genesis of the cluster.
+    pub(crate) fn genesis(&self) -> Result<Genesis, Failure> {
+        Ok(genesis_file::load(&self.genesis)?)
+    }
+
+    /// The outbox of the member.
+    pub(crate) fn outbox(&self, named: &OutboxArg) -> Outbox {
+        Outbox::beside(&self.key, named.folder.as_deref())
     }
 
     /// Whether key files in plain text are accepted.

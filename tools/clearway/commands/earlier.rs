@@ -1,20 +1,22 @@
 //! Earlier uses of an identifier, before it is used again: the log first, then the outbox.
 
-use clearway_client::{Fate, Named};
+use clearway_client::{Fate, Named, Receipt};
+use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
 use clearway_types::units::TransferId;
 use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
 use crate::commands::connect::Session;
+use crate::commands::instruction::Instruction;
 use crate::commands::outbox::Entry;
 use crate::failure::{Failure, Kind};
 use crate::ui;
 
 /// What became of an earlier use of an identifier that is the member's own choice.
 pub(super) enum Earlier {
-    /// Another instruction has it, at this place.
-    Other(String),
+    /// Another instruction has it.
+    Other(Failure),
     /// The same instruction was executed, as these bytes: they may end at another time than those
     /// that were signed just now, and only they have a proof.
     Executed(Found, Envelope),
@@ -37,7 +39,8 @@ impl Session {
             return Ok(None);
         };
         if !same_instruction(&entry.envelope.body, &envelope.body) {
-            return Ok(Some(Earlier::Other("in the outbox".to_owned())));
+            let other = self.other_use(&entry.envelope.body, "in the outbox");
+            return Ok(Some(Earlier::Other(other)));
         }
         let named = Named::of(&entry.envelope);
         let fate = self.ask(async |client| client.fate(named).await)?;
@@ -53,8 +56,45 @@ impl Session {
         let executed = self.executed(Lookup::of(envelope))?;
         Ok(match same_instruction(&executed.body, &envelope.body) {
             true => Earlier::Executed(found, executed),
-            false => Earlier::Other(format!("at height {}", found.height)),
+            false => {
+                let place = format!("at height {}", found.height);
+                Earlier::Other(self.other_use(&executed.body, &place))
+            }
         })
+    }
+
+    /// What became of this envelope, where the log was asked by its name and said `receipt`: that
+    /// is so unless another instruction has the name, of another machine for example.
+    pub(super) fn own(&self, envelope: &Envelope, receipt: Receipt) -> Result<Receipt, Failure> {
+        let executed = self.executed(Lookup::of(envelope))?;
+        let outcome = match same_instruction(&executed.body, &envelope.body) {
+            true => receipt.outcome,
+            false => Outcome::new(ResultCode::IdConflict),
+        };
+        Ok(Receipt { outcome, ..receipt })
+    }
+
+    /// How a command ends whose envelope was not executed since another has its name.
+    pub(super) fn conflict(&self, name: Lookup) -> Failure {
+        match self.executed(name) {
+            Ok(executed) => self.other_use(&executed.body, "in the log"),
+            Err(failure) => {
+                let message = format!("identifier {} stands for another instruction", name.id);
+                let unknown = format!("which one cannot be told: {failure}");
+                Failure::new(Kind::Mismatch, message).adding(&unknown)
+            }
+        }
+    }
+
+    /// An identifier that stands for this instruction, and not for the one that was meant.
+    fn other_use(&self, other: &Body, place: &str) -> Failure {
+        let message = format!(
+            "identifier {} stands for another instruction {place}, {}",
+            other.id,
+            Instruction::of(other, &self.genesis.ledgers).text()
+        );
+        let remedy = "take a fresh identifier only for another payment";
+        Failure::new(Kind::Mismatch, message).remedy(remedy)
     }
 
     /// The envelope that used up an identifier, by the proof of its result.
@@ -112,16 +152,8 @@ impl Session {
 }
 
 /// Whether two bodies ask for the same, whenever they end.
-fn same_instruction(one: &Body, other: &Body) -> bool {
+pub(super) fn same_instruction(one: &Body, other: &Body) -> bool {
     let mut one = *one;
     one.expires_at = other.expires_at;
     one.as_bytes() == other.as_bytes()
-}
-
-pub(super) fn other_use(id: TransferId, place: &str) -> Failure {
-    let message = format!(
-        "identifier {id} stands for another instruction {place}: look it up, and take a fresh \
-         identifier only for another payment"
-    );
-    Failure::new(Kind::Failed, message)
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::{parse_account, show_account};
 use crate::commands::connect::Connect;
 use crate::commands::roster::{Known as _, text};
-use crate::commands::send::Signed;
+use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -147,35 +147,34 @@ fn define(args: &Define) -> Result<(), Failure> {
         let message = format!("--exponent is at most {EXPONENT_MAX}");
         return Err(Failure::usage(message));
     }
-    let session = args.signed.open()?;
-    let roster = session.roster()?;
-    if roster.known_ledger(LedgerId(args.number)).is_ok() {
-        let message = format!(
-            "ledger {} is defined already: choose another number",
-            args.number
-        );
-        return Err(Failure::new(Kind::Failed, message));
-    }
-    roster.known(args.issuer_account.owner().0)?;
-    let id = LedgerId(args.number);
-    let draft = Draft::ledger_define(id, &args.code, args.exponent, args.issuer_account);
-    session.submit(draft, false, args.signed.output)
+    args.signed.send(false, |session| {
+        let roster = session.roster()?;
+        let id = LedgerId(args.number);
+        let defined = roster.known_ledger(id).is_ok();
+        roster.known(args.issuer_account.owner().0)?;
+        let draft = Draft::ledger_define(id, &args.code, args.exponent, args.issuer_account);
+        let refused = defined.then(|| {
+            let message = format!("ledger {id} is defined already");
+            Failure::new(Kind::Failed, message).remedy("choose another number")
+        });
+        Ok(Order::unless(draft, refused.map_or(Ok(()), Err)))
+    })
 }
 
 /// ISSUE: to the account, out of the ledger's issuer account.
 pub(crate) fn issue(args: &Supply) -> Result<(), Failure> {
-    let session = args.signed.open()?;
-    let ledger = session.ledger(args.ledger)?;
-    let amount = session.amount(&args.amount, &ledger)?;
-    let draft = Draft::issue(ledger.issuer_account, args.account, amount);
-    session.submit(draft, args.prove, args.signed.output)
+    args.signed.send(args.prove, |session| {
+        let ledger = session.ledger(args.ledger)?;
+        let amount = session.amount(&args.amount, &ledger)?;
+        Ok(Draft::issue(ledger.issuer_account, args.account, amount))
+    })
 }
 
 /// REDEEM: from the account, into the ledger's issuer account.
 pub(crate) fn redeem(args: &Supply) -> Result<(), Failure> {
-    let session = args.signed.open()?;
-    let ledger = session.ledger(args.ledger)?;
-    let amount = session.amount(&args.amount, &ledger)?;
-    let draft = Draft::redeem(args.account, ledger.issuer_account, amount);
-    session.submit(draft, args.prove, args.signed.output)
+    args.signed.send(args.prove, |session| {
+        let ledger = session.ledger(args.ledger)?;
+        let amount = session.amount(&args.amount, &ledger)?;
+        Ok(Draft::redeem(args.account, ledger.issuer_account, amount))
+    })
 }

@@ -6,17 +6,20 @@ use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 
 use crate::commands::connect::{Connect, Session, parse_id};
-use crate::commands::outbox::{Entry, OutboxArg};
-use crate::commands::send::{Sending, exit, receipt, state, told_truly};
+use crate::commands::earlier::same_instruction;
+use crate::commands::instruction::Instruction;
+use crate::commands::outbox::OutboxArg;
+use crate::commands::send::{Sending, exit, help, receipt, state, told_truly};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Exit codes: 0, it was executed and did what it is for; 1, it moved nothing \
-and never will; 3, the proof contradicts the answer, or it waits in the outbox for another \
-cluster; 5, it was not executed so far, and the outbox does not say when it ends; 6, it was not \
-executed so far and still may be, or what became of it could not be asked, told or proved"
+and never will; 3, the proof contradicts the answer, or the identifier stands for another \
+instruction than the one in the outbox, or waits there for another cluster; 5, it was not executed \
+so far, and the outbox does not say when it ends; 6, it was not executed so far and still may be, \
+or what became of it could not be asked, told or proved"
 )]
 pub(crate) struct Args {
     /// Identifier that the command printed before it sent
@@ -40,8 +43,11 @@ pub(crate) struct Args {
 struct View {
     id: String,
     signer: u32,
-    /// `settled`, `recorded`, `rejected`, `expired`, `open` or `not_executed`.
+    /// `settled`, `recorded`, `rejected`, `conflict`, `expired`, `open` or `not_executed`.
     state: &'static str,
+    /// What was executed under this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instruction: Option<Instruction>,
     height: Option<u64>,
     code: Option<String>,
     code_number: Option<u16>,
@@ -56,19 +62,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let opened = args.connect.open_with(&Sending::beside(&args.outbox));
     let session = opened.map_err(Failure::end_open)?;
     let told = tell(&session, args).map_err(Failure::end_open)?;
-    verdict(
-        args.id,
-        told,
-        &session.again,
-        session.genesis.rules.ttl_s_max,
-    )
+    if told.is_other {
+        told.said.map_err(Failure::end_open)?;
+        return Err(session.conflict(told.name));
+    }
+    verdict(told, &session.again, session.genesis.rules.ttl_s_max)
 }
 
 /// What was told, for the verdict.
 struct Told {
     /// Who signed it, as far as is known.
-    signer: ParticipantId,
+    name: Lookup,
     fate: Fate,
+    /// What was executed is another instruction than the one in the outbox.
+    is_other: bool,
     /// The outbox says when it ends.
     kept: bool,
     said: Result<(), Failure>,
@@ -102,20 +109,33 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
         expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
     };
     let fate = session.ask(async |client| client.fate(named).await)?;
-    let proof = match (args.prove, fate) {
-        (true, Fate::Executed(found)) => Some(prove(session, name, found, entry.as_ref())),
+    // The log was asked by name: whoever asks must see what has that name there.
+    let executed = match fate {
+        Fate::Executed(found) => Some((found, session.executed(name)?)),
         _ => None,
     };
+    let body = executed.as_ref().map(|(_, executed)| executed.body);
+    let kept = entry.as_ref().map(|entry| entry.envelope.body);
+    let is_other = kept
+        .zip(body)
+        .is_some_and(|(kept, body)| !same_instruction(&kept, &body));
+    let proof = executed.filter(|_| args.prove);
+    let proof = proof.map(|(found, executed)| session.prove(&executed, receipt(found)));
     let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
-    let view = view(session, named, ends, fate, proven);
+    let mut view = view(session, named, ends, fate, proven);
+    view.instruction = body.map(|body| Instruction::of(&body, &session.genesis.ledgers));
+    if is_other {
+        (view.state, view.r#final) = ("conflict", false);
+    }
     let said = args.output.result("lookup", &view, || shown(&view));
     let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
     if entry.is_some() && !matches!(fate, Fate::Open(_)) && told_truly(&said, &proof) {
         session.forget(name);
     }
     Ok(Told {
-        signer,
+        name,
         fate,
+        is_other,
         kept: ends.is_some(),
         said,
         proof,
@@ -139,6 +159,7 @@ fn view(
         id: named.name.id.to_string(),
         signer: named.name.signer.0,
         state,
+        instruction: None,
         height: found.map(|found| found.height.0),
         code: found.map(|found| found.outcome.code.to_string()),
         code_number: found.map(|found| found.outcome.code.as_u16()),
@@ -155,6 +176,9 @@ fn shown(view: &View) -> String {
         ("state", view.state.replace('_', " ")),
         ("final", if view.r#final { "yes" } else { "NO" }.to_owned()),
     ];
+    if let Some(instruction) = &view.instruction {
+        rows.push(("executed", instruction.text()));
+    }
     if let (Some(code), Some(height)) = (&view.code, view.height) {
         rows.extend([("result", code.clone()), ("height", height.to_string())]);
     }
@@ -171,16 +195,21 @@ fn shown(view: &View) -> String {
 }
 
 /// The exit code, and what to do.
-fn verdict(id: TransferId, told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
+fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
     let Told {
-        signer,
+        name,
         fate,
         kept,
         said,
         proof,
+        ..
     } = told;
+    let Lookup { signer, id } = name;
     let (kind, message) = match fate {
-        Fate::Executed(found) => return exit(id, receipt(found), said, proof),
+        Fate::Executed(found) => {
+            let help = help(found.outcome.code);
+            return exit(id, receipt(found), help, said, proof);
+        }
         Fate::Never(found) => (
             Kind::Failed,
             format!(
@@ -221,20 +250,6 @@ fn refused(found: Option<Found>) -> String {
             found.height
         )
     })
-}
-
-/// Checks the proof of an executed envelope, of the outbox's bytes where they are there.
-fn prove(
-    session: &Session,
-    name: Lookup,
-    found: Found,
-    entry: Option<&Entry>,
-) -> Result<bool, Failure> {
-    let envelope = match entry {
-        Some(entry) => entry.envelope,
-        None => session.executed(name)?,
-    };
-    session.prove(&envelope, receipt(found))
 }
 
 #[cfg(test)]
@@ -294,13 +309,17 @@ mod tests {
         ];
         for (fate, kept, kind, words) in rows {
             let told = Told {
-                signer: ParticipantId(2),
+                name: Lookup {
+                    signer: ParticipantId(2),
+                    id: TransferId([1; 16]),
+                },
+                is_other: false,
                 fate,
                 kept,
                 said: Ok(()),
                 proof: Ok(()),
             };
-            let ended = verdict(TransferId([1; 16]), told, "--key k", 60);
+            let ended = verdict(told, "--key k", 60);
             assert_eq!(ended.as_ref().err().map(Failure::kind), kind, "{fate:?}");
             let said = ended
                 .err()

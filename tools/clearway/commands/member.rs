@@ -11,13 +11,14 @@ use clearway_node::keystore;
 use clearway_types::account::{Participant, Role};
 use clearway_types::genesis::{bic_shape, lei_shape};
 use clearway_types::hex;
+use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Height, ParticipantId};
 use serde::Serialize;
 
 use crate::commands::confirm::{Change, Confirm};
 use crate::commands::connect::Connect;
 use crate::commands::roster::{Known as _, text};
-use crate::commands::send::Signed;
+use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -276,19 +277,18 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 fn add(args: &Add) -> Result<(), Failure> {
     args.fields.check()?;
     let key = keystore::load_public(&args.member_key)?.public_key.0;
-    let session = args.signed.open()?;
-    if session.roster()?.known(args.number).is_ok() {
-        let message = format!(
-            "participant {} is registered already: change it with `clearway member set`, or choose \
-             another number",
-            args.number
-        );
-        return Err(Failure::new(Kind::Failed, message));
-    }
-    let mut participant = Participant::new(ParticipantId(args.number), Role::Member);
-    args.fields.write(&mut participant);
-    let draft = draft(&participant).participant_key(0, key, Height(0));
-    session.submit(draft, false, args.signed.output)
+    args.signed.send(false, |session| {
+        let registered = session.roster()?.known(args.number).is_ok();
+        let mut participant = Participant::new(ParticipantId(args.number), Role::Member);
+        args.fields.write(&mut participant);
+        let draft = draft(&participant).participant_key(0, key, Height(0));
+        let refused = registered.then(|| {
+            let message = format!("participant {} is registered already", args.number);
+            let remedy = "change it with `clearway member set`, or choose another number";
+            Failure::new(Kind::Failed, message).remedy(remedy)
+        });
+        Ok(Order::unless(draft, refused.map_or(Ok(()), Err)))
+    })
 }
 
 /// A slot, and the key that it gets from a height on, or none to end the one that it has.
@@ -300,28 +300,33 @@ fn change(
     edit: impl FnOnce(&mut Participant),
     key: Option<KeyChange>,
 ) -> Result<(), Failure> {
-    let session = target.signed.open()?;
-    let roster = session.roster()?;
-    let before = roster.known(target.number)?;
-    let mut after = before.clone();
-    edit(&mut after);
-    let mut changes = differences(before, &after);
-    let mut draft = draft(&after);
-    if let Some((slot, new)) = key {
-        changes.push(key_change(before, slot, new)?);
-        let (public_key, valid_from) = new.unwrap_or(([0; 32], 0));
-        draft = draft.participant_key(slot, public_key, Height(valid_from));
-    }
-    if changes.is_empty() {
-        let message = format!(
-            "participant {} is so already, so nothing was sent",
-            target.number
-        );
-        return Err(Failure::new(Kind::Failed, message));
-    }
-    let what = format!("Participant {}:", target.number);
-    target.confirm.ask(&what, &changes)?;
-    session.submit(draft, false, target.signed.output)
+    target.signed.send(false, |session| {
+        let roster = session.roster()?;
+        let before = roster.known(target.number)?;
+        let mut after = before.clone();
+        edit(&mut after);
+        let mut changes = differences(before, &after);
+        let mut draft = draft(&after);
+        if let Some((slot, new)) = key {
+            changes.push(key_change(before, slot, new)?);
+            let (public_key, valid_from) = new.unwrap_or(([0; 32], 0));
+            draft = draft.participant_key(slot, public_key, Height(valid_from));
+        }
+        let checked = match changes.is_empty() {
+            true => {
+                let message = format!(
+                    "participant {} is so already, so nothing was sent",
+                    target.number
+                );
+                Err(Failure::new(Kind::Failed, message))
+            }
+            false => {
+                let what = format!("Participant {}:", target.number);
+                target.confirm.ask(&what, &changes)
+            }
+        };
+        Ok(Order::unless(draft, checked))
+    })
 }
 
 fn differences(before: &Participant, after: &Participant) -> Vec<Change> {
@@ -353,7 +358,10 @@ fn key_change(
     Ok(Change {
         field,
         before: old.map_or("empty".to_owned(), |old| shown(&old.public_key)),
-        after: new.map_or("ends".to_owned(), |(key, _)| shown(&key)),
+        after: new.map_or_else(
+            || format!("ends {KEY_LAG_MAX} heights after this is answered"),
+            |(key, _)| shown(&key),
+        ),
     })
 }
 

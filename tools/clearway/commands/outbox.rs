@@ -198,6 +198,11 @@ impl Outbox {
         }
     }
 
+    /// The folder, whether it is there or not.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where the entry with this identifier is.
     pub(crate) fn path(&self, id: TransferId) -> PathBuf {
         self.folder.join(format!("{id}.json"))

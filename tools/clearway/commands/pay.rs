@@ -1,10 +1,12 @@
 //! `clearway pay|hold|post|void|return`: one signed money instruction to a running node.
 
 use clearway_client::Draft;
+use clearway_types::amount::Amount;
+use clearway_types::limits::RETURN_WINDOW_S_DEFAULT;
 use clearway_types::units::{AccountId, ParticipantId, TransferId};
 
 use crate::cli::parse_account;
-use crate::commands::connect::parse_id;
+use crate::commands::connect::{Session, parse_id};
 use crate::commands::send::Signed;
 use crate::failure::Failure;
 
@@ -101,47 +103,70 @@ pub(crate) struct Return {
     common: Common,
 }
 
-pub(crate) fn pay(args: &Pay) -> Result<(), Failure> {
-    let session = args.common.signed.open()?;
-    let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
-    let mut draft = Draft::transfer(args.ends.from, args.ends.to, amount);
-    if let Some(reference) = args.reference {
-        draft = draft.reference(reference);
+impl Common {
+    /// Connects, makes the draft, sends it.
+    fn send(&self, draft: impl FnOnce(&Session) -> Result<Draft, Failure>) -> Result<(), Failure> {
+        self.signed.send(self.prove, draft)
     }
-    session.submit(draft, args.common.prove, args.common.signed.output)
+
+    fn amount(&self, session: &Session, text: &str) -> Result<Amount, Failure> {
+        session.amount(text, session.ledger(self.ledger)?)
+    }
+}
+
+pub(crate) fn pay(args: &Pay) -> Result<(), Failure> {
+    args.common.send(|session| {
+        let amount = args.common.amount(session, &args.amount)?;
+        let draft = Draft::transfer(args.ends.from, args.ends.to, amount);
+        Ok(match args.reference {
+            Some(reference) => draft.reference(reference),
+            None => draft,
+        })
+    })
 }
 
 pub(crate) fn hold(args: &Hold) -> Result<(), Failure> {
-    let session = args.common.signed.open()?;
-    let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
-    let draft = Draft::hold(args.ends.from, args.ends.to, amount, args.hold_s)
-        .hold_parties(ParticipantId(args.post_by), ParticipantId(args.void_by));
-    session.submit(draft, args.common.prove, args.common.signed.output)
+    args.common.send(|session| {
+        let amount = args.common.amount(session, &args.amount)?;
+        let draft = Draft::hold(args.ends.from, args.ends.to, amount, args.hold_s);
+        Ok(draft.hold_parties(ParticipantId(args.post_by), ParticipantId(args.void_by)))
+    })
 }
 
 pub(crate) fn post(args: &Post) -> Result<(), Failure> {
-    let session = args.common.signed.open()?;
-    let ledger = session.ledger(args.common.ledger)?;
-    let draft = match &args.amount {
-        Some(text) => {
-            let amount = session.amount(text, ledger)?;
-            Draft::post(args.hold, args.ends.from, args.ends.to, amount)
-        }
-        None => Draft::post_all(args.hold, args.ends.from, args.ends.to, ledger.id),
-    };
-    session.submit(draft, args.common.prove, args.common.signed.output)
+    args.common.send(|session| {
+        let ledger = session.ledger(args.common.ledger)?;
+        Ok(match &args.amount {
+            Some(text) => {
+                let amount = session.amount(text, ledger)?;
+                Draft::post(args.hold, args.ends.from, args.ends.to, amount)
+            }
+            None => Draft::post_all(args.hold, args.ends.from, args.ends.to, ledger.id),
+        })
+    })
 }
 
 pub(crate) fn void(args: &Void) -> Result<(), Failure> {
-    let session = args.common.signed.open()?;
-    let ledger = session.ledger(args.common.ledger)?.id;
-    let draft = Draft::void(args.hold, args.ends.from, args.ends.to, ledger);
-    session.submit(draft, args.common.prove, args.common.signed.output)
+    args.common.send(|session| {
+        let ledger = session.ledger(args.common.ledger)?.id;
+        let Ends { from, to } = args.ends;
+        Ok(Draft::void(args.hold, from, to, ledger))
+    })
 }
 
 pub(crate) fn give_back(args: &Return) -> Result<(), Failure> {
-    let session = args.common.signed.open()?;
-    let amount = session.amount(&args.amount, session.ledger(args.common.ledger)?)?;
-    let draft = Draft::give_back(args.original, args.ends.from, args.ends.to, amount);
-    session.submit(draft, args.common.prove, args.common.signed.output)
+    args.common.send(|session| {
+        let amount = args.common.amount(session, &args.amount)?;
+        let Ends { from, to } = args.ends;
+        Ok(Draft::give_back(args.original, from, to, amount))
+    })
+}
+
+/// What the list of commands says of `return`.
+pub(crate) fn about_return() -> String {
+    format!(
+        "Give back all or part of a payment received, within the return window: \
+         {RETURN_WINDOW_S_DEFAULT} s of cluster time after it settled, where the genesis says \
+         nothing else; later, `pay --reference` does it"
+    )
 }

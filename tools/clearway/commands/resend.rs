@@ -1,8 +1,10 @@
 //! `clearway resend`: sends what waits in the outbox again, as the same bytes.
 
 use clearway_types::units::TransferId;
+use serde::Serialize;
 
 use crate::commands::connect::{Connect, Session, parse_id};
+use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, OutboxArg};
 use crate::commands::send::{Copy, Sending};
 use crate::failure::{Failure, Kind};
@@ -18,6 +20,9 @@ pub(crate) struct Args {
     /// Identifier that the command printed before it sent; all that wait without it
     #[arg(value_parser = parse_id)]
     id: Option<TransferId>,
+    /// Show what waits in the outbox, and send nothing
+    #[arg(long, conflicts_with_all = ["id", "prove"])]
+    list: bool,
     /// Also fetch and check the proofs: certificate, chain of results, Merkle path
     #[arg(long)]
     prove: bool,
@@ -30,17 +35,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let sending = Sending::beside(&args.outbox);
-    let opened = args.connect.open_to_send(&sending);
+    if args.list {
+        return list(args);
+    }
+    let opened = args.connect.open_with(&Sending::beside(&args.outbox));
     let session = opened.map_err(Failure::end_open)?;
     let entries = match args.id {
-        None => session.outbox.all(),
-        Some(id) => waiting(&session, id).map(|entry| vec![Ok(entry)]),
+        None => session.outbox.all().map_err(Failure::end_open)?,
+        Some(id) => vec![Ok(waiting(&session, id)?)],
     };
-    let entries = entries.map_err(Failure::end_open)?;
     let total = entries.len();
     if total == 0 {
-        ui::note("nothing waits in the outbox");
+        return list(args);
     }
     let mut failures = Vec::new();
     for entry in entries {
@@ -67,7 +73,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn waiting(session: &Session, id: TransferId) -> Result<Entry, Failure> {
-    session.kept(id)?.ok_or_else(|| {
+    let kept = session.kept(id).map_err(Failure::end_open)?;
+    kept.ok_or_else(|| {
         let message = format!(
             "{id} does not wait in the outbox: its end was told, or it was signed elsewhere; type \
              `clearway lookup {id} {}`",
@@ -80,4 +87,79 @@ fn waiting(session: &Session, id: TransferId) -> Result<Entry, Failure> {
 fn resend(session: &Session, entry: &Entry, args: &Args) -> Result<(), Failure> {
     session.check_cluster(entry)?;
     session.settle(&entry.envelope, Copy::Further, args.prove, args.output)
+}
+
+/// What waits in an outbox, or what is wrong with a file there.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Listed {
+    Waits {
+        id: String,
+        signer: u32,
+        #[serde(flatten)]
+        instruction: Instruction,
+        expires_at: u32,
+        /// Hash of its cluster's genesis.
+        genesis: String,
+    },
+    Bad {
+        problem: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Listing {
+    outbox: String,
+    waiting: Vec<Listed>,
+}
+
+/// Lists the outbox; no node is asked.
+fn list(args: &Args) -> Result<(), Failure> {
+    let outbox = args.connect.outbox(&args.outbox);
+    // Amounts have the decimals of the genesis, where it is there.
+    let genesis = args.connect.genesis().ok();
+    let show = |entry: Entry| {
+        let own = genesis.as_ref();
+        let own = own.filter(|genesis| genesis.hash() == entry.genesis);
+        let body = &entry.envelope.body;
+        Listed::Waits {
+            id: body.id.to_string(),
+            signer: body.signer().0,
+            instruction: Instruction::of(body, own.map_or(&[], |genesis| &genesis.ledgers)),
+            expires_at: body.expires_at().0,
+            genesis: entry.genesis.to_string(),
+        }
+    };
+    let bad = |failure: Failure| Listed::Bad {
+        problem: failure.to_string(),
+    };
+    let entries = outbox.all()?.into_iter();
+    let listing = Listing {
+        outbox: outbox.folder().display().to_string(),
+        waiting: entries.map(|entry| entry.map_or_else(bad, show)).collect(),
+    };
+    args.output.result("outbox-list", &listing, || {
+        if listing.waiting.is_empty() {
+            return format!("nothing waits in {}", listing.outbox);
+        }
+        let rows = listing.waiting.iter().map(|listed| match listed {
+            Listed::Waits {
+                id,
+                signer,
+                instruction,
+                expires_at,
+                ..
+            } => vec![
+                id.clone(),
+                signer.to_string(),
+                expires_at.to_string(),
+                instruction.text(),
+            ],
+            Listed::Bad { problem } => {
+                let none = || "-".to_owned();
+                vec![none(), none(), none(), problem.clone()]
+            }
+        });
+        ui::table(&["id", "signer#", "ends at (unix s)#", "instruction"], rows)
+    })
 }

@@ -3,9 +3,11 @@
 
 use clearway_client::{ClientError, ClusterKeys, Draft, Receipt};
 use clearway_types::code::{Outcome, ResultCode};
-use clearway_types::envelope::Envelope;
+use clearway_types::control::{KEY_SLOT_NONE, ParticipantSet};
+use clearway_types::envelope::{Body, Envelope};
 use clearway_types::hex;
 use clearway_types::kind::Kind as EnvelopeKind;
+use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Height, TransferId};
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
@@ -13,7 +15,8 @@ use serde_json::json;
 use zerocopy::IntoBytes as _;
 
 use crate::commands::connect::{Connect, Session, parse_id};
-use crate::commands::earlier::{Earlier, other_use};
+use crate::commands::earlier::Earlier;
+use crate::commands::instruction::{Instruction, kind_name, signed_by};
 use crate::commands::outbox::{Entry, OutboxArg};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui::{self, Output};
@@ -23,10 +26,10 @@ use crate::ui::{self, Output};
 #[command(
     after_help = "Before anything is sent, the envelope is written to the outbox and its \
 identifier to standard error: with --json as one line with the schema clearway/sending/1. Exit \
-codes: 0, it is FINAL and did what it is for; 1, it moved nothing; 3, the proof contradicts the \
-answer, or the identifier waits in the outbox for another cluster; 6, nothing was sent, the end is \
-not known, or it is FINAL and could not be told or proved: the message says which, and which \
-commands ask again"
+codes: 0, it is FINAL and did what it is for; 1, it moved nothing and never will; 3, the proof \
+contradicts the answer, or the identifier stands for another instruction or waits in the outbox \
+for another cluster; 6, the end is not known, or it is FINAL and could not be told or proved: the \
+message says which, and which commands ask again; 7, nothing was sent: type the same command again"
 )]
 pub(crate) struct Sending {
     /// Own identifier, 32 hexadecimal digits ending in 00: the same command with the same
@@ -48,15 +51,49 @@ pub(crate) struct Signed {
     #[command(flatten)]
     pub(crate) connect: Connect,
     #[command(flatten)]
-    pub(crate) output: Output,
+    output: Output,
 }
 
 impl Signed {
-    /// Connects to send.
-    pub(crate) fn open(&self) -> Result<Session, Failure> {
-        self.connect.open_to_send(&self.sending)
+    /// As [`Sending::send`].
+    pub(crate) fn send<T: Into<Order>>(
+        &self,
+        prove: bool,
+        order: impl FnOnce(&Session) -> Result<T, Failure>,
+    ) -> Result<(), Failure> {
+        let Self {
+            sending,
+            connect,
+            output,
+        } = self;
+        sending.send(connect, *output, prove, order)
     }
 }
+
+/// What is to be signed and sent.
+pub(crate) struct Order {
+    draft: Draft,
+    refusal: Option<Failure>,
+}
+
+impl From<Draft> for Order {
+    fn from(draft: Draft) -> Self {
+        let refusal = None;
+        Self { draft, refusal }
+    }
+}
+
+impl Order {
+    /// Not to be sent where this failed, unless an earlier use of its identifier has sent it
+    /// already: then the failure may be what that came to.
+    pub(crate) fn unless(draft: Draft, checked: Result<(), Failure>) -> Self {
+        let refusal = checked.err();
+        Self { draft, refusal }
+    }
+}
+
+/// The words of a failure after which nothing was sent.
+const NOTHING_SENT: &str = "nothing was sent";
 
 impl Sending {
     /// Nothing of one's own, beside this outbox.
@@ -67,13 +104,31 @@ impl Sending {
         }
     }
 
+    /// Connects, makes an order, sends it and tells what it came to. A failure before it is sent
+    /// says so.
+    pub(crate) fn send<T: Into<Order>>(
+        &self,
+        connect: &Connect,
+        output: Output,
+        prove: bool,
+        order: impl FnOnce(&Session) -> Result<T, Failure>,
+    ) -> Result<(), Failure> {
+        let unsent = |failure| self.unsent(failure);
+        let session = connect.open_with(self).map_err(unsent)?;
+        let order = order(&session).map_err(unsent)?;
+        session.submit(order.into(), prove, output)
+    }
+
     /// A failure before anything was sent. With an identifier of the member's own an earlier use of
-    /// it may have moved money all the same.
-    pub(super) fn unsent(&self, failure: Failure) -> Failure {
-        let failure = failure.adding("nothing was sent");
-        match self.id {
-            Some(_) => failure.end_open(),
-            None => failure,
+    /// it may have moved money all the same, so that is never the end of the instruction.
+    fn unsent(&self, failure: Failure) -> Failure {
+        let failure = match failure.to_string().contains(NOTHING_SENT) {
+            true => failure,
+            false => failure.adding(NOTHING_SENT),
+        };
+        match (failure.kind(), self.id) {
+            (Kind::Unavailable, _) | (Kind::Failed, Some(_)) => failure.of(Kind::NotSent),
+            _ => failure,
         }
     }
 }
@@ -85,19 +140,34 @@ pub(super) enum Copy {
     Further,
 }
 
+/// What a dry run has signed.
+#[derive(Serialize)]
+struct DryRun {
+    id: String,
+    signer: u32,
+    #[serde(flatten)]
+    instruction: Instruction,
+    expires_at: u32,
+    envelope: String,
+    sent: bool,
+}
+
 /// What a signed instruction came to.
 #[derive(Serialize)]
 struct Answer {
     id: String,
     signer: u32,
-    /// `settled`, `recorded`, `rejected`, `refused`, `expired` or `unknown`.
+    /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired` or `unknown`.
     state: &'static str,
     height: u64,
     code: Option<String>,
     code_number: Option<u16>,
     r#final: bool,
     duplicate: bool,
-    help: &'static str,
+    help: String,
+    /// Height from which on a key that ends is not valid, or a new one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takes_effect: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proven: Option<bool>,
 }
@@ -105,35 +175,39 @@ struct Answer {
 impl Session {
     /// Signs, keeps, names, sends, waits for FINAL, tells; anything but success fails with the
     /// code's help.
-    pub(crate) fn submit(&self, draft: Draft, prove: bool, output: Output) -> Result<(), Failure> {
+    fn submit(&self, order: Order, prove: bool, output: Output) -> Result<(), Failure> {
+        let Order { draft, refusal } = order;
         let envelope = match self.sending.id {
             None => self.signer.sign(draft),
             Some(id) => self.signer.sign_with_id(draft, id),
         };
+        let refused = refusal.map_or(Ok(()), Err);
         if self.sending.dry_run {
-            return show(&envelope, output);
+            return refused.and_then(|()| self.show(&envelope, output));
         }
         let unsent = |failure: Failure| self.sending.unsent(failure);
         let earlier = self.sending.id.map(|_| self.earlier(&envelope));
         match earlier.transpose().map_err(unsent)?.flatten() {
-            Some(Earlier::Other(place)) => {
-                return Err(other_use(envelope.body.id, &place).adding("nothing was sent"));
-            }
+            Some(Earlier::Other(other)) => Err(other.adding(NOTHING_SENT)),
             Some(Earlier::Executed(found, executed)) => {
                 let again = Receipt {
                     height: found.height,
                     outcome: Outcome::duplicate_of(found.outcome.code),
                 };
-                return self.tell(&executed, again, prove, output);
+                self.tell(&executed, again, prove, output)
             }
-            Some(Earlier::Waiting(earlier)) => {
-                return self.settle(&earlier, Copy::Further, prove, output);
+            Some(Earlier::Waiting(earlier)) => self.settle(&earlier, Copy::Further, prove, output),
+            Some(Earlier::Over) => {
+                let kept = refused.and_then(|()| self.outbox.replace(self.entry(envelope)));
+                kept.map_err(unsent)?;
+                self.settle(&envelope, Copy::First, prove, output)
             }
-            Some(Earlier::Over) => self.outbox.replace(self.entry(envelope)),
-            None => self.outbox.keep(self.entry(envelope)),
+            None => {
+                let kept = refused.and_then(|()| self.outbox.keep(self.entry(envelope)));
+                kept.map_err(unsent)?;
+                self.settle(&envelope, Copy::First, prove, output)
+            }
         }
-        .map_err(unsent)?;
-        self.settle(&envelope, Copy::First, prove, output)
     }
 
     /// Names an envelope of the outbox, sends it, and tells its end.
@@ -146,6 +220,8 @@ impl Session {
     ) -> Result<(), Failure> {
         self.announce(envelope, output);
         let envelopes = [*envelope];
+        let look_ups = || self.client.metrics().look_ups.value();
+        let before = look_ups();
         let sent = self.runtime.block_on(async {
             match copy {
                 Copy::First => self.client.submit(&envelopes).await,
@@ -154,13 +230,20 @@ impl Session {
         });
         let receipt = sent.map(|receipts| receipts.first().copied());
         match receipt {
+            // The log was asked by name: what it has may be another instruction.
+            Ok(Some(receipt)) if look_ups() > before && receipt.outcome.spends_id() => {
+                match self.own(envelope, receipt) {
+                    Ok(receipt) => self.tell(envelope, receipt, prove, output),
+                    Err(failure) => Err(self.unknown(envelope, &failure.to_string(), output)),
+                }
+            }
             Ok(Some(receipt)) => self.tell(envelope, receipt, prove, output),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
                 self.forget(Lookup::of(envelope));
-                Err(Failure::new(Kind::Unavailable, error))
+                Err(Failure::new(Kind::NotSent, error))
             }
-            Err(error) => Err(self.unknown(envelope, &error, output)),
-            Ok(None) => Err(self.unknown(envelope, &ClientError::NoAnswer, output)),
+            Err(error) => Err(self.unknown(envelope, &error.to_string(), output)),
+            Ok(None) => Err(self.unknown(envelope, &ClientError::NoAnswer.to_string(), output)),
         }
     }
 
@@ -175,19 +258,23 @@ impl Session {
     fn announce(&self, envelope: &Envelope, output: Output) {
         let body = &envelope.body;
         let path = self.outbox.path(body.id);
-        ui::note(&match output.json {
-            true => json!({
-                "schema": "clearway/sending/1", "id": body.id.to_string(),
-                "signer": body.signer().0, "expires_at": body.expires_at().0,
-                "outbox": path.display().to_string(),
-            })
-            .to_string(),
+        let line = match output.json {
+            true => ui::to_json(
+                "sending",
+                &json!({
+                    "id": body.id.to_string(),
+                    "signer": body.signer().0, "expires_at": body.expires_at().0,
+                    "outbox": path.display().to_string(),
+                }),
+            )
+            .expect("text and numbers are JSON"),
             false => format!(
                 "id {}, kept in {} until its end is known",
                 body.id,
                 path.display()
             ),
-        });
+        };
+        ui::note(&line);
     }
 
     /// Tells the end of an envelope, and forgets it once that is told.
@@ -198,7 +285,9 @@ impl Session {
         prove: bool,
         output: Output,
     ) -> Result<(), Failure> {
-        let proof = match prove && receipt.is_final() {
+        // Of an envelope that was not executed there is no proof.
+        let is_other = receipt.outcome.code == ResultCode::IdConflict && receipt.is_final();
+        let proof = match prove && receipt.is_final() && !is_other {
             true => Some(self.prove(envelope, receipt)),
             false => None,
         };
@@ -206,21 +295,29 @@ impl Session {
         let answer = answer(envelope, receipt, proven);
         let said = output.result("answer", &answer, || shown(&answer));
         let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
+        let name = Lookup::of(envelope);
         if told_truly(&said, &proof) {
-            self.forget(Lookup::of(envelope));
+            self.forget(name);
         }
-        exit(envelope.body.id, receipt, said, proof)
+        if is_other {
+            let conflict = self.conflict(name);
+            return Err(match said {
+                Ok(()) => conflict,
+                Err(unsaid) => conflict.adding(&unsaid.to_string()),
+            });
+        }
+        exit(name.id, receipt, &answer.help, said, proof)
     }
 
     /// An end that is not known: what to type, and an answer that says so for scripts.
-    fn unknown(&self, envelope: &Envelope, error: &ClientError, output: Output) -> Failure {
+    fn unknown(&self, envelope: &Envelope, why: &str, output: Output) -> Failure {
         let (id, again) = (envelope.body.id, &self.again);
-        let message = format!(
-            "the end of {id} is not known ({error}). Do not sign it anew; type \
-             `clearway lookup {id} {again}` to ask what became of it, or \
+        let message = format!("the end of {id} is not known ({why}). Do not sign it anew");
+        let remedy = format!(
+            "type `clearway lookup {id} {again}` to ask what became of it, or \
              `clearway resend {id} {again}` to send the same bytes again, which moves money once"
         );
-        let failure = Failure::new(Kind::Unavailable, message);
+        let failure = Failure::new(Kind::Unavailable, message).remedy(remedy);
         let answer = Answer {
             id: id.to_string(),
             signer: envelope.body.signer().0,
@@ -230,13 +327,38 @@ impl Session {
             code_number: None,
             r#final: false,
             duplicate: false,
-            help: "look it up, or send the same bytes again",
+            help: "look it up, or send the same bytes again".to_owned(),
+            takes_effect: None,
             proven: None,
         };
         match output.result("answer", &answer, || shown(&answer)) {
             Ok(()) => failure,
             Err(unsaid) => failure.adding(&unsaid.to_string()),
         }
+    }
+
+    /// Shows what a dry run has signed.
+    fn show(&self, envelope: &Envelope, output: Output) -> Result<(), Failure> {
+        let body = &envelope.body;
+        let view = DryRun {
+            id: body.id.to_string(),
+            signer: body.signer().0,
+            instruction: Instruction::of(body, &self.genesis.ledgers),
+            expires_at: body.expires_at().0,
+            envelope: hex::encode(envelope.as_bytes()),
+            sent: false,
+        };
+        output.result("dry-run", &view, || {
+            let sent = "NO: a dry run; it ends by this machine's clock".to_owned();
+            ui::rows([
+                ("id", view.id.clone()),
+                ("signer", view.signer.to_string()),
+                ("instruction", view.instruction.text()),
+                ("expires_at", view.expires_at.to_string()),
+                ("envelope", view.envelope.clone()),
+                ("sent", sent),
+            ])
+        })
     }
 
     /// Checks certificate, chain and Merkle path of an answer.
@@ -271,6 +393,7 @@ pub(super) fn told_truly(said: &Result<(), Failure>, proof: &Result<(), Failure>
 pub(super) fn exit(
     id: TransferId,
     receipt: Receipt,
+    help: &str,
     said: Result<(), Failure>,
     proof: Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -294,16 +417,13 @@ pub(super) fn exit(
     told?;
     match moved {
         true => Ok(()),
-        false => Err(Failure::new(
-            Kind::Failed,
-            format!("{code}: {}", help(code)),
-        )),
+        false => Err(Failure::new(Kind::Failed, code.to_string()).remedy(help)),
     }
 }
 
 /// What a code means for the payer. The client gives `Expired` only once nothing can come of any
 /// copy, which the code alone does not say.
-fn help(code: ResultCode) -> &'static str {
+pub(super) fn help(code: ResultCode) -> &'static str {
     match code {
         ResultCode::Expired => "it was not executed and never will be: a new one may be signed",
         code => code.help(),
@@ -322,6 +442,7 @@ pub(super) fn state(height: Height, outcome: Outcome) -> &'static str {
         (true, ResultCode::Settled) => "settled",
         (true, ResultCode::AwaitingApproval) => "recorded",
         (_, ResultCode::Expired) => "expired",
+        (true, ResultCode::IdConflict) => "conflict",
         (true, _) => "rejected",
         (false, _) => "refused",
     }
@@ -345,9 +466,34 @@ fn answer(envelope: &Envelope, receipt: Receipt, proven: Option<bool>) -> Answer
         code_number: Some(code.as_u16()),
         r#final: receipt.is_final(),
         duplicate: receipt.outcome.duplicate(),
-        help: help(code),
+        help: help_for(code, &envelope.body),
+        takes_effect: takes_effect(&envelope.body, receipt),
         proven,
     }
+}
+
+/// As [`help`], of a record that is known.
+fn help_for(code: ResultCode, body: &Body) -> String {
+    match (code, EnvelopeKind::from_u8(body.kind)) {
+        (ResultCode::NotAuthorised, Some(kind)) => {
+            let (name, by) = (kind_name(body), signed_by(kind));
+            format!("the signer may not do this: records of kind {name} are signed by {by}")
+        }
+        _ => help(code).to_owned(),
+    }
+}
+
+/// When a key ends that this record ends, or is valid that it brings, where that is known: a
+/// further copy may have another height than the first one, which counts.
+fn takes_effect(body: &Body, receipt: Receipt) -> Option<u64> {
+    let ends = |set: &ParticipantSet| set.key_slot != KEY_SLOT_NONE && set.public_key == [0; 32];
+    let delayed = match EnvelopeKind::from_u8(body.kind)? {
+        EnvelopeKind::KeyRotate => true,
+        EnvelopeKind::ParticipantSet => ends(ParticipantSet::of(body)),
+        _ => false,
+    };
+    let known = receipt.settled() && !receipt.outcome.duplicate();
+    (delayed && known).then(|| receipt.height.0.saturating_add(KEY_LAG_MAX))
 }
 
 fn shown(answer: &Answer) -> String {
@@ -365,35 +511,13 @@ fn shown(answer: &Answer) -> String {
             "yes: this is what the first copy came to".to_owned(),
         ));
     }
+    if let Some(height) = answer.takes_effect {
+        rows.push(("takes effect", format!("at height {height}")));
+    }
     if let Some(proven) = answer.proven {
         rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
     }
     ui::rows(rows)
-}
-
-/// What a dry run shows.
-fn show(envelope: &Envelope, output: Output) -> Result<(), Failure> {
-    let body = &envelope.body;
-    let kind = EnvelopeKind::from_u8(body.kind).map(|kind| format!("{kind:?}"));
-    let rows = [
-        ("id", body.id.to_string()),
-        ("signer", body.signer().0.to_string()),
-        ("kind", kind.unwrap_or_default()),
-        ("expires_at", body.expires_at().0.to_string()),
-        ("envelope", hex::encode(envelope.as_bytes())),
-    ];
-    let mut value: serde_json::Map<_, _> = rows
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), json!(text)))
-        .collect();
-    value.insert("sent".to_owned(), json!(false));
-    output.result("dry-run", &value, || {
-        let sent = (
-            "sent",
-            "NO: a dry run; it ends by this machine's clock".to_owned(),
-        );
-        ui::rows(rows.into_iter().chain([sent]))
-    })
 }
 
 /// An identifier for an envelope that stands alone: its last byte is the position in a chain.
@@ -454,7 +578,7 @@ mod tests {
         let done = |kind: Option<Kind>| kind.map_or(Ok(()), |kind| Err(Failure::new(kind, "x")));
         for (code, said, proof, expected) in rows {
             let id = TransferId([1; 16]);
-            let ended = exit(id, receipt(code), done(said), done(proof));
+            let ended = exit(id, receipt(code), help(code), done(said), done(proof));
             let kind = ended.as_ref().err().map(Failure::kind);
             assert_eq!(kind, expected, "{code}, {said:?}, {proof:?}");
             if code == settled && expected.is_some() {
@@ -470,6 +594,7 @@ mod tests {
             (7, ResultCode::Settled, "settled"),
             (7, ResultCode::AwaitingApproval, "recorded"),
             (7, ResultCode::InsufficientFunds, "rejected"),
+            (7, ResultCode::IdConflict, "conflict"),
             (7, ResultCode::Expired, "expired"),
             (0, ResultCode::Expired, "expired"),
             (0, ResultCode::BadSignature, "refused"),

@@ -6,11 +6,12 @@ use clearway_client::Draft;
 use clearway_node::keystore;
 use clearway_types::account::{KeyEntry, Participant};
 use clearway_types::domain::DomainTag;
+use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Height, ParticipantId};
 
 use crate::commands::keys::unlock;
 use crate::commands::roster::Known as _;
-use crate::commands::send::Signed;
+use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};
 use crate::ui;
 
@@ -28,23 +29,28 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let unlock = unlock(&args.new_key, args.signed.connect.insecure_plaintext())?;
     let key = keystore::load_member(&args.new_key, &unlock)?;
-    let session = args.signed.open()?;
-    let signer = session.participant();
-    let roster = session.roster()?;
-    let participant = roster.known(signer.0)?;
-    check_new(participant, &key.public_key(), roster.height)?;
-    let slot = match args.new_slot {
-        Some(slot) => check_slot(participant, slot, roster.height)?,
-        None => free_slot(participant, roster.height)?,
-    };
-    let tag = DomainTag::new(session.genesis.hash());
-    ui::note(&format!(
-        "key slot {slot} of participant {signer}: valid 256 heights after it is answered; sign \
-         with it by --key {} --slot {slot} --as {signer}",
-        args.new_key.display()
-    ));
-    let draft = Draft::key_rotate(ParticipantId(signer.0), slot, &key, tag);
-    session.submit(draft, false, args.signed.output)
+    args.signed.send(false, |session| {
+        let signer = session.participant();
+        let roster = session.roster()?;
+        let (participant, height) = (roster.known(signer.0)?, roster.height);
+        let held = slot_of(participant, &key.public_key(), height);
+        let slot = match args.new_slot.or(held) {
+            Some(slot) => slot,
+            None => free_slot(participant, height)?,
+        };
+        let checked = check_new(participant, held)
+            .and_then(|()| check_slot(participant, slot, height))
+            .inspect(|()| {
+                ui::note(&format!(
+                    "key slot {slot} of participant {signer}: valid {KEY_LAG_MAX} heights after \
+                     it is answered; sign with it by --key {} --slot {slot} --as {signer}",
+                    args.new_key.display()
+                ));
+            });
+        let tag = DomainTag::new(session.genesis.hash());
+        let draft = Draft::key_rotate(ParticipantId(signer.0), slot, &key, tag);
+        Ok(Order::unless(draft, checked))
+    })
 }
 
 /// Whether a slot can take a key at `height`.
@@ -53,30 +59,29 @@ fn is_free(participant: &Participant, slot: u8, height: Height) -> bool {
     key.is_none_or(|key| key.valid_to <= height)
 }
 
-/// A key that is in use already would take a second slot, and replace nothing.
-fn check_new(
-    participant: &Participant,
-    public_key: &[u8; 32],
-    height: Height,
-) -> Result<(), Failure> {
+/// The slot in which a participant holds a key that has not ended.
+fn slot_of(participant: &Participant, public_key: &[u8; 32], height: Height) -> Option<u8> {
     let live = |key: &KeyEntry| key.public_key == *public_key && key.valid_to > height;
-    let holds = participant
-        .keys
-        .iter()
-        .position(|key| key.as_ref().is_some_and(live));
-    holds.map_or(Ok(()), |slot| {
+    let mut slots = (0u8..).zip(&participant.keys);
+    let held = slots.find(|(_, key)| key.as_ref().is_some_and(live));
+    held.map(|(slot, _)| slot)
+}
+
+/// A key that is in use already would take a second slot, and replace nothing.
+fn check_new(participant: &Participant, held: Option<u8>) -> Result<(), Failure> {
+    held.map_or(Ok(()), |slot| {
         let message = format!(
-            "slot {slot} of participant {} holds this key already: make a new one with `clearway \
-             keys new`",
+            "slot {slot} of participant {} holds this key already",
             participant.id
         );
-        Err(Failure::new(Kind::Failed, message))
+        let remedy = "make a new one with `clearway keys new`";
+        Err(Failure::new(Kind::Failed, message).remedy(remedy))
     })
 }
 
-fn check_slot(participant: &Participant, slot: u8, height: Height) -> Result<u8, Failure> {
+fn check_slot(participant: &Participant, slot: u8, height: Height) -> Result<(), Failure> {
     match is_free(participant, slot, height) {
-        true => Ok(slot),
+        true => Ok(()),
         false => Err(Failure::new(
             Kind::Failed,
             format!(

@@ -1,0 +1,94 @@
+//! One identifier, two machines, two instructions: the one that was not executed is never told as
+//! the other.
+
+use std::time::Instant;
+
+use clearway_harness::Lossy;
+use serde_json::Value;
+
+use crate::twice::{OWN_ID, PATIENCE, Payer, TTL_BRIEF_S, TTL_S};
+
+#[test]
+fn the_instruction_of_another_machine_is_never_told_as_ones_own() {
+    told_apart(TTL_S, false);
+}
+
+#[test]
+fn nor_is_it_once_a_copy_of_ones_own_comes_too_late() {
+    told_apart(TTL_BRIEF_S, true);
+}
+
+fn told_apart(ttl_s: u32, late: bool) {
+    let payer = Payer::with_ttl(ttl_s);
+    let own = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
+    keep_and_lose(&payer, &own);
+    let mut node = payer.node();
+    let elsewhere = ["--outbox", "elsewhere"];
+    let other = ["pay", "2.1", "3.1", "11.00", "--id", OWN_ID];
+    payer
+        .run(node.door(), &[&other[..], &elsewhere].concat())
+        .expect(0);
+    let kept = payer.outbox().join(format!("{OWN_ID}.json"));
+    let entry = std::fs::read(&kept).expect("it waits");
+    if late {
+        // A further copy is refused then without a look at its identifier, and the log is asked by
+        // name.
+        wait_until_over(&payer, node.door(), &entry);
+    }
+    let ask = |call: &[&str]| {
+        let told = payer.run(node.door(), &[call, &["--json"]].concat());
+        let told = told.expect(3);
+        let said = told.said();
+        for words in ["another instruction", "11.00 EUR"] {
+            assert!(said.contains(words), "{call:?}: {said}");
+        }
+        std::fs::write(&kept, &entry).expect("kept again");
+        told
+    };
+    let lookup = ask(&["lookup", OWN_ID]).json("lookup");
+    assert_eq!(
+        (&lookup["state"], &lookup["final"]),
+        (&"conflict".into(), &false.into())
+    );
+    assert_eq!(lookup["instruction"]["amount"], "11.00");
+    ask(&["lookup", OWN_ID, "--prove"]);
+    ask(&own);
+    let resent = ask(&["resend", OWN_ID]).json("answer");
+    assert_eq!(resent["state"], "conflict");
+    assert_eq!(payer.paid(node.door()), 11);
+    // Where the identifier alone is held, the answer says which instruction has it.
+    let lookup = ["lookup", OWN_ID, "--json"];
+    let told = payer.run(node.door(), &[&lookup[..], &elsewhere].concat());
+    let told = told.expect(0).json("lookup");
+    let instruction = &told["instruction"];
+    let told = ["from", "to", "amount"].map(|field| &instruction[field]);
+    assert_eq!(told, ["2.1", "3.1", "11.00"]);
+    node.stop();
+}
+
+/// Waits until cluster time has passed the end of an entry's envelope.
+fn wait_until_over(payer: &Payer, door: &str, entry: &[u8]) {
+    let entry: Value = serde_json::from_slice(entry).expect("an entry");
+    let ends_ms = 1000 * entry["expires_at"].as_u64().expect("a number");
+    let from = Instant::now();
+    loop {
+        let status = payer.run(door, &["node", "status", "--json"]).expect(0);
+        if status.json("node-status")["time_ms"].as_u64() > Some(ends_ms + 1000) {
+            return;
+        }
+        assert!(from.elapsed() < PATIENCE, "cluster time stands still");
+    }
+}
+
+/// Leaves an envelope in the outbox that no log has: its answer is lost, then its node's data.
+fn keep_and_lose(payer: &Payer, call: &[&str]) {
+    let mut node = payer.node();
+    let network = Lossy::start(node.door());
+    network.lose_answers_for(PATIENCE);
+    let patience = ["--timeout-s", "2"];
+    payer
+        .run(&network.door(), &[call, &patience].concat())
+        .expect(6);
+    node.stop();
+    std::fs::remove_dir_all(payer.path().join("data")).expect("its data");
+}
