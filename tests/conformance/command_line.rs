@@ -8,6 +8,112 @@ use tempfile::tempdir;
 
 use crate::program::{program, run};
 
+/// Wrong usage and missing things: a call, its exit code, a part of what it says.
+const REFUSED: &[(&[&str], i32, &str)] = &[
+    (&[], 2, "Usage"),
+    (&["fly"], 2, "unrecognized subcommand"),
+    (&["demo", "--payments", "p.csv"], 2, "--accounts"),
+    (&["bench", "--nodes", "4"], 2, "4 is not in 1..=1"),
+    (
+        &["bench", "--rate", "fast"],
+        2,
+        "neither a number nor `max`",
+    ),
+    (
+        &["bench", "--ordered", "--processes", "2"],
+        2,
+        "cannot be used with",
+    ),
+    (&["bench", "--assert", "speed>1"], 2, "write FIGURE>NUMBER"),
+    (&["bench", "--set", "x"], 2, "write KEY=VALUE"),
+    (&["bench", "--set", "x=1"], 1, "no setting `x`"),
+    (
+        &["bench", "--payments", "none.csv", "--accounts", "none.csv"],
+        5,
+        "check the path",
+    ),
+    (&["verify"], 2, "--vectors"),
+    (&["verify", "--vectors", "none.jsonl"], 5, "check the path"),
+    (
+        &["verify", "--vectors", "vectors.jsonl"],
+        1,
+        "vectors.jsonl:1: missing field",
+    ),
+    (
+        &["verify", "--vectors", "-", "--backend", "abacus"],
+        5,
+        "--list-backends",
+    ),
+    (
+        &["verify", "--vectors", "-", "--batch", "0"],
+        2,
+        "0 is not in",
+    ),
+    (&["replay", "none"], 5, "--genesis FILE"),
+    (
+        &["replay", "none", "--genesis", "bad-genesis.toml"],
+        1,
+        "bad-genesis.toml:1",
+    ),
+    (&["bench", "reproduce", "none.json"], 5, "check the path"),
+    (
+        &["replay", "none", "--genesis", "none.toml"],
+        5,
+        "none.toml",
+    ),
+    (&["doctor", "--dir", "none"], 5, "--dir none"),
+    (
+        &[
+            "member",
+            "add",
+            "9",
+            "--member-key",
+            "none.pub",
+            "--key",
+            "x",
+        ],
+        5,
+        "none.pub",
+    ),
+    (
+        &[
+            "pay",
+            "2.1",
+            "3.1",
+            "1",
+            "--genesis",
+            "none.toml",
+            "--key",
+            "x",
+        ],
+        5,
+        "nothing was sent",
+    ),
+    (&["keys", "check", "none.age"], 5, "clearway keys new"),
+    (
+        &["keys", "new", "a.age", "--insecure-plaintext"],
+        2,
+        ".insecure-plaintext",
+    ),
+    (
+        &["keys", "new", "a.insecure-plaintext"],
+        2,
+        "--insecure-plaintext",
+    ),
+    (&["keys", "new", "a.age"], 2, "set CLEARWAY_PASSPHRASE"),
+    (
+        &["node", "config", "--config", "bad.toml"],
+        1,
+        "did you mean `verify_workers`",
+    ),
+    (&["node", "run", "--config", "none.toml"], 5, "--config"),
+    (
+        &["account", "show", "7.1", "--key", "none.age"],
+        5,
+        "clearway node init",
+    ),
+];
+
 #[test]
 fn wrong_usage_and_missing_things_have_their_exit_codes_and_say_what_to_do() {
     let dir = tempdir().expect("a temporary folder");
@@ -17,111 +123,7 @@ fn wrong_usage_and_missing_things_have_their_exit_codes_and_say_what_to_do() {
     write("bad.toml", "verify_worker = 1\n");
     write("bad-genesis.toml", "name = 3\n");
     write("vectors.jsonl", "{\"pk_hex\":\"00\"}\n");
-    let rows: [(&[&str], i32, &str); 29] = [
-        (&[], 2, "Usage"),
-        (&["fly"], 2, "unrecognized subcommand"),
-        (&["demo", "--payments", "p.csv"], 2, "--accounts"),
-        (&["bench", "--nodes", "4"], 2, "4 is not in 1..=1"),
-        (
-            &["bench", "--rate", "fast"],
-            2,
-            "neither a number nor `max`",
-        ),
-        (
-            &["bench", "--ordered", "--processes", "2"],
-            2,
-            "cannot be used with",
-        ),
-        (&["bench", "--assert", "speed>1"], 2, "write FIGURE>NUMBER"),
-        (&["bench", "--set", "x"], 2, "write KEY=VALUE"),
-        (&["bench", "--set", "x=1"], 1, "no setting `x`"),
-        (
-            &["bench", "--payments", "none.csv", "--accounts", "none.csv"],
-            5,
-            "check the path",
-        ),
-        (&["verify"], 2, "--vectors"),
-        (&["verify", "--vectors", "none.jsonl"], 5, "check the path"),
-        (
-            &["verify", "--vectors", "vectors.jsonl"],
-            1,
-            "vectors.jsonl:1: missing field",
-        ),
-        (
-            &["verify", "--vectors", "-", "--backend", "abacus"],
-            5,
-            "--list-backends",
-        ),
-        (
-            &["verify", "--vectors", "-", "--batch", "0"],
-            2,
-            "0 is not in",
-        ),
-        (&["replay", "none"], 5, "--genesis FILE"),
-        (
-            &["replay", "none", "--genesis", "bad-genesis.toml"],
-            1,
-            "bad-genesis.toml:1",
-        ),
-        (&["bench", "reproduce", "none.json"], 5, "check the path"),
-        (
-            &["replay", "none", "--genesis", "none.toml"],
-            5,
-            "none.toml",
-        ),
-        (&["doctor", "--dir", "none"], 5, "--dir none"),
-        (
-            &[
-                "member",
-                "add",
-                "9",
-                "--member-key",
-                "none.pub",
-                "--key",
-                "x",
-            ],
-            5,
-            "none.pub",
-        ),
-        (
-            &[
-                "pay",
-                "2.1",
-                "3.1",
-                "1",
-                "--genesis",
-                "none.toml",
-                "--key",
-                "x",
-            ],
-            5,
-            "nothing was sent",
-        ),
-        (&["keys", "check", "none.age"], 5, "clearway keys new"),
-        (
-            &["keys", "new", "a.age", "--insecure-plaintext"],
-            2,
-            ".insecure-plaintext",
-        ),
-        (
-            &["keys", "new", "a.insecure-plaintext"],
-            2,
-            "--insecure-plaintext",
-        ),
-        (&["keys", "new", "a.age"], 2, "set CLEARWAY_PASSPHRASE"),
-        (
-            &["node", "config", "--config", "bad.toml"],
-            1,
-            "did you mean `verify_workers`",
-        ),
-        (&["node", "run", "--config", "none.toml"], 5, "--config"),
-        (
-            &["account", "show", "7.1", "--key", "none.age"],
-            5,
-            "clearway node init",
-        ),
-    ];
-    for (arguments, code, expected) in rows {
+    for &(arguments, code, expected) in REFUSED {
         let run = run(dir.path(), arguments).expect(code);
         assert!(
             run.said().contains(expected),

@@ -1,4 +1,4 @@
-//! The command line as a whole: every command, and how accounts are written.
+//! The command line as a whole: every command.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clearway_load::report::VERSION;
-use clearway_types::units::{AccountId, ParticipantId};
 
 use crate::commands::{
     account, approvals, bench, completions, demo, doctor, exit_codes, generate, inspect, keys,
@@ -192,29 +191,6 @@ fn obey(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// An account as people write it: owner's number, point, number with the owner (`7.1`), or the
-/// whole number.
-pub(crate) fn parse_account(text: &str) -> Result<AccountId, String> {
-    let wrong = || format!("`{text}` is no account; write owner.number, for example 7.1");
-    match text.split_once('.') {
-        Some((owner, number)) => {
-            let owner = owner.parse().map_err(|_| wrong())?;
-            let number = number.parse().map_err(|_| wrong())?;
-            Ok(AccountId::new(ParticipantId(owner), number))
-        }
-        None => match text.parse().map(AccountId) {
-            // A forgotten point would name an account of nobody.
-            Ok(id) if id.owner() != ParticipantId(0) => Ok(id),
-            _ => Err(wrong()),
-        },
-    }
-}
-
-/// The inverse of [`parse_account`].
-pub(crate) fn show_account(id: AccountId) -> String {
-    id.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,17 +245,6 @@ mod tests {
                 expected,
                 "{line}"
             );
-        }
-    }
-
-    #[test]
-    fn accounts_are_written_by_owner_and_number() {
-        let id = AccountId::new(ParticipantId(7), 1);
-        assert_eq!(parse_account("7.1"), Ok(id));
-        assert_eq!(parse_account(&id.0.to_string()), Ok(id));
-        assert_eq!(parse_account(&show_account(id)), Ok(id));
-        for text in ["", "7", "7.", ".1", "7.1.1", "a.b", "-1", "4294967296.1"] {
-            assert!(parse_account(text).is_err(), "{text}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod share;
 mod signals;
 mod streams;
 mod ui;
+mod written;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

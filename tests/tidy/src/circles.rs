@@ -21,11 +21,6 @@ const ALLOWED: &[(&str, usize, &str)] = &[
         "methods of `Client` stand in the files of what they ask",
     ),
     (
-        "tools/clearway/cli.rs",
-        24,
-        "the parser is one type: it names each command, and each command its arguments' types",
-    ),
-    (
         "tools/clearway/commands/connect.rs",
         6,
         "a session opens with a key of its own and rotates it",

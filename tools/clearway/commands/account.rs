@@ -7,12 +7,12 @@ use clearway_types::genesis::GenesisLedger;
 use clearway_types::units::{AccountId, Height, ParticipantId};
 use serde::Serialize;
 
-use crate::cli::{parse_account, show_account};
 use crate::commands::connect::{Connect, Session};
 use crate::commands::roster::Known as _;
 use crate::commands::send::Sending;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
+use crate::written::{parse_account, show_account};
 
 mod follow;
 

@@ -1,19 +1,11 @@
 //! `clearway approvals`: records that wait for further operators.
 
-use clearway_types::account::Role;
-use clearway_types::control::{KEY_SLOT_NONE, LedgerDefine, ParticipantSet};
-use clearway_types::envelope::Body;
-use clearway_types::hex;
-use clearway_types::kind::{Kind, Layout};
-use clearway_types::units::AccountId;
 use clearway_types::wire::roster::{ApprovalView, RosterView};
 use serde::Serialize;
 
-use crate::cli::show_account;
 use crate::commands::connect::Connect;
-use crate::commands::instruction::kind_name;
-use crate::commands::roster::text;
-use crate::failure::{Failure, Kind as Fault};
+use crate::commands::instruction::{described, kind_name};
+use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
 #[derive(clap::Args, Debug)]
@@ -46,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let roster = args.connect.open()?.roster()?;
     let Some(approvals) = &roster.approvals else {
         let message = "approvals are shown to operators and auditors: ask with such a key";
-        return Err(Failure::new(Fault::Failed, message));
+        return Err(Failure::new(Kind::Failed, message));
     };
     let listed = Listed {
         height: roster.height.0,
@@ -85,50 +77,4 @@ fn shown(roster: &RosterView, approval: &ApprovalView) -> Shown {
         needed: roster.operator_threshold,
         until: approval.until.0,
     }
-}
-
-/// Everything that the record says, so that a second operator knows what it approves.
-pub(super) fn described(body: &Body) -> String {
-    match Kind::from_u8(body.kind).map(|kind| kind.row().layout) {
-        Some(Layout::ParticipantSet) => participant(ParticipantSet::of(body)),
-        Some(Layout::LedgerDefine) => ledger(LedgerDefine::of(body)),
-        _ => String::new(),
-    }
-}
-
-fn participant(set: &ParticipantSet) -> String {
-    let role = Role::from_u8(set.role).map_or("?".into(), |role| format!("{role:?}"));
-    let mut words = vec![
-        format!("participant {}", set.participant),
-        format!("role {}", role.to_lowercase()),
-        format!("suspended {}", if set.status == 0 { "no" } else { "yes" }),
-        format!("sponsor {}", set.sponsor),
-    ];
-    for (name, field) in [("LEI", &set.lei[..]), ("BIC", &set.bic[..])] {
-        let value = text(field);
-        if !value.is_empty() {
-            words.push(format!("{name} {value}"));
-        }
-    }
-    if set.key_slot != KEY_SLOT_NONE {
-        words.push(match set.public_key == [0; 32] {
-            true => format!("the key in slot {} ends", set.key_slot),
-            false => format!(
-                "slot {} gets {}",
-                set.key_slot,
-                hex::encode(&set.public_key)
-            ),
-        });
-    }
-    words.join(", ")
-}
-
-fn ledger(define: &LedgerDefine) -> String {
-    format!(
-        "ledger {}, code {}, {} decimals, issuer account {}",
-        define.ledger,
-        text(&define.code),
-        define.exponent,
-        show_account(AccountId(define.issuer_account.get()))
-    )
 }

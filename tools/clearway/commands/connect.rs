@@ -10,7 +10,7 @@ use clearway_node::genesis_file;
 use clearway_node::keystore;
 use clearway_types::amount::{Amount, parse_minor};
 use clearway_types::genesis::{Genesis, GenesisLedger};
-use clearway_types::units::{ParticipantId, TransferId};
+use clearway_types::units::ParticipantId;
 use clearway_types::wire::AnswerStatus;
 
 use crate::commands::keys;
@@ -265,13 +265,6 @@ fn quoted(path: &Path) -> String {
         true => text,
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
-}
-
-/// 32 hexadecimal digits as an identifier.
-pub(crate) fn parse_id(text: &str) -> Result<TransferId, String> {
-    clearway_types::hex::decode_array(text)
-        .map(TransferId)
-        .ok_or_else(|| format!("`{text}` is no identifier; write 32 hexadecimal digits"))
 }
 
 #[cfg(test)]

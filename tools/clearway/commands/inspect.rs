@@ -13,11 +13,10 @@ use clearway_types::transfer::Transfer;
 use clearway_types::units::{Height, ParticipantId, TransferId};
 use serde::Serialize;
 
-use crate::cli::show_account;
-use crate::commands::connect::parse_id;
 use crate::commands::log::{LogArgs, LogEnd, history_failure, store_failure};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
+use crate::written::{parse_id, show_account};
 
 /// The log of a stopped or running node, and the figures it shows
 #[derive(clap::Subcommand, Debug)]

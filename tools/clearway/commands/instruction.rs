@@ -1,16 +1,19 @@
 //! What an envelope asks for, as people and scripts read it.
 
+use clearway_types::account::Role;
 use clearway_types::amount::Decimal;
-use clearway_types::control::{AccountOpen, KeyRotate, LimitSet};
+use clearway_types::control::{
+    AccountOpen, KEY_SLOT_NONE, KeyRotate, LedgerDefine, LimitSet, ParticipantSet,
+};
 use clearway_types::envelope::Body;
 use clearway_types::genesis::GenesisLedger;
+use clearway_types::hex;
 use clearway_types::kind::{Authority, Kind, Layout};
 use clearway_types::transfer::{AMOUNT_REMAINING, Transfer};
 use clearway_types::units::AccountId;
 use serde::Serialize;
 
-use crate::cli::show_account;
-use crate::commands::approvals;
+use crate::written::{show_account, text};
 
 /// An instruction; amounts in JSON are text.
 #[derive(Serialize, Debug)]
@@ -110,14 +113,59 @@ fn record(kind: Kind, body: &Body) -> String {
         Layout::AccountOpen => account(AccountOpen::of(body).account.get()),
         Layout::LimitSet => account(LimitSet::of(body).account.get()),
         Layout::KeyRotate => format!("key slot {}", KeyRotate::of(body).slot),
-        _ => approvals::described(body),
+        _ => described(body),
     }
+}
+
+/// Everything that the record says, so that a second operator knows what it approves.
+pub(super) fn described(body: &Body) -> String {
+    match Kind::from_u8(body.kind).map(|kind| kind.row().layout) {
+        Some(Layout::ParticipantSet) => participant(ParticipantSet::of(body)),
+        Some(Layout::LedgerDefine) => ledger(LedgerDefine::of(body)),
+        _ => String::new(),
+    }
+}
+
+fn participant(set: &ParticipantSet) -> String {
+    let role = Role::from_u8(set.role).map_or("?".into(), |role| format!("{role:?}"));
+    let mut words = vec![
+        format!("participant {}", set.participant),
+        format!("role {}", role.to_lowercase()),
+        format!("suspended {}", if set.status == 0 { "no" } else { "yes" }),
+        format!("sponsor {}", set.sponsor),
+    ];
+    for (name, field) in [("LEI", &set.lei[..]), ("BIC", &set.bic[..])] {
+        let value = text(field);
+        if !value.is_empty() {
+            words.push(format!("{name} {value}"));
+        }
+    }
+    if set.key_slot != KEY_SLOT_NONE {
+        words.push(match set.public_key == [0; 32] {
+            true => format!("the key in slot {} ends", set.key_slot),
+            false => format!(
+                "slot {} gets {}",
+                set.key_slot,
+                hex::encode(&set.public_key)
+            ),
+        });
+    }
+    words.join(", ")
+}
+
+fn ledger(define: &LedgerDefine) -> String {
+    format!(
+        "ledger {}, code {}, {} decimals, issuer account {}",
+        define.ledger,
+        text(&define.code),
+        define.exponent,
+        show_account(AccountId(define.issuer_account.get()))
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use clearway_client::Draft;
-    use clearway_types::account::Role;
     use clearway_types::amount::Amount;
     use clearway_types::units::{LedgerId, ParticipantId, TransferId};
 

@@ -8,12 +8,12 @@ use clearway_types::limits::EXPONENT_MAX;
 use clearway_types::units::{AccountId, LedgerId};
 use serde::Serialize;
 
-use crate::cli::{parse_account, show_account};
 use crate::commands::connect::Connect;
-use crate::commands::roster::{Known as _, text};
+use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
+use crate::written::{parse_account, show_account, text};
 
 /// Currencies and assets
 #[derive(clap::Subcommand, Debug)]

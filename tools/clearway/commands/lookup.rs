@@ -5,13 +5,14 @@ use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 
-use crate::commands::connect::{Connect, Session, parse_id};
+use crate::commands::connect::{Connect, Session};
 use crate::commands::earlier::same_instruction;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::OutboxArg;
 use crate::commands::send::{Sending, exit, help, receipt, state, told_truly};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
+use crate::written::parse_id;
 
 #[derive(clap::Args, Debug)]
 #[command(

@@ -17,10 +17,11 @@ use serde::Serialize;
 
 use crate::commands::confirm::{Change, Confirm};
 use crate::commands::connect::Connect;
-use crate::commands::roster::{Known as _, text};
+use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
+use crate::written::text;
 
 /// Participants
 #[derive(clap::Subcommand, Debug)]

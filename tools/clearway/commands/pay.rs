@@ -5,10 +5,10 @@ use clearway_types::amount::Amount;
 use clearway_types::limits::RETURN_WINDOW_S_DEFAULT;
 use clearway_types::units::{AccountId, ParticipantId, TransferId};
 
-use crate::cli::parse_account;
-use crate::commands::connect::{Session, parse_id};
+use crate::commands::connect::Session;
 use crate::commands::send::Signed;
 use crate::failure::Failure;
+use crate::written::{parse_account, parse_id};
 
 /// What all five have in common.
 #[derive(clap::Args, Debug)]

@@ -3,12 +3,13 @@
 use clearway_types::units::TransferId;
 use serde::Serialize;
 
-use crate::commands::connect::{Connect, Session, parse_id};
+use crate::commands::connect::{Connect, Session};
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, OutboxArg};
 use crate::commands::send::{Copy, Sending};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
+use crate::written::parse_id;
 
 #[derive(clap::Args, Debug)]
 #[command(

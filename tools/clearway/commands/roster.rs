@@ -7,6 +7,7 @@ use clearway_types::wire::roster::RosterView;
 
 use crate::commands::connect::Session;
 use crate::failure::{Failure, Kind};
+use crate::written::text;
 
 impl Session {
     /// Participants, ledgers and approvals as the node has them.
@@ -74,10 +75,4 @@ fn described(ledger: &Ledger) -> GenesisLedger {
         issuer: ledger.issuer,
         issuer_account: ledger.issuer_account,
     }
-}
-
-/// A zero-padded field as text; what is no text shows as such.
-pub(crate) fn text(field: &[u8]) -> String {
-    let end = field.iter().position(|byte| *byte == 0);
-    String::from_utf8_lossy(&field[..end.unwrap_or(field.len())]).into_owned()
 }

@@ -14,12 +14,13 @@ use serde::Serialize;
 use serde_json::json;
 use zerocopy::IntoBytes as _;
 
-use crate::commands::connect::{Connect, Session, parse_id};
+use crate::commands::connect::{Connect, Session};
 use crate::commands::earlier::Earlier;
 use crate::commands::instruction::{Instruction, kind_name, signed_by};
 use crate::commands::outbox::{Entry, OutboxArg};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui::{self, Output};
+use crate::written::parse_id;
 
 /// What all commands that sign have in common.
 #[derive(clap::Args, Clone, Debug, Default)]

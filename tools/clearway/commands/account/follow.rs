@@ -16,9 +16,9 @@ use clearway_types::wire::query::{FollowItem, Lookup};
 use serde::Serialize;
 
 use super::Target;
-use crate::cli::show_account;
 use crate::commands::connect::client_failure;
 use crate::failure::{Failure, Kind as Fault};
+use crate::written::show_account;
 use crate::{signals, streams, ui};
 
 #[derive(clap::Args, Debug)]

@@ -17,11 +17,11 @@ use clearway_types::genesis::{
 use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs};
 use serde::Serialize;
 
-use crate::cli::show_account;
 use crate::commands::keys;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::signals::{self, Leftover};
 use crate::ui::{self, Output};
+use crate::written::show_account;
 
 /// Decimal places of the first ledger.
 const EXPONENT: u8 = 2;
