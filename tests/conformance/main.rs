@@ -4,6 +4,7 @@ mod administration;
 mod bad_input;
 mod bench_hash;
 mod bench_verify;
+mod bytes;
 mod cleared;
 mod command_line;
 mod durable;
