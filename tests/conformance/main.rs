@@ -9,6 +9,7 @@ mod cleared;
 mod command_line;
 mod durable;
 mod files_made;
+mod golden_folder;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "gpu")]

@@ -1,74 +1,55 @@
-//! A data folder that Clearway wrote at 544d670, in format 1: refused by name, with what to do.
+//! Data folders and a genesis of older formats: refused by name, with what to do, and left as they
+//! are.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
 
 use tempfile::tempdir;
 
+use crate::golden_folder::{contents, unpack};
 use crate::program::{run, run_briefly};
 
-/// A log of 17 blocks with one payment, and the checkpoint of its stop: for each file its length,
-/// then its bytes by offset, without those that are zero.
-const FOLDER: &str = include_str!("golden/format-1.txt");
-const GENESIS: &str = include_str!("golden/format-1.genesis.toml");
-
-/// Makes the folder `data` in `dir`.
-fn unpack(dir: &Path) {
-    let mut file = None;
-    for line in FOLDER.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        match words[..] {
-            ["file", name, length] => {
-                let path = dir.join("data").join(name);
-                fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-                let made = fs::File::create(path).expect("made");
-                made.set_len(length.parse().expect("a number"))
-                    .expect("made");
-                file = Some(made);
-            }
-            [offset, bytes] => {
-                let offset = u64::from_str_radix(offset, 16).expect("a number");
-                let pairs = bytes.as_bytes().chunks(2).map(|pair| {
-                    let pair = std::str::from_utf8(pair).expect("text");
-                    u8::from_str_radix(pair, 16).expect("hexadecimal")
-                });
-                let bytes: Vec<u8> = pairs.collect();
-                let file = file.as_ref().expect("a file comes first");
-                file.write_all_at(&bytes, offset).expect("written");
-            }
-            _ => panic!("neither a file nor bytes: {line}"),
-        }
-    }
+/// A log with one payment, and the checkpoint of its stop.
+struct Old {
+    version: u32,
+    /// The folder `data`, as text.
+    folder: &'static str,
+    genesis: &'static str,
+    written_by: &'static str,
+    /// Identifier of the payment.
+    paid: &'static str,
 }
 
-/// Each file with a hash of what is in it.
-fn contents(dir: &Path) -> BTreeMap<PathBuf, [u8; 32]> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(dir).expect("listed") {
-        let path = entry.expect("listed").path();
-        if path.is_dir() {
-            found.extend(contents(&path));
-        } else {
-            let bytes = fs::read(&path).expect("read");
-            found.insert(path, clearway_crypto::hash::sha256(&[&bytes]).0);
-        }
-    }
-    found
-}
+const ALL: [Old; 2] = [
+    Old {
+        version: 1,
+        folder: include_str!("golden/format-1.txt"),
+        genesis: include_str!("golden/format-1.genesis.toml"),
+        written_by: "up to commit 544d670",
+        paid: "01a214968f9500008f8f8431a5553800",
+    },
+    Old {
+        version: 3,
+        folder: include_str!("golden/format-3.txt"),
+        genesis: include_str!("golden/format-3.genesis.toml"),
+        written_by: "up to commit ec4df89",
+        paid: "01a21623cd130000ad6dc0e04b54e900",
+    },
+];
 
-/// The genesis of the folder as this version writes it.
-fn genesis_of_today() -> String {
-    let head = "number = 1\nname = \"validator-0\"\nmembers_address";
-    GENESIS.replace("name = \"validator-0\"\naddress", head)
+impl Old {
+    /// The genesis of the folder as this version writes it.
+    fn genesis_of_today(&self) -> String {
+        let head = "number = 1\nname = \"validator-0\"\nmembers_address";
+        self.genesis
+            .replace("name = \"validator-0\"\naddress", head)
+    }
 }
 
 #[test]
 fn a_genesis_whose_hash_covered_addresses_is_refused_by_name_with_what_to_do() {
     let dir = tempdir().expect("a temporary folder");
     run(dir.path(), &["node", "init", ".", "--insecure-plaintext"]).expect(0);
-    fs::write(dir.path().join("old.toml"), GENESIS).expect("written");
+    fs::write(dir.path().join("old.toml"), ALL[0].genesis).expect("written");
     let key = "keys/member-2.insecure-plaintext";
     let commands: [Vec<&str>; 3] = [
         vec![
@@ -105,46 +86,38 @@ fn a_genesis_whose_hash_covered_addresses_is_refused_by_name_with_what_to_do() {
 }
 
 #[test]
-fn a_folder_of_format_1_is_refused_by_name_with_what_to_do() {
-    let dir = tempdir().expect("a temporary folder");
-    run(dir.path(), &["node", "init", ".", "--insecure-plaintext"]).expect(0);
-    let own = dir.path().join("own.genesis.toml");
-    fs::write(&own, genesis_of_today()).expect("written");
-    unpack(dir.path());
-    let before = contents(&dir.path().join("data"));
-    assert_eq!(before.len(), 5);
-    let inspect = ["--genesis", "own.genesis.toml", "data"];
-    let of_log = |command: &[&'static str]| -> Vec<&'static str> {
-        command.iter().copied().chain(inspect).collect()
-    };
-    let commands: [Vec<&str>; 6] = [
-        vec!["node", "run", "--config", "node.toml"],
-        vec!["replay", "data", "--genesis", "own.genesis.toml"],
-        of_log(&["inspect", "state"]),
-        of_log(&["inspect", "integrity"]),
-        of_log(&["inspect", "block", "--height", "1"]),
-        of_log(&[
-            "inspect",
-            "tx",
-            "--signer",
-            "2",
-            "--id",
-            "01a214968f9500008f8f8431a5553800",
-        ]),
-    ];
-    for command in commands {
-        let refused = run_briefly(dir.path(), &[], &command);
-        let said = refused.said();
-        assert!(refused.code > 0, "{}: {said}", refused.call);
-        for words in [
-            "format version 1",
-            "written by Clearway 0.1.0 up to commit 544d670",
-            "reads version 4",
-            "by that program",
-        ] {
-            assert!(said.contains(words), "{}: {said}", refused.call);
+fn a_folder_of_an_older_format_is_refused_by_name_with_what_to_do() {
+    for old in ALL {
+        let dir = tempdir().expect("a temporary folder");
+        run(dir.path(), &["node", "init", ".", "--insecure-plaintext"]).expect(0);
+        fs::write(dir.path().join("own.genesis.toml"), old.genesis_of_today()).expect("written");
+        let data = dir.path().join("data");
+        unpack(old.folder, &data);
+        let before = contents(&data);
+        assert!(before.len() >= 5, "{before:?}");
+        let log = ["--genesis", "own.genesis.toml", "data"];
+        let paid = ["inspect", "tx", "--signer", "2", "--id", old.paid];
+        let commands: [&[&str]; 6] = [
+            &["node", "run", "--config", "node.toml"],
+            &[&["replay"], &log[..]].concat(),
+            &[&["inspect", "state"], &log[..]].concat(),
+            &[&["inspect", "integrity"], &log[..]].concat(),
+            &[&["inspect", "block", "--height", "1"], &log[..]].concat(),
+            &[&paid[..], &log].concat(),
+        ];
+        for command in commands {
+            let refused = run_briefly(dir.path(), &[], command);
+            let said = refused.said();
+            assert!(refused.code > 0, "{}: {said}", refused.call);
+            for words in [
+                &format!("format version {}", old.version),
+                old.written_by,
+                "reads version 4",
+                "by that program",
+            ] {
+                assert!(said.contains(words), "{}: {said}", refused.call);
+            }
+            assert_eq!(contents(&data), before, "{}", refused.call);
         }
-        let after = contents(&dir.path().join("data"));
-        assert_eq!(after, before, "{}", refused.call);
     }
 }
