@@ -13,8 +13,8 @@
 //! [`device::Size`] bounds what lies on the device; messages longer than
 //! [`layout::MESSAGE_LEN_MAX`] bytes are verified by the CPU.
 //! # Cost
-//! A payment: 340 bytes to the device and 16 back; about 1,500 products and 1,000 squares of the
-//! field. The CPU verifies one accepted signature in 1,024 again, and every refused one.
+//! A payment: some 340 bytes to the device and 40 back; about 1,500 products and 1,000 squares of
+//! the field. The CPU verifies one accepted signature in 1,024 again, and every refused one.
 
 pub mod adapter;
 mod backend;
