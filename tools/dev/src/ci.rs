@@ -77,7 +77,7 @@ const STEPS: &[Step] = &[
 /// network.
 const DENY: Step = Step {
     name: "deny",
-    args: &["deny", "--offline", "check", "bans", "licenses", "sources"],
+    args: &["deny", "check", "bans", "licenses", "sources"],
     env: None,
 };
 
