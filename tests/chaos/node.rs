@@ -349,7 +349,7 @@ fn a_lost_journal_is_told_and_a_damaged_one_says_the_way_out() {
         std::fs::remove_dir_all(&engine).expect("it was there");
         let mut node = start();
         node.pay(dir.path());
-        assert!((node.figure("clearway_journals_lost_total") - 1.0).abs() < f64::EPSILON);
+        assert!((node.figure("clearway_order_journals_lost_total") - 1.0).abs() < f64::EPSILON);
         assert!(node.stop().success(), "round {round}");
         let said = node.said();
         assert!(said.contains("journal is missing"), "{said}");

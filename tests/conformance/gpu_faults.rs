@@ -102,7 +102,7 @@ fn clear(gate: Gate, backend: &str) -> (usize, usize) {
     node.stop().expect("it stops");
     let mut counts = (0, 0);
     for line in page.lines() {
-        if let Some(row) = line.strip_prefix("clearway_signatures_verified_total{backend=") {
+        if let Some(row) = line.strip_prefix("clearway_verify_verdicts_total{backend=") {
             let (name, count) = row.split_once("} ").expect("a label and a value");
             let whole = count.strip_suffix(".0").unwrap_or(count);
             let place = if name == "\"gpu\"" {

@@ -7,6 +7,7 @@ mod bench_verify;
 mod bytes;
 mod cleared;
 mod command_line;
+mod docs;
 mod durable;
 mod files_made;
 mod golden_folder;

@@ -118,8 +118,8 @@ fn sample(node: &NodeProcess, at: Duration) -> Sample {
     };
     Sample {
         at,
-        settled: figure("clearway_envelopes_settled_total "),
-        live_ids: figure("clearway_live_ids "),
+        settled: figure("clearway_execute_settled_total "),
+        live_ids: figure("clearway_execute_live_ids "),
         anonymous_bytes: anonymous_bytes(node.pid()),
     }
 }

@@ -148,7 +148,7 @@ fn members_pay_hold_post_void_and_return_and_the_node_comes_back_with_their_mone
 /// What the operators' page says of them.
 fn question_cores(node: &NodeProcess) -> f64 {
     let (_, page) = http(node.admin(), "GET /metrics");
-    let name = "clearway_question_cores ";
+    let name = "clearway_ingest_question_cores ";
     let line = page.lines().find_map(|line| line.strip_prefix(name));
     let cores = line.expect("a line for it").parse();
     cores.expect("a number")
@@ -289,7 +289,7 @@ fn feed_ends(node: &Served, end: impl FnOnce(&mut Child), code: i32) {
     assert!(line.contains("Transfer"), "{line}");
     let open = |count: &str| {
         let (_, page) = http(node.node.admin(), "GET /metrics");
-        page.contains(&format!("\nclearway_connections_open {count}\n"))
+        page.contains(&format!("\nclearway_ingest_connections_open {count}\n"))
     };
     let from = Instant::now();
     while !open("1.0") {

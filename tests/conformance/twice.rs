@@ -389,7 +389,7 @@ fn commands_in_a_row_do_not_use_up_the_members_connections() {
     assert!(from.elapsed() < PATIENCE, "{:?}", from.elapsed());
     assert_eq!(payer.paid(node.door()), 12);
     let page = || clearway_harness::http(node.admin(), "GET /metrics").1;
-    while !page().contains("\nclearway_connections_open 0.0\n") {
+    while !page().contains("\nclearway_ingest_connections_open 0.0\n") {
         assert!(from.elapsed() < PATIENCE, "a connection is left open");
     }
     node.stop();

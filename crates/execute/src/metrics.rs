@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use clearway_flow::counter::Counter;
 use clearway_types::code::{OutcomeFlags, ResultCode};
 use clearway_types::event::Event;
 use clearway_types::kind::Kind;
@@ -13,63 +12,54 @@ use crate::ledger::Ledger;
 /// Kinds that are counted by themselves, and one place for kinds without a number.
 const KIND_ROWS: usize = Kind::ALL.len() + 1;
 
-/// Counters and gauges of the stage.
-pub struct ExecuteMetrics {
-    /// Height of the last block executed.
-    pub height: Counter,
-    /// Blocks executed.
-    pub blocks: Counter,
-    /// Envelopes executed.
-    pub envelopes: Counter,
-    /// Envelopes that were applied.
-    pub settled: Counter,
-    /// Envelopes answered with an earlier result.
-    pub duplicates: Counter,
-    /// Refusals that may pass.
-    pub transient: Counter,
-    /// Holds ended because their time was over.
-    pub holds_expired: Counter,
-    /// Holds open now.
-    pub holds_open: Counter,
-    /// Identifiers remembered now.
-    pub live_ids: Counter,
-    /// Accounts now.
-    pub accounts: Counter,
-    /// State roots computed.
-    pub state_roots: Counter,
-    /// Key directory versions published.
-    pub directories: Counter,
-    /// Snapshots taken.
-    pub snapshots: Counter,
-    /// 1 while the running sums of every ledger balance, else 0.
-    pub conserved: Counter,
-    /// Full scans that found every promise kept.
-    pub scans: Counter,
-    /// Envelopes by kind and result code, a row a kind.
-    outcomes: Vec<AtomicU64>,
+clearway_flow::metrics! {
+    /// Figures of the stage.
+    pub struct ExecuteMetrics in "execute" {
+        /// Height of the last block executed.
+        height: gauge,
+        /// Blocks executed.
+        blocks: total,
+        /// Envelopes executed.
+        envelopes: total,
+        /// Envelopes that were applied.
+        settled: total,
+        /// Envelopes answered with an earlier result.
+        duplicates: total,
+        /// Refusals that may pass.
+        transient: total,
+        /// Holds ended because their time was over.
+        holds_expired: total,
+        /// Holds open now.
+        holds_open: gauge,
+        /// Identifiers remembered now.
+        live_ids: gauge,
+        /// Accounts now.
+        accounts: gauge,
+        /// State roots computed.
+        state_roots: total,
+        /// Key directory versions published.
+        directories: total,
+        /// Snapshots taken.
+        snapshots: total,
+        /// 1 while the running sums of every ledger balance, else 0.
+        conserved: gauge,
+        /// Full scans that found every promise kept.
+        scans: total,
+    }
+    + {
+        /// Envelopes by kind and result code.
+        outcomes: Outcomes,
+    }
 }
 
-impl Default for ExecuteMetrics {
+/// A row a kind, a column a result code.
+#[derive(Debug)]
+struct Outcomes(Vec<AtomicU64>);
+
+impl Default for Outcomes {
     fn default() -> Self {
         let places = KIND_ROWS.saturating_mul(ResultCode::ALL.len());
-        Self {
-            height: Counter::default(),
-            blocks: Counter::default(),
-            envelopes: Counter::default(),
-            settled: Counter::default(),
-            duplicates: Counter::default(),
-            transient: Counter::default(),
-            holds_expired: Counter::default(),
-            holds_open: Counter::default(),
-            live_ids: Counter::default(),
-            accounts: Counter::default(),
-            state_roots: Counter::default(),
-            directories: Counter::default(),
-            snapshots: Counter::default(),
-            conserved: Counter::default(),
-            scans: Counter::default(),
-            outcomes: (0..places).map(|_| AtomicU64::new(0)).collect(),
-        }
+        Self((0..places).map(|_| AtomicU64::new(0)).collect())
     }
 }
 
@@ -81,6 +71,7 @@ impl ExecuteMetrics {
         let places = kinds.flat_map(|kind| ResultCode::ALL.iter().map(move |code| (kind, *code)));
         let counts = self
             .outcomes
+            .0
             .iter()
             .map(|count| count.load(Ordering::Relaxed));
         let rows = places
@@ -128,12 +119,12 @@ impl ExecuteMetrics {
                 .add(u64::from(outcome.code == ResultCode::Settled));
             let place = place(envelope.body.kind, outcome.code);
             if place != run_place {
-                self.outcomes[run_place].fetch_add(run, Ordering::Relaxed);
+                self.outcomes.0[run_place].fetch_add(run, Ordering::Relaxed);
                 (run, run_place) = (0, place);
             }
             run = run.saturating_add(1);
         }
-        self.outcomes[run_place].fetch_add(run, Ordering::Relaxed);
+        self.outcomes.0[run_place].fetch_add(run, Ordering::Relaxed);
     }
 }
 

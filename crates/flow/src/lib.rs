@@ -19,6 +19,7 @@ pub mod counter;
 mod in_flight;
 mod latest;
 mod link;
+pub mod metric;
 mod worker;
 
 pub use counter::Counter;

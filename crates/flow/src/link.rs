@@ -8,6 +8,7 @@ use crossbeam::channel::{
 };
 
 use crate::counter::Counter;
+use crate::metric::Times;
 
 /// Figures of one link.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub struct LinkStats {
     pub sent: Counter,
     /// Messages taken so far.
     pub taken: Counter,
-    /// Time that senders waited for room, nanoseconds.
-    pub full_ns: Counter,
+    /// How long senders waited for room, where they had to.
+    pub waits: Times,
 }
 
 impl LinkStats {
@@ -58,7 +59,7 @@ pub fn link<T>(name: &'static str, capacity: usize) -> (LinkSender<T>, LinkRecei
         capacity,
         sent: Counter::default(),
         taken: Counter::default(),
-        full_ns: Counter::default(),
+        waits: Times::default(),
     });
     let sender = LinkSender {
         channel: sender,
@@ -92,7 +93,7 @@ impl<T> LinkSender<T> {
             .channel
             .send(message)
             .map_err(|error| error.into_inner());
-        self.stats.full_ns.add_ns(since.elapsed());
+        self.stats.waits.record(since.elapsed());
         if sent.is_ok() {
             self.stats.sent.add(1);
         }

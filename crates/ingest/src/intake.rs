@@ -136,7 +136,7 @@ impl<'a> Intake<'a> {
             return false;
         };
         if !wait.is_zero() {
-            self.visit.door.metrics.rate_wait_ns.add_ns(wait);
+            self.visit.door.metrics.rate_wait.add_ns(wait);
             tokio::time::sleep(wait).await;
         }
         true

@@ -1,100 +1,102 @@
 //! Counters of the door.
 
-use clearway_flow::Counter;
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;
 use clearway_types::wire::{AnswerStatus, CloseCode};
 
-/// Counters of the door; `node` exports them.
-#[derive(Debug, Default)]
-pub struct IngestMetrics {
-    /// Connections of members that were let in.
-    pub connections: Counter,
-    /// Connections open now.
-    pub connections_open: Counter,
-    /// Handshakes under way now.
-    pub handshakes_open: Counter,
-    /// Handshakes that failed: unknown key, wrong protocol, no answer, or displaced.
-    pub handshake_failures: Counter,
-    /// Handshakes sent back to prove their address.
-    pub handshakes_retried: Counter,
-    /// Handshakes refused: no place that might be taken, too many from one socket or of late from
-    /// one address, or too many closed ones that QUIC still keeps.
-    pub handshakes_refused: Counter,
-    /// Handshakes that lost their place to one of an address that holds less.
-    pub handshakes_displaced: Counter,
-    /// Frames whose bytes stalled and whose room a member that holds less needed.
-    pub fills_evicted: Counter,
-    /// Submit streams opened.
-    pub submit_streams: Counter,
-    /// Questions asked.
-    pub queries: Counter,
-    /// Cores that questions and feeds may keep busy; set by who answers them.
-    pub question_cores: Counter,
-    /// Questions refused because too many are being answered.
-    pub queries_busy: Counter,
-    /// Questions whose asker went away before the answer: their work was stopped.
-    pub queries_abandoned: Counter,
-    /// Feeds that ended at a height that cannot be given; the log names it.
-    pub feeds_broken: Counter,
-    /// Bytes of envelopes taken in.
-    pub envelope_bytes: Counter,
-    /// Envelopes offered to verification.
-    pub envelopes: Counter,
-    /// Frames offered to verification.
-    pub frames: Counter,
-    /// Nanoseconds that frames waited for room in `ingest_verify`.
-    pub sink_wait_ns: Counter,
-    /// Nanoseconds that streams waited for their member's contracted rate.
-    pub rate_wait_ns: Counter,
-    /// Envelopes answered to a stream that still waited.
-    pub answers: Counter,
-    /// Bytes of answers handed to QUIC.
-    pub answer_bytes: Counter,
-    /// Answers for streams that had gone away.
-    pub answers_undelivered: Counter,
-    /// Refusals that no drop reason stands for: header checks.
-    pub refusals_other: Counter,
-    /// Questions answered without what was asked for, by status; a member that asks for what is
-    /// not its own grows `NotAllowed`.
-    queries_refused: [Counter; AnswerStatus::ALL.len()],
-    /// Envelopes refused before order, by reason; a reason that grows names what to look at.
-    drops: [Counter; DropReason::ALL.len()],
-    /// Connections closed and streams reset, by code; a member whose codes grow needs help.
-    closes: [Counter; CloseCode::ALL.len()],
+clearway_flow::metrics! {
+    /// Counters of the door; `node` exports them.
+    pub struct IngestMetrics in "ingest" {
+        /// Connections of members that were let in.
+        connections: total,
+        /// Connections open now.
+        connections_open: gauge,
+        /// Handshakes under way now.
+        handshakes_open: gauge,
+        /// Handshakes that failed: unknown key, wrong protocol, no answer, or displaced.
+        handshake_failures: total,
+        /// Handshakes sent back to prove their address.
+        handshakes_retried: total,
+        /// Handshakes refused: no place that might be taken, too many from one socket or of late
+        /// from one address, or too many closed ones that QUIC still keeps.
+        handshakes_refused: total,
+        /// Handshakes that lost their place to one of an address that holds less.
+        handshakes_displaced: total,
+        /// Frames whose bytes stalled and whose room a member that holds less needed.
+        fills_evicted: total,
+        /// Submit streams opened.
+        submit_streams: total,
+        /// Questions asked.
+        queries: total,
+        /// Cores that questions and feeds may keep busy; set by who answers them.
+        question_cores: gauge,
+        /// Questions refused because too many are being answered.
+        queries_busy: total,
+        /// Questions whose asker went away before the answer: their work was stopped.
+        queries_abandoned: total,
+        /// Feeds that ended at a height that cannot be given; the log names it.
+        feeds_broken: total,
+        /// Bytes of envelopes taken in.
+        envelope_bytes: total,
+        /// Envelopes offered to verification.
+        envelopes: total,
+        /// Frames offered to verification.
+        frames: total,
+        /// Time that frames waited for room in `ingest_verify`.
+        sink_wait: seconds,
+        /// Time that streams waited for their member's contracted rate.
+        rate_wait: seconds,
+        /// Envelopes answered to a stream that still waited.
+        answers: total,
+        /// Time from a stream's head to its last answer: the node's part of what a member waits.
+        answer: times,
+        /// Bytes of answers handed to QUIC.
+        answer_bytes: total,
+        /// Answers for streams that had gone away.
+        answers_undelivered: total,
+        /// Refusals that no drop reason stands for: header checks.
+        refusals_other: total,
+        /// Questions answered without what was asked for, by status; a member that asks for what is
+        /// not its own grows `NotAllowed`.
+        queries_refused: family("status", AnswerStatus::ALL.iter().map(|status| status.name())),
+        /// Envelopes refused before order, by reason; a reason that grows names what to look at.
+        drops: family("reason", DropReason::ALL.iter().map(|reason| reason.name())),
+        /// Connections closed and streams reset, by code; a member whose codes grow needs help.
+        closes: family("code", CloseCode::ALL.iter().map(|code| code.name())),
+    }
 }
 
 impl IngestMetrics {
     /// Envelopes refused before order for this reason.
     #[must_use]
     pub fn drops(&self, reason: DropReason) -> u64 {
-        self.drops[reason as usize].value()
+        self.drops.at(reason as usize).value()
     }
 
     /// Connections closed and streams reset with this code.
     #[must_use]
     pub fn closes(&self, code: CloseCode) -> u64 {
-        self.closes[code as usize].value()
+        self.closes.at(code as usize).value()
     }
 
     /// Questions answered with this status instead of what was asked for.
     #[must_use]
     pub fn queries_refused(&self, status: AnswerStatus) -> u64 {
-        self.queries_refused[status as usize].value()
+        self.queries_refused.at(status as usize).value()
     }
 
     pub(crate) fn count_query_refused(&self, status: AnswerStatus) {
-        self.queries_refused[status as usize].add(1);
+        self.queries_refused.at(status as usize).add(1);
     }
 
     pub(crate) fn count_close(&self, code: CloseCode) {
-        self.closes[code as usize].add(1);
+        self.closes.at(code as usize).add(1);
     }
 
     /// Counts refused envelopes under the reason that answers with this code.
     pub(crate) fn count_refusals(&self, code: ResultCode, count: usize) {
         match DropReason::of(code) {
-            Some(reason) => self.drops[reason as usize].add_count(count),
+            Some(reason) => self.drops.at(reason as usize).add_count(count),
             None => self.refusals_other.add_count(count),
         }
     }

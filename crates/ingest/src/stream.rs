@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::BufMut;
 use clearway_types::code::ResultCode;
@@ -117,10 +118,11 @@ impl Visit {
         recv: &mut RecvStream,
     ) -> Result<(), Break> {
         self.door.metrics.submit_streams.add(1);
+        let since = Instant::now();
         let stream = self.door.router.open(count, Arc::clone(&self.member));
         let mut intake = Intake::new(self, &stream, count, hinted);
         let reading = intake.take_all(recv);
-        let writing = self.write_answers(&stream, send);
+        let writing = self.write_answers(&stream, since, send);
         let served = tokio::try_join!(reading, writing).map(|_| ());
         self.door.router.close(stream.key);
         served
@@ -130,6 +132,7 @@ impl Visit {
     async fn write_answers(
         &self,
         stream: &WaitingStream,
+        since: Instant,
         send: &mut SendStream,
     ) -> Result<(), Break> {
         let gone = send.stopped();
@@ -152,6 +155,7 @@ impl Visit {
         }
         // Ending fails only when the member has given the stream up: it has all its answers.
         let _ = send.finish();
+        self.door.metrics.answer.record(since.elapsed());
         self.until_taken(gone).await;
         Ok(())
     }

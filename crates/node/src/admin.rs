@@ -7,7 +7,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use clearway_flow::Counter;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -41,11 +40,12 @@ impl Readiness {
     }
 }
 
-/// Counters of the page itself.
-#[derive(Debug, Default)]
-pub struct AdminMetrics {
-    /// Requests for a path or by a method that the page does not have.
-    pub refused: Counter,
+clearway_flow::metrics! {
+    /// Counters of the page itself.
+    pub struct AdminMetrics in "admin" {
+        /// Requests to this page that ask for nothing it has.
+        refused: total,
+    }
 }
 
 #[derive(Clone)]

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use clearway_flow::Counter;
 use clearway_order::{Clock, Now, OrderMetrics};
 use clearway_types::units::TimeMs;
 
@@ -19,17 +18,18 @@ const AHEAD_MS_MAX: u64 = 2000;
 /// A state that lasts is told again after so long.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
-/// Figures of the clocks.
-#[derive(Debug, Default)]
-pub struct ClockMetrics {
-    /// Milliseconds by which cluster time is ahead of this machine's clock (gauge).
-    pub ahead_ms: Counter,
-    /// Times that the wall clock jumped against the monotonic one.
-    pub jumps: Counter,
-    /// Milliseconds of the last jump forwards (gauge); 0 when it went backwards.
-    pub jump_forward_ms: Counter,
-    /// Milliseconds of the last jump backwards (gauge); 0 when it went forwards.
-    pub jump_backward_ms: Counter,
+clearway_flow::metrics! {
+    /// Figures of the clocks.
+    pub struct ClockMetrics in "clock" {
+        /// Time by which cluster time is ahead of this machine's clock.
+        ahead: gauge_ms,
+        /// Times that the wall clock jumped against the monotonic one.
+        jumps: total,
+        /// The last jump of the wall clock; 0 when it went backwards.
+        jump_forward: gauge_ms,
+        /// The last jump of the wall clock backwards; 0 when it went forwards.
+        jump_backward: gauge_ms,
+    }
 }
 
 /// Cluster time is so far ahead of this machine's clock that payments may suffer.
@@ -98,7 +98,7 @@ impl ClockWatch {
 
     /// Whether payments may suffer now.
     pub(crate) fn ahead(&self) -> Option<Ahead> {
-        ahead((self.clock)().time, TimeMs(self.order.time_ms.value()))
+        ahead((self.clock)().time, TimeMs(self.order.time.value()))
     }
 
     fn look(&self) {
@@ -108,22 +108,16 @@ impl ClockWatch {
         if let Some(jump_ms) = jump(before, now) {
             let (forward, ms) = (jump_ms > 0, jump_ms.unsigned_abs());
             self.metrics.jumps.add(1);
-            self.metrics
-                .jump_forward_ms
-                .set(if forward { ms } else { 0 });
-            self.metrics
-                .jump_backward_ms
-                .set(if forward { 0 } else { ms });
+            self.metrics.jump_forward.set(if forward { ms } else { 0 });
+            self.metrics.jump_backward.set(if forward { 0 } else { ms });
             tracing::warn!(
                 jump_ms,
                 "the wall clock jumped against the monotonic one: payments that end by another \
                  clock may expire; let NTP slew the clock instead of stepping it"
             );
         }
-        let cluster = TimeMs(self.order.time_ms.value());
-        self.metrics
-            .ahead_ms
-            .set(cluster.0.saturating_sub(now.time.0));
+        let cluster = TimeMs(self.order.time.value());
+        self.metrics.ahead.set(cluster.0.saturating_sub(now.time.0));
         match ahead(now.time, cluster) {
             Some(ahead) => {
                 let due = |told| now.uptime.saturating_sub(told) >= TOLD_AGAIN;
@@ -197,9 +191,9 @@ mod tests {
             uptime: Duration::from_millis(read.load(Ordering::Relaxed) - NOON),
         });
         let order = Arc::new(OrderMetrics::default());
-        order.time_ms.set(NOON + HOUR);
+        order.time.set(NOON + HOUR);
         let watch = ClockWatch::new(&clock, &order);
-        assert_eq!(watch.metrics().ahead_ms.value(), HOUR, "at once");
+        assert_eq!(watch.metrics().ahead.value(), HOUR, "at once");
         let said = watch.ahead().expect("an hour is too far").to_string();
         assert!(said.contains("3600.0 s ahead"), "{said}");
         for (passed, ahead_ms, suffers) in [
@@ -209,7 +203,7 @@ mod tests {
         ] {
             wall.store(NOON + passed, Ordering::Relaxed);
             watch.look();
-            assert_eq!(watch.metrics().ahead_ms.value(), ahead_ms, "{passed}");
+            assert_eq!(watch.metrics().ahead.value(), ahead_ms, "{passed}");
             assert_eq!(watch.ahead().is_some(), suffers, "{passed}");
         }
         assert_eq!(watch.metrics().jumps.value(), 0, "time only passed");

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use clearway_flow::Counter;
 use clearway_order::JournalRoom;
 use clearway_store::{Access, BlockIo, StoreError};
 use tokio::sync::watch;
@@ -26,13 +25,14 @@ const CHUNK_BYTES: u64 = 1 << 20;
 /// An operator hears of a full disk this often.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
-/// Figures of the disk.
-#[derive(Debug, Default)]
-pub struct DiskMetrics {
-    /// 1 while something waits for room (gauge).
-    pub full: Counter,
-    /// Bytes free when they were last looked at (gauge).
-    pub free_bytes: Counter,
+clearway_flow::metrics! {
+    /// Figures of the disk.
+    pub struct DiskMetrics in "disk" {
+        /// 1 while payments wait for room on the disk.
+        full: gauge,
+        /// Bytes free under the data folder when they were last looked at.
+        free_bytes: gauge,
+    }
 }
 
 /// What waits for room, and when that was last said.

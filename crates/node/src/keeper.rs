@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clearway_execute::Snapshot;
-use clearway_flow::Counter;
 use clearway_order::FinalPoint;
 use clearway_store::history::HistoryError;
 use clearway_store::{BlockIo, Extractor, Preparer, Reader, RecordKind, write_checkpoint};
@@ -33,17 +31,18 @@ pub(crate) struct Keep {
     pub(crate) point: FinalPoint,
 }
 
-/// Figures of the keeper.
-#[derive(Debug, Default)]
-pub struct KeeperMetrics {
-    /// Checkpoints written.
-    pub checkpoints: Counter,
-    /// Height of the newest checkpoint (gauge).
-    pub checkpoint_height: Counter,
-    /// Checkpoints, preparations or indexes that failed; the log alone carries on then.
-    pub failures: Counter,
-    /// Index files found damaged or lost, as far as the log has told of them.
-    pub damages_told: Counter,
+clearway_flow::metrics! {
+    /// Figures of the keeper.
+    pub struct KeeperMetrics in "keeper" {
+        /// Checkpoints written.
+        checkpoints: total,
+        /// Height of the newest checkpoint.
+        checkpoint_height: gauge,
+        /// Checkpoints, preparations or indexes that failed; the log alone carries on then.
+        failures: total,
+        /// Index files found damaged or lost, as far as the log has told of them.
+        damages_told: total,
+    }
 }
 
 /// When work that failed is tried again: each try may read a whole segment and writes a line.
@@ -131,11 +130,7 @@ impl Keeper {
 
     /// No answer is wrong for an index that was damaged or lost, but its disk is to be looked at.
     fn tell_damage(&self) {
-        let found_count = self
-            .reader
-            .metrics()
-            .index_damaged_count
-            .load(Ordering::Relaxed);
+        let found_count = self.reader.metrics().indexes_damaged.value();
         let files = found_count - self.metrics.damages_told.value();
         if files > 0 {
             self.metrics.damages_told.set(found_count);

@@ -47,6 +47,7 @@ mod threads;
 mod touches;
 
 pub use admin::{AdminMetrics, Readiness};
+pub use clearway_flow::metric::{Metric, MetricKind};
 pub use clearway_order::{Clock, Now, is_engine_source, system_clock};
 pub use clock::ClockMetrics;
 pub use disk::DiskMetrics;
@@ -55,7 +56,7 @@ pub use gather::Figures;
 pub use keeper::KeeperMetrics;
 pub use node::{Addresses, Node};
 pub use publish::publish;
-pub use samples::{Gather, Metric, SampleKind, render};
+pub use samples::{Gather, render};
 
 /// Folder of the log within the data directory.
 pub const LOG_FOLDER: &str = "log";

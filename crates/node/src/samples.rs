@@ -3,46 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use clearway_flow::metric::{Metric, MetricKind};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-
-/// Whether a figure only grows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SampleKind {
-    /// Only grows; shown with the suffix `_total`.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-}
-
-/// One metric: a name, its help and a value for each set of labels.
-#[derive(Clone, Debug)]
-pub struct Metric {
-    /// Name without the prefix `clearway_` and without `_total`.
-    pub name: &'static str,
-    /// What it counts, in which unit.
-    pub help: &'static str,
-    /// Counter or gauge.
-    pub kind: SampleKind,
-    /// Label names and values, and the value. Labels have few values, never account numbers.
-    pub samples: Vec<(Vec<(&'static str, String)>, f64)>,
-}
-
-impl Metric {
-    /// A metric without labels.
-    #[must_use]
-    pub fn plain(name: &'static str, help: &'static str, kind: SampleKind, value: f64) -> Self {
-        Self {
-            name,
-            help,
-            kind,
-            samples: vec![(Vec::new(), value)],
-        }
-    }
-}
 
 /// A source of the figures as they are now.
 pub trait Gather: fmt::Debug + Send + Sync + 'static {
@@ -69,8 +35,8 @@ impl Collector for Exposed {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for metric in self.0.gather() {
             match metric.kind {
-                SampleKind::Counter => encode(&mut encoder, &metric, ConstCounter::new)?,
-                SampleKind::Gauge => encode(&mut encoder, &metric, ConstGauge::new)?,
+                MetricKind::Counter => encode(&mut encoder, &metric, ConstCounter::new)?,
+                MetricKind::Gauge => encode(&mut encoder, &metric, ConstGauge::new)?,
             }
         }
         Ok(())
@@ -83,12 +49,13 @@ fn encode<M: EncodeMetric>(
     make: impl Fn(f64) -> M,
 ) -> fmt::Result {
     let kind = make(0.0).metric_type();
-    let mut descriptor = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
-    for (labels, value) in &metric.samples {
-        if labels.is_empty() {
+    let mut descriptor = encoder.encode_descriptor(metric.name, &metric.help, None, kind)?;
+    for (values, value) in &metric.samples {
+        if values.is_empty() {
             return make(*value).encode(descriptor);
         }
-        make(*value).encode(descriptor.encode_family(labels)?)?;
+        let labels: Vec<_> = metric.labels.iter().copied().zip(values).collect();
+        make(*value).encode(descriptor.encode_family(&labels)?)?;
     }
     Ok(())
 }
@@ -102,14 +69,11 @@ mod tests {
 
     impl Gather for Two {
         fn gather(&self) -> Vec<Metric> {
-            let labelled = Metric {
-                name: "envelopes",
-                help: "Envelopes executed",
-                kind: SampleKind::Counter,
-                samples: vec![(vec![("result", "Settled".to_owned())], 3.0)],
-            };
+            let samples = vec![(vec!["Settled".to_owned()], 3.0)];
+            let (help, kind) = ("Envelopes executed", MetricKind::Counter);
+            let labelled = Metric::labelled("envelopes", help, kind, &["result"], samples);
             vec![
-                Metric::plain("block_height", "Final height", SampleKind::Gauge, 7.0),
+                Metric::plain("block_height", "Final height", MetricKind::Gauge, 7.0),
                 labelled,
             ]
         }

@@ -132,7 +132,7 @@ struct Phase {
     began: Instant,
     cpu: Duration,
     blocks: u64,
-    finality_ns: u64,
+    finality: Duration,
 }
 
 impl Phase {
@@ -142,7 +142,7 @@ impl Phase {
             began: Instant::now(),
             cpu: cpu(),
             blocks: metrics.blocks.value(),
-            finality_ns: metrics.finality_ns.value(),
+            finality: metrics.finality.sum(),
         }
     }
 
@@ -157,14 +157,14 @@ impl Phase {
         };
         let metrics = handle.metrics();
         let blocks = metrics.blocks.value() - self.blocks;
-        let finality_ns = (metrics.finality_ns.value() - self.finality_ns) / blocks.max(1);
+        let finality = metrics.finality.sum().saturating_sub(self.finality);
         println!(
             "{name}: {} batches, {blocks} blocks; taken to final p50 {:.2?} p99 {:.2?}; built to \
              final {:.2?} on average; processor {:.1} % of a core, {:.2} ms a block",
             latencies.len(),
             at(500),
             at(990),
-            Duration::from_nanos(finality_ns),
+            finality.div_f64(blocks.max(1) as f64),
             used.as_secs_f64() / wall.as_secs_f64() * 100.0,
             used.as_secs_f64() * 1e3 / blocks.max(1) as f64,
         );

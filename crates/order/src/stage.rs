@@ -107,7 +107,7 @@ impl OrderStage {
             chain.insert(digest, entry);
         }
         metrics.height.set(chain.tip().height.0);
-        metrics.time_ms.set(chain.tip().time.0);
+        metrics.time.set(chain.tip().time.0);
         metrics.view.set(chain.tip().view);
         Self {
             lane: OwnLane::new(config.me, durable_tip, final_tip.index),
@@ -535,7 +535,7 @@ impl OrderStage {
             }
         }
         let (height, state_height) = (manifest.height, manifest.state_height);
-        self.metrics.time_ms.set(manifest.time.0);
+        self.metrics.time.set(manifest.time.0);
         let finality = built.map(|built| now.uptime.saturating_sub(built));
         self.count_block(height, certificate.is_some(), finality);
         let named = manifest.exec_head;
@@ -560,7 +560,7 @@ impl OrderStage {
             self.metrics.blocks_uncertified.add(1);
         }
         if let Some(finality) = finality {
-            self.metrics.finality_ns.add_ns(finality);
+            self.metrics.finality.record(finality);
         }
     }
 

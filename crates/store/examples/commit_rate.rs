@@ -5,7 +5,6 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -63,7 +62,6 @@ fn write(writer: Writer, bytes: u64) -> Result<(), Box<dyn Error>> {
     let preparer = writer.preparer();
     let metrics = Arc::clone(writer.metrics());
     let mut stage = StoreStage::new(writer);
-    let started = Instant::now();
     for (payload_bytes, group) in SHAPES {
         let payload = Bytes::from(vec![0xa5; payload_bytes]);
         let mut latencies_us = Vec::new();
@@ -84,7 +82,7 @@ fn write(writer: Writer, bytes: u64) -> Result<(), Box<dyn Error>> {
             };
             let mut inbox: Vec<Append<usize>> = (0..group).map(append).collect();
             let group_started = Instant::now();
-            stage.on_batch(&mut inbox, started.elapsed())?;
+            stage.on_batch(&mut inbox)?;
             latencies_us.push(group_started.elapsed().as_micros());
             written_bytes += (payload_bytes * group) as u64;
         }
@@ -104,10 +102,10 @@ fn write(writer: Writer, bytes: u64) -> Result<(), Box<dyn Error>> {
     }
     println!(
         "{} records in {} groups, {} segments, sync {:.1} ms in all",
-        metrics.record_count.load(Ordering::Relaxed),
-        metrics.group_count.load(Ordering::Relaxed),
-        metrics.segment_rolled_count.load(Ordering::Relaxed) + 1,
-        metrics.sync_ns_total.load(Ordering::Relaxed) as f64 / 1e6,
+        metrics.records.value(),
+        metrics.groups.value(),
+        metrics.segments_rolled.value() + 1,
+        metrics.sync.sum().as_secs_f64() * 1e3,
     );
     Ok(())
 }

@@ -16,7 +16,6 @@ use crate::error::StoreError;
 use crate::format::to_usize;
 use crate::history::{History, HistoryError, StoredBlock};
 use crate::limits::BLOCK_ROWS_BYTES_KEPT;
-use crate::metrics::add;
 use crate::reader::Reader;
 use crate::segment::Segment;
 use crate::words::{RecordHash, Sequence};
@@ -321,7 +320,7 @@ impl BlockIndex {
         if let Some(rows) = self.load_file(&segments, number)? {
             return Ok(files.keep(number, rows));
         }
-        add(&self.reader.metrics().index_damaged_count, 1);
+        self.reader.metrics().indexes_damaged.add(1);
         let rows = self.build(files, &segments, number)?;
         if let Some(last_hash) = self.sealed(&segments, number) {
             // The places are in memory; that the file cannot be written costs time alone.
@@ -379,7 +378,7 @@ impl BlockIndex {
         last_hash: RecordHash,
     ) -> Result<(), StoreError> {
         rows.save(&self.reader, segment, last_hash)?;
-        add(&self.reader.metrics().index_built_count, 1);
+        self.reader.metrics().indexes_built.add(1);
         Ok(())
     }
 

@@ -13,7 +13,6 @@ use crate::error::StoreError;
 use crate::format::{Head, IndexHead, IndexPage, IndexRow};
 use crate::identity::create_file;
 use crate::limits::LOCATION_COUNT_MAX;
-use crate::metrics::add;
 use crate::reader::Reader;
 use crate::runs::Runs;
 use crate::segment::Segment;
@@ -147,7 +146,7 @@ impl Reader {
         // Not the file that took its place meanwhile.
         if matches!(&*slot, IndexSlot::Loaded(loaded) if Arc::ptr_eq(loaded, index)) {
             *slot = IndexSlot::Absent;
-            add(&self.shared.metrics.index_damaged_count, 1);
+            self.shared.metrics.indexes_damaged.add(1);
         }
     }
 
@@ -164,7 +163,7 @@ impl Reader {
                 Loaded::Whole(index) => IndexSlot::Loaded(Arc::new(index)),
                 Loaded::Missing => IndexSlot::Absent,
                 Loaded::Damaged => {
-                    add(&self.shared.metrics.index_damaged_count, 1);
+                    self.shared.metrics.indexes_damaged.add(1);
                     IndexSlot::Absent
                 }
             };
@@ -200,7 +199,7 @@ impl Reader {
             name,
             &[&head, pages.as_bytes()],
         )?;
-        add(&self.shared.metrics.index_built_count, 1);
+        self.shared.metrics.indexes_built.add(1);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::config::StoreOptions;
 use crate::error::{Damage, StoreError};
 use crate::format::Mark;
 use crate::io::BlockIo;
-use crate::metrics::{StoreMetrics, add, set};
+use crate::metrics::StoreMetrics;
 use crate::segment::{Record, Segment, Step};
 use crate::words::Sequence;
 
@@ -41,7 +41,7 @@ impl Shared {
             }
         }
         let metrics = Arc::new(StoreMetrics::default());
-        set(&metrics.durable_sequence, mark.sequence.0);
+        metrics.durable_sequence.set(mark.sequence.0);
         Shared {
             io,
             dir: options.dir.clone(),
@@ -55,7 +55,7 @@ impl Shared {
     /// Shows readers everything up to `sequence`, which is durable and declared stable.
     pub(crate) fn publish(&self, sequence: Sequence) {
         self.durable.store(sequence.0, Ordering::Release);
-        set(&self.metrics.durable_sequence, sequence.0);
+        self.metrics.durable_sequence.set(sequence.0);
     }
 
     pub(crate) fn push_segment(&self, segment: Arc<Segment>) {
@@ -138,8 +138,11 @@ impl Reader {
         let result = self.shared.segment_of(sequence).read(sequence);
         match &result {
             Ok(record) => {
-                add(&self.shared.metrics.read_count, 1);
-                add(&self.shared.metrics.read_bytes, record.payload.len() as u64);
+                self.shared.metrics.reads.add(1);
+                self.shared
+                    .metrics
+                    .read_bytes
+                    .add(record.payload.len() as u64);
             }
             Err(error) => self.count(error),
         }
@@ -213,7 +216,7 @@ impl Reader {
 
     pub(crate) fn count(&self, error: &StoreError) {
         if matches!(error, StoreError::Corrupt { .. }) {
-            add(&self.shared.metrics.corrupt_count, 1);
+            self.shared.metrics.corrupt.add(1);
         }
     }
 }

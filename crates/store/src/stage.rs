@@ -1,12 +1,11 @@
 //! Stop 5 as a stage: group commit. Owns no thread, link or clock; `node` hands it batches.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::error::StoreError;
-use crate::metrics::{StoreMetrics, set};
+use crate::metrics::StoreMetrics;
 use crate::words::{RecordKind, Sequence};
 use crate::writer::Writer;
 
@@ -51,8 +50,7 @@ impl StoreStage {
     /// Stores the inbox in one group, in order, and answers what is durable now; that is taken out
     /// of the inbox. A record that cannot be taken ([`StoreError::DiskFull`],
     /// [`StoreError::RecordOversize`]) ends the group: it stays the first of the inbox, and the
-    /// next call answers its error unless there is space by then. `now` is monotonic time since
-    /// the node started.
+    /// next call answers its error unless there is space by then.
     ///
     /// # Errors
     /// The error of the first record, with the inbox as it was; or any other error of the writer,
@@ -60,14 +58,9 @@ impl StoreStage {
     pub fn on_batch<T>(
         &mut self,
         inbox: &mut Vec<Append<T>>,
-        now: Duration,
     ) -> Result<Vec<Durable<T>>, StoreError> {
         let sequences = self.append_all(inbox)?;
         self.writer.commit()?;
-        set(
-            &self.metrics().committed_at_ns,
-            u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
-        );
         let taken = inbox.drain(..sequences.len());
         let durable = sequences.into_iter().zip(taken);
         Ok(durable

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::config::StoreOptions;
 use crate::error::{At, StoreError};
@@ -12,7 +12,7 @@ use crate::format::{
 };
 use crate::io::{Access, BlockFile, BlockIo, LockGuard, write_all_at, write_zeros_at};
 use crate::limits::{PAGE_BYTES, SPARE_BYTES_MAX};
-use crate::metrics::{StoreMetrics, add, set};
+use crate::metrics::StoreMetrics;
 use crate::reader::{Reader, Shared};
 use crate::recovery::{self, PREPARED_NAME, Recovery};
 use crate::segment::{self, Segment};
@@ -187,9 +187,9 @@ impl Writer {
             end_offset: self.active.end,
             hash: header.hash(),
         };
-        add(&self.metrics().record_count, 1);
-        add(&self.metrics().payload_bytes, payload_bytes.into());
-        add(&self.metrics().written_bytes, needed);
+        self.metrics().records.add(1);
+        self.metrics().payload_bytes.add(payload_bytes.into());
+        self.metrics().written_bytes.add(needed);
         Ok(sequence)
     }
 
@@ -216,10 +216,8 @@ impl Writer {
         self.durable = self.last.sequence;
         self.shared.publish(self.durable);
         let metrics = self.metrics();
-        add(&metrics.group_count, 1);
-        set(&metrics.sync_ns_last, elapsed);
-        add(&metrics.sync_ns_total, elapsed);
-        metrics.sync_ns_max.fetch_max(elapsed, Ordering::Relaxed);
+        metrics.groups.add(1);
+        metrics.sync.record(Duration::from_nanos(elapsed));
         Ok(self.durable)
     }
 
@@ -262,7 +260,7 @@ impl Writer {
         self.check_poison()?;
         let prepared = self.preparer.prepare_next();
         if matches!(prepared, Err(StoreError::DiskFull { .. })) {
-            add(&self.metrics().disk_full_count, 1);
+            self.metrics().disk_full.add(1);
         }
         prepared
     }
@@ -292,7 +290,7 @@ impl Writer {
             source,
         }) = &result
         {
-            add(&self.metrics().write_failed_count, 1);
+            self.metrics().write_failures.add(1);
             self.poison = Some(Poison {
                 operation,
                 path: path.clone(),
@@ -323,9 +321,9 @@ impl Writer {
             "check_size bounds a record"
         );
         match self.preparer.prepare_next() {
-            Ok(late) => add(&self.metrics().segment_unprepared_count, u64::from(late)),
+            Ok(late) => self.metrics().segments_unprepared.add(u64::from(late)),
             Err(error @ StoreError::DiskFull { .. }) => {
-                add(&self.metrics().disk_full_count, 1);
+                self.metrics().disk_full.add(1);
                 return Err(error);
             }
             Err(error) => return self.guard(Err(error)),
@@ -349,7 +347,7 @@ impl Writer {
             file,
             end: PAGE_BYTES,
         };
-        add(&self.metrics().segment_rolled_count, 1);
+        self.metrics().segments_rolled.add(1);
         Ok(())
     }
 }

@@ -5,68 +5,70 @@ use clearway_flow::Counter;
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;
 
-/// What the stage has done since it was made.
-///
-/// `envelopes_in` = `passed` + `joined` + all refused ones.
-#[derive(Debug, Default)]
-pub struct VerifyMetrics {
-    /// Frames taken in.
-    pub frames: Counter,
-    /// Groups of frames, each one equation.
-    pub groups: Counter,
-    /// Envelopes taken in.
-    pub envelopes_in: Counter,
-    /// Envelopes passed on to ordering.
-    pub passed: Counter,
-    /// Envelopes that wait for the same bytes already in flight.
-    pub joined: Counter,
-    /// Slabs passed on as they came, without a copy.
-    pub slabs_untouched: Counter,
-    /// Envelopes refused for their header: version, kind, flags, identifier.
-    pub refused_header: Counter,
-    /// Envelopes refused because another member of their chain was.
-    pub refused_linked: Counter,
-    /// Signatures whose verdict was given, valid or not, by the backend in use.
-    pub signatures_verified: Counter,
-    /// Those of them that the backend's fallback answered, or was given.
-    pub signatures_fallback: Counter,
-    /// Signatures that went through batch equations, repeated ones counted again.
-    pub signatures_batched: Counter,
-    /// Signatures that were verified on their own.
-    pub signatures_single: Counter,
-    /// Hints that spared a square root, repeated ones counted again.
-    pub hints_right: Counter,
-    /// Hints that were wrong: x was found without them.
-    pub hints_wrong: Counter,
-    /// Groups that were verified in small batches or one by one because of their source's past.
-    pub groups_cautious: Counter,
-    /// Envelopes refused, by [`DropReason`].
-    refused: [Counter; DropReason::ALL.len()],
+clearway_flow::metrics! {
+    /// What the stage has done since it was made.
+    ///
+    /// `envelopes_in` = `passed` + `joined` + all refused ones.
+    pub struct VerifyMetrics in "verify" {
+        /// Frames taken in.
+        frames: total,
+        /// Groups of frames, each one equation.
+        groups: total,
+        /// Envelopes taken in.
+        envelopes_in: total,
+        /// Envelopes passed on to ordering.
+        passed: total,
+        /// Envelopes that wait for the same bytes already in flight.
+        joined: total,
+        /// Slabs passed on as they came, without a copy.
+        slabs_untouched: total,
+        /// Envelopes refused for their header: version, kind, flags, identifier.
+        refused_header: total,
+        /// Envelopes refused because another member of their chain was.
+        refused_linked: total,
+        /// Signatures whose verdict was given, valid or not, by the backend in use.
+        signatures_verified: total,
+        /// Those of them that the backend's fallback answered, or was given.
+        signatures_fallback: total,
+        /// Signatures that went through batch equations, repeated ones counted again.
+        signatures_batched: total,
+        /// Signatures that were verified on their own.
+        signatures_single: total,
+        /// Hints that spared a square root, repeated ones counted again.
+        hints_right: total,
+        /// Hints that were wrong: x was found without them.
+        hints_wrong: total,
+        /// Time of a group's verdicts: its signatures, checked together or one by one.
+        group: times,
+        /// Groups that were verified in small batches or one by one because of their source's past.
+        groups_cautious: total,
+        /// Envelopes refused, by reason.
+        refused: family("reason", DropReason::ALL.iter().map(|reason| reason.name())),
+    }
 }
 
 impl VerifyMetrics {
     /// Envelopes refused for a reason.
     #[must_use]
-    pub fn refused(&self, reason: DropReason) -> &Counter {
-        &self.refused[reason as usize]
+    pub fn refused_for(&self, reason: DropReason) -> &Counter {
+        self.refused.at(reason as usize)
     }
 
     /// Envelopes refused, for whatever reason.
     #[must_use]
     pub fn refused_all(&self) -> u64 {
-        let by_reason: u64 = self.refused.iter().map(Counter::value).sum();
-        by_reason + self.refused_header.value() + self.refused_linked.value()
+        self.refused.sum() + self.refused_header.value() + self.refused_linked.value()
     }
 
     /// Counts one refusal.
     pub(crate) fn note_refused(&self, code: ResultCode) {
         let counter = match code {
             ResultCode::SignerUnknown | ResultCode::KeySlotEmpty => {
-                self.refused(DropReason::UnknownSigner)
+                self.refused_for(DropReason::UnknownSigner)
             }
-            ResultCode::BadSignature => self.refused(DropReason::BadSignature),
-            ResultCode::Expired => self.refused(DropReason::Expired),
-            ResultCode::ChainBroken => self.refused(DropReason::ChainBroken),
+            ResultCode::BadSignature => self.refused_for(DropReason::BadSignature),
+            ResultCode::Expired => self.refused_for(DropReason::Expired),
+            ResultCode::ChainBroken => self.refused_for(DropReason::ChainBroken),
             ResultCode::LinkedFailed => &self.refused_linked,
             _ => &self.refused_header,
         };

@@ -1,6 +1,7 @@
 //! The stage: frames of one source in, verified envelopes and refusals out.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use clearway_crypto::backend::{Backend, Item};
 use clearway_crypto::gate::Gate;
@@ -183,7 +184,9 @@ impl VerifyStage {
     ) -> Checked<'i, 'a> {
         let trust = self.sources.trust(source, now);
         let taken = self.choice.take(items.len());
+        let since = Instant::now();
         let checked = Checked::new(&self.gate, taken.backend(), trust, items);
+        self.metrics.group.record(since.elapsed());
         if trust != Trust::Full {
             self.metrics.groups_cautious.add(1);
         }

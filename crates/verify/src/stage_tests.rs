@@ -230,7 +230,7 @@ fn each_fault_of_key_signature_time_or_chain_has_its_code_and_harms_nobody_else(
     ];
     for (row, (fault, resign, code, reason)) in rows.into_iter().enumerate() {
         let metrics = check_fault(fault, resign, code);
-        assert_eq!(metrics.refused(reason).value(), 1, "row {row}");
+        assert_eq!(metrics.refused_for(reason).value(), 1, "row {row}");
     }
 }
 
@@ -424,6 +424,7 @@ fn frames_of_a_source_share_an_equation_and_keep_their_own_verdicts() {
     let verdicts = stage.on_batches(frames, NOW);
     let metrics = stage.metrics();
     assert_eq!((metrics.frames.value(), metrics.groups.value()), (4, 2));
+    assert_eq!(metrics.group.count(), 2);
     let mut streams = BTreeMap::new();
     for verdict in verdicts {
         let batch = verdict.verified.as_ref().expect("most are valid");
@@ -452,7 +453,7 @@ fn a_source_that_sent_garbage_is_verified_with_care_and_others_are_not() {
     }
     let verdict = stage.on_batch(&frame_of(1, 6, 0, &bad), NOW);
     assert!(verdict.verified.is_none());
-    let refused = stage.metrics().refused(DropReason::BadSignature);
+    let refused = stage.metrics().refused_for(DropReason::BadSignature);
     assert_eq!(refused.value(), LEN);
     let before = stage.metrics().signatures_single.value();
     let rows = [(1, LEN, 1), (2, 0, 1), (1, LEN, 2)];

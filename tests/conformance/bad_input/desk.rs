@@ -377,7 +377,7 @@ impl Desk {
         let from = Instant::now();
         loop {
             let now = self.page();
-            if now.get("clearway_ledger_conserved") != Some(&1.0) {
+            if now.get("clearway_execute_conserved") != Some(&1.0) {
                 return Err("the ledger does not balance".to_owned());
             }
             let moved = moved(before, &now);
@@ -478,7 +478,7 @@ impl Row {
 /// The line that counts this result.
 fn executed(kind: u8, code: ResultCode) -> String {
     let kind = Kind::from_u8(kind).expect("executed kinds have a number");
-    format!("clearway_envelopes_total{{kind=\"{kind:?}\",result=\"{code}\"}}")
+    format!("clearway_execute_outcomes_total{{kind=\"{kind:?}\",result=\"{code}\"}}")
 }
 
 /// Counters that are not of ordinary work and grew, and by how much.

@@ -11,19 +11,13 @@ use clearway_types::units::{Digest, ParticipantId, TransferId};
 use crate::bad_input::desk::{BALANCE, Desk, EUR, account, pay};
 use crate::bad_input::{Bad, Counter, Row, Told};
 
-const HEADER: Counter = Counter::Line("clearway_envelopes_refused_header_total", 1);
-const BAD_SIGNATURE: Counter = Counter::Line(
-    "clearway_envelopes_dropped_total{reason=\"BadSignature\"}",
-    1,
-);
-const UNKNOWN_SIGNER: Counter = Counter::Line(
-    "clearway_envelopes_dropped_total{reason=\"UnknownSigner\"}",
-    1,
-);
-const BROKEN_TWICE: Counter = Counter::Line(
-    "clearway_envelopes_dropped_total{reason=\"ChainBroken\"}",
-    2,
-);
+const HEADER: Counter = Counter::Line("clearway_verify_refused_header_total", 1);
+const BAD_SIGNATURE: Counter =
+    Counter::Line("clearway_ingest_drops_total{reason=\"BadSignature\"}", 1);
+const UNKNOWN_SIGNER: Counter =
+    Counter::Line("clearway_ingest_drops_total{reason=\"UnknownSigner\"}", 1);
+const BROKEN_TWICE: Counter =
+    Counter::Line("clearway_ingest_drops_total{reason=\"ChainBroken\"}", 2);
 
 const fn header(
     name: &'static str,
@@ -217,7 +211,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "an expiry in the past",
         bad: Bad::Edited(|b| b.expires_at.set(1_700_000_000)),
         told: Told::Code(ResultCode::Expired),
-        counter: Counter::Line("clearway_envelopes_dropped_total{reason=\"Expired\"}", 1),
+        counter: Counter::Line("clearway_ingest_drops_total{reason=\"Expired\"}", 1),
         says: "sign a new envelope",
     },
     sent(
@@ -234,8 +228,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
         Told::Codes(&[ResultCode::LinkNotAllowed, ResultCode::LinkedFailed]),
         Counter::Lines(&[
-            ("clearway_envelopes_refused_header_total", 1),
-            ("clearway_envelopes_refused_linked_total", 1),
+            ("clearway_verify_refused_header_total", 1),
+            ("clearway_verify_refused_linked_total", 1),
         ]),
         "send the record by itself",
     ),
@@ -373,11 +367,8 @@ pub(crate) const ROWS: &[Row] = &[
             ResultCode::BadSignature,
         ]),
         Counter::Lines(&[
-            (
-                "clearway_envelopes_dropped_total{reason=\"BadSignature\"}",
-                1,
-            ),
-            ("clearway_envelopes_refused_linked_total", 2),
+            ("clearway_ingest_drops_total{reason=\"BadSignature\"}", 1),
+            ("clearway_verify_refused_linked_total", 2),
         ]),
         "see the other codes",
     ),
@@ -395,7 +386,7 @@ pub(crate) const ROWS: &[Row] = &[
         "the same bytes again",
         |_, given| given.to_vec(),
         Told::Again(ResultCode::Settled),
-        Counter::Line("clearway_envelopes_duplicate_total", 1),
+        Counter::Line("clearway_execute_duplicates_total", 1),
         "Applied to the ledger",
     ),
     Row {
@@ -410,7 +401,7 @@ pub(crate) const ROWS: &[Row] = &[
             bad: |_, given| given.to_vec(),
         },
         told: Told::Again(ResultCode::InsufficientFunds),
-        counter: Counter::Line("clearway_envelopes_duplicate_total", 1),
+        counter: Counter::Line("clearway_execute_duplicates_total", 1),
         says: "fund the account",
     },
     after_a_payment(

@@ -19,15 +19,15 @@ use clearway_types::code::ResultCode;
 
 const CURRENT: &str = "use a current client";
 const MALFORMED: Counter = Counter::Lines(&[
-    ("clearway_door_closes_total{code=\"Malformed\"}", 1),
-    ("clearway_envelopes_dropped_total{reason=\"Malformed\"}", 1),
+    ("clearway_ingest_closes_total{code=\"Malformed\"}", 1),
+    ("clearway_ingest_drops_total{reason=\"Malformed\"}", 1),
 ]);
 const OVERSIZE: Counter = Counter::Lines(&[
-    ("clearway_door_closes_total{code=\"Oversize\"}", 1),
-    ("clearway_envelopes_dropped_total{reason=\"Oversize\"}", 1),
+    ("clearway_ingest_closes_total{code=\"Oversize\"}", 1),
+    ("clearway_ingest_drops_total{reason=\"Oversize\"}", 1),
 ]);
-const HANDSHAKE: Counter = Counter::Line("clearway_handshakes_failed_total", 1);
-const TOO_SLOW: Counter = Counter::Line("clearway_door_closes_total{code=\"TooSlow\"}", 1);
+const HANDSHAKE: Counter = Counter::Line("clearway_ingest_handshake_failures_total", 1);
+const TOO_SLOW: Counter = Counter::Line("clearway_ingest_closes_total{code=\"TooSlow\"}", 1);
 
 const fn malformed(name: &'static str, bytes: fn() -> Vec<u8>) -> Row {
     Row {
@@ -119,8 +119,8 @@ pub(crate) const ROWS: &[Row] = &[
         bad: Bad::Bytes(|| submit(3, 2 * ENVELOPE_BYTES + 100)),
         told: Told::Codes(&[ResultCode::Malformed; 3]),
         counter: Counter::Lines(&[
-            ("clearway_door_closes_total{code=\"Malformed\"}", 1),
-            ("clearway_envelopes_dropped_total{reason=\"Malformed\"}", 3),
+            ("clearway_ingest_closes_total{code=\"Malformed\"}", 1),
+            ("clearway_ingest_drops_total{reason=\"Malformed\"}", 3),
         ]),
         says: "send 192-byte envelopes",
     },
@@ -129,8 +129,8 @@ pub(crate) const ROWS: &[Row] = &[
         bad: Bad::Bytes(|| stream(Op::SubmitHinted, 3, 3 * HINTED_BYTES - 1)),
         told: Told::Codes(&[ResultCode::Malformed; 3]),
         counter: Counter::Lines(&[
-            ("clearway_door_closes_total{code=\"Malformed\"}", 1),
-            ("clearway_envelopes_dropped_total{reason=\"Malformed\"}", 3),
+            ("clearway_ingest_closes_total{code=\"Malformed\"}", 1),
+            ("clearway_ingest_drops_total{reason=\"Malformed\"}", 3),
         ]),
         says: "send 192-byte envelopes",
     },
@@ -139,8 +139,8 @@ pub(crate) const ROWS: &[Row] = &[
         bad: Bad::Bytes(|| submit(1, ENVELOPE_BYTES + 50)),
         told: Told::Code(ResultCode::VersionUnknown),
         counter: Counter::Lines(&[
-            ("clearway_door_closes_total{code=\"Malformed\"}", 1),
-            ("clearway_envelopes_refused_header_total", 1),
+            ("clearway_ingest_closes_total{code=\"Malformed\"}", 1),
+            ("clearway_verify_refused_header_total", 1),
         ]),
         says: "with a current client",
     },
@@ -162,10 +162,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "more at once than the member's contract",
         bad: Bad::Bytes(|| submit(8000, 0)),
         told: Told::Codes(&[ResultCode::RateLimited; 8000]),
-        counter: Counter::Line(
-            "clearway_envelopes_dropped_total{reason=\"RateLimited\"}",
-            8000,
-        ),
+        counter: Counter::Line("clearway_ingest_drops_total{reason=\"RateLimited\"}", 8000),
         says: "wait, then send again",
     },
     knock(
@@ -179,14 +176,17 @@ pub(crate) const ROWS: &[Row] = &[
         "a ninth connection of one member, all others busy",
         ninth_connection,
         Told::Close(CloseCode::MemberConnections),
-        Counter::Line("clearway_door_closes_total{code=\"MemberConnections\"}", 1),
+        Counter::Line(
+            "clearway_ingest_closes_total{code=\"MemberConnections\"}",
+            1,
+        ),
         "reuse one",
     ),
     knock(
         "an idle connection while the same member opens a ninth",
         idle_connection,
         Told::Close(CloseCode::Displaced),
-        Counter::Line("clearway_door_closes_total{code=\"Displaced\"}", 1),
+        Counter::Line("clearway_ingest_closes_total{code=\"Displaced\"}", 1),
         "connect when needed",
     ),
     knock(
@@ -194,9 +194,9 @@ pub(crate) const ROWS: &[Row] = &[
         misbehave,
         Told::Close(CloseCode::Misbehaved),
         Counter::Lines(&[
-            ("clearway_door_closes_total{code=\"Malformed\"}", 65),
-            ("clearway_door_closes_total{code=\"Misbehaved\"}", 1),
-            ("clearway_envelopes_dropped_total{reason=\"Malformed\"}", 65),
+            ("clearway_ingest_closes_total{code=\"Malformed\"}", 65),
+            ("clearway_ingest_closes_total{code=\"Misbehaved\"}", 1),
+            ("clearway_ingest_drops_total{reason=\"Malformed\"}", 65),
         ]),
         CURRENT,
     ),

@@ -8,9 +8,14 @@ use crate::bad_input::desk::{Desk, account};
 use crate::bad_input::raw::connect;
 use crate::bad_input::{Answer, Bad, Counter, Row, Told};
 
-const NOT_FOUND: Counter = Counter::Line("clearway_queries_refused_total{status=\"NotFound\"}", 1);
-const NOT_ALLOWED: Counter =
-    Counter::Line("clearway_queries_refused_total{status=\"NotAllowed\"}", 1);
+const NOT_FOUND: Counter = Counter::Line(
+    "clearway_ingest_queries_refused_total{status=\"NotFound\"}",
+    1,
+);
+const NOT_ALLOWED: Counter = Counter::Line(
+    "clearway_ingest_queries_refused_total{status=\"NotAllowed\"}",
+    1,
+);
 /// Feeds that one connection may follow.
 const FEEDS: usize = 8;
 
@@ -75,7 +80,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "a ninth feed on one connection",
         bad: Bad::Knock(ninth_feed),
         told: Told::Status(AnswerStatus::Busy),
-        counter: Counter::Line("clearway_queries_refused_total{status=\"Busy\"}", 1),
+        counter: Counter::Line("clearway_ingest_queries_refused_total{status=\"Busy\"}", 1),
         says: "ask again later",
     },
 ];

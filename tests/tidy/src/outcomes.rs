@@ -1,4 +1,5 @@
-//! Every result code, drop reason and counter is documented and named in a test.
+//! Every result code, drop reason and counter is documented and named in a test, and what a node
+//! counts is shown.
 
 use crate::Finding;
 use crate::lex::{has_word, is_word};
@@ -9,6 +10,10 @@ use std::collections::BTreeSet;
 const OUTCOME_ENUMS: &[&str] = &["ResultCode", "DropReason"];
 /// Types of fields that count something.
 const COUNTER_TYPES: &[&str] = &["AtomicU64", "Counter", "Gauge", "Histogram"];
+/// Kinds of the rows of a `metrics!` table.
+const ROW_KINDS: &[&str] = &["total", "gauge", "gauge_ms", "seconds", "family", "times"];
+/// What runs in a node: its counters stand in tables, from which the metrics page follows.
+const SHOWN_BY_TABLES: &[&str] = &["ingest", "verify", "order", "execute", "store", "node"];
 /// Test code that only checks the house, and so proves nothing about an outcome.
 const HOUSE: &str = "tests/tidy/";
 
@@ -37,6 +42,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         }
         if file.name() == "metrics.rs" {
             findings.extend(judge(file, "counter", counters_of(file), &tested));
+        }
+        if is_shown_by_tables(file) {
+            findings.extend(hidden_counters(file));
         }
     }
     for name in OUTCOME_ENUMS.iter().filter(|name| !seen.contains(*name)) {
@@ -109,6 +117,30 @@ fn is_macro_call(line: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && name.chars().all(is_word))
 }
 
+fn is_shown_by_tables(file: &SourceFile) -> bool {
+    let below = |name| file.path.starts_with(&format!("crates/{name}/src/"));
+    SHOWN_BY_TABLES.iter().any(below)
+}
+
+/// Counters beside the tables: nobody would ever see them.
+fn hidden_counters(file: &SourceFile) -> Vec<Finding> {
+    let lines = file.code.lines().zip(file.test_lines()).enumerate();
+    let hidden = lines.filter(|(_, (line, is_test))| {
+        let field = line
+            .trim()
+            .trim_start_matches("pub(crate) ")
+            .trim_start_matches("pub ");
+        let kind = field.split_once(": ").map(|(_, kind)| kind);
+        !is_test && matches!(kind, Some("Counter," | "Family," | "Times,"))
+    });
+    hidden
+        .map(|(index, _)| {
+            let message = "a counter beside the tables is not shown; make it a row of `metrics!`";
+            Finding::at(&file.path, index + 1, "shown", message.to_owned())
+        })
+        .collect()
+}
+
 /// The counters of every struct in a metrics file.
 fn counters_of(file: &SourceFile) -> Vec<Outcome> {
     members_of(
@@ -116,7 +148,8 @@ fn counters_of(file: &SourceFile) -> Vec<Outcome> {
         |line| has_word(line, "struct"),
         |line| {
             let (name, kind) = line.trim_start_matches("pub ").split_once(": ")?;
-            let is_counter = COUNTER_TYPES.iter().any(|counter| has_word(kind, counter));
+            let mut kinds = COUNTER_TYPES.iter().chain(ROW_KINDS);
+            let is_counter = kinds.any(|counter| has_word(kind, counter));
             is_counter.then(|| name.to_owned())
         },
     )
@@ -209,6 +242,40 @@ pub struct Metrics {
     pub name: String,
 }
 ";
+
+    const TABLE: &str = "\
+clearway_flow::metrics! {
+    /// Figures.
+    pub struct Figures in \"verify\" {
+        /// Frames in.
+        frames: total,
+        /// Never tested.
+        lost: family(\"reason\", names()),
+    }
+    + {
+        /// Hidden.
+        hidden: Counter,
+    }
+}
+";
+
+    #[test]
+    fn rows_of_a_table_are_counters_and_a_counter_beside_it_is_hidden() {
+        let tree = Tree::of(&[
+            (
+                "crates/types/src/code.rs",
+                "pub enum ResultCode {\n    /// Done.\n    Ok,\n}\n",
+            ),
+            ("crates/types/src/drop.rs", DROPS),
+            ("crates/verify/src/metrics.rs", TABLE),
+            ("tests/stages/main.rs", "fn a() { Ok; Oversize; frames }\n"),
+        ]);
+        let expected = [
+            ("crates/verify/src/metrics.rs", 7, "counter"),
+            ("crates/verify/src/metrics.rs", 11, "shown"),
+        ];
+        assert_eq!(rules(&check(&tree)), expected);
+    }
 
     #[test]
     fn undocumented_and_untested_outcomes_are_found() {

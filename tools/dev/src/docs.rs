@@ -1,5 +1,6 @@
 //! Pages written from the code: `cargo dev docs`.
 
+use crate::cargo;
 use crate::error::DevError;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ const DROPS: &str = "
 ## Drop reasons
 
 An envelope that never reaches the order leaves with a reason, which has its counter
-(`clearway_envelopes_dropped_total{reason}`) and is answered with a code, at height 0.
+(`clearway_ingest_drops_total{reason}`) and is answered with a code, at height 0.
 
 | reason | what happened | answered |
 |---|---|---|
@@ -46,7 +47,16 @@ An envelope that never reaches the order leaves with a reason, which has its cou
 /// Writes the pages.
 pub(crate) fn write(root: &Path) -> Result<(), DevError> {
     let (path, text) = page(root)?;
-    fs::write(&path, text).map_err(|source| DevError::File { path, source })
+    fs::write(&path, text).map_err(|source| DevError::File { path, source })?;
+    write_shown(root)
+}
+
+/// Pages of what the built program shows: the tests that compare them write them too.
+fn write_shown(root: &Path) -> Result<(), DevError> {
+    let args = ["test", "--workspace", "--test", "conformance", "docs::"];
+    let mut command = cargo::command(root, &args);
+    command.env("CLEARWAY_WRITE_DOCS", "1");
+    cargo::finished("pages of what is shown", command, "cargo test docs::")
 }
 
 /// Fails when a page is not what the code gives.

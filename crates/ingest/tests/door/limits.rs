@@ -275,7 +275,7 @@ async fn a_member_a_little_above_its_rate_waits_for_what_it_has_not_earned() {
     let receipts = node.client(1).await.submit(&payments(1, 60)).await.unwrap();
     assert_eq!(receipts.settled_count(), 60);
     // Credit never exceeds the burst, however long the member was silent: 50 are to be earned.
-    assert_eq!(node.metrics.rate_wait_ns.value(), 50_000_000);
+    assert_eq!(node.metrics.rate_wait.value(), 50_000_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,6 @@
 //! What an answer costs: each record of the log is read as often as it has to be, however many
 //! names a question holds.
 
-use std::sync::atomic::Ordering;
-
 use clearway_client::ClientError;
 use clearway_types::envelope::Envelope;
 use clearway_types::manifest::Manifest;
@@ -17,7 +15,7 @@ const PAYMENT_COUNT: usize = 500;
 /// Records read while `work` is done; nobody else reads any.
 fn reads<R>(node: &Node, work: impl FnOnce() -> R) -> (u64, R) {
     let figures = node.figures();
-    let count = || figures.store.read_count.load(Ordering::Relaxed);
+    let count = || figures.store.reads.value();
     let before = count();
     let done = work();
     (count() - before, done)

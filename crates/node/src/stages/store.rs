@@ -47,11 +47,10 @@ pub(crate) fn run(
     index: &LogIndex,
     disk: &Disk,
 ) -> Result<(), NodeError> {
-    let started = Instant::now();
     let mut inbox = Vec::new();
     while fill(&mut worker, links, &mut inbox) {
         let spans = spans(&inbox);
-        let committed = commit(&mut worker, &mut stage, &mut inbox, started, disk)?;
+        let committed = commit(&mut worker, &mut stage, &mut inbox, disk)?;
         drop(spans);
         let Some(durable) = committed else {
             return Ok(());
@@ -168,12 +167,11 @@ fn commit(
     worker: &mut Worker,
     stage: &mut StoreStage,
     inbox: &mut Vec<Append<Ticket>>,
-    started: Instant,
     disk: &Disk,
 ) -> Result<Option<Vec<Durable<Ticket>>>, NodeError> {
     let mut stopping = None;
     loop {
-        match stage.on_batch(inbox, started.elapsed()) {
+        match stage.on_batch(inbox) {
             Ok(durable) => {
                 disk.on_log(None);
                 return Ok(Some(durable));

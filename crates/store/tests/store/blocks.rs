@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use clearway_store::history::{History, HistoryError};
 use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
@@ -267,7 +266,7 @@ fn lost_and_damaged_files_change_no_answer_and_are_built_anew() {
         let (_, reader, _) = open(io).expect("an index is not worth refusing to start");
         let index = BlockIndex::open(&reader).expect("the log is whole");
         growing.check(&index, &reader, context);
-        let built = reader.metrics().index_built_count.load(Ordering::Relaxed);
+        let built = reader.metrics().indexes_built.value();
         assert!(built > 0, "{context}");
         for path in &paths {
             assert_eq!(

@@ -89,10 +89,7 @@ fn finds_the_same_with_and_without_an_index() {
     drop(reader);
     let (_, reader, _) = open(&io).expect("whole");
     check(&reader, &places, "reopened");
-    assert_eq!(
-        reader.metrics().index_built_count.load(Ordering::Relaxed),
-        0
-    );
+    assert_eq!(reader.metrics().indexes_built.value(), 0);
 }
 
 #[test]
@@ -113,11 +110,7 @@ fn a_lost_or_damaged_index_changes_no_answer_and_is_built_anew() {
         }
         let (_, reader, _) = open(&io).expect("an index is not worth refusing to start");
         check(&reader, &places, &format!("byte {at}"));
-        assert_eq!(
-            reader.metrics().index_damaged_count.load(Ordering::Relaxed),
-            1,
-            "byte {at}"
-        );
+        assert_eq!(reader.metrics().indexes_damaged.value(), 1, "byte {at}");
         assert_eq!(
             reader.index_sealed(&Every20).expect("memory does not fail"),
             1
@@ -167,7 +160,7 @@ fn with_index_in_use() -> (MemoryIo, Reader, PathBuf, BTreeMap<Key, Vec<Location
 type Loss = Box<dyn Fn(&mut Vec<u8>)>;
 
 fn damaged_count(reader: &Reader) -> u64 {
-    reader.metrics().index_damaged_count.load(Ordering::Relaxed)
+    reader.metrics().indexes_damaged.value()
 }
 
 #[test]

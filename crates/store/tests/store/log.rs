@@ -1,7 +1,6 @@
 //! The log as its users see it: append, commit, read, scan, roll, reopen.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::support::{DIR, GENESIS, append, assert_prefix, filled, items, open, options};
 use clearway_store::testing::MemoryIo;
@@ -31,10 +30,10 @@ fn nothing_is_visible_before_its_commit() {
     assert!(reader.get(sequence.next()).expect("reads work").is_none());
     assert!(reader.get(Sequence::NONE).expect("reads work").is_none());
     let metrics = reader.metrics();
-    let read_count = metrics.read_count.load(Ordering::Relaxed);
+    let read_count = metrics.reads.value();
     assert_eq!(read_count, 1, "what is not there is not read");
-    assert_eq!(metrics.read_bytes.load(Ordering::Relaxed), 6);
-    assert_eq!(metrics.durable_sequence.load(Ordering::Relaxed), 1);
+    assert_eq!(metrics.read_bytes.value(), 6);
+    assert_eq!(metrics.durable_sequence.value(), 1);
 }
 
 #[test]
@@ -161,7 +160,7 @@ fn an_empty_commit_syncs_nothing() {
     let before = io.files();
     assert_eq!(writer.commit().expect("nothing to do"), Sequence::NONE);
     assert_eq!(io.files(), before);
-    assert_eq!(writer.metrics().group_count.load(Ordering::Relaxed), 0);
+    assert_eq!(writer.metrics().groups.value(), 0);
 }
 
 #[test]
@@ -299,12 +298,12 @@ fn payloads_of_old_segments_are_checked_when_asked_and_when_read() {
                 );
                 assert!(damaged, "{error}");
                 let metrics = reader.metrics();
-                assert_eq!(metrics.corrupt_count.load(Ordering::Relaxed), 1);
+                assert_eq!(metrics.corrupt.value(), 1);
                 assert!(reader.verify_all().is_err());
-                assert_eq!(metrics.corrupt_count.load(Ordering::Relaxed), 2);
+                assert_eq!(metrics.corrupt.value(), 2);
                 assert!(reader.get(Sequence(2)).expect("whole").is_some());
-                assert_eq!(metrics.corrupt_count.load(Ordering::Relaxed), 2);
-                assert_eq!(metrics.read_count.load(Ordering::Relaxed), 1);
+                assert_eq!(metrics.corrupt.value(), 2);
+                assert_eq!(metrics.reads.value(), 1);
             }
             Err(error) => assert!(!opens, "{verify_from:?}: {error}"),
         }

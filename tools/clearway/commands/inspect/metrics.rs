@@ -3,7 +3,7 @@
 use clearway_load::cluster::Members;
 use clearway_load::workload::Generator;
 use clearway_node::keystore::ValidatorKeys;
-use clearway_node::{Gather as _, Node, SampleKind};
+use clearway_node::{Gather as _, MetricKind, Node};
 use serde::Serialize;
 
 use crate::commands::node::init::now;
@@ -27,7 +27,7 @@ struct MetricView {
     labels: String,
     /// Series on this machine before the first payment.
     series: usize,
-    help: &'static str,
+    help: String,
 }
 
 /// The figures come from a node that is started for this, so that the list is the page's own.
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 view.kind.to_owned(),
                 labels,
                 series,
-                view.help.to_owned(),
+                view.help.clone(),
             ]
         };
         let head = ["name", "kind", "labels", "series#", "help"];
@@ -66,18 +66,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn view(metric: &clearway_node::Metric) -> MetricView {
     let (kind, suffix) = match metric.kind {
-        SampleKind::Counter => ("counter", "_total"),
-        SampleKind::Gauge => ("gauge", ""),
+        MetricKind::Counter => ("counter", "_total"),
+        MetricKind::Gauge => ("gauge", ""),
     };
-    let labels = metric.samples.first().map(|(labels, _)| {
-        let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
-        names.join(",")
-    });
     MetricView {
         name: format!("clearway_{}{suffix}", metric.name),
         kind,
-        labels: labels.unwrap_or_default(),
+        labels: metric.labels.join(","),
         series: metric.samples.len(),
-        help: metric.help,
+        help: metric.help.clone(),
     }
 }
