@@ -147,7 +147,7 @@ pub(crate) const ROWS: &[Row] = &[
         as_it_is,
         "node run --config node.toml --set hash_backend=abacus",
         2,
-        "write cpu, gpu or gpu:all",
+        "write cpu, gpu, gpu:all or one of these",
     ),
     Row::command(
         "a genesis that is not there",
