@@ -481,7 +481,7 @@ fn a_report_whose_file_turns_out_full_is_printed_instead() {
     assert!(said.contains("--json /dev/full"), "{said}");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(printed.contains("clearway/run/1"), "{printed}");
-    assert!(printed.contains("\"sent\": 300"), "{printed}");
+    assert!(printed.contains("\"sent\":300"), "{printed}");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::program::{Run, run};
 /// A call, what it ends with, and the schema of what it answers; none for an error alone.
 type Row = (&'static str, i32, &'static str);
 
-/// On a running node; `{1}` is the operator with its door, `{2}` and `{3}` are members.
+/// On a running node; `{1}` is the operator with its door, `{2}` and `{3}` are members, `{height}`
+/// is how far it is.
 const ONLINE: &[Row] = &[
     (
         "pay 2.1 3.1 0.01 --id 00000000000000000000000000000200 {2}",
@@ -29,7 +30,7 @@ const ONLINE: &[Row] = &[
         0,
         "answer",
     ),
-    ("account follow 2.1 --to 30 {2}", 0, "account-entry"),
+    ("account follow 2.1 --to {height} {2}", 0, "account-entry"),
     ("account follow 9.9 --to 9 {1}", 5, ""),
     ("lookup 00000000000000000000000000000200 {2}", 0, "lookup"),
     ("node status {2}", 0, "node-status"),
@@ -276,6 +277,12 @@ fn check(words: &BTreeMap<u64, String>, run: &Run, code: i32, schema: &str) -> R
     }
 }
 
+/// How far a node is.
+fn height(node: &Served) -> String {
+    let status = node.as_member(2, &["node", "status"]).expect(0);
+    status.json("node-status")["height"].to_string()
+}
+
 /// Names of the commands below a path, by its help; itself where there are none, or beside them.
 fn commands(dir: &Path, path: &str, into: &mut BTreeSet<String>) {
     let words: Vec<&str> = path.split_whitespace().chain(["--help"]).collect();
@@ -333,6 +340,10 @@ fn every_answer_and_every_error_is_a_json_object_on_a_line_of_its_own() {
             .replace("{1}", &as_member("operator"))
             .replace("{2}", &as_member("member-2"))
             .replace("{3}", &as_member("member-3"));
+        let line = match line.contains("{height}") && more.is_empty() {
+            true => line.replace("{height}", &height(node)),
+            false => line,
+        };
         let line = format!("{line} --json {more}");
         // What is said last counts.
         let line = match line.matches("--server").count() {
