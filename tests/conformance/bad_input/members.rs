@@ -11,13 +11,7 @@ use crate::bad_input::Row;
 use crate::bad_input::desk::{EUR, USD, account};
 
 const fn stranger(name: &'static str, draft: fn() -> Draft) -> Row {
-    Row::refused(
-        name,
-        2,
-        draft,
-        ResultCode::NotAuthorised,
-        "see the authority table",
-    )
+    Row::refused(name, 2, draft, ResultCode::NotAuthorised, "names who may")
 }
 
 /// An account that nobody has opened, in euro.
