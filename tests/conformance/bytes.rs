@@ -26,7 +26,7 @@ const SHOWN_BYTES_MAX: usize = 1024;
 const BYTES_PER_LINE: usize = 32;
 const HEAD: &str = "\
 # Name, length and SHA-256 of each sample, then its bytes. Written by
-# CLEARWAY_WRITE_GOLDEN=1 cargo test --test conformance bytes::
+# CLEARWAY_WRITE_GOLDEN=1 cargo test --workspace --test conformance -- bytes::
 ";
 
 /// Rows of the table, in the order in which people look for them.
@@ -143,7 +143,7 @@ fn what_others_parse_or_hash_has_the_bytes_of_the_table() {
         differences.is_empty() && recorded == now,
         "{differences}Others parse or hash these bytes: to change them is a decision. Raise the \
          version that covers them, say so in crates/store/FORMAT.md, and write the table anew, in \
-         one commit: {WRITE_GOLDEN}=1 cargo test --test conformance bytes::"
+         one commit: {WRITE_GOLDEN}=1 cargo test --workspace --test conformance -- bytes::"
     );
 }
 
