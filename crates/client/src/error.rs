@@ -7,6 +7,7 @@ use clearway_quic::TlsError;
 use clearway_types::code::ResultCode;
 use clearway_types::codec::DecodeError;
 use clearway_types::limits::CHAIN_LEN_MAX;
+use clearway_types::manifest::EpochId;
 use clearway_types::units::Height;
 use clearway_types::wire::{AnswerStatus, CloseCode, FrameError};
 
@@ -295,6 +296,29 @@ pub enum ProofError {
     Manifest {
         /// Which one, from 0.
         position: usize,
+    },
+    /// A manifest of another version of the protocol.
+    #[error(
+        "the proof is of protocol version {found}, this program checks version {supported}: use \
+         the node's release"
+    )]
+    Protocol {
+        /// The proof's version.
+        found: u32,
+        /// This program's.
+        supported: u32,
+    },
+    /// A manifest of another epoch, or of other validators.
+    #[error(
+        "the manifest at height {height} is of {found}, not of {expected}: ask another validator"
+    )]
+    Epoch {
+        /// Height of the manifest.
+        height: Height,
+        /// Its epoch.
+        found: EpochId,
+        /// The epoch of the validators that are known.
+        expected: EpochId,
     },
     /// The first manifest names another result than the links lead to.
     #[error("the manifest at height {height} names another result: ask another validator")]

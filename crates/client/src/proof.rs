@@ -4,10 +4,11 @@ use clearway_crypto::certificate::{self, ValidatorSet, vote_namespace};
 use clearway_crypto::hash::{self, ReceiptOf};
 use clearway_crypto::merkle;
 use clearway_types::code::Outcome;
+use clearway_types::codec::DecodeError;
 use clearway_types::envelope::Envelope;
 use clearway_types::genesis::Genesis;
 use clearway_types::limits::PROOF_LINKS_MAX;
-use clearway_types::manifest::Manifest;
+use clearway_types::manifest::{EpochId, Manifest};
 use clearway_types::units::{Digest, Height};
 use clearway_types::wire::proof::SettlementProof;
 
@@ -52,7 +53,7 @@ impl ClusterKeys {
             return Err(ProofError::OtherEnvelope);
         }
         check_path(proof)?;
-        let last = check_manifests(proof)?;
+        let last = check_manifests(proof, self.validators.epoch())?;
         if proof.certificate.payload != last {
             return Err(ProofError::OtherManifest);
         }
@@ -98,13 +99,22 @@ fn check_path(proof: &SettlementProof) -> Result<(), ProofError> {
 }
 
 /// The links lead to the result that the first manifest names, and each further manifest is a child
-/// of the one before it. Returns the last one's digest.
-fn check_manifests(proof: &SettlementProof) -> Result<Digest, ProofError> {
+/// of the one before it, all of the validators' epoch. Returns the last one's digest.
+fn check_manifests(proof: &SettlementProof, expected: EpochId) -> Result<Digest, ProofError> {
     let (state_height, exec_head) = follow_links(proof)?;
     let mut parent = None;
     for (position, bytes) in proof.manifests.iter().enumerate() {
-        let decoded = Manifest::decode(bytes);
-        let manifest = decoded.map_err(|_| ProofError::Manifest { position })?;
+        let manifest = Manifest::decode(bytes).map_err(|error| match error {
+            DecodeError::Protocol { found, supported } => ProofError::Protocol { found, supported },
+            _ => ProofError::Manifest { position },
+        })?;
+        if manifest.epoch != expected {
+            return Err(ProofError::Epoch {
+                height: manifest.height,
+                found: manifest.epoch,
+                expected,
+            });
+        }
         match parent {
             None if (manifest.state_height, manifest.exec_head) != (state_height, exec_head) => {
                 let height = manifest.height;
@@ -144,30 +154,35 @@ mod tests {
     use clearway_crypto::certificate::{CertificateError, ValidatorSecret};
     use clearway_types::certificate::Certificate;
     use clearway_types::code::ResultCode;
-    use clearway_types::units::{TimeMs, ValidatorIndex};
+    use clearway_types::manifest::EpochId;
+    use clearway_types::units::{TimeMs, ValidatorNumber};
     use clearway_types::wire::proof::ExecLink;
     use zerocopy::FromZeros;
 
     use super::*;
 
     const GENESIS: Digest = Digest([5; 32]);
+    const EPOCH: EpochId = EpochId {
+        number: 0,
+        validators: Digest([7; 32]),
+    };
 
     fn keys() -> ClusterKeys {
         let mut scalar = [0; 32];
         scalar[31] = 7;
         let secret = ValidatorSecret::from_bytes(&scalar).expect("a small scalar");
         let key = (secret.public_key(), secret.prove_possession());
-        let validators = ValidatorSet::new(0, [key]).expect("an honest key");
+        let validators = ValidatorSet::new(EPOCH, [key]).expect("an honest key");
         ClusterKeys::new(validators, GENESIS)
     }
 
     fn manifest(height: u64, parent: Digest, state: (u64, Digest)) -> Vec<u8> {
         let manifest = Manifest {
-            epoch: 0,
+            epoch: EPOCH,
             height: Height(height),
             parent,
             time: TimeMs(1),
-            leader: ValidatorIndex(0),
+            leader: ValidatorNumber(1),
             state_height: Height(state.0),
             exec_head: state.1,
             batches: Vec::new(),
@@ -227,7 +242,7 @@ mod tests {
             required: 1,
             found: 0,
         });
-        let rows: [(Edit, ProofError); 19] = [
+        let rows: [(Edit, ProofError); 22] = [
             (|_| {}, no_signature),
             (|p| p.envelope.signature[0] ^= 1, E::OtherEnvelope),
             (|p| p.height = Height(8), E::Path),
@@ -262,7 +277,33 @@ mod tests {
             (|p| p.links.truncate(1), E::ExecHead { height: Height(11) }),
             (|p| p.manifests.clear(), E::Manifest { position: 0 }),
             (|p| p.manifests[1].truncate(60), E::Manifest { position: 1 }),
-            (|p| p.manifests[1][20] ^= 1, E::Parent { position: 1 }),
+            (
+                |p| p.manifests[1][0] ^= 3,
+                E::Protocol {
+                    found: 1,
+                    supported: 2,
+                },
+            ),
+            (
+                |p| p.manifests[0][4] = 1,
+                E::Epoch {
+                    height: Height(11),
+                    found: EpochId { number: 1, ..EPOCH },
+                    expected: EPOCH,
+                },
+            ),
+            (
+                |p| p.manifests[1][12..44].fill(8),
+                E::Epoch {
+                    height: Height(12),
+                    found: EpochId {
+                        validators: Digest([8; 32]),
+                        ..EPOCH
+                    },
+                    expected: EPOCH,
+                },
+            ),
+            (|p| p.manifests[1][52] ^= 1, E::Parent { position: 1 }),
             (|p| p.certificate.signers = vec![0], quorum),
         ];
         for (row, (edit, expected)) in rows.into_iter().enumerate() {

@@ -27,8 +27,11 @@ use blst::min_sig::{PublicKey, SecretKey, Signature};
 use clearway_types::certificate::Certificate;
 use clearway_types::genesis::Genesis;
 use clearway_types::limits::VALIDATORS_MAX;
+use clearway_types::manifest::EpochId;
 use clearway_types::units::Digest;
 use zeroize::Zeroizing;
+
+use crate::hash;
 
 /// Domain separation of votes, the proof-of-possession scheme's signature tag.
 pub const SIGNATURE_DST: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
@@ -123,21 +126,22 @@ pub enum ValidatorSetError {
     },
 }
 
-/// The keys that may sign certificates of one epoch, in lane order. Every key is a valid point of
-/// the right subgroup, stands once, and came with a proof of possession.
+/// The keys that may sign certificates of one epoch, in the order of the validators' numbers.
+/// Every key is a valid point of the right subgroup, stands once, and came with a proof of
+/// possession.
 #[derive(Clone, Debug)]
 pub struct ValidatorSet {
-    epoch: u64,
+    epoch: EpochId,
     keys: Vec<PublicKey>,
 }
 
 impl ValidatorSet {
-    /// Checks keys and their proofs of possession, in lane order.
+    /// Checks keys and their proofs of possession, in the order of the validators' numbers.
     ///
     /// # Errors
     /// The first key that is malformed, doubled or not proved.
     pub fn new(
-        epoch: u64,
+        epoch: EpochId,
         validators: impl IntoIterator<Item = ([u8; PUBLIC_KEY_BYTES], [u8; SIGNATURE_BYTES])>,
     ) -> Result<Self, ValidatorSetError> {
         let mut keys = Vec::new();
@@ -158,21 +162,21 @@ impl ValidatorSet {
         }
     }
 
-    /// The validators of a genesis, epoch 0.
+    /// The validators of a genesis, which begin epoch 0.
     ///
     /// # Errors
     /// As [`ValidatorSet::new`].
     pub fn from_genesis(genesis: &Genesis) -> Result<Self, ValidatorSetError> {
         let keys = genesis.validators.iter();
         Self::new(
-            0,
+            hash::genesis_epoch(genesis),
             keys.map(|validator| (validator.bls_public_key.0, validator.bls_proof.0)),
         )
     }
 
     /// Epoch whose certificates these keys sign.
     #[must_use]
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> EpochId {
         self.epoch
     }
 
@@ -205,8 +209,8 @@ pub fn check(
     validators: &ValidatorSet,
     namespace: &[u8],
 ) -> Result<(), CertificateError> {
-    if certificate.epoch != validators.epoch {
-        let (expected, found) = (validators.epoch, certificate.epoch);
+    if certificate.epoch != validators.epoch.number {
+        let (expected, found) = (validators.epoch.number, certificate.epoch);
         return Err(CertificateError::Epoch { expected, found });
     }
     check_bitmap(certificate, validators.keys.len())?;
@@ -380,8 +384,11 @@ mod tests {
 
     fn set(count: u8) -> ValidatorSet {
         let members = (0..count).map(secret);
-        ValidatorSet::new(0, members.map(|s| (s.public_key(), s.prove_possession())))
-            .expect("honest keys")
+        ValidatorSet::new(
+            EpochId::default(),
+            members.map(|s| (s.public_key(), s.prove_possession())),
+        )
+        .expect("honest keys")
     }
 
     fn certificate(validator_count: u8, signers: &[u8]) -> Certificate {
@@ -521,7 +528,7 @@ mod tests {
             );
         }
         let strangers = ValidatorSet::new(
-            0,
+            EpochId::default(),
             (10..14)
                 .map(secret)
                 .map(|s| (s.public_key(), s.prove_possession())),
@@ -546,7 +553,7 @@ mod tests {
             infinity(),
         ] {
             let verdict = ValidatorSet::new(
-                0,
+                EpochId::default(),
                 [
                     (victim.public_key(), victim.prove_possession()),
                     (rogue, proof),
@@ -585,7 +592,10 @@ mod tests {
             ),
         ];
         for (members, expected) in rows {
-            assert_eq!(ValidatorSet::new(0, members).err(), Some(expected));
+            assert_eq!(
+                ValidatorSet::new(EpochId::default(), members).err(),
+                Some(expected)
+            );
         }
     }
 

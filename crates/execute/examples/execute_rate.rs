@@ -10,18 +10,17 @@ use clearway_crypto::hash;
 use clearway_crypto::keys::SigningKey;
 use clearway_execute::Ledger;
 use clearway_types::account::Role;
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::envelope::{Body, Envelope};
 use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes, Rules,
 };
 use clearway_types::kind::Kind;
-use clearway_types::manifest::Manifest;
+use clearway_types::manifest::{EpochId, Manifest};
 use clearway_types::messages::OrderedBlock;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
-    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
-    ValidatorNumber,
+    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorNumber,
 };
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
@@ -90,7 +89,7 @@ fn block(index: u32, accounts: u32) -> OrderedBlock {
         .collect();
     let batch = Batch {
         header: BatchHeader {
-            lane: ValidatorIndex(0),
+            lane: LaneId::first(ValidatorNumber(1)),
             count: BATCH,
             index: u64::from(index) + 1,
             previous: Digest::ZERO,
@@ -105,11 +104,11 @@ fn block(index: u32, accounts: u32) -> OrderedBlock {
     };
     OrderedBlock {
         manifest: Arc::new(Manifest {
-            epoch: 0,
+            epoch: EpochId::default(),
             height: Height(u64::from(index) + 1),
             parent: Digest::ZERO,
             time: TimeMs(START_MS + u64::from(index) * 25),
-            leader: ValidatorIndex(0),
+            leader: ValidatorNumber(1),
             state_height: Height(0),
             exec_head: Digest::ZERO,
             batches: Vec::new(),

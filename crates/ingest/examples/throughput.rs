@@ -14,13 +14,13 @@ use clearway_ingest::{
     Asker, FollowPage, Ingest, IngestConfig, QueryError, QueryService, ReceiptRouter,
 };
 use clearway_types::account::KeyEntry;
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::directory::KeyDirectory;
 use clearway_types::envelope::ENVELOPE_BYTES;
-use clearway_types::manifest::Manifest;
+use clearway_types::manifest::{EpochId, Manifest};
 use clearway_types::messages::{ExecutedBlock, FrameBatch, OrderedBlock, OriginRun};
-use clearway_types::units::{AccountId, Digest, Height, ParticipantId, TimeMs, ValidatorIndex};
+use clearway_types::units::{AccountId, Digest, Height, ParticipantId, TimeMs, ValidatorNumber};
 use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{AccountView, FollowRequest, Found, Lookup, StatusView};
 use clearway_types::wire::roster::RosterView;
@@ -136,7 +136,7 @@ fn router_answers(router: &ReceiptRouter, frame: &FrameBatch, height: Height) {
     };
     let batch = Batch {
         header: BatchHeader {
-            lane: ValidatorIndex(0),
+            lane: LaneId::first(ValidatorNumber(1)),
             count: origin.count,
             index: height.0,
             previous: Digest::ZERO,
@@ -150,11 +150,11 @@ fn router_answers(router: &ReceiptRouter, frame: &FrameBatch, height: Height) {
         origins: vec![origin],
     };
     let manifest = Manifest {
-        epoch: 0,
+        epoch: EpochId::default(),
         height,
         parent: Digest::ZERO,
         time: TimeMs(0),
-        leader: ValidatorIndex(0),
+        leader: ValidatorNumber(1),
         state_height: Height(0),
         exec_head: Digest::ZERO,
         batches: Vec::new(),

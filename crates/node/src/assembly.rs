@@ -17,7 +17,7 @@ use clearway_types::genesis::Genesis;
 use clearway_types::messages::{
     ExecHead, ExecutedBlock, FrameBatch, OrderedBlock, Persist, Persisted, Refusals, VerifiedBatch,
 };
-use clearway_types::units::ValidatorIndex;
+use clearway_types::units::ValidatorNumber;
 use clearway_verify::{VerifyConfig, VerifyError, VerifyStage};
 use crossbeam::channel;
 use tokio::sync::watch;
@@ -47,7 +47,7 @@ pub(crate) struct Starting<'a> {
     config: &'a NodeConfig,
     genesis: &'a Genesis,
     keys: &'a ValidatorKeys,
-    me: ValidatorIndex,
+    me: ValidatorNumber,
     gate: Arc<Gate>,
     clock: Clock,
     io: Arc<dyn BlockIo>,
@@ -75,7 +75,7 @@ impl<'a> Starting<'a> {
         gate: Gate,
         clock: Clock,
     ) -> Result<Self, NodeError> {
-        let me = position(genesis, keys)?;
+        let me = number(genesis, keys)?;
         if let Some(name) = backend(config) {
             // A node that cannot verify leaves the data directory as it is.
             gate.find(name).map_err(VerifyError::from)?;
@@ -276,17 +276,12 @@ fn backend(config: &NodeConfig) -> Option<&str> {
     name.filter(|name| *name != "auto")
 }
 
-/// This validator's place in the genesis, by its connection key.
-fn position(genesis: &Genesis, keys: &ValidatorKeys) -> Result<ValidatorIndex, NodeError> {
+/// This validator's number in the genesis, by its connection key.
+fn number(genesis: &Genesis, keys: &ValidatorKeys) -> Result<ValidatorNumber, NodeError> {
     let key = keys.connection.public_key();
-    let place = genesis
-        .validators
-        .iter()
-        .position(|row| row.public_key.0 == key);
-    let place = place.ok_or(NodeError::NotInGenesis)?;
-    Ok(ValidatorIndex(
-        u32::try_from(place).expect("a checked genesis has few validators"),
-    ))
+    let mut rows = genesis.validators.iter();
+    let row = rows.find(|row| row.public_key.0 == key);
+    row.map(|row| row.number).ok_or(NodeError::NotInGenesis)
 }
 
 /// Where ordering puts what leaves it; a link that nobody takes from belongs to a stopping node.
@@ -301,7 +296,7 @@ fn orderer(
     config: &NodeConfig,
     genesis: &Genesis,
     keys: &ValidatorKeys,
-    (me, clock): (ValidatorIndex, Clock),
+    (me, clock): (ValidatorNumber, Clock),
     recovery: clearway_order::Recovery,
     (sinks, disk): (Sinks, &Arc<Disk>),
 ) -> Result<Orderer, NodeError> {

@@ -193,9 +193,9 @@ impl Extractor for EnvelopeIds {
 mod tests {
     use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
     use clearway_store::{BlockIndex, Store, StoreOptions};
-    use clearway_types::batch::BatchHeader;
+    use clearway_types::batch::{BatchHeader, LaneId};
     use clearway_types::envelope::ENVELOPE_BYTES;
-    use clearway_types::units::{Height, TimeMs, ValidatorIndex};
+    use clearway_types::units::{Height, TimeMs, ValidatorNumber};
     use tokio::sync::watch;
 
     use super::*;
@@ -221,7 +221,7 @@ mod tests {
         let index = Arc::new(LogIndex::new(blocks, tip));
         for number in 1..=BATCH_COUNT {
             let header = BatchHeader {
-                lane: ValidatorIndex(0),
+                lane: LaneId::first(ValidatorNumber(1)),
                 count: 1,
                 index: number,
                 previous: Digest::ZERO,

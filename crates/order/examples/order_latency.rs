@@ -19,7 +19,7 @@ use clearway_types::genesis::{Genesis, GenesisParticipant, GenesisValidator, Hex
 use clearway_types::messages::{
     ExecHead, OrderedBlock, OriginRun, Persist, Persisted, SourceId, StreamKey, VerifiedBatch,
 };
-use clearway_types::units::{Height, ParticipantId, TimeMs, ValidatorIndex, ValidatorNumber};
+use clearway_types::units::{Height, ParticipantId, TimeMs, ValidatorNumber};
 
 type Job = Box<dyn FnOnce(&OrderHandle) + Send>;
 
@@ -185,7 +185,7 @@ fn main() {
     let (jobs, receiver) = channel::<Job>();
     let (seen, start) = (Arc::new(Seen::default()), Instant::now());
     let orderer = Orderer::new(
-        OrderConfig::new(&genesis, ValidatorIndex(0)).expect("validator 0"),
+        OrderConfig::new(&genesis, ValidatorNumber(1)).expect("validator 1"),
         EngineConfig::new(&genesis, secret.to_bytes(), dir.clone()),
         Recovery::genesis(&genesis),
         sinks(jobs, Arc::clone(&seen), start),

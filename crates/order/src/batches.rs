@@ -1,10 +1,11 @@
 //! The batches past the final tips, of all lanes: what manifests may name and blocks carry.
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use clearway_types::batch::Batch;
+use clearway_types::batch::{Batch, LaneId};
 use clearway_types::manifest::BatchRef;
-use clearway_types::units::{Digest, ValidatorIndex};
+use clearway_types::units::{Digest, Incarnation, ValidatorNumber};
 
 use crate::recovery::LaneTip;
 
@@ -17,7 +18,7 @@ struct Held {
 #[derive(Default)]
 pub(crate) struct Batches {
     held: BTreeMap<Digest, Held>,
-    by_place: BTreeMap<(ValidatorIndex, u64), Vec<Digest>>,
+    by_place: BTreeMap<(LaneId, u64), Vec<Digest>>,
 }
 
 impl Batches {
@@ -42,22 +43,39 @@ impl Batches {
         self.held.get(&digest).is_some_and(|held| held.durable)
     }
 
-    /// The durable batch that extends `tip` of `lane`. A lane's owner may fork it; then the lowest
-    /// digest is taken, and finality chooses.
-    pub(crate) fn next_durable(&self, lane: ValidatorIndex, tip: LaneTip) -> Option<&Arc<Batch>> {
-        let places = self.by_place.get(&(lane, tip.index + 1))?;
+    /// The durable batch that extends `tip` of the owner's lanes: the next one of the same lane, or
+    /// else the first one of a later lane. An owner may fork a lane; then the lowest digest is
+    /// taken, and finality chooses.
+    pub(crate) fn next_durable(&self, owner: ValidatorNumber, tip: LaneTip) -> Option<&Arc<Batch>> {
+        let lane = |incarnation| LaneId { owner, incarnation };
+        let same = lane(tip.incarnation);
+        let next = self.durable_at((same, tip.index + 1), tip.digest);
+        next.or_else(|| {
+            let past = Bound::Excluded((same, u64::MAX));
+            let last = Bound::Included((lane(Incarnation(u32::MAX)), u64::MAX));
+            let mut places = self.by_place.range((past, last));
+            places.find_map(|(place, _)| match place.1 {
+                1 => self.durable_at(*place, Digest::ZERO),
+                _ => None,
+            })
+        })
+    }
+
+    fn durable_at(&self, place: (LaneId, u64), previous: Digest) -> Option<&Arc<Batch>> {
+        let places = self.by_place.get(&place)?;
         let candidates = places.iter().filter_map(|digest| self.held.get(digest));
         candidates
-            .filter(|held| held.durable && held.batch.header.previous == tip.digest)
+            .filter(|held| held.durable && held.batch.header.previous == previous)
             .map(|held| &held.batch)
             .min_by_key(|batch| batch.digest)
     }
 
-    /// Takes out a batch that became final, and whatever stood at or below its place in the lane:
-    /// forks that lost.
+    /// Takes out a batch that became final, and whatever stood at or below its place in the owner's
+    /// lanes: forks that lost, and what an earlier lane had left.
     pub(crate) fn take_final(&mut self, batch: &BatchRef) -> Option<Arc<Batch>> {
         let taken = self.held.remove(&batch.digest).map(|held| held.batch);
-        let first = (batch.lane, 0);
+        let (owner, incarnation) = (batch.lane.owner, Incarnation(0));
+        let first = (LaneId { owner, incarnation }, 0);
         let last = (batch.lane, batch.index);
         let places: Vec<_> = self.by_place.range(first..=last).map(|(p, _)| *p).collect();
         for place in places {

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clearway_types::manifest::{BatchRef, Manifest};
-use clearway_types::units::{Digest, Height, TimeMs};
+use clearway_types::units::{Digest, Height, TimeMs, ValidatorNumber};
 
 use crate::recovery::{FinalPoint, LaneTip};
+
+/// Where each validator's lanes end.
+pub(crate) type Lanes = BTreeMap<ValidatorNumber, LaneTip>;
 
 /// What a child must respect of its parent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,8 +113,8 @@ impl Chain {
         Walk::Path(path)
     }
 
-    /// Tips of all lanes after the manifest `digest`; `None` when it does not lead to the tip.
-    pub(crate) fn lanes_at(&self, digest: Digest) -> Option<Vec<LaneTip>> {
+    /// Where lanes end after the manifest `digest`; `None` when it does not lead to the tip.
+    pub(crate) fn lanes_at(&self, digest: Digest) -> Option<Lanes> {
         let Walk::Path(path) = self.walk(digest) else {
             return None;
         };
@@ -148,11 +151,7 @@ impl Chain {
     }
 
     /// A manifest of `leader` on `parent` that waits for a view to carry it.
-    pub(crate) fn child_of(
-        &self,
-        parent: Digest,
-        leader: clearway_types::units::ValidatorIndex,
-    ) -> Option<Digest> {
+    pub(crate) fn child_of(&self, parent: Digest, leader: ValidatorNumber) -> Option<Digest> {
         let mut entries = self.entries.iter();
         entries
             .find(|(_, entry)| entry.manifest.parent == parent && entry.manifest.leader == leader)
@@ -206,11 +205,13 @@ impl Chain {
 }
 
 /// Moves lane tips over the batches of a block.
-pub(crate) fn advance(lanes: &mut [LaneTip], batches: &[BatchRef]) {
+pub(crate) fn advance(lanes: &mut Lanes, batches: &[BatchRef]) {
     for batch in batches {
-        lanes[batch.lane.0 as usize] = LaneTip {
-            index: batch.index,
-            digest: batch.digest,
-        };
+        lanes.insert(batch.lane.owner, LaneTip::of(batch));
     }
+}
+
+/// Where the lanes of a validator end.
+pub(crate) fn tip_of(lanes: &Lanes, owner: ValidatorNumber) -> LaneTip {
+    lanes.get(&owner).copied().unwrap_or_default()
 }

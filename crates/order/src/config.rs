@@ -3,8 +3,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clearway_crypto::hash;
 use clearway_types::genesis::Genesis;
-use clearway_types::units::{Digest, ValidatorIndex};
+use clearway_types::manifest::EpochId;
+use clearway_types::units::{Digest, ValidatorNumber};
 
 use crate::error::OrderError;
 use crate::room::{AmpleRoom, JournalRoom};
@@ -19,10 +21,12 @@ pub const HEARTBEAT_MS: u32 = 250;
 pub struct OrderConfig {
     /// Hash of the genesis: digest of height 0.
     pub genesis: Digest,
-    /// This validator's place in the genesis: its lane.
-    pub me: ValidatorIndex,
-    /// Number of validators.
-    pub validator_count: u32,
+    /// Epoch of the manifests that are made and accepted here.
+    pub epoch: EpochId,
+    /// This validator.
+    pub me: ValidatorNumber,
+    /// All validators, in the order of their numbers.
+    pub validators: Vec<ValidatorNumber>,
     /// Shortest time between two proposals. A view costs some 2 ms of processor time whatever it
     /// carries, so pacing trades latency against processor time at load.
     pub view_pace: Duration,
@@ -40,15 +44,17 @@ impl OrderConfig {
     ///
     /// # Errors
     /// `me` is not in the genesis.
-    pub fn new(genesis: &Genesis, me: ValidatorIndex) -> Result<Self, OrderError> {
-        let count = genesis.validators.len();
-        if me.0 as usize >= count {
-            return Err(OrderError::NotAValidator { index: me.0, count });
+    pub fn new(genesis: &Genesis, me: ValidatorNumber) -> Result<Self, OrderError> {
+        let validators: Vec<_> = genesis.validators.iter().map(|one| one.number).collect();
+        if !validators.contains(&me) {
+            let (number, count) = (me, validators.len());
+            return Err(OrderError::NotAValidator { number, count });
         }
         Ok(Self {
             genesis: genesis.hash(),
+            epoch: hash::genesis_epoch(genesis),
             me,
-            validator_count: u32::try_from(count).expect("a checked genesis has few validators"),
+            validators,
             view_pace: Duration::from_millis(VIEW_PACE_MS.into()),
             heartbeat: Duration::from_millis(HEARTBEAT_MS.into()),
             seal_linger: Duration::from_millis(3),
@@ -59,6 +65,8 @@ impl OrderConfig {
 /// One validator as the engine knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Validator {
+    /// Its number.
+    pub number: ValidatorNumber,
     /// Ed25519 key of its connections.
     pub identity: [u8; 32],
     /// BLS key of its votes, G2 compressed.
@@ -67,7 +75,7 @@ pub struct Validator {
 
 /// Keys, time-outs and the journal of the engine.
 pub struct EngineConfig {
-    /// All validators, in lane order; their proofs of possession have been checked.
+    /// All validators, in the order of their numbers; their proofs of possession have been checked.
     pub validators: Vec<Validator>,
     /// BLS secret of this validator's votes: a big-endian scalar.
     pub vote_secret: zeroize::Zeroizing<[u8; 32]>,
@@ -95,6 +103,7 @@ impl EngineConfig {
         journal_dir: PathBuf,
     ) -> Self {
         let validators = genesis.validators.iter().map(|validator| Validator {
+            number: validator.number,
             identity: validator.public_key.0,
             vote_key: validator.bls_public_key.0,
         });

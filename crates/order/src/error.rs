@@ -1,20 +1,22 @@
 //! What can stop ordering, and what to do about it.
 use std::path::PathBuf;
 
+use clearway_types::batch::LaneId;
 use clearway_types::codec::DecodeError;
-use clearway_types::units::{Digest, Height};
+use clearway_types::manifest::EpochId;
+use clearway_types::units::{Digest, Height, ValidatorNumber};
 
 /// Ordering cannot start or has to stop.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OrderError {
-    /// The configured place is not in the genesis.
+    /// The validator is not in the genesis.
     #[error(
-        "validator {index} is not among the genesis's {count}; correct `validator` in the \
-             node's configuration"
+        "validator {number} is not among the genesis's {count}; use the key file \
+             that was made with this genesis"
     )]
     NotAValidator {
-        /// The configured place.
-        index: u32,
+        /// Its number.
+        number: ValidatorNumber,
         /// Validators of the genesis.
         count: usize,
     },
@@ -29,23 +31,23 @@ pub enum OrderError {
     },
     /// A validator's key bytes are no key.
     #[error(
-        "validator {index}: its `{field}` is not a valid key; make the genesis again with \
+        "validator {number}: its `{field}` is not a valid key; make the genesis again with \
              `clearway node init`"
     )]
     Key {
-        /// Place in the genesis.
-        index: u32,
+        /// Its number.
+        number: ValidatorNumber,
         /// Which key.
         field: &'static str,
     },
     /// The vote secret does not belong to this validator.
     #[error(
-        "the vote secret does not match validator {index}'s key in the genesis; use the key \
+        "the vote secret does not match validator {number}'s key in the genesis; use the key \
              file that was made with this genesis"
     )]
     SecretMismatch {
-        /// Place in the genesis.
-        index: u32,
+        /// Its number.
+        number: ValidatorNumber,
     },
     /// Pace, heartbeat and time-outs contradict each other.
     #[error("`{field}` is out of order: {help}")]
@@ -130,6 +132,19 @@ pub enum RecoveryError {
     /// A manifest's or batch's bytes do not decode.
     #[error("stored record is damaged: {0}; restore the data directory from a backup")]
     Record(#[from] DecodeError),
+    /// A manifest was made in another epoch, or by other validators.
+    #[error(
+        "manifest of height {height} is of {found}, the genesis begins {expected}: the data \
+             directory is of another cluster; use its genesis"
+    )]
+    Epoch {
+        /// Height of the manifest.
+        height: Height,
+        /// Its epoch.
+        found: EpochId,
+        /// The epoch of the genesis.
+        expected: EpochId,
+    },
     /// A final record has no manifest before it in the log.
     #[error(
         "final record of height {height} names manifest {digest}, which is not stored before \
@@ -171,7 +186,7 @@ pub enum RecoveryError {
     )]
     BatchRoot {
         /// Lane of the batch.
-        lane: u32,
+        lane: LaneId,
         /// Position in the lane.
         index: u64,
     },

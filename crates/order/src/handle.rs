@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clearway_types::certificate::Certificate;
 use clearway_types::messages::{ExecHead, OrderedBlock, Persist, Persisted, VerifiedBatch};
-use clearway_types::units::{Digest, ValidatorIndex};
+use clearway_types::units::{Digest, ValidatorNumber};
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::OrderError;
@@ -38,7 +38,7 @@ pub(crate) trait ProposalAnswer: Send {
 
 /// A request to judge a manifest.
 pub(crate) struct Judge {
-    pub(crate) leader: ValidatorIndex,
+    pub(crate) leader: ValidatorNumber,
     pub(crate) parent: Digest,
     pub(crate) digest: Digest,
 }

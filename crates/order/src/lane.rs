@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clearway_crypto::{hash, merkle};
-use clearway_types::batch::{Batch, BatchHeader, EnvelopeDigests};
+use clearway_types::batch::{Batch, BatchHeader, EnvelopeDigests, LaneId};
 use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::limits::{BATCH_ENVELOPES_MAX, LANE_WINDOW};
 use clearway_types::messages::{OriginRun, VerifiedBatch};
-use clearway_types::units::{Height, ValidatorIndex};
+use clearway_types::units::{Height, ValidatorNumber};
 
 use crate::now::Now;
 use crate::recovery::LaneTip;
@@ -23,7 +23,7 @@ struct Open {
 
 /// The end of the own lane that grows.
 pub(crate) struct OwnLane {
-    me: ValidatorIndex,
+    id: LaneId,
     tip: LaneTip,
     /// Index of the last final batch.
     final_index: u64,
@@ -31,16 +31,36 @@ pub(crate) struct OwnLane {
 }
 
 impl OwnLane {
-    /// Continues after `tip`, the last durable batch; `final_index` is the last final one's.
-    pub(crate) fn new(me: ValidatorIndex, tip: LaneTip, final_index: u64) -> Self {
+    /// Continues after `durable`, the last durable batch; `last_final` is the last final one. A
+    /// disk without either begins the first lane.
+    pub(crate) fn new(me: ValidatorNumber, durable: LaneTip, last_final: LaneTip) -> Self {
+        let mut id = LaneId::first(me);
+        id.incarnation = id.incarnation.max(durable.incarnation);
+        let tip = LaneTip {
+            incarnation: id.incarnation,
+            ..durable
+        };
+        let final_index = match last_final.incarnation == id.incarnation {
+            true => last_final.index,
+            false => 0,
+        };
         assert!(final_index <= tip.index, "a final batch is a durable one");
         let open = None;
         Self {
-            me,
+            id,
             tip,
             final_index,
             open,
         }
+    }
+
+    pub(crate) fn id(&self) -> LaneId {
+        self.id
+    }
+
+    /// Index of the last final batch.
+    pub(crate) fn final_index(&self) -> u64 {
+        self.final_index
     }
 
     /// Index of the last sealed batch.
@@ -103,7 +123,7 @@ impl OwnLane {
         let open = self.open.take()?;
         let count = u32::try_from(open.digests.len()).expect("bounded by BATCH_ENVELOPES_MAX");
         let header = BatchHeader {
-            lane: self.me,
+            lane: self.id,
             count,
             index: self.tip.index + 1,
             previous: self.tip.digest,
@@ -113,6 +133,7 @@ impl OwnLane {
         };
         let digest = hash::batch_digest(&header);
         self.tip = LaneTip {
+            incarnation: self.id.incarnation,
             index: header.index,
             digest,
         };

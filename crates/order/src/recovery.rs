@@ -3,30 +3,59 @@
 //! The node feeds every record of the log, in log order, to a [`RecoveryScan`]; what is left at the
 //! end is the final tip, the manifests above it and the batches of this validator's lane that no
 //! final block has named.
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use clearway_crypto::{hash, merkle};
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::certificate::Certificate;
 use clearway_types::final_record::FinalRecord;
 use clearway_types::genesis::Genesis;
 use clearway_types::limits::EXEC_LAG_MAX;
-use clearway_types::manifest::Manifest;
+use clearway_types::manifest::{BatchRef, EpochId, Manifest};
 use clearway_types::messages::ExecHead;
-use clearway_types::units::{Digest, Height, TimeMs};
+use clearway_types::units::{Digest, Height, Incarnation, TimeMs, ValidatorNumber};
 
-use crate::chain::advance;
+use crate::chain::{advance, tip_of};
 use crate::error::RecoveryError;
 
-/// The last batch of a lane up to some block; index 0 and no digest before the first.
+/// The last batch of a validator's lanes up to some block; all zero before the first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LaneTip {
+    /// Which of the validator's lanes it is.
+    pub incarnation: Incarnation,
     /// Position in the lane.
     pub index: u64,
     /// Digest of the batch.
     pub digest: Digest,
+}
+
+impl LaneTip {
+    /// The tip that a batch makes.
+    pub(crate) fn of(batch: &BatchRef) -> Self {
+        Self {
+            incarnation: batch.lane.incarnation,
+            index: batch.index,
+            digest: batch.digest,
+        }
+    }
+
+    /// Position of the next batch in the lane of this incarnation, and the digest that it links to.
+    /// A later lane begins anew; `None` for an earlier one, which has ended.
+    pub(crate) fn next(&self, incarnation: Incarnation) -> Option<(u64, Digest)> {
+        match incarnation.cmp(&self.incarnation) {
+            Ordering::Less => None,
+            Ordering::Equal => Some((self.index + 1, self.digest)),
+            Ordering::Greater => Some((1, Digest::ZERO)),
+        }
+    }
+
+    /// Whether a place lies past it.
+    pub(crate) fn is_before(&self, lane: LaneId, index: u64) -> bool {
+        (self.incarnation, self.index) < (lane.incarnation, index)
+    }
 }
 
 /// A final block and all that a child of it must respect. A checkpoint may keep one, so that the
@@ -47,8 +76,8 @@ pub struct FinalPoint {
     pub data_height: Height,
     /// View of the newest certificate known at that time; 0 without one.
     pub view: u64,
-    /// Tips of all lanes.
-    pub lanes: Vec<LaneTip>,
+    /// Where each validator's lanes end; one without a final batch is not there.
+    pub lanes: BTreeMap<ValidatorNumber, LaneTip>,
 }
 
 impl FinalPoint {
@@ -63,7 +92,7 @@ impl FinalPoint {
             named_head: genesis.hash(),
             data_height: Height(0),
             view: 0,
-            lanes: vec![LaneTip::default(); genesis.validators.len()],
+            lanes: BTreeMap::new(),
         }
     }
 
@@ -125,6 +154,8 @@ impl Recovery {
 
 /// Reads the log once, keeping only what ordering still needs.
 pub struct RecoveryScan {
+    epoch: EpochId,
+    validators: BTreeSet<ValidatorNumber>,
     tip: FinalPoint,
     /// Height and certificate of the newest certified block.
     certified: (Height, Option<Certificate>),
@@ -137,12 +168,14 @@ impl RecoveryScan {
     /// Starts at `point`, whose result is `head`. Every batch that is not final at `point` and
     /// every manifest above it must be among the records that follow.
     #[must_use]
-    pub fn new(point: FinalPoint, head: Digest) -> Self {
+    pub fn new(genesis: &Genesis, point: FinalPoint, head: Digest) -> Self {
         let head = ExecHead {
             height: point.height,
             head,
         };
         Self {
+            epoch: hash::genesis_epoch(genesis),
+            validators: genesis.validators.iter().map(|one| one.number).collect(),
             // The newest one may lie below the starting point, if the records do.
             certified: (Height(0), None),
             tip: point,
@@ -155,7 +188,7 @@ impl RecoveryScan {
     /// Starts at the genesis.
     #[must_use]
     pub fn from_genesis(genesis: &Genesis) -> Self {
-        Self::new(FinalPoint::genesis(genesis), genesis.hash())
+        Self::new(genesis, FinalPoint::genesis(genesis), genesis.hash())
     }
 
     /// Takes a batch record: header, then envelopes. The envelopes are not read until the end.
@@ -164,8 +197,8 @@ impl RecoveryScan {
     /// A damaged header or length.
     pub fn on_batch(&mut self, payload: &Bytes) -> Result<(), RecoveryError> {
         let (header, envelopes) = Batch::decode_parts(payload)?;
-        let tip = self.tip.lanes.get(header.lane.0 as usize);
-        if tip.is_some_and(|tip| header.index > tip.index) {
+        let is_open = is_open(&self.tip, header.lane, header.index);
+        if is_open && self.validators.contains(&header.lane.owner) {
             let digest = hash::batch_digest(&header);
             self.batches.insert(digest, (header, envelopes));
         }
@@ -175,9 +208,16 @@ impl RecoveryScan {
     /// Takes a manifest record.
     ///
     /// # Errors
-    /// A damaged manifest.
+    /// A damaged manifest, or one of another epoch.
     pub fn on_manifest(&mut self, payload: &[u8]) -> Result<(), RecoveryError> {
         let manifest = Manifest::decode(payload)?;
+        if manifest.epoch != self.epoch {
+            return Err(RecoveryError::Epoch {
+                height: manifest.height,
+                found: manifest.epoch,
+                expected: self.epoch,
+            });
+        }
         if manifest.height > self.certified.0 {
             let digest = hash::manifest_digest(payload);
             self.manifests.insert(digest, Arc::new(manifest));
@@ -250,18 +290,17 @@ impl RecoveryScan {
                 continue;
             }
             for batch in &manifest.batches {
-                let tip = self.tip.lanes[batch.lane.0 as usize];
-                if batch.index > tip.index && !self.batches.contains_key(&batch.digest) {
+                let is_open = is_open(&self.tip, batch.lane, batch.index);
+                if is_open && !self.batches.contains_key(&batch.digest) {
                     let (height, digest) = (manifest.height, batch.digest);
                     return Err(RecoveryError::BatchMissing { height, digest });
                 }
             }
         }
-        let lanes = &self.tip.lanes;
         let open = self
             .batches
             .into_values()
-            .filter(|(header, _)| header.index > lanes[header.lane.0 as usize].index);
+            .filter(|(header, _)| is_open(&self.tip, header.lane, header.index));
         let batches: Result<Vec<_>, _> = open
             .map(|(header, envelopes)| build_batch(header, envelopes))
             .collect();
@@ -288,6 +327,11 @@ impl RecoveryScan {
     }
 }
 
+/// Whether no final block has gone past this place.
+fn is_open(tip: &FinalPoint, lane: LaneId, index: u64) -> bool {
+    tip_of(&tip.lanes, lane.owner).is_before(lane, index)
+}
+
 /// A batch from its stored record, with the hashes of its envelopes, checked against its header.
 ///
 /// # Errors
@@ -301,7 +345,7 @@ fn build_batch(header: BatchHeader, envelopes: Bytes) -> Result<Arc<Batch>, Reco
     let digests = hash::envelope_digests_all(&envelopes);
     let root = merkle::root_of(digests.iter().map(|digests| digests.leaf));
     if root != header.envelopes_root {
-        let (lane, index) = (header.lane.0, header.index);
+        let (lane, index) = (header.lane, header.index);
         return Err(RecoveryError::BatchRoot { lane, index });
     }
     Ok(Arc::new(Batch {

@@ -6,12 +6,12 @@ use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::limits::{
     BLOCK_BYTES_MAX, CLOCK_AHEAD_MS_MAX, EXEC_LAG_MAX, KEY_LAG_MAX, LANE_STEP_MAX,
 };
-use clearway_types::manifest::Manifest;
+use clearway_types::manifest::{EpochId, Manifest};
 use clearway_types::messages::ExecHead;
-use clearway_types::units::{Digest, Height, ValidatorIndex};
+use clearway_types::units::{Digest, Height, ValidatorNumber};
 
 use crate::batches::Batches;
-use crate::chain::Head;
+use crate::chain::{Head, Lanes, tip_of};
 use crate::now::Now;
 use crate::recovery::LaneTip;
 
@@ -61,18 +61,24 @@ impl Heads {
     }
 }
 
-/// Lanes in the order in which a block of `height` takes them: the first one rotates.
-pub(crate) fn lane_order(height: Height, count: u32) -> impl Iterator<Item = ValidatorIndex> {
-    let first = u32::try_from(height.0 % u64::from(count)).expect("below a u32");
-    (0..count).map(move |step| ValidatorIndex((first + step) % count))
+/// Validators in the order in which a block of `height` takes their lanes: the first one rotates.
+pub(crate) fn lane_order(
+    height: Height,
+    validators: &[ValidatorNumber],
+) -> impl Iterator<Item = ValidatorNumber> + '_ {
+    let first = usize::try_from(height.0 % validators.len() as u64).expect("below a length");
+    let (last, rest) = validators.split_at(first);
+    rest.iter().chain(last).copied()
 }
 
 /// What a manifest is held against.
 pub(crate) struct Context<'a> {
-    pub(crate) leader: ValidatorIndex,
+    pub(crate) epoch: EpochId,
+    pub(crate) validators: &'a [ValidatorNumber],
+    pub(crate) leader: ValidatorNumber,
     pub(crate) parent_digest: Digest,
     pub(crate) parent: Head,
-    pub(crate) lanes: Vec<LaneTip>,
+    pub(crate) lanes: Lanes,
     pub(crate) batches: &'a Batches,
     pub(crate) heads: &'a Heads,
 }
@@ -96,7 +102,14 @@ fn check_place(manifest: &Manifest, context: &Context<'_>) -> Result<(), &'stati
     let parent = &context.parent;
     let lag = manifest.height.0.saturating_sub(manifest.state_height.0);
     let rules = [
-        (manifest.epoch == 0, "epoch is not the cluster's"),
+        (
+            manifest.epoch.number == context.epoch.number,
+            "epoch is not the cluster's",
+        ),
+        (
+            manifest.epoch.validators == context.epoch.validators,
+            "validator set is not the epoch's",
+        ),
         (
             manifest.leader == context.leader,
             "leader is not the view's",
@@ -131,23 +144,25 @@ fn check_place(manifest: &Manifest, context: &Context<'_>) -> Result<(), &'stati
 
 /// Batches extend the lanes' tips, lane by lane in rotating order, within the block's bounds.
 fn check_batches(manifest: &Manifest, context: &Context<'_>) -> Verdict {
-    let lane_count = u32::try_from(context.lanes.len()).expect("at most VALIDATORS_MAX");
     if manifest.envelope_count() > BLOCK_BYTES_MAX / ENVELOPE_BYTES {
         return Verdict::Refuse("block is too large");
     }
-    let mut lanes = context.lanes.clone();
     let mut rest = manifest.batches.as_slice();
     let mut missing = false;
-    for lane in lane_order(manifest.height, lane_count) {
-        let len = rest.iter().take_while(|batch| batch.lane == lane).count();
+    for owner in lane_order(manifest.height, context.validators) {
+        let own = rest.iter().take_while(|batch| batch.lane.owner == owner);
+        let len = own.count();
         if len > LANE_STEP_MAX {
-            return Verdict::Refuse("too many batches of one lane");
+            return Verdict::Refuse("too many batches of one validator");
         }
         let (own, others) = rest.split_at(len);
         rest = others;
+        let mut tip = tip_of(&context.lanes, owner);
         for named in own {
-            let tip = &mut lanes[lane.0 as usize];
-            if named.index != tip.index + 1 {
+            let Some((index, previous)) = tip.next(named.lane.incarnation) else {
+                return Verdict::Refuse("batch is of a lane that has ended");
+            };
+            if named.index != index {
                 return Verdict::Refuse("batch does not follow its lane's tip");
             }
             match context.batches.batch(named.digest) {
@@ -155,10 +170,10 @@ fn check_batches(manifest: &Manifest, context: &Context<'_>) -> Verdict {
                 Some(batch) => {
                     let header = &batch.header;
                     let lag = manifest.state_height.0.abs_diff(header.directory_height.0);
-                    if header.lane != lane || header.index != named.index {
+                    if header.lane != named.lane || header.index != named.index {
                         return Verdict::Refuse("batch stands elsewhere in its lane");
                     }
-                    if header.previous != tip.digest || header.count != named.count {
+                    if header.previous != previous || header.count != named.count {
                         return Verdict::Refuse("batch is not what the manifest says");
                     }
                     if lag > KEY_LAG_MAX {
@@ -166,10 +181,7 @@ fn check_batches(manifest: &Manifest, context: &Context<'_>) -> Verdict {
                     }
                 }
             }
-            *tip = LaneTip {
-                index: named.index,
-                digest: named.digest,
-            };
+            tip = LaneTip::of(named);
         }
     }
     match (rest.is_empty(), missing) {

@@ -19,10 +19,10 @@ use clearway_types::limits::{
 };
 use clearway_types::manifest::{BatchRef, Manifest};
 use clearway_types::messages::{ExecHead, OrderedBlock, Persist, Persisted, VerifiedBatch};
-use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
+use clearway_types::units::{Digest, Height, TimeMs, ValidatorNumber};
 
 use crate::batches::Batches;
-use crate::chain::{Chain, Entry, Head, Walk};
+use crate::chain::{Chain, Entry, Head, Lanes, Walk, tip_of};
 use crate::config::OrderConfig;
 use crate::error::OrderError;
 use crate::lane::OwnLane;
@@ -86,16 +86,18 @@ impl OrderStage {
     /// Goes on where `recovery` says.
     #[must_use]
     pub fn new(config: OrderConfig, recovery: Recovery, metrics: Arc<OrderMetrics>) -> Self {
-        let lane_count = config.validator_count as usize;
-        assert_eq!(recovery.tip.lanes.len(), lane_count, "one lane a validator");
+        let mut owners = recovery.tip.lanes.keys();
+        let known = owners.all(|owner| config.validators.contains(owner));
+        assert!(known, "lanes belong to validators");
         let mut heads = Heads::default();
         recovery.heads.iter().for_each(|head| heads.insert(*head));
         let mut batches = Batches::default();
         for batch in recovery.batches {
             batches.insert(batch, true);
         }
-        let final_tip = recovery.tip.lanes[config.me.0 as usize];
+        let final_tip = tip_of(&recovery.tip.lanes, config.me);
         let durable_tip = durable_tip(&batches, config.me, final_tip);
+        let lane = OwnLane::new(config.me, durable_tip, final_tip);
         let mut chain = Chain::new(recovery.tip);
         for (digest, manifest) in recovery.manifests {
             let (durable, built) = (true, None);
@@ -110,13 +112,13 @@ impl OrderStage {
         metrics.time.set(chain.tip().time.0);
         metrics.view.set(chain.tip().view);
         Self {
-            lane: OwnLane::new(config.me, durable_tip, final_tip.index),
+            proposed_index: lane.final_index(),
+            lane,
             config,
             metrics,
             chain,
             batches,
             heads,
-            proposed_index: final_tip.index,
             batches_unsynced: 0,
             pending_final: None,
             unchecked: VecDeque::new(),
@@ -124,6 +126,11 @@ impl OrderStage {
             proposal_waits: false,
             outgoing: Vec::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn config(&self) -> &OrderConfig {
+        &self.config
     }
 
     /// The last final block.
@@ -158,7 +165,7 @@ impl OrderStage {
         match persisted {
             Persisted::Batch(digest) => {
                 let own = self.batches.batch(digest);
-                if own.is_some_and(|batch| batch.header.lane == self.config.me) {
+                if own.is_some_and(|batch| batch.header.lane == self.lane.id()) {
                     self.batches_unsynced = self.batches_unsynced.saturating_sub(1);
                 }
                 self.batches.mark_durable(digest);
@@ -252,7 +259,7 @@ impl OrderStage {
     /// Judges the manifest `digest` that `leader` proposes on `parent`.
     pub fn verify(
         &self,
-        leader: ValidatorIndex,
+        leader: ValidatorNumber,
         parent: Digest,
         digest: Digest,
         now: Now,
@@ -266,6 +273,8 @@ impl OrderStage {
             return Verdict::Wait { until: None };
         };
         let context = Context {
+            epoch: self.config.epoch,
+            validators: &self.config.validators,
             leader,
             parent_digest: parent,
             parent: head,
@@ -294,7 +303,7 @@ impl OrderStage {
     }
 
     fn is_alone(&self) -> bool {
-        self.config.validator_count == 1
+        self.config.validators.len() == 1
     }
 
     /// Builds a manifest on `parent` when there is a reason to: batches, results that no manifest
@@ -344,7 +353,7 @@ impl OrderStage {
             .entry(digest)
             .expect("proposed manifests are held");
         let batches = entry.manifest.batches.iter();
-        let own = batches.filter(|batch| batch.lane == self.config.me);
+        let own = batches.filter(|batch| batch.lane == self.lane.id());
         let last = own.map(|batch| batch.index).max().unwrap_or(0);
         self.proposed_index = self.proposed_index.max(last);
     }
@@ -363,7 +372,7 @@ impl OrderStage {
         if lag > EXEC_LAG_MAX || self.chain.undurable_count() >= MANIFESTS_UNSYNCED_MAX {
             return Err(None);
         }
-        let batches = self.choose_batches(height, lanes);
+        let batches = self.choose_batches(height, &lanes);
         let data_height = self.chain.data_height_at(parent);
         let uncertified = data_height > head.state_height && data_height <= state_height;
         let beat = self.last_proposal.map(|at| at + self.config.heartbeat);
@@ -372,7 +381,7 @@ impl OrderStage {
             return Err(beat);
         }
         let manifest = Manifest {
-            epoch: 0,
+            epoch: self.config.epoch,
             height,
             parent,
             time: TimeMs(now.time.0.max(head.time.0)),
@@ -397,13 +406,13 @@ impl OrderStage {
     }
 
     /// Durable batches that extend the lanes, lane by lane in rotating order.
-    fn choose_batches(&self, height: Height, mut lanes: Vec<LaneTip>) -> Vec<BatchRef> {
+    fn choose_batches(&self, height: Height, lanes: &Lanes) -> Vec<BatchRef> {
         let mut chosen = Vec::new();
         let mut room = BLOCK_BYTES_MAX / ENVELOPE_BYTES;
-        for lane in lane_order(height, self.config.validator_count) {
-            let tip = &mut lanes[lane.0 as usize];
+        for owner in lane_order(height, &self.config.validators) {
+            let mut tip = tip_of(lanes, owner);
             for _ in 0..LANE_STEP_MAX {
-                let Some(batch) = self.batches.next_durable(lane, *tip) else {
+                let Some(batch) = self.batches.next_durable(owner, tip) else {
                     break;
                 };
                 let count = batch.header.count;
@@ -411,14 +420,14 @@ impl OrderStage {
                     break;
                 }
                 room -= count as usize;
-                let (index, digest) = (batch.header.index, batch.digest);
-                *tip = LaneTip { index, digest };
-                chosen.push(BatchRef {
-                    lane,
+                let named = BatchRef {
+                    lane: batch.header.lane,
                     count,
-                    index,
-                    digest,
-                });
+                    index: batch.header.index,
+                    digest: batch.digest,
+                };
+                tip = LaneTip::of(&named);
+                chosen.push(named);
             }
         }
         chosen
@@ -530,7 +539,7 @@ impl OrderStage {
         for named in &manifest.batches {
             let batch = self.batches.take_final(named);
             batches.push(batch.expect("a certifiable manifest's batches are held"));
-            if named.lane == self.config.me {
+            if named.lane == self.lane.id() {
                 self.lane.on_final(named.index);
             }
         }
@@ -589,9 +598,10 @@ impl OrderStage {
 }
 
 /// The end of the durable batches that follow `tip` without a gap.
-fn durable_tip(batches: &Batches, lane: ValidatorIndex, mut tip: LaneTip) -> LaneTip {
-    while let Some(next) = batches.next_durable(lane, tip) {
+fn durable_tip(batches: &Batches, owner: ValidatorNumber, mut tip: LaneTip) -> LaneTip {
+    while let Some(next) = batches.next_durable(owner, tip) {
         tip = LaneTip {
+            incarnation: next.header.lane.incarnation,
             index: next.header.index,
             digest: next.digest,
         };

@@ -15,6 +15,17 @@ pub enum DecodeError {
         /// How many.
         excess: usize,
     },
+    /// The record is of another version of the protocol.
+    #[error(
+        "record of protocol version {found}, this program speaks version {supported}: use a \
+         program of that version"
+    )]
+    Protocol {
+        /// The record's version.
+        found: u32,
+        /// This program's.
+        supported: u32,
+    },
     /// A field holds a value that the format does not allow.
     #[error("field `{field}` holds a value that this version does not know")]
     Invalid {

@@ -78,4 +78,6 @@ pub mod prefix {
     pub const BALANCES: u8 = 0x0b;
     /// Digest of an event: SHA-256(prefix, canonical bytes).
     pub const EVENT: u8 = 0x0c;
+    /// Digest of a validator set.
+    pub const VALIDATOR_SET: u8 = 0x0d;
 }

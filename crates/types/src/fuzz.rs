@@ -146,10 +146,10 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::BatchHeader;
+    use crate::batch::{BatchHeader, LaneId};
     use crate::code::{Outcome, ResultCode};
-    use crate::manifest::BatchRef;
-    use crate::units::{Digest, Height, TimeMs, ValidatorIndex};
+    use crate::manifest::{BatchRef, EpochId};
+    use crate::units::{Digest, Height, TimeMs, ValidatorNumber};
     use zerocopy::IntoBytes;
 
     const SEED: u64 = 0x5eed;
@@ -170,7 +170,7 @@ mod tests {
 
     fn batch() -> Vec<u8> {
         let header = BatchHeader {
-            lane: ValidatorIndex(0),
+            lane: LaneId::first(ValidatorNumber(1)),
             count: 2,
             index: 1,
             previous: Digest::ZERO,
@@ -197,17 +197,17 @@ mod tests {
 
     fn manifest() -> Vec<u8> {
         let batch = BatchRef {
-            lane: ValidatorIndex(0),
+            lane: LaneId::first(ValidatorNumber(1)),
             count: 2,
             index: 1,
             digest: Digest([4; 32]),
         };
         let manifest = Manifest {
-            epoch: 0,
+            epoch: EpochId::default(),
             height: Height(1),
             parent: Digest([1; 32]),
             time: TimeMs(1),
-            leader: ValidatorIndex(0),
+            leader: ValidatorNumber(1),
             state_height: Height(0),
             exec_head: Digest([2; 32]),
             batches: vec![batch; 3],

@@ -5,7 +5,9 @@
 //! * **envelope**: 192 bytes, a signed instruction ([`envelope::Envelope`]);
 //! * **transfer**: the body of an envelope that moves money ([`transfer::Transfer`]);
 //! * **frame**: envelopes as they come from one stream ([`messages::FrameBatch`]);
-//! * **batch**: envelopes that one validator sealed in its **lane** ([`batch::Batch`]);
+//! * **batch**: envelopes that one validator sealed ([`batch::Batch`]) in its **lane**, the chain
+//!   of its batches from one disk ([`batch::LaneId`]);
+//! * **epoch**: the time of one validator set ([`manifest::EpochId`]);
 //! * **manifest**: what consensus orders, a list of batches ([`manifest::Manifest`]);
 //! * **block**: a final manifest with its batches ([`messages::OrderedBlock`]);
 //! * **event**: what execution does by itself ([`event::Event`]);

@@ -1,19 +1,39 @@
 //! The manifest: a block as consensus sees it, a few hundred bytes that name batches and results.
 
+use std::fmt;
+
+use crate::batch::{LANE_ID_BYTES, LaneId};
 use crate::codec::{DecodeError, Reader};
 use crate::limits::{LANE_STEP_MAX, VALIDATORS_MAX};
-use crate::units::{Digest, Height, TimeMs, ValidatorIndex};
+use crate::units::{Digest, Height, TimeMs, ValidatorNumber};
 
-/// Encoding version, first field of a manifest.
-const VERSION: u32 = 1;
+/// Version of the rules and layouts that validators must share; first field of a manifest.
+pub const PROTOCOL_VERSION: u32 = 2;
+/// Encoded bytes before the references.
+const HEAD_BYTES: usize = 4 + 8 + 32 + 8 + 32 + 8 + 4 + 8 + 32 + 4;
 /// Encoded bytes of one reference.
-const BATCH_REF_BYTES: usize = 4 + 4 + 8 + 32;
+const BATCH_REF_BYTES: usize = LANE_ID_BYTES + 4 + 8 + 32;
+
+/// The time of one validator set, which the blocks of that time name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EpochId {
+    /// Its number; that of the genesis is 0.
+    pub number: u64,
+    /// Digest of the validator set: numbers and keys.
+    pub validators: Digest,
+}
+
+impl fmt::Display for EpochId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {} of validators {}", self.number, self.validators)
+    }
+}
 
 /// One batch that a manifest puts in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BatchRef {
     /// Lane of the batch.
-    pub lane: ValidatorIndex,
+    pub lane: LaneId,
     /// Envelopes in it.
     pub count: u32,
     /// Position in the lane.
@@ -25,8 +45,8 @@ pub struct BatchRef {
 /// A block: what consensus agrees on; its digest is SHA-256 under `prefix::MANIFEST`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Manifest {
-    /// Epoch of the validator set.
-    pub epoch: u64,
+    /// Epoch in which it is proposed.
+    pub epoch: EpochId,
     /// Its height; the parent's plus one.
     pub height: Height,
     /// Digest of the parent manifest, or the genesis hash below height 1.
@@ -34,7 +54,7 @@ pub struct Manifest {
     /// The only clock of execution; never below the parent's.
     pub time: TimeMs,
     /// Validator that proposed it.
-    pub leader: ValidatorIndex,
+    pub leader: ValidatorNumber,
     /// Height whose execution result is named here; never falls.
     pub state_height: Height,
     /// Execution head at `state_height`.
@@ -48,9 +68,10 @@ impl Manifest {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let refs_bytes = self.batches.len().saturating_mul(BATCH_REF_BYTES);
-        let mut out = Vec::with_capacity(refs_bytes.saturating_add(140));
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&self.epoch.to_le_bytes());
+        let mut out = Vec::with_capacity(refs_bytes.saturating_add(HEAD_BYTES));
+        out.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        out.extend_from_slice(&self.epoch.number.to_le_bytes());
+        out.extend_from_slice(&self.epoch.validators.0);
         out.extend_from_slice(&self.height.0.to_le_bytes());
         out.extend_from_slice(&self.parent.0);
         out.extend_from_slice(&self.time.0.to_le_bytes());
@@ -60,7 +81,7 @@ impl Manifest {
         let count = u32::try_from(self.batches.len()).expect("bounded by lanes and lane steps");
         out.extend_from_slice(&count.to_le_bytes());
         for batch in &self.batches {
-            out.extend_from_slice(&batch.lane.0.to_le_bytes());
+            out.extend_from_slice(&batch.lane.to_bytes());
             out.extend_from_slice(&batch.count.to_le_bytes());
             out.extend_from_slice(&batch.index.to_le_bytes());
             out.extend_from_slice(&batch.digest.0);
@@ -74,15 +95,19 @@ impl Manifest {
     /// A cut or overlong record, another version, or more batches than lanes and steps allow.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        if reader.u32()? != VERSION {
-            return Err(DecodeError::Invalid { field: "version" });
+        let (found, supported) = (reader.u32()?, PROTOCOL_VERSION);
+        if found != supported {
+            return Err(DecodeError::Protocol { found, supported });
         }
         let mut manifest = Self {
-            epoch: reader.u64()?,
+            epoch: EpochId {
+                number: reader.u64()?,
+                validators: reader.digest()?,
+            },
             height: Height(reader.u64()?),
             parent: reader.digest()?,
             time: TimeMs(reader.u64()?),
-            leader: ValidatorIndex(reader.u32()?),
+            leader: ValidatorNumber(reader.u32()?),
             state_height: Height(reader.u64()?),
             exec_head: reader.digest()?,
             batches: Vec::new(),
@@ -93,7 +118,7 @@ impl Manifest {
         }
         for _ in 0..count {
             manifest.batches.push(BatchRef {
-                lane: ValidatorIndex(reader.u32()?),
+                lane: LaneId::decode(&mut reader)?,
                 count: reader.u32()?,
                 index: reader.u64()?,
                 digest: reader.digest()?,
@@ -117,23 +142,32 @@ mod tests {
     #[test]
     fn decodes_to_itself_and_refuses_cuts_and_tails() {
         let batch = BatchRef {
-            lane: ValidatorIndex(1),
+            lane: LaneId::first(ValidatorNumber(2)),
             count: 2,
             index: 3,
             digest: Digest([4; 32]),
         };
         let manifest = Manifest {
-            epoch: 0,
+            epoch: EpochId {
+                number: 5,
+                validators: Digest([6; 32]),
+            },
             height: Height(9),
             parent: Digest([1; 32]),
             time: TimeMs(77),
-            leader: ValidatorIndex(1),
+            leader: ValidatorNumber(2),
             state_height: Height(8),
             exec_head: Digest([2; 32]),
             batches: vec![batch; 3],
         };
         let bytes = manifest.encode();
+        assert_eq!(bytes.len(), HEAD_BYTES + 3 * BATCH_REF_BYTES);
         assert_eq!(Manifest::decode(&bytes), Ok(manifest));
+        let mut older = bytes.clone();
+        older[0] = 1;
+        let (found, supported) = (1, PROTOCOL_VERSION);
+        let refused = DecodeError::Protocol { found, supported };
+        assert_eq!(Manifest::decode(&older), Err(refused));
         for len in 0..bytes.len() {
             assert!(Manifest::decode(&bytes[..len]).is_err(), "cut at {len}");
         }

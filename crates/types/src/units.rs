@@ -40,6 +40,10 @@ number!(
     ValidatorNumber, u32
 );
 number!(
+    /// Which of its lanes a validator fills, from 1: one that lost its disk begins another.
+    Incarnation, u32
+);
+number!(
     /// Place of a validator in its set, in the order of numbers, from 0: its bit in certificates.
     ValidatorIndex, u32
 );

@@ -9,11 +9,11 @@ use clearway_store::testing::MemoryIo;
 use clearway_store::{
     BlockIndex, BlockIo, Extractor, RecordKind, Store, StoreOptions, Writer, write_checkpoint,
 };
-use clearway_types::batch::{BATCH_HEADER_BYTES, BatchHeader};
+use clearway_types::batch::{BATCH_HEADER_BYTES, BatchHeader, LaneId};
 use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
 use clearway_types::final_record::FinalRecord;
-use clearway_types::manifest::{BatchRef, Manifest};
-use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
+use clearway_types::manifest::{BatchRef, EpochId, Manifest};
+use clearway_types::units::{Digest, Height, TimeMs, ValidatorNumber};
 
 use super::{Table, digest, fill, n64};
 
@@ -45,7 +45,7 @@ fn append(writer: &mut Writer, kind: RecordKind, digest: Digest, payload: &[u8])
 
 /// A batch of `count` envelopes that are no more than bytes.
 fn batch(index: u64, count: u32) -> (BatchRef, Vec<u8>) {
-    let lane = ValidatorIndex(0);
+    let lane = LaneId::first(ValidatorNumber(1));
     let header = BatchHeader {
         lane,
         count,
@@ -83,11 +83,11 @@ fn sample() -> BTreeMap<String, Vec<u8>> {
     append(&mut writer, RecordKind::Batch, named.0.digest, &named.1);
     writer.commit().expect("memory does not fail");
     let manifest = Manifest {
-        epoch: 0,
+        epoch: EpochId::default(),
         height: Height(1),
         parent: digest(GENESIS),
         time: TimeMs(n64(0x60)),
-        leader: ValidatorIndex(0),
+        leader: ValidatorNumber(1),
         state_height: Height(0),
         exec_head: digest(GENESIS),
         batches: vec![named.0],

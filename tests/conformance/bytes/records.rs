@@ -4,7 +4,7 @@ use clearway_crypto::certificate::{ValidatorSecret, finalize_message, vote_names
 use clearway_crypto::hash::{self, ReceiptOf};
 use clearway_crypto::keys::SigningKey;
 use clearway_crypto::merkle;
-use clearway_types::batch::BatchHeader;
+use clearway_types::batch::{BatchHeader, LaneId};
 use clearway_types::certificate::Certificate;
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::control::{AccountOpen, KeyRotate, LedgerDefine, LimitSet, ParticipantSet};
@@ -13,11 +13,12 @@ use clearway_types::envelope::{Body, Envelope};
 use clearway_types::event::{Event, HoldExpired};
 use clearway_types::final_record::FinalRecord;
 use clearway_types::kind::{Kind, Layout};
-use clearway_types::manifest::{BatchRef, Manifest};
+use clearway_types::manifest::{BatchRef, EpochId, Manifest};
 use clearway_types::messages::Duplicate;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
-    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
+    AccountId, Digest, Height, Incarnation, LedgerId, ParticipantId, TimeMs, TransferId,
+    ValidatorNumber,
 };
 use clearway_types::wire::proof::{ExecLink, SettlementProof};
 use zerocopy::IntoBytes as _;
@@ -159,9 +160,16 @@ fn add_codes(table: &mut Table) {
     table.add("outcome that may pass", passing.to_bytes());
 }
 
+fn lane(seed: u8) -> LaneId {
+    LaneId {
+        owner: ValidatorNumber(n32(seed)),
+        incarnation: Incarnation(n32(seed + 4)),
+    }
+}
+
 fn batch_header() -> BatchHeader {
     BatchHeader {
-        lane: ValidatorIndex(n32(0x10)),
+        lane: lane(0x10),
         count: 3,
         index: n64(0x20),
         previous: digest(0x30),
@@ -186,20 +194,23 @@ fn add_batches(table: &mut Table) {
 
 fn manifest() -> Manifest {
     let batch = |seed| BatchRef {
-        lane: ValidatorIndex(n32(seed)),
-        count: n32(seed + 4),
-        index: n64(seed + 8),
-        digest: digest(seed + 16),
+        lane: lane(seed),
+        count: n32(seed + 8),
+        index: n64(seed + 12),
+        digest: digest(seed + 20),
     };
     Manifest {
-        epoch: n64(0x10),
+        epoch: EpochId {
+            number: n64(0x10),
+            validators: digest(0xd8),
+        },
         height: Height(n64(0x18)),
         parent: digest(0x20),
         time: TimeMs(n64(0x40)),
-        leader: ValidatorIndex(n32(0x48)),
+        leader: ValidatorNumber(n32(0x48)),
         state_height: Height(n64(0x50)),
         exec_head: digest(0x58),
-        batches: vec![batch(0x80), batch(0xb0)],
+        batches: vec![batch(0x80), batch(0xb8)],
     }
 }
 

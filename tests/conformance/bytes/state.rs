@@ -6,7 +6,7 @@ use clearway_crypto::hash;
 use clearway_crypto::keys::SigningKey;
 use clearway_execute::Ledger;
 use clearway_types::account::{AccountFlags, Role};
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::code::ResultCode::{self, *};
 use clearway_types::control::{
     AccountOpen, FIELD_FLAGS, KeyRotate, LedgerDefine, LimitSet, ParticipantSet,
@@ -19,12 +19,11 @@ use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes, Rules,
 };
 use clearway_types::kind::Kind;
-use clearway_types::manifest::Manifest;
+use clearway_types::manifest::{EpochId, Manifest};
 use clearway_types::messages::OrderedBlock;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
-    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
-    ValidatorNumber,
+    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorNumber,
 };
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros as _, IntoBytes as _};
@@ -267,7 +266,7 @@ fn block(
         })
         .collect();
     let header = BatchHeader {
-        lane: ValidatorIndex(0),
+        lane: LaneId::first(ValidatorNumber(1)),
         count: u32::try_from(envelopes.len()).expect("few"),
         index: height.0,
         previous: Digest::ZERO,
@@ -283,11 +282,11 @@ fn block(
         origins: Vec::new(),
     };
     let manifest = Manifest {
-        epoch: 0,
+        epoch: EpochId::default(),
         height,
         parent: Digest::ZERO,
         time,
-        leader: ValidatorIndex(0),
+        leader: ValidatorNumber(1),
         state_height: Height(0),
         exec_head: Digest::ZERO,
         batches: Vec::new(),
@@ -303,6 +302,8 @@ fn block(
 pub(super) fn add(table: &mut Table) {
     let genesis = genesis();
     table.add("genesis hash", genesis.hash().0);
+    let epoch = hash::genesis_epoch(&genesis);
+    table.add("digest of a validator set", epoch.validators.0);
     let ledger = Ledger::from_genesis(&genesis).expect("the sample is right");
     let mut world = World {
         genesis,

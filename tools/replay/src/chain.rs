@@ -1,26 +1,27 @@
 //! What a block must be before execution: its place in the chain, its batches, its certificate.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clearway_crypto::certificate::{self, ValidatorSet};
 use clearway_crypto::hash;
 use clearway_store::history::{StoredBatch, StoredBlock};
 use clearway_types::genesis::Genesis;
 use clearway_types::limits::EXEC_LAG_MAX;
-use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
+use clearway_types::units::{Digest, Height, Incarnation, TimeMs, ValidatorNumber};
 
 use crate::check::{Check, Checks, Difference};
 
 /// Where the chain stands after the blocks so far.
 pub(crate) struct Chain {
     validators: ValidatorSet,
+    numbers: BTreeSet<ValidatorNumber>,
     namespace: Vec<u8>,
     height: Height,
     digest: Digest,
     time: TimeMs,
     state_height: Height,
-    /// Last position and digest of each lane.
-    lanes: HashMap<ValidatorIndex, (u64, Digest)>,
+    /// Lane, last position and digest of each validator.
+    lanes: HashMap<ValidatorNumber, (Incarnation, u64, Digest)>,
     /// Execution heads that the next manifests may name.
     heads: BTreeMap<Height, Digest>,
     /// First block that no certificate covers yet.
@@ -32,6 +33,7 @@ impl Chain {
         let hash = genesis.hash();
         Self {
             validators,
+            numbers: genesis.validators.iter().map(|one| one.number).collect(),
             namespace: certificate::vote_namespace(hash),
             height: Height(0),
             digest: hash,
@@ -105,9 +107,8 @@ impl Chain {
             if manifest.epoch != self.validators.epoch() {
                 return differs(check, "epoch", &manifest.epoch, &self.validators.epoch());
             }
-            let count = self.validators.validator_count();
-            if manifest.leader.0 as usize >= count {
-                return differs(check, "leader", &manifest.leader, &format!("below {count}"));
+            if !self.numbers.contains(&manifest.leader) {
+                return differs(check, "leader", &manifest.leader, &"a validator");
             }
         }
         if checks.has(Check::ManifestTime) && manifest.time < self.time {
@@ -164,11 +165,12 @@ impl Chain {
                 return fail("count of a batch", &header.count, &named.count);
             }
         }
-        let (index, digest) = self
-            .lanes
-            .get(&header.lane)
-            .copied()
-            .unwrap_or((0, Digest::ZERO));
+        let lane = header.lane;
+        let last = self.lanes.get(&lane.owner).copied().unwrap_or_default();
+        let (index, digest) = match last {
+            (incarnation, index, digest) if incarnation == lane.incarnation => (index, digest),
+            _ => (0, Digest::ZERO),
+        };
         if checks.has(Check::LaneLink) {
             let fail =
                 |what, stored_value: &dyn std::fmt::Display, expected: &dyn std::fmt::Display| {
@@ -178,6 +180,13 @@ impl Chain {
                             .record(stored.sequence.0),
                     )
                 };
+            if !self.numbers.contains(&lane.owner) {
+                return fail("owner of the lane", &lane.owner, &"a validator");
+            }
+            if lane.incarnation < last.0 {
+                let least = format!("at least {}", last.0);
+                return fail("incarnation of the lane", &lane.incarnation, &least);
+            }
             if header.index != index + 1 {
                 return fail("position in the lane", &header.index, &(index + 1));
             }
@@ -186,7 +195,7 @@ impl Chain {
             }
         }
         self.lanes
-            .insert(header.lane, (header.index, stored.digest));
+            .insert(lane.owner, (lane.incarnation, header.index, stored.digest));
         Ok(())
     }
 

@@ -149,6 +149,7 @@ fn every_check_of_the_chain_and_the_results_has_its_lie() {
 
 fn rows() -> Vec<Row> {
     let mut rows = chain_rows();
+    rows.extend(lane_rows());
     rows.extend(envelope_rows());
     rows.extend(certificate_rows());
     rows.extend(result_rows());
@@ -184,7 +185,29 @@ fn chain_rows() -> Vec<Row> {
             HEIGHT,
             Forge {
                 manifest: Some(|height, manifest| {
-                    manifest.leader.0 = u32::from(height == HEIGHT);
+                    manifest.leader.0 += u32::from(height == HEIGHT);
+                }),
+                ..Forge::default()
+            },
+        ),
+        row(
+            "another epoch",
+            Check::ManifestChain,
+            HEIGHT,
+            Forge {
+                manifest: Some(|height, manifest| {
+                    manifest.epoch.number += u64::from(height == HEIGHT);
+                }),
+                ..Forge::default()
+            },
+        ),
+        row(
+            "other validators",
+            Check::ManifestChain,
+            HEIGHT,
+            Forge {
+                manifest: Some(|height, manifest| {
+                    manifest.epoch.validators.0[0] ^= u8::from(height == HEIGHT);
                 }),
                 ..Forge::default()
             },
@@ -222,6 +245,11 @@ fn chain_rows() -> Vec<Row> {
                 ..Forge::default()
             },
         ),
+    ]
+}
+
+fn lane_rows() -> Vec<Row> {
+    vec![
         row(
             "another batch under the digest",
             Check::BatchDigest,
@@ -238,6 +266,39 @@ fn chain_rows() -> Vec<Row> {
             Forge {
                 header: Some(|height, header| {
                     header.previous.0[0] ^= u8::from(height == HEIGHT);
+                }),
+                ..Forge::default()
+            },
+        ),
+        row(
+            "a lane of nobody",
+            Check::LaneLink,
+            HEIGHT,
+            Forge {
+                header: Some(|height, header| {
+                    header.lane.owner.0 += u32::from(height == HEIGHT);
+                }),
+                ..Forge::default()
+            },
+        ),
+        row(
+            "a later lane that does not begin",
+            Check::LaneLink,
+            HEIGHT,
+            Forge {
+                header: Some(|height, header| {
+                    header.lane.incarnation.0 += u32::from(height == HEIGHT);
+                }),
+                ..Forge::default()
+            },
+        ),
+        row(
+            "a lane that has ended",
+            Check::LaneLink,
+            HEIGHT,
+            Forge {
+                header: Some(|height, header| {
+                    header.lane.incarnation.0 += u32::from(height < HEIGHT);
                 }),
                 ..Forge::default()
             },

@@ -5,7 +5,7 @@ use clearway_crypto::hash;
 use clearway_crypto::keys::SigningKey;
 use clearway_execute::Ledger;
 use clearway_types::account::Role;
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
 use clearway_types::control::{
     AccountOpen, FIELD_CREDIT_LINE, FIELD_FLAGS, KEY_SLOT_NONE, KeyRotate, LedgerDefine, LimitSet,
@@ -19,12 +19,11 @@ use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes, Rules,
 };
 use clearway_types::kind::Kind;
-use clearway_types::manifest::Manifest;
+use clearway_types::manifest::{EpochId, Manifest};
 use clearway_types::messages::{ExecutedBlock, OrderedBlock};
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
-    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
-    ValidatorNumber,
+    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorNumber,
 };
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromZeros, IntoBytes};
@@ -381,11 +380,11 @@ pub(crate) fn block(
     let batches = batches.iter().filter(|bodies| !bodies.is_empty());
     OrderedBlock {
         manifest: Arc::new(Manifest {
-            epoch: 0,
+            epoch: EpochId::default(),
             height,
             parent: Digest::ZERO,
             time: TimeMs(time_ms),
-            leader: ValidatorIndex(0),
+            leader: ValidatorNumber(1),
             state_height: Height(0),
             exec_head: Digest::ZERO,
             batches: Vec::new(),
@@ -408,7 +407,7 @@ pub(crate) fn batch(version: u64, bodies: &[Body]) -> Batch {
         .collect();
     Batch {
         header: BatchHeader {
-            lane: ValidatorIndex(0),
+            lane: LaneId::first(ValidatorNumber(1)),
             count: u32::try_from(bodies.len()).unwrap(),
             index: 1,
             previous: Digest::ZERO,

@@ -17,17 +17,17 @@ use clearway_ingest::{
 };
 use clearway_types::account::{Account, KeyEntry, Participant, Role};
 use clearway_types::amount::Amount;
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::directory::KeyDirectory;
 use clearway_types::envelope::{Envelope, envelopes};
-use clearway_types::manifest::Manifest;
+use clearway_types::manifest::{EpochId, Manifest};
 use clearway_types::messages::{
     ExecutedBlock, FrameBatch, OrderedBlock, Origin, OriginRun, Refusals,
 };
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
-    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, ValidatorIndex,
+    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, ValidatorNumber,
 };
 use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{
@@ -375,7 +375,7 @@ fn block(
     results: Vec<Outcome>,
 ) -> ExecutedBlock {
     let header = BatchHeader {
-        lane: ValidatorIndex(0),
+        lane: LaneId::first(ValidatorNumber(1)),
         count: u32::try_from(kept.len()).unwrap(),
         index: height.0,
         previous: Digest::ZERO,
@@ -391,11 +391,11 @@ fn block(
         origins,
     };
     let manifest = Manifest {
-        epoch: 0,
+        epoch: EpochId::default(),
         height,
         parent: Digest::ZERO,
         time: TimeMs(0),
-        leader: ValidatorIndex(0),
+        leader: ValidatorNumber(1),
         state_height: Height(0),
         exec_head: Digest::ZERO,
         batches: Vec::new(),

@@ -57,7 +57,7 @@ impl Automaton for Adapter {
         context: Self::Context,
         payload: sha256::Digest,
     ) -> oneshot::Receiver<bool> {
-        let leader = self.keys.lane_of(&context.leader);
+        let leader = self.keys.number_of(&context.leader);
         let leader = leader.expect("the engine elects leaders from the keys it was given");
         self.handle.ask_verify(Judge {
             leader,

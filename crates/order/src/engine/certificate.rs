@@ -2,7 +2,7 @@
 //!
 //! `crypto::certificate` writes down which bytes are signed and checks them without the engine. The
 //! signer bitmap is not among the signed bytes, so it can be turned from the engine's numbering
-//! (by identity) to lane order.
+//! (by identity) to the order of the validators' numbers.
 use bytes::Bytes;
 use clearway_types::certificate::Certificate;
 use clearway_types::units::Digest;
@@ -25,11 +25,11 @@ pub(crate) fn from_engine(
     keys: &Keys,
 ) -> Option<Certificate> {
     let signature = finalization.certificate.signature.get()?.encode();
-    let lanes: Vec<_> = keys.lanes().collect();
+    let indexes: Vec<_> = keys.indexes().collect();
     let mut signers = vec![0; keys.validator_count().div_ceil(8)];
     for participant in finalization.certificate.signers.iter() {
-        let lane = lanes.get(usize::from(participant))?.0 as usize;
-        signers[lane / 8] |= 1 << (lane % 8);
+        let index = indexes.get(usize::from(participant))?.0 as usize;
+        signers[index / 8] |= 1 << (index % 8);
     }
     let proposal = &finalization.proposal;
     Some(Certificate {
@@ -54,10 +54,10 @@ pub(crate) fn to_engine(
         return None;
     }
     let bits: Vec<usize> = certificate.signer_indexes().collect();
-    let participants = (0..).zip(keys.lanes());
+    let participants = (0..).zip(keys.indexes());
     let signers = participants
-        .filter(|(_, lane)| bits.contains(&(lane.0 as usize)))
-        .map(|(index, _)| Participant::new(index));
+        .filter(|(_, index)| bits.contains(&(index.0 as usize)))
+        .map(|(participant, _)| Participant::new(participant));
     let signature = Bytes::copy_from_slice(&certificate.signature);
     let signature = aggregate::Signature::<MinSig>::decode(signature).ok()?;
     let proposal = Proposal::new(

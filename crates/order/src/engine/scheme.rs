@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use clearway_types::units::ValidatorIndex;
+use clearway_types::units::{ValidatorIndex, ValidatorNumber};
 use commonware_codec::DecodeExt as _;
 use commonware_consensus::simplex::scheme::bls12381_multisig;
 use commonware_cryptography::bls12381::primitives::group::Private;
@@ -19,40 +19,37 @@ use crate::error::OrderError;
 pub(crate) type Scheme = bls12381_multisig::Scheme<PublicKey, MinSig>;
 
 /// The engine's scheme, and the two orders of validators: the engine numbers them by identity, the
-/// genesis by lane.
+/// genesis by their numbers.
 #[derive(Clone)]
 pub(crate) struct Keys {
     pub(crate) scheme: Scheme,
-    lanes: BTreeMap<PublicKey, ValidatorIndex>,
+    places: BTreeMap<PublicKey, (ValidatorIndex, ValidatorNumber)>,
 }
 
 impl Keys {
-    /// Keys of `validators`, voting with `secret` for lane `me`.
+    /// Keys of `validators`, voting with `secret` as `me`.
     pub(crate) fn new(
         namespace: &[u8],
         validators: &[Validator],
-        me: ValidatorIndex,
+        me: ValidatorNumber,
         secret: &[u8; 32],
     ) -> Result<Self, OrderError> {
-        let mut lanes = BTreeMap::new();
+        let mut places = BTreeMap::new();
         let mut pairs = Vec::with_capacity(validators.len());
         for (index, validator) in (0..).zip(validators) {
-            let (identity, vote_key) = parse(index, validator)?;
-            if lanes
-                .insert(identity.clone(), ValidatorIndex(index))
-                .is_some()
-            {
-                return Err(key_error(index, "public_key"));
+            let (identity, vote_key) = parse(validator)?;
+            let place = (ValidatorIndex(index), validator.number);
+            if places.insert(identity.clone(), place).is_some() {
+                return Err(key_error(validator.number, "public_key"));
             }
             pairs.push((identity, vote_key));
         }
-        let own = pairs
-            .get(me.0 as usize)
-            .map(|(identity, _)| identity.clone());
+        let mut owned = places.iter().filter(|(_, (_, number))| *number == me);
+        let own = owned.next().map(|(identity, _)| identity.clone());
         let participants: Result<BiMap<PublicKey, _>, _> = pairs.into_iter().try_collect();
         // Identities were just found to differ, so two vote keys are the same.
-        let participants = participants.map_err(|_| key_error(0, "bls_public_key"))?;
-        let mismatch = || OrderError::SecretMismatch { index: me.0 };
+        let participants = participants.map_err(|_| key_error(me, "bls_public_key"))?;
+        let mismatch = || OrderError::SecretMismatch { number: me };
         let secret = Private::decode(Bytes::copy_from_slice(secret)).map_err(|_| mismatch())?;
         let scheme = Scheme::signer(namespace, participants, secret).ok_or_else(mismatch)?;
         let signer = scheme.me().and_then(|membership| membership.signer());
@@ -60,36 +57,33 @@ impl Keys {
         if signer.is_none() || signer != own.as_ref() {
             return Err(mismatch());
         }
-        Ok(Self { scheme, lanes })
+        Ok(Self { scheme, places })
     }
 
-    /// Lane of the validator that the engine names by its identity.
-    pub(crate) fn lane_of(&self, identity: &PublicKey) -> Option<ValidatorIndex> {
-        self.lanes.get(identity).copied()
+    /// The validator that the engine names by its identity.
+    pub(crate) fn number_of(&self, identity: &PublicKey) -> Option<ValidatorNumber> {
+        self.places.get(identity).map(|(_, number)| *number)
     }
 
-    /// Lanes in the engine's numbering.
-    pub(crate) fn lanes(&self) -> impl Iterator<Item = ValidatorIndex> + '_ {
-        self.lanes.values().copied()
+    /// Places in the set, in the engine's order.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = ValidatorIndex> + '_ {
+        self.places.values().map(|(index, _)| *index)
     }
 
     pub(crate) fn validator_count(&self) -> usize {
-        self.lanes.len()
+        self.places.len()
     }
 }
 
-fn parse(
-    index: u32,
-    validator: &Validator,
-) -> Result<(PublicKey, <MinSig as Variant>::Public), OrderError> {
+fn parse(validator: &Validator) -> Result<(PublicKey, <MinSig as Variant>::Public), OrderError> {
     let identity = PublicKey::decode(Bytes::copy_from_slice(&validator.identity));
     let vote_key = <MinSig as Variant>::Public::decode(Bytes::copy_from_slice(&validator.vote_key));
     Ok((
-        identity.map_err(|_| key_error(index, "public_key"))?,
-        vote_key.map_err(|_| key_error(index, "bls_public_key"))?,
+        identity.map_err(|_| key_error(validator.number, "public_key"))?,
+        vote_key.map_err(|_| key_error(validator.number, "bls_public_key"))?,
     ))
 }
 
-fn key_error(index: u32, field: &'static str) -> OrderError {
-    OrderError::Key { index, field }
+fn key_error(number: ValidatorNumber, field: &'static str) -> OrderError {
+    OrderError::Key { number, field }
 }

@@ -4,7 +4,6 @@ use clearway_crypto::certificate::{
     CertificateError, ValidatorSet, check, check_possession, vote_namespace,
 };
 use clearway_types::certificate::Certificate;
-use clearway_types::units::ValidatorIndex;
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_consensus::simplex::types::{Finalization, Finalize, Proposal};
 use commonware_consensus::types::{Epoch, Round, View};
@@ -16,7 +15,7 @@ use commonware_parallel::Sequential;
 use commonware_utils::iter::NonEmpty;
 use commonware_utils::sys_rng;
 
-use super::{genesis, secret};
+use super::{genesis, secret, validator_number};
 use crate::config::Validator;
 use crate::engine::{Keys, from_engine, to_engine};
 use crate::error::OrderError;
@@ -27,11 +26,12 @@ fn keys(validator_count: usize, me: usize, secret_of: usize) -> Result<Keys, Ord
         .validators
         .iter()
         .map(|validator| Validator {
+            number: validator.number,
             identity: validator.public_key.0,
             vote_key: validator.bls_public_key.0,
         })
         .collect();
-    let me = ValidatorIndex(u32::try_from(me).expect("small"));
+    let me = validator_number(me);
     let namespace = vote_namespace(genesis.hash());
     Keys::new(&namespace, &validators, me, &secret(secret_of).to_bytes())
 }
@@ -153,11 +153,11 @@ fn proofs_of_possession_are_the_engines() {
 fn a_secret_of_another_validator_is_refused() {
     for (me, secret_of, ok) in [(0, 0, true), (3, 3, true), (0, 1, false), (2, 0, false)] {
         let found = keys(4, me, secret_of).map(|_| ());
-        let index = u32::try_from(me).expect("small");
+        let number = validator_number(me);
         let expected = if ok {
             Ok(())
         } else {
-            Err(OrderError::SecretMismatch { index })
+            Err(OrderError::SecretMismatch { number })
         };
         assert_eq!(found, expected, "validator {me} with secret {secret_of}");
     }

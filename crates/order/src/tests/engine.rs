@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use clearway_crypto::certificate::{ValidatorSet, check, vote_namespace};
 use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::{OrderedBlock, Persist, Persisted};
-use clearway_types::units::{Digest, Height};
+use clearway_types::units::{Digest, Height, ValidatorNumber};
 
 use super::{Record, config, execute, genesis, head_of, recover, secret, tags, verified};
 use crate::{EngineConfig, OrderError, OrderHandle, Orderer, Sinks, system_clock};
@@ -489,7 +489,9 @@ fn foreign_keys_clusters_and_certificates_are_refused() {
     let recovery = || crate::Recovery::genesis(&genesis(1));
     let mut engine = engine_config(dir.path());
     engine.vote_secret = secret(1).to_bytes();
-    let mismatch = OrderError::SecretMismatch { index: 0 };
+    let mismatch = OrderError::SecretMismatch {
+        number: ValidatorNumber(1),
+    };
     assert_eq!(refusal(config(1), engine, recovery()), mismatch);
     let engine = EngineConfig::new(&genesis(4), secret(0).to_bytes(), dir.path().join("engine"));
     let cluster = OrderError::ClusterNotActive { count: 4 };
@@ -498,7 +500,7 @@ fn foreign_keys_clusters_and_certificates_are_refused() {
     let mut engine = engine_config(dir.path());
     engine.validators[0].vote_key = [0; 96];
     let key = OrderError::Key {
-        index: 0,
+        number: ValidatorNumber(1),
         field: "bls_public_key",
     };
     assert_eq!(refusal(config(1), engine, recovery()), key);
@@ -509,10 +511,13 @@ fn foreign_keys_clusters_and_certificates_are_refused() {
         refusal(config(1), engine_config(dir.path()), forged),
         rejected
     );
-    let outside = crate::OrderConfig::new(&genesis(1), clearway_types::units::ValidatorIndex(1));
+    let outside = crate::OrderConfig::new(&genesis(1), ValidatorNumber(2));
     assert_eq!(
         outside.err(),
-        Some(OrderError::NotAValidator { index: 1, count: 1 })
+        Some(OrderError::NotAValidator {
+            number: ValidatorNumber(2),
+            count: 1
+        })
     );
 }
 

@@ -20,9 +20,7 @@ use clearway_types::genesis::{Genesis, GenesisParticipant, GenesisValidator, Hex
 use clearway_types::messages::{
     ExecHead, ExecutedBlock, OrderedBlock, OriginRun, Persist, SourceId, StreamKey, VerifiedBatch,
 };
-use clearway_types::units::{
-    Digest, Height, ParticipantId, TimeMs, ValidatorIndex, ValidatorNumber,
-};
+use clearway_types::units::{Digest, Height, ParticipantId, TimeMs, ValidatorNumber};
 
 use crate::{Now, OrderConfig, OrderMetrics, OrderStage, Recovery, RecoveryScan};
 
@@ -111,11 +109,11 @@ pub(crate) fn at(ms: u64) -> Now {
 }
 
 pub(crate) fn config(validator_count: usize) -> OrderConfig {
-    let config = OrderConfig::new(&genesis(validator_count), ValidatorIndex(0));
+    let config = OrderConfig::new(&genesis(validator_count), ValidatorNumber(1));
     OrderConfig {
         // Long beside the milliseconds that a test lets pass.
         view_pace: Duration::from_millis(25),
-        ..config.expect("validator 0 is there")
+        ..config.expect("validator 1 is there")
     }
 }
 

@@ -2,10 +2,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clearway_crypto::hash;
+use clearway_types::codec::DecodeError;
 use clearway_types::final_record::FinalRecord;
+use clearway_types::manifest::{EpochId, PROTOCOL_VERSION};
 use clearway_types::messages::{OrderedBlock, Persisted};
 use clearway_types::units::{Digest, Height};
 
+use super::stage::manifest_on;
 use super::{
     Record, at, batch_bytes, config, execute, genesis, head_of, recover, stage, tags, unsigned,
     verified,
@@ -238,7 +242,7 @@ fn a_scan_may_begin_at_a_checkpoint() {
     rig.submit(6);
     let whole = recover(&genesis(1), &rig.log);
     for (point, head) in points {
-        let mut scan = RecoveryScan::new(point.clone(), head);
+        let mut scan = RecoveryScan::new(&genesis(1), point.clone(), head);
         for record in &rig.log {
             match record {
                 Record::Batch(bytes) => scan.on_batch(bytes).expect("own batch"),
@@ -331,6 +335,35 @@ fn damage_is_named() {
         gap,
         RecoveryError::ManifestMissing { .. } | RecoveryError::Gap { .. }
     ));
+}
+
+#[test]
+fn a_stored_manifest_of_another_epoch_set_or_protocol_is_refused_by_name() {
+    let expected = hash::genesis_epoch(&genesis(1));
+    let later = EpochId {
+        number: 1,
+        ..expected
+    };
+    let others = hash::genesis_epoch(&genesis(4));
+    let height = Height(1);
+    let mut manifest = manifest_on(&stage(1), genesis(1).hash(), height, vec![]);
+    let mut scan = RecoveryScan::from_genesis(&genesis(1));
+    assert_eq!(scan.on_manifest(&manifest.encode()), Ok(()));
+    for found in [later, others] {
+        manifest.epoch = found;
+        let refused = RecoveryError::Epoch {
+            height,
+            found,
+            expected,
+        };
+        assert_eq!(scan.on_manifest(&manifest.encode()), Err(refused));
+    }
+    let mut bytes = manifest.encode();
+    bytes[0] = 9;
+    let (found, supported) = (9, PROTOCOL_VERSION);
+    let refused = DecodeError::Protocol { found, supported };
+    let refused = RecoveryError::Record(refused);
+    assert_eq!(scan.on_manifest(&bytes), Err(refused));
 }
 
 #[test]

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clearway_crypto::{hash, merkle};
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::manifest::{BatchRef, Manifest};
-use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
+use clearway_types::units::{Digest, Height, Incarnation, TimeMs, ValidatorNumber};
 
 use super::stage::{manifest_on, proposed, sync, take};
-use super::{at, genesis, stage, verified};
-use crate::Verdict;
+use super::{at, genesis, stage, unsigned, verified};
+use crate::{LaneTip, Verdict};
 
-/// A sealed batch of `lane`, as a peer would send it.
-fn peer_batch(lane: u32, index: u64, previous: Digest, directory_height: u64) -> Arc<Batch> {
-    let envelopes = verified(u64::from(lane) << 32 | index, 2);
+/// A sealed batch of a validator's first lane, as a peer would send it.
+fn peer_batch(owner: u32, index: u64, previous: Digest, directory_height: u64) -> Arc<Batch> {
+    let envelopes = verified(u64::from(owner) << 32 | index, 2);
     let header = BatchHeader {
-        lane: ValidatorIndex(lane),
+        lane: LaneId::first(ValidatorNumber(owner)),
         count: 2,
         index,
         previous,
@@ -43,7 +43,7 @@ fn named(batch: &Batch) -> BatchRef {
     }
 }
 
-/// What a validator with `held` answers to a manifest of validator 2 on the genesis: `None` is
+/// What a validator with `held` answers to a manifest of validator 3 on the genesis: `None` is
 /// "not yet".
 fn answer(manifest: &Manifest, held: &[Arc<Batch>]) -> Option<bool> {
     let mut stage = stage(4);
@@ -52,7 +52,7 @@ fn answer(manifest: &Manifest, held: &[Arc<Batch>]) -> Option<bool> {
     let digest = stage
         .on_manifest(manifest.encode().into())
         .expect("canonical");
-    match stage.verify(ValidatorIndex(2), genesis(4).hash(), digest, at(0)) {
+    match stage.verify(ValidatorNumber(3), genesis(4).hash(), digest, at(0)) {
         Verdict::Accept => Some(true),
         Verdict::Refuse(_) => Some(false),
         Verdict::Wait { .. } => None,
@@ -61,7 +61,7 @@ fn answer(manifest: &Manifest, held: &[Arc<Batch>]) -> Option<bool> {
 
 fn good(batches: Vec<BatchRef>) -> Manifest {
     let mut manifest = manifest_on(&stage(4), genesis(4).hash(), Height(1), batches);
-    manifest.leader = ValidatorIndex(2);
+    manifest.leader = ValidatorNumber(3);
     manifest
 }
 
@@ -69,10 +69,11 @@ fn good(batches: Vec<BatchRef>) -> Manifest {
 fn each_field_of_a_manifest_is_refused_or_waited_for_as_it_should() {
     type Edit = fn(&mut Manifest);
     let (accepted, refused, waits) = (Some(true), Some(false), None);
-    let rows: [(&str, Edit, Option<bool>); 10] = [
+    let rows: [(&str, Edit, Option<bool>); 11] = [
         ("as it should be", |_| {}, accepted),
-        ("epoch", |m| m.epoch = 1, refused),
-        ("leader", |m| m.leader = ValidatorIndex(1), refused),
+        ("epoch", |m| m.epoch.number = 1, refused),
+        ("validator set", |m| m.epoch.validators.0[0] ^= 1, refused),
+        ("leader", |m| m.leader = ValidatorNumber(2), refused),
         ("height", |m| m.height = Height(2), refused),
         ("time falls", |m| m.time = TimeMs(999), refused),
         ("future state", |m| m.state_height = Height(1), refused),
@@ -90,15 +91,15 @@ fn each_field_of_a_manifest_is_refused_or_waited_for_as_it_should() {
 
 #[test]
 fn batches_must_extend_their_lanes_in_turn() {
-    let one = peer_batch(1, 1, Digest::ZERO, 0);
-    let two = peer_batch(2, 1, Digest::ZERO, 0);
-    let next = peer_batch(1, 2, one.digest, 0);
-    let stray = peer_batch(1, 2, Digest([5; 32]), 0);
-    let old = peer_batch(3, 1, Digest::ZERO, KEY_LAG_MAX + 1);
-    let unseen = named(&peer_batch(3, 1, Digest::ZERO, 1));
+    let one = peer_batch(2, 1, Digest::ZERO, 0);
+    let two = peer_batch(3, 1, Digest::ZERO, 0);
+    let next = peer_batch(2, 2, one.digest, 0);
+    let stray = peer_batch(2, 2, Digest([5; 32]), 0);
+    let old = peer_batch(4, 1, Digest::ZERO, KEY_LAG_MAX + 1);
+    let unseen = named(&peer_batch(4, 1, Digest::ZERO, 1));
     let (a, b, c) = (named(&one), named(&two), named(&next));
     let nowhere = BatchRef {
-        lane: ValidatorIndex(4),
+        lane: LaneId::first(ValidatorNumber(5)),
         ..unseen
     };
     let miscounted = BatchRef { count: 3, ..a };
@@ -122,13 +123,79 @@ fn batches_must_extend_their_lanes_in_turn() {
     }
 }
 
+/// The batch as the same validator would have sealed it in another of its lanes.
+fn in_lane(batch: &Batch, incarnation: u32) -> Arc<Batch> {
+    let mut batch = batch.clone();
+    batch.header.lane.incarnation = Incarnation(incarnation);
+    batch.digest = hash::batch_digest(&batch.header);
+    Arc::new(batch)
+}
+
+#[test]
+fn a_later_lane_of_a_validator_begins_anew_and_ends_the_earlier_one() {
+    let one = peer_batch(2, 1, Digest::ZERO, 0);
+    let next = peer_batch(2, 2, one.digest, 0);
+    let anew = in_lane(&one, 3);
+    let after = in_lane(&peer_batch(2, 2, anew.digest, 0), 3);
+    let linked = in_lane(&next, 4);
+    let linked_first = {
+        let mut batch = Batch::clone(&in_lane(&one, 4));
+        batch.header.previous = one.digest;
+        batch.digest = hash::batch_digest(&batch.header);
+        Arc::new(batch)
+    };
+    let refs = [&one, &next, &anew, &after].map(|batch| named(batch));
+    let [a, b, c, d] = refs;
+    let (accepted, refused) = (Some(true), Some(false));
+    let rows = [
+        ("a later lane first", vec![c, d], accepted),
+        (
+            "a later lane after batches of the first",
+            vec![a, c, d],
+            accepted,
+        ),
+        ("a later lane from its second batch", vec![a, d], refused),
+        ("the earlier lane again", vec![a, c, b], refused),
+        (
+            "a later lane that goes on",
+            vec![a, named(&linked)],
+            refused,
+        ),
+        (
+            "a later lane that links",
+            vec![a, named(&linked_first)],
+            refused,
+        ),
+    ];
+    let held = [&one, &next, &anew, &after, &linked, &linked_first].map(Arc::clone);
+    for (name, batches, expected) in rows {
+        assert_eq!(answer(&good(batches), &held), expected, "{name}");
+    }
+
+    let mut stage = stage(4);
+    held.into_iter().for_each(|batch| stage.on_batch(batch));
+    sync(&mut stage, 0);
+    let first = proposed(&mut stage, genesis(4).hash(), 0);
+    let manifest = sync(&mut stage, 0).manifests[0].1.clone();
+    assert_eq!(manifest.batches, refs, "the first lane, then the later one");
+    stage.on_final(unsigned(1, first), at(1)).expect("extends");
+    let tip = stage.tip().lanes[&ValidatorNumber(2)];
+    let expected = LaneTip {
+        incarnation: Incarnation(3),
+        index: 2,
+        digest: d.digest,
+    };
+    assert_eq!(tip, expected);
+    assert_eq!(stage.tip().lanes.len(), 1, "no lane without a final batch");
+}
+
 #[test]
 fn lanes_take_turns_at_being_first() {
     let mut stage = stage(4);
     let mut tips = [Digest::ZERO; 4];
-    for lane in 0..4 {
-        let batch = peer_batch(lane, 1, Digest::ZERO, 0);
-        tips[lane as usize] = batch.digest;
+    for owner in 1..=4 {
+        let batch = peer_batch(owner, 1, Digest::ZERO, 0);
+        tips[owner as usize - 1] = batch.digest;
         stage.on_batch(batch);
     }
     sync(&mut stage, 0);
@@ -137,17 +204,17 @@ fn lanes_take_turns_at_being_first() {
         .1
         .batches
         .iter()
-        .map(|b| b.lane.0)
+        .map(|b| b.lane.owner.0)
         .collect();
-    assert_eq!(lanes, [1, 2, 3, 0], "height 1 begins with lane 1");
-    for lane in 0..4 {
-        stage.on_batch(peer_batch(lane, 2, tips[lane as usize], 0));
+    assert_eq!(lanes, [2, 3, 4, 1], "height 1 begins with the second");
+    for owner in 1..=4 {
+        stage.on_batch(peer_batch(owner, 2, tips[owner as usize - 1], 0));
     }
     sync(&mut stage, 30);
     let second = proposed(&mut stage, first, 30);
     let manifest = &sync(&mut stage, 30).manifests[0].1;
-    let lanes: Vec<_> = manifest.batches.iter().map(|b| b.lane.0).collect();
-    assert_eq!(lanes, [2, 3, 0, 1]);
+    let lanes: Vec<_> = manifest.batches.iter().map(|b| b.lane.owner.0).collect();
+    assert_eq!(lanes, [3, 4, 1, 2]);
     assert!(stage.is_certifiable(second));
 }
 
@@ -158,7 +225,7 @@ fn bytes_that_are_no_manifest_are_refused() {
         assert!(stage.on_manifest(Bytes::copy_from_slice(bytes)).is_err());
     }
     assert!(take(&mut stage).manifests.is_empty());
-    let unknown = stage.verify(ValidatorIndex(0), Digest::ZERO, Digest([1; 32]), at(0));
+    let unknown = stage.verify(ValidatorNumber(1), Digest::ZERO, Digest([1; 32]), at(0));
     assert_eq!(unknown, Verdict::Wait { until: None });
 }
 
@@ -170,9 +237,9 @@ fn a_verdict_on_time_says_when_to_ask_again() {
     let digest = stage
         .on_manifest(manifest.encode().into())
         .expect("canonical");
-    let verdict = stage.verify(ValidatorIndex(0), genesis(4).hash(), digest, at(0));
+    let verdict = stage.verify(ValidatorNumber(1), genesis(4).hash(), digest, at(0));
     let until = Some(Duration::from_millis(40));
     assert_eq!(verdict, Verdict::Wait { until });
-    let verdict = stage.verify(ValidatorIndex(0), genesis(4).hash(), digest, at(40));
+    let verdict = stage.verify(ValidatorNumber(1), genesis(4).hash(), digest, at(40));
     assert_eq!(verdict, Verdict::Accept);
 }

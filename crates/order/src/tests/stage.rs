@@ -9,7 +9,7 @@ use clearway_types::limits::{
 };
 use clearway_types::manifest::{BatchRef, Manifest};
 use clearway_types::messages::{ExecHead, OrderedBlock, Persist, Persisted};
-use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
+use clearway_types::units::{Digest, Height, TimeMs, ValidatorNumber};
 
 use super::{at, config, execute, genesis, head_of, stage, tags, unsigned, verified};
 use crate::{OrderError, OrderMetrics, OrderStage, Outgoing, Proposal, Recovery};
@@ -296,22 +296,22 @@ fn rival_on(stage: &OrderStage, root: Digest) -> Manifest {
     rival
 }
 
-/// A manifest of validator 0 with the newest result of a fresh stage.
+/// A manifest of validator 1 with the newest result of a fresh stage.
 pub(super) fn manifest_on(
     stage: &OrderStage,
     parent: Digest,
     height: Height,
     batches: Vec<BatchRef>,
 ) -> Manifest {
-    let count = stage.tip().lanes.len();
+    let config = stage.config();
     Manifest {
-        epoch: 0,
+        epoch: config.epoch,
         height,
         parent,
         time: TimeMs(10_000),
-        leader: ValidatorIndex(0),
+        leader: ValidatorNumber(1),
         state_height: Height(0),
-        exec_head: genesis(count).hash(),
+        exec_head: config.genesis,
         batches,
     }
 }
@@ -479,7 +479,7 @@ fn each_counter_counts_what_it_says() {
     let third = proposed(&mut stage, second, 600);
     let wrong = manifest_on(&stage, third, Height(9), vec![]);
     let wrong = stage.on_manifest(wrong.encode().into()).expect("canonical");
-    stage.verify(ValidatorIndex(0), third, wrong, at(601));
+    stage.verify(ValidatorNumber(1), third, wrong, at(601));
     let full = BATCH_ENVELOPES_MAX as u64;
     let window = LANE_WINDOW as u64;
     let per_block = (BLOCK_BYTES_MAX / (BATCH_ENVELOPES_MAX * 192)) as u64;

@@ -9,10 +9,10 @@ use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
 use clearway_store::{
     BatchPlace, BlockIndex, Reader, RecordKind, Sequence, Store, StoreError, Writer,
 };
-use clearway_types::batch::BatchHeader;
+use clearway_types::batch::{BatchHeader, LaneId};
 use clearway_types::final_record::FinalRecord;
-use clearway_types::manifest::{BatchRef, Manifest};
-use clearway_types::units::{Digest, Height, TimeMs, ValidatorIndex};
+use clearway_types::manifest::{BatchRef, EpochId, Manifest};
+use clearway_types::units::{Digest, Height, TimeMs, ValidatorNumber};
 
 use crate::support::{DIR, open, options};
 
@@ -75,7 +75,7 @@ impl Growing {
         count: u32,
     ) {
         let header = BatchHeader {
-            lane: ValidatorIndex(0),
+            lane: LaneId::first(ValidatorNumber(1)),
             count,
             index: self.batch_count,
             previous: Digest::ZERO,
@@ -98,11 +98,11 @@ impl Growing {
 
     fn manifest(&self, batches: Vec<BatchRef>, leader: u32) -> Manifest {
         Manifest {
-            epoch: 0,
+            epoch: EpochId::default(),
             height: Height(self.height + 1),
             parent: Digest::ZERO,
             time: TimeMs(1000 + self.height),
-            leader: ValidatorIndex(leader),
+            leader: ValidatorNumber(leader),
             state_height: Height(0),
             exec_head: Digest::ZERO,
             batches,
@@ -117,7 +117,7 @@ impl Growing {
             named.push(self.waiting.remove(at));
         }
         let refs = named.iter().map(|(digest, count)| BatchRef {
-            lane: ValidatorIndex(0),
+            lane: LaneId::first(ValidatorNumber(1)),
             count: *count,
             index: 1,
             digest: *digest,

@@ -13,7 +13,7 @@ use clearway_execute::Ledger;
 use clearway_store::testing::MemoryIo;
 use clearway_store::{Reader, RecordKind, Store, StoreOptions};
 use clearway_types::account::Role;
-use clearway_types::batch::{Batch, BatchHeader};
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::certificate::Certificate;
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::{Envelope, VERSION, envelopes};
@@ -22,12 +22,11 @@ use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes, Rules,
 };
 use clearway_types::kind::Kind;
-use clearway_types::manifest::{BatchRef, Manifest};
+use clearway_types::manifest::{BatchRef, EpochId, Manifest};
 use clearway_types::messages::{ExecutedBlock, OrderedBlock};
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
-    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorIndex,
-    ValidatorNumber,
+    AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorNumber,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -181,7 +180,7 @@ impl Cluster {
         let digests = hash::envelope_digests_all(&slab);
         let leaves: Vec<Digest> = digests.iter().map(|digest| digest.leaf).collect();
         let mut header = BatchHeader {
-            lane: ValidatorIndex(0),
+            lane: LaneId::first(ValidatorNumber(1)),
             count: u32::try_from(list.len()).expect("a few"),
             index: height,
             previous: chain.lane,
@@ -260,6 +259,7 @@ fn time(height: u64) -> TimeMs {
 /// What the next block continues.
 struct Chain {
     ledger: Ledger,
+    epoch: EpochId,
     parent: Digest,
     lane: Digest,
     /// The execution head that is stored, which a forger may have bent.
@@ -270,6 +270,7 @@ impl Chain {
     fn new(genesis: &Genesis) -> Self {
         Self {
             ledger: Ledger::from_genesis(genesis).expect("the genesis is right"),
+            epoch: hash::genesis_epoch(genesis),
             parent: genesis.hash(),
             lane: Digest::ZERO,
             head: genesis.hash(),
@@ -278,11 +279,11 @@ impl Chain {
 
     fn manifest(&self, height: u64, header: &BatchHeader, digest: Digest) -> Manifest {
         Manifest {
-            epoch: 0,
+            epoch: self.epoch,
             height: Height(height),
             parent: self.parent,
             time: time(height),
-            leader: ValidatorIndex(0),
+            leader: ValidatorNumber(1),
             state_height: Height(height - 1),
             exec_head: self.head,
             batches: vec![BatchRef {
