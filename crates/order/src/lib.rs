@@ -39,6 +39,8 @@ mod stage;
 mod tests;
 
 pub use config::{EngineConfig, HEARTBEAT_MS, OrderConfig, VIEW_PACE_MS, Validator};
+#[cfg(feature = "simulation")]
+pub use engine::simulated::{PowerCut, Simulation, simulate};
 pub use engine::{ENGINE_PANICS, Orderer, is_engine_source};
 pub use error::{OrderError, RecoveryError};
 pub use handle::{OrderHandle, Sinks, Stopped};

@@ -1,10 +1,12 @@
 //! The BFT engine's adapter: the only module in Clearway, tests apart, that names an engine type.
 //!
-//! [`Orderer::run`] is the one place where the engine is instantiated: it is large, and every
-//! further instance costs a minute of compiling.
+//! [`Orderer::run`] is the one place where the product instantiates the engine: it is large, and
+//! every further instance costs a minute of compiling. `simulated` does it once more, for tests.
 mod adapter;
 mod certificate;
 mod scheme;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
 mod transport;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,8 +23,9 @@ use commonware_consensus::types::{Epoch, ViewDelta};
 use commonware_cryptography::{Sha256, sha256};
 use commonware_parallel::Sequential;
 use commonware_runtime::buffer::paged::CacheRef;
-use commonware_runtime::{Handle, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_runtime::{Handle, Metrics, Runner as _, Spawner, Storage, tokio as runtime};
 use commonware_utils::{NZDuration, NZU16, NZUsize, sys_rng};
+use rand_core::CryptoRng;
 
 use self::adapter::Adapter;
 #[cfg(test)]
@@ -166,28 +169,34 @@ impl Orderer {
         );
     }
 
-    /// The engine, its runtime and the timer, until ordering stops or pauses; or why they ended by
-    /// themselves.
+    /// The engine in the runtime of the product.
     fn run_engine(&self) -> Option<&'static str> {
         let runtime_config = runtime::Config::new()
             .with_worker_threads(self.engine.worker_count)
             .with_max_blocking_threads(self.engine.worker_count.max(4))
             .with_storage_directory(&self.engine.journal_dir);
-        runtime::Runner::new(runtime_config).start(async move |context| {
-            let handle = self.handle.clone();
-            let timer = handle.clone();
-            let mut timer = context.child("timer").spawn(move |_| run_timer(timer));
-            let mut engine = self.start_engine(context.child("engine"));
-            let ended = tokio::select! {
-                () = handle.stopped() => None,
-                _ = &mut engine => Some("its engine task ended"),
-                _ = &mut timer => Some("its timer task ended"),
-            };
-            if context.stop(0, Some(STOP_PATIENCE)).await.is_err() {
-                tracing::warn!("the engine did not end in time and is cut off");
-            }
-            ended
-        })
+        runtime::Runner::new(runtime_config).start(async move |context| self.run_in(context).await)
+    }
+
+    /// The engine and the timer, until ordering stops or pauses; or why they ended by themselves.
+    async fn run_in<E: EngineContext>(&self, context: E) -> Option<&'static str> {
+        let handle = self.handle.clone();
+        let timer = handle.clone();
+        let timer = context
+            .child("timer")
+            .spawn(move |context| run_timer(context, timer));
+        let engine = self.start_engine(context.child("engine"));
+        let ended = tokio::select! {
+            // Without a choice by chance that no seed repeats.
+            biased;
+            () = handle.stopped() => None,
+            _ = engine => Some("its engine task ended"),
+            _ = timer => Some("its timer task ended"),
+        };
+        if context.stop(0, Some(STOP_PATIENCE)).await.is_err() {
+            tracing::warn!("the engine did not end in time and is cut off");
+        }
+        ended
     }
 
     /// Where an engine starts: at the newest certificate of the one before it, if there was one.
@@ -198,7 +207,7 @@ impl Orderer {
         newest.map_or_else(|| self.floor.clone(), Floor::Finalized)
     }
 
-    fn start_engine(&self, context: runtime::Context) -> Handle<()> {
+    fn start_engine(&self, context: impl EngineContext) -> Handle<()> {
         let adapter = Adapter {
             handle: self.handle.clone(),
             keys: self.keys.clone(),
@@ -234,6 +243,12 @@ impl Orderer {
     }
 }
 
+/// What the engine runs in: tasks, time, storage and chance of one place, a machine's or a
+/// simulation's.
+trait EngineContext: commonware_runtime::Clock + CryptoRng + Spawner + Storage + Metrics {}
+
+impl<E: commonware_runtime::Clock + CryptoRng + Spawner + Storage + Metrics> EngineContext for E {}
+
 /// Where the engine logs its panics, which [`Orderer::run`] turns into errors.
 pub const ENGINE_PANICS: &str = "commonware_runtime::utils::handle";
 
@@ -245,11 +260,15 @@ pub fn is_engine_source(file: &str) -> bool {
 }
 
 /// Wakes the stage when the clock makes something due.
-async fn run_timer(handle: OrderHandle) {
+async fn run_timer(context: impl EngineContext, handle: OrderHandle) {
     while !handle.is_stopped() {
         match handle.on_timer() {
             // Either end of the wait leads to the same question.
-            Some(wait) => drop(tokio::time::timeout(wait, handle.timer_changed()).await),
+            Some(wait) => tokio::select! {
+                biased;
+                () = context.sleep(wait) => {}
+                () = handle.timer_changed() => {}
+            },
             None => handle.timer_changed().await,
         }
     }
