@@ -9,7 +9,7 @@ use clearway_gpu::device::Size;
 use clearway_gpu::faults::{Fault, Faulty};
 use clearway_gpu::twin::device::TwinDevice;
 use clearway_gpu::{Gpu, Patience};
-use clearway_node::{Gather, Node};
+use clearway_node::{Gather, Node, Parts};
 
 use crate::stand::{Payer, Stand};
 
@@ -93,7 +93,8 @@ fn left_to_choose_a_node_measures_both_and_leaves_a_slower_gpu_alone() {
 fn clear(gate: Gate, backend: &str) -> (usize, usize) {
     let mut stand = Stand::new();
     stand.config.backend = backend.to_owned();
-    let node = Node::start_with(&stand.config, &stand.genesis, &stand.validator, gate);
+    let parts = Parts::real(gate);
+    let node = Node::start_with(&stand.config, &stand.genesis, &stand.validator, parts);
     let node = node.expect("it starts");
     stand.visit(&node, pay);
     assert!(node.durable_height().0 > 0);

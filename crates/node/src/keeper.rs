@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clearway_execute::Snapshot;
 use clearway_order::FinalPoint;
 use clearway_store::history::HistoryError;
-use clearway_store::{BlockIo, Extractor, Preparer, Reader, RecordKind, write_checkpoint};
+use clearway_store::{BlockIo, Extractor, Preparer, Reader, RecordKind, Writer, write_checkpoint};
 use clearway_types::batch::BATCH_HEADER_BYTES;
 use clearway_types::envelope::envelopes;
 use clearway_types::units::Digest;
@@ -47,7 +47,7 @@ clearway_flow::metrics! {
 
 /// When work that failed is tried again: each try may read a whole segment and writes a line.
 #[derive(Debug, Default)]
-struct Again {
+pub(crate) struct Again {
     pause: Duration,
     from: Option<Instant>,
 }
@@ -80,21 +80,49 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    /// A keeper of this log, whose checkpoints of this cluster go into a folder.
+    pub(crate) fn new(
+        io: Arc<dyn BlockIo>,
+        (checkpoints, genesis): (PathBuf, Digest),
+        writer: &Writer,
+        (reader, index): (&Reader, &Arc<LogIndex>),
+        disk: &Arc<Disk>,
+    ) -> Self {
+        Self {
+            io,
+            checkpoints,
+            genesis,
+            preparer: writer.preparer(),
+            reader: reader.clone(),
+            index: Arc::clone(index),
+            metrics: Arc::default(),
+            disk: Arc::clone(disk),
+        }
+    }
+
     /// Works until nobody can hand it a state any more.
     pub(crate) fn run(&self, jobs: &Receiver<Keep>) {
         let mut again = Again::default();
         loop {
             match jobs.recv_timeout(ROUND) {
-                Ok(keep) => drop(self.note("checkpoint", self.keep(&keep))),
+                Ok(keep) => self.on_keep(&keep),
                 Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
-                    let prepared = self.preparer.prepare_next().map(drop);
-                    self.note("segment", prepared.map_err(HistoryError::from));
-                    if again.is_due(Instant::now()) {
-                        again.note(self.index(), Instant::now());
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => self.on_idle(&mut again, Instant::now),
             }
+        }
+    }
+
+    /// Keeps a state.
+    pub(crate) fn on_keep(&self, keep: &Keep) {
+        self.note("checkpoint", self.keep(keep));
+    }
+
+    /// Prepares the next segment, and indexes what was sealed, unless that has just failed.
+    pub(crate) fn on_idle(&self, again: &mut Again, now: impl Fn() -> Instant) {
+        let prepared = self.preparer.prepare_next().map(drop);
+        self.note("segment", prepared.map_err(HistoryError::from));
+        if again.is_due(now()) {
+            again.note(self.index(), now());
         }
     }
 

@@ -9,8 +9,7 @@ use clearway_crypto::gate::Gate;
 use clearway_execute::Ledger;
 use clearway_flow::{InFlight, LinkSender};
 use clearway_ingest::Ingest;
-use clearway_order::{Clock, OrderHandle, system_clock};
-use clearway_store::{BlockIo, RealIo};
+use clearway_order::OrderHandle;
 use clearway_types::genesis::Genesis;
 use clearway_types::units::Height;
 use crossbeam::channel;
@@ -18,17 +17,15 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::admin::{self, Readiness};
-use crate::assembly::Starting;
+use crate::assembly::assemble;
 use crate::config::NodeConfig;
 use crate::error::NodeError;
 use crate::gather::Figures;
 use crate::keystore::ValidatorKeys;
 use crate::log_index::LogIndex;
+use crate::machine::{Machine, Parts};
 use crate::query::{LedgerQuery, ask};
-use crate::threads::{Failure, LOOK_AROUND, Threads};
-
-/// How long a stop waits for what is in flight to be answered.
-pub(crate) const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+use crate::threads::{DRAIN_PATIENCE, Failure, LOOK_AROUND, Threads};
 
 /// How long a start waits for the engine to read its journal. It takes milliseconds; an engine that
 /// has nothing to ask for so long is not known to be damaged, and is no reason not to start.
@@ -70,10 +67,10 @@ impl Node {
         genesis: &Genesis,
         keys: &ValidatorKeys,
     ) -> Result<Self, NodeError> {
-        Self::start_with(config, genesis, keys, Gate::new()?)
+        Self::start_with(config, genesis, keys, Parts::real(Gate::new()?))
     }
 
-    /// The same with the backends of this gate.
+    /// The same over this disk and clock, with these backends.
     ///
     /// # Errors
     /// As [`Node::start`].
@@ -81,33 +78,7 @@ impl Node {
         config: &NodeConfig,
         genesis: &Genesis,
         keys: &ValidatorKeys,
-        gate: Gate,
-    ) -> Result<Self, NodeError> {
-        Self::start_by(config, genesis, keys, gate, system_clock())
-    }
-
-    /// The same by this clock, wherever the node reads time.
-    ///
-    /// # Errors
-    /// As [`Node::start`].
-    pub fn start_by(
-        config: &NodeConfig,
-        genesis: &Genesis,
-        keys: &ValidatorKeys,
-        gate: Gate,
-        clock: Clock,
-    ) -> Result<Self, NodeError> {
-        Self::start_on(Arc::new(RealIo::new()), config, genesis, keys, gate, clock)
-    }
-
-    /// The same with log and checkpoints on this file system.
-    pub(crate) fn start_on(
-        io: Arc<dyn BlockIo>,
-        config: &NodeConfig,
-        genesis: &Genesis,
-        keys: &ValidatorKeys,
-        gate: Gate,
-        clock: Clock,
+        parts: Parts,
     ) -> Result<Self, NodeError> {
         genesis.check()?;
         ValidatorSet::from_genesis(genesis)?;
@@ -116,7 +87,8 @@ impl Node {
                 address: config.admin_listen,
             });
         }
-        Starting::new(io, config, genesis, keys, gate, clock)?.assemble()
+        let machine = Machine::new(config, genesis, keys, parts)?;
+        assemble(machine, config, genesis, keys)
     }
 
     /// Ready once the engine has read its journal, unless a stage has failed meanwhile. A node

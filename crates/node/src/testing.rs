@@ -15,7 +15,7 @@ use clearway_types::envelope::Envelope;
 use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, HexBytes, Rules,
 };
-use clearway_types::units::{AccountId, LedgerId, ParticipantId};
+use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::field::{Field, Visit};
@@ -24,6 +24,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::config::{self, NodeConfig};
 use crate::keystore::ValidatorKeys;
+use crate::machine::Parts;
 use crate::node::Node;
 
 /// Nothing that a test waits for takes so long unless it never comes.
@@ -63,9 +64,11 @@ impl Stand {
     pub(crate) fn start(&self) -> Node {
         // The engine's journal is a real one.
         std::fs::create_dir_all(&self.config.data_dir).expect("made");
-        let (io, gate) = (Arc::new(self.io.clone()), Gate::new().expect("a backend"));
-        let (config, genesis) = (&self.config, &self.genesis);
-        let node = Node::start_on(io, config, genesis, &self.keys, gate, system_clock());
+        let parts = Parts {
+            io: Arc::new(self.io.clone()),
+            ..Parts::real(Gate::new().expect("a backend"))
+        };
+        let node = Node::start_with(&self.config, &self.genesis, &self.keys, parts);
         node.expect("it starts")
     }
 
@@ -111,12 +114,17 @@ pub(crate) fn account(owner: u32) -> AccountId {
     AccountId::new(ParticipantId(owner), 1)
 }
 
-fn key(participant: u8) -> SigningKey {
+pub(crate) fn key(participant: u8) -> SigningKey {
     SigningKey::from_seed(&[participant; 32])
 }
 
 /// Its genesis.
 pub(crate) fn genesis(keys: &ValidatorKeys) -> Genesis {
+    genesis_at(keys, system_clock()().time)
+}
+
+/// The same with cluster time from here on.
+pub(crate) fn genesis_at(keys: &ValidatorKeys, time: TimeMs) -> Genesis {
     let participant = |number: u8, role| GenesisParticipant {
         id: ParticipantId(number.into()),
         role,
@@ -135,7 +143,7 @@ pub(crate) fn genesis(keys: &ValidatorKeys) -> Genesis {
     };
     Genesis {
         name: "node tests".into(),
-        time: system_clock()().time,
+        time,
         rules: Rules::default(),
         validators: vec![keys.genesis_row("v", "127.0.0.1:1")],
         participants: std::iter::once(operator).chain(members).collect(),

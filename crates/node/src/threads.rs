@@ -13,6 +13,8 @@ use crate::error::NodeError;
 
 /// How often a stop looks whether it may go on.
 pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(2);
+/// How long a stop waits for what is in flight to be answered.
+pub(crate) const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why the node stopped by itself, once it did; shared by all threads.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clearway_crypto::gate::Gate;
 use clearway_harness::{folder, http};
 use clearway_node::keystore::{self, Unlock};
-use clearway_node::{Clock, Node, Now, config, system_clock};
+use clearway_node::{Clock, Node, Now, Parts, config, system_clock};
 use clearway_types::units::TimeMs;
 
 use crate::twice::{PATIENCE, Payer};
@@ -46,7 +46,11 @@ impl Clocked {
             uptime: started.elapsed(),
         });
         let gate = Gate::new().expect("the portable backend");
-        let node = Node::start_by(&config, &genesis, &keys, gate, clock).expect("it starts");
+        let parts = Parts {
+            clock,
+            ..Parts::real(gate)
+        };
+        let node = Node::start_with(&config, &genesis, &keys, parts).expect("it starts");
         Self { node, ahead_ms }
     }
 

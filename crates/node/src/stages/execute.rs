@@ -1,18 +1,20 @@
-//! Thread of stop 4: executes blocks and answers questions in between.
+//! Stop 4 between its links: executes blocks and answers questions in between.
 
 use std::sync::Arc;
 
 use clearway_execute::ExecuteStage;
-use clearway_flow::{LinkReceiver, LinkSender, Worker};
+use clearway_flow::{Latest, LinkReceiver, LinkSender, Worker};
 use clearway_order::FinalPoint;
 use clearway_types::directory::KeyDirectory;
 use clearway_types::messages::{ExecHead, ExecutedBlock, OrderedBlock};
 use crossbeam::channel::{Sender, select};
 
+use super::{Progress, Stage};
+use crate::error::NodeError;
 use crate::keeper::Keep;
 use crate::query::LedgerQuery;
 
-/// Links of the execution thread.
+/// Links of execution.
 pub(crate) struct ExecuteLinks {
     pub(crate) blocks: LinkReceiver<OrderedBlock>,
     pub(crate) queries: LinkReceiver<LedgerQuery>,
@@ -21,65 +23,100 @@ pub(crate) struct ExecuteLinks {
     pub(crate) keep: Sender<Keep>,
 }
 
-/// Executes blocks and answers questions in between; at the end hands the last state to the keeper.
-pub(crate) fn run(
-    mut worker: Worker,
-    links: &ExecuteLinks,
-    mut stage: ExecuteStage,
-    mut point: FinalPoint,
-    publish: impl Fn(Arc<KeyDirectory>),
-) {
-    enum Work {
-        Block(OrderedBlock),
-        Query(LedgerQuery),
+/// Executes blocks and answers questions; at the end hands the last state to the keeper.
+pub(crate) struct Execute {
+    links: ExecuteLinks,
+    pub(crate) stage: ExecuteStage,
+    /// Where ordering stands after the last block: goes into checkpoints.
+    pub(crate) point: FinalPoint,
+    directory: Arc<Latest<KeyDirectory>>,
+}
+
+impl Execute {
+    pub(crate) fn new(
+        links: ExecuteLinks,
+        stage: ExecuteStage,
+        point: FinalPoint,
+        directory: &Arc<Latest<KeyDirectory>>,
+    ) -> Self {
+        Self {
+            links,
+            stage,
+            point,
+            directory: Arc::clone(directory),
+        }
     }
-    loop {
-        let work = worker.waiting(|| {
-            select! {
-                recv(links.blocks.channel()) -> block => block.ok().map(Work::Block),
-                recv(links.queries.channel()) -> query => {
-                    // The door holds the other end for as long as blocks come.
-                    query.map_or_else(
-                        |_| links.blocks.channel().recv().ok().map(Work::Block),
-                        |query| Some(Work::Query(query)),
-                    )
-                }
+}
+
+/// A block, or a question about the state between two.
+pub(crate) enum Work {
+    Block(OrderedBlock),
+    Query(LedgerQuery),
+}
+
+impl Stage for Execute {
+    type Work = Work;
+
+    fn wait(&mut self) -> Option<Work> {
+        let links = &self.links;
+        let work = select! {
+            recv(links.blocks.channel()) -> block => block.ok().map(Work::Block),
+            recv(links.queries.channel()) -> query => {
+                // The door holds the other end for as long as blocks come.
+                query.map_or_else(
+                    |_| links.blocks.channel().recv().ok().map(Work::Block),
+                    |query| Some(Work::Query(query)),
+                )
             }
-        });
-        let block = match work {
-            None => break,
-            Some(Work::Query(query)) => {
-                links.queries.note_taken();
-                tracing::trace_span!("query_execute").in_scope(|| query.answer(stage.ledger_mut()));
-                continue;
-            }
-            Some(Work::Block(block)) => block,
         };
-        links.blocks.note_taken();
-        point.advance(block.digest, &block.manifest, block.certificate.as_ref());
+        match &work {
+            None => {}
+            Some(Work::Block(_)) => links.blocks.note_taken(),
+            Some(Work::Query(_)) => links.queries.note_taken(),
+        }
+        work
+    }
+
+    fn poll(&mut self) -> Option<Work> {
+        let block = self.links.blocks.try_receive().map(Work::Block);
+        let work = block.or_else(|_| self.links.queries.try_receive().map(Work::Query));
+        work.ok()
+    }
+
+    fn step(&mut self, work: Work, worker: &mut Worker) -> Result<Progress, NodeError> {
+        let block = match work {
+            Work::Query(query) => {
+                let ledger = self.stage.ledger_mut();
+                tracing::trace_span!("query_execute").in_scope(|| query.answer(ledger));
+                return Ok(Progress::GoesOn);
+            }
+            Work::Block(block) => block,
+        };
+        self.point
+            .advance(block.digest, &block.manifest, block.certificate.as_ref());
         let executed = tracing::trace_span!("order_execute", height = block.manifest.height.0)
-            .in_scope(|| stage.on_block(block));
+            .in_scope(|| self.stage.on_block(block));
         if let Some(directory) = executed.directory {
-            publish(directory);
+            self.directory.publish(directory);
         }
         if let Some(snapshot) = executed.snapshot {
-            let keep = Keep {
-                snapshot,
-                point: point.clone(),
-            };
+            let point = self.point.clone();
             // The keeper is busy with the one before: this one is left out, the next will do.
-            let _ = links.keep.try_send(keep);
+            let _ = self.links.keep.try_send(Keep { snapshot, point });
         }
-        if worker
-            .send(&links.results, Arc::new(executed.block))
-            .is_err()
-        {
-            return;
+        let block = Arc::new(executed.block);
+        if worker.send(&self.links.results, block).is_err() {
+            return Ok(Progress::Ended);
         }
         // Ordering may have ended already; then nobody needs the head.
-        let _ = worker.send(&links.heads, executed.head);
+        let _ = worker.send(&self.links.heads, executed.head);
+        Ok(Progress::GoesOn)
     }
-    let snapshot = stage.ledger_mut().snapshot();
-    // Without a keeper the log alone carries the state to the next start.
-    let _ = links.keep.send(Keep { snapshot, point });
+
+    fn end(&mut self) {
+        let snapshot = self.stage.ledger_mut().snapshot();
+        let point = self.point.clone();
+        // Without a keeper the log alone carries the state to the next start.
+        let _ = self.links.keep.send(Keep { snapshot, point });
+    }
 }

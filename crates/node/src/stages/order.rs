@@ -1,56 +1,108 @@
-//! Threads of stop 3: one feeds the lane, one brings news, one runs the engine.
+//! Stop 3 between its links: one half feeds the lane, the other brings feedback. The engine runs
+//! beside both, in a runtime of its own.
 
 use clearway_flow::{LinkReceiver, Worker};
 use clearway_order::OrderHandle;
 use clearway_types::messages::{ExecHead, Persisted, VerifiedBatch};
 use crossbeam::channel::{Receiver, select};
 
-/// Feeds the lane until the link ends; waits inside while the lane window is full.
-pub(crate) fn feed(
-    mut worker: Worker,
-    verified: &LinkReceiver<VerifiedBatch>,
-    order: &OrderHandle,
-) {
-    while let Some(batch) = worker.receive(verified) {
+use super::{Progress, Stage};
+use crate::error::NodeError;
+
+/// Feeds the lane; a step waits while the lane window is full.
+pub(crate) struct Feed {
+    verified: LinkReceiver<VerifiedBatch>,
+    order: OrderHandle,
+}
+
+impl Feed {
+    pub(crate) fn new(verified: LinkReceiver<VerifiedBatch>, order: &OrderHandle) -> Self {
+        let order = order.clone();
+        Self { verified, order }
+    }
+}
+
+impl Stage for Feed {
+    type Work = VerifiedBatch;
+
+    fn wait(&mut self) -> Option<VerifiedBatch> {
+        self.verified.receive()
+    }
+
+    fn poll(&mut self) -> Option<VerifiedBatch> {
+        self.verified.try_receive().ok()
+    }
+
+    fn step(&mut self, batch: VerifiedBatch, _: &mut Worker) -> Result<Progress, NodeError> {
         let span = tracing::trace_span!("verify_order", envelopes = batch.digests.len());
-        if span.in_scope(|| order.on_verified(batch)).is_err() {
-            return;
+        match span.in_scope(|| self.order.on_verified(batch)) {
+            Ok(()) => Ok(Progress::GoesOn),
+            Err(_) => Ok(Progress::Ended),
         }
     }
 }
 
 /// Tells ordering what is durable and what is executed, until `stop` has no sender.
-pub(crate) fn bring_news(
-    mut worker: Worker,
-    persisted: &LinkReceiver<Vec<Persisted>>,
-    executed: &LinkReceiver<ExecHead>,
-    stop: &Receiver<()>,
-    order: &OrderHandle,
-) {
-    enum News {
-        Persisted(Vec<Persisted>),
-        Executed(ExecHead),
-    }
-    loop {
-        let news = worker.waiting(|| {
-            select! {
-                recv(persisted.channel()) -> news => news.ok().map(News::Persisted),
-                recv(executed.channel()) -> news => news.ok().map(News::Executed),
-                recv(stop) -> _ => None,
-            }
-        });
-        match news {
-            None => return,
-            Some(News::Persisted(all)) => {
-                persisted.note_taken();
-                tracing::trace_span!("store_order", records = all.len())
-                    .in_scope(|| all.into_iter().for_each(|one| order.on_persisted(one)));
-            }
-            Some(News::Executed(head)) => {
-                executed.note_taken();
-                tracing::trace_span!("execute_order", height = head.height.0)
-                    .in_scope(|| order.on_executed(head));
-            }
+pub(crate) struct Feedback {
+    persisted: LinkReceiver<Vec<Persisted>>,
+    executed: LinkReceiver<ExecHead>,
+    stop: Receiver<()>,
+    order: OrderHandle,
+}
+
+impl Feedback {
+    pub(crate) fn new(
+        persisted: LinkReceiver<Vec<Persisted>>,
+        executed: LinkReceiver<ExecHead>,
+        stop: Receiver<()>,
+        order: &OrderHandle,
+    ) -> Self {
+        let order = order.clone();
+        Self {
+            persisted,
+            executed,
+            stop,
+            order,
         }
+    }
+}
+
+/// What ordering is told.
+pub(crate) enum News {
+    Persisted(Vec<Persisted>),
+    Executed(ExecHead),
+}
+
+impl Stage for Feedback {
+    type Work = News;
+
+    fn wait(&mut self) -> Option<News> {
+        let news = select! {
+            recv(self.persisted.channel()) -> news => news.ok().map(News::Persisted),
+            recv(self.executed.channel()) -> news => news.ok().map(News::Executed),
+            recv(self.stop) -> _ => None,
+        };
+        match &news {
+            None => {}
+            Some(News::Persisted(_)) => self.persisted.note_taken(),
+            Some(News::Executed(_)) => self.executed.note_taken(),
+        }
+        news
+    }
+
+    fn poll(&mut self) -> Option<News> {
+        let persisted = self.persisted.try_receive().map(News::Persisted);
+        let news = persisted.or_else(|_| self.executed.try_receive().map(News::Executed));
+        news.ok()
+    }
+
+    fn step(&mut self, news: News, _: &mut Worker) -> Result<Progress, NodeError> {
+        match news {
+            News::Persisted(all) => tracing::trace_span!("store_order", records = all.len())
+                .in_scope(|| all.into_iter().for_each(|one| self.order.on_persisted(one))),
+            News::Executed(head) => tracing::trace_span!("execute_order", height = head.height.0)
+                .in_scope(|| self.order.on_executed(head)),
+        }
+        Ok(Progress::GoesOn)
     }
 }

@@ -1,27 +1,28 @@
-//! Thread of stop 5: group commit, then the news to ordering and the answers to the door.
+//! Stop 5 between its links: group commit, then the news to ordering and the answers to the door.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clearway_flow::{LinkReceiver, LinkSender, Worker};
-use clearway_store::{Append, Durable, RecordKind, StoreError, StoreStage};
+use clearway_store::{Append, Durable, RecordKind, StoreError, StoreStage, Writer};
 use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::{ExecutedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height};
 use crossbeam::channel::select;
 
+use super::{Progress, Stage};
 use crate::disk::Disk;
 use crate::error::NodeError;
 use crate::log_index::LogIndex;
-use crate::node::DRAIN_PATIENCE;
+use crate::threads::DRAIN_PATIENCE;
 
 /// Bytes that one group commit takes at most: bounds how long an answer waits for its sync.
 const GROUP_BYTES_MAX: usize = 16 << 20;
 /// How long the store waits before it tries a full disk again.
 const DISK_FULL_PAUSE: Duration = Duration::from_millis(200);
 
-/// Links of the writer's thread.
+/// Links of the writer.
 pub(crate) struct StoreLinks {
     pub(crate) persist: LinkReceiver<Persist>,
     pub(crate) executed: LinkReceiver<Arc<ExecutedBlock>>,
@@ -29,76 +30,101 @@ pub(crate) struct StoreLinks {
     pub(crate) receipts: LinkSender<Arc<ExecutedBlock>>,
 }
 
-enum Ticket {
+/// What is to be told of a record once it is durable.
+pub(crate) enum Ticket {
     Batch(Digest),
     Manifest(Height, Digest),
     Final(Arc<ExecutedBlock>),
 }
 
-/// Stores in groups until both links have ended; waits while `disk` is full.
-///
-/// # Errors
-/// The first failed write or sync, or a block that the log could not give again: nothing after it
-/// was acknowledged.
-pub(crate) fn run(
-    mut worker: Worker,
-    links: &StoreLinks,
-    mut stage: StoreStage,
-    index: &LogIndex,
-    disk: &Disk,
-) -> Result<(), NodeError> {
-    let mut inbox = Vec::new();
-    while fill(&mut worker, links, &mut inbox) {
-        let spans = spans(&inbox);
-        let committed = commit(&mut worker, &mut stage, &mut inbox, disk)?;
-        drop(spans);
-        let Some(durable) = committed else {
-            return Ok(());
-        };
-        announce(&mut worker, links, index, durable)?;
-    }
-    Ok(())
+/// Stores in groups; waits while the disk is full.
+pub(crate) struct Storing {
+    links: StoreLinks,
+    stage: StoreStage,
+    index: Arc<LogIndex>,
+    disk: Arc<Disk>,
+    /// What is not durable yet; empty between steps.
+    inbox: Vec<Append<Ticket>>,
 }
 
-/// Takes all that waits, at least one message; false when both links have ended.
-fn fill(worker: &mut Worker, links: &StoreLinks, inbox: &mut Vec<Append<Ticket>>) -> bool {
-    let mut bytes = 0;
-    let first = worker.waiting(|| first_of(links));
-    match first {
-        None => return false,
-        Some(append) => push(inbox, append, &mut bytes),
+impl Stage for Storing {
+    type Work = Append<Ticket>;
+
+    fn wait(&mut self) -> Option<Append<Ticket>> {
+        let links = &self.links;
+        select! {
+            recv(links.persist.channel()) -> persist => match persist {
+                Ok(persist) => {
+                    links.persist.note_taken();
+                    Some(of_persist(persist))
+                }
+                Err(_) => links.executed.receive().map(of_executed),
+            },
+            recv(links.executed.channel()) -> executed => match executed {
+                Ok(executed) => {
+                    links.executed.note_taken();
+                    Some(of_executed(executed))
+                }
+                Err(_) => links.persist.receive().map(of_persist),
+            },
+        }
     }
-    while bytes < GROUP_BYTES_MAX
-        && let Ok(persist) = links.persist.try_receive()
-    {
-        push(inbox, of_persist(persist), &mut bytes);
+
+    fn poll(&mut self) -> Option<Append<Ticket>> {
+        let persist = self.links.persist.try_receive().map(of_persist);
+        let append = persist.or_else(|_| self.links.executed.try_receive().map(of_executed));
+        append.ok()
     }
-    while bytes < GROUP_BYTES_MAX
-        && let Ok(executed) = links.executed.try_receive()
-    {
-        push(inbox, of_executed(executed), &mut bytes);
+
+    /// # Errors
+    /// The first failed write or sync, or a block that the log could not give again: nothing after
+    /// it was acknowledged.
+    fn step(&mut self, first: Append<Ticket>, worker: &mut Worker) -> Result<Progress, NodeError> {
+        self.take_group(first);
+        // A disk that fills up in the middle takes the rest of the group later.
+        while !self.inbox.is_empty() {
+            let spans = spans(&self.inbox);
+            let committed = commit(worker, &mut self.stage, &mut self.inbox, &self.disk)?;
+            drop(spans);
+            let Some(durable) = committed else {
+                return Ok(Progress::Ended);
+            };
+            announce(worker, &self.links, &self.index, durable)?;
+        }
+        Ok(Progress::GoesOn)
     }
-    true
 }
 
-fn first_of(links: &StoreLinks) -> Option<Append<Ticket>> {
-    let from_persist = || links.persist.receive().map(of_persist);
-    let from_executed = || links.executed.receive().map(of_executed);
-    select! {
-        recv(links.persist.channel()) -> persist => match persist {
-            Ok(persist) => {
-                links.persist.note_taken();
-                Some(of_persist(persist))
-            }
-            Err(_) => from_executed(),
-        },
-        recv(links.executed.channel()) -> executed => match executed {
-            Ok(executed) => {
-                links.executed.note_taken();
-                Some(of_executed(executed))
-            }
-            Err(_) => from_persist(),
-        },
+impl Storing {
+    pub(crate) fn new(
+        links: StoreLinks,
+        writer: Writer,
+        index: &Arc<LogIndex>,
+        disk: &Arc<Disk>,
+    ) -> Self {
+        Self {
+            links,
+            stage: StoreStage::new(writer),
+            index: Arc::clone(index),
+            disk: Arc::clone(disk),
+            inbox: Vec::new(),
+        }
+    }
+
+    /// All that waits, up to the bytes of a group.
+    fn take_group(&mut self, first: Append<Ticket>) {
+        let mut bytes = 0;
+        push(&mut self.inbox, first, &mut bytes);
+        while bytes < GROUP_BYTES_MAX
+            && let Ok(persist) = self.links.persist.try_receive()
+        {
+            push(&mut self.inbox, of_persist(persist), &mut bytes);
+        }
+        while bytes < GROUP_BYTES_MAX
+            && let Ok(executed) = self.links.executed.try_receive()
+        {
+            push(&mut self.inbox, of_executed(executed), &mut bytes);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `clearway node run`: a node in the foreground, until a signal asks it to stop.
 
 use clearway_node::log::LINES_DROPPED;
-use clearway_node::{Node, Readiness, genesis_file, keystore, log};
+use clearway_node::{Node, Parts, Readiness, genesis_file, keystore, log};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -34,7 +34,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .build()?;
     let mut ends = runtime.block_on(async { Ends::new() })?;
     let (gate, config) = backends::of_node(&config)?;
-    let node = Node::start_with(&config, &genesis, &validator, gate).or_fail(Kind::Failed)?;
+    let node = Node::start_with(&config, &genesis, &validator, Parts::real(gate));
+    let node = node.or_fail(Kind::Failed)?;
     let addresses = node.addresses();
     let (door, admin) = (addresses.door, addresses.admin);
     let (hash, height) = (genesis.hash(), node.durable_height());

@@ -1,0 +1,386 @@
+//! A whole node on one thread: the engine, every stage, a simulated disk and clock. It loses power
+//! at chosen steps, comes back, and keeps what it has promised; the same seed gives the same bytes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clearway_client::{Draft, Identity, Signer};
+use clearway_crypto::certificate::ValidatorSecret;
+use clearway_crypto::keys::SigningKey;
+use clearway_order::{PowerCut, Simulation, simulate};
+use clearway_store::history::History;
+use clearway_store::testing::{RecordingIo, SplitMix};
+use clearway_types::amount::Amount;
+use clearway_types::code::ResultCode;
+use clearway_types::envelope::{Envelope, envelopes};
+use clearway_types::messages::{ExecutedBlock, FrameBatch, SourceId, StreamKey};
+use clearway_types::transfer::Transfer;
+use clearway_types::units::{Height, ParticipantId, TimeMs, TransferId, UnixSeconds};
+use zerocopy::IntoBytes as _;
+
+use super::*;
+use crate::config;
+use crate::keeper::Again;
+use crate::stages::Stage;
+use crate::testing::{account, genesis_at, key};
+use clearway_flow::Worker;
+use clearway_ingest::FrameSink as _;
+use clearway_store::Sequence;
+
+/// When the simulated machine is switched on.
+const START: TimeMs = TimeMs(1_700_000_000_000);
+const PAYMENTS: usize = 10_000;
+/// Envelopes of a stream, and streams on their way at once: far below the lane window, so that no
+/// step ever waits.
+const STREAM_LEN: usize = 100;
+const STREAMS_MAX: usize = 8;
+/// No life of the machine takes so many rounds.
+const ROUNDS_MAX: usize = 200_000;
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// What a member was told of its payments: height, code.
+type Told = BTreeMap<TransferId, (Height, ResultCode)>;
+
+/// A cluster of one validator and its members' payments, all from a seed.
+struct World {
+    config: NodeConfig,
+    genesis: Genesis,
+    keys: ValidatorKeys,
+    payments: Vec<Envelope>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut config: NodeConfig = config::parse("", [], &[]).expect("settings").config;
+        config.data_dir = "data".into();
+        config.verify_workers = 1;
+        config.store.segment_bytes = 1 << 20;
+        config.store.checkpoint_blocks = 16;
+        let mut vote = [0; 32];
+        vote[31] = 92;
+        let keys = ValidatorKeys {
+            connection: SigningKey::from_seed(&[91; 32]),
+            vote: ValidatorSecret::from_bytes(&vote).expect("a small scalar"),
+        };
+        let genesis = genesis_at(&keys, START);
+        let payments = payments(&genesis, &mut SplitMix(seed));
+        Self {
+            config,
+            genesis,
+            keys,
+            payments,
+        }
+    }
+
+    fn machine(&self, io: &RecordingIo, clock: Clock) -> (Machine, Orderer) {
+        let parts = Parts {
+            io: Arc::new(io.clone()),
+            clock,
+            gate: Gate::new().expect("a backend"),
+        };
+        Machine::new(&self.config, &self.genesis, &self.keys, parts).expect("it starts")
+    }
+}
+
+/// Signed payments of one unit between the three members' accounts. They live for an hour of
+/// cluster time: longer than a run.
+fn payments(genesis: &Genesis, random: &mut SplitMix) -> Vec<Envelope> {
+    let signers: Vec<Signer> = (2..=4)
+        .map(|number| {
+            let identity = Identity::new(key(number), ParticipantId(number.into()), 0);
+            Signer::new(identity, genesis.hash()).expect("randomness")
+        })
+        .collect();
+    let ends = UnixSeconds(START.seconds().0 + genesis.rules.ttl_s_max);
+    let ledger = genesis.ledgers[0].id;
+    (0..PAYMENTS)
+        .map(|number| {
+            let from = random.below(3);
+            let to = (from + 1 + random.below(2)) % 3;
+            let place = |member: u64| account(2 + u32::try_from(member).expect("small"));
+            let draft = Draft::transfer(place(from), place(to), Amount::new(1, ledger));
+            // The last byte is the place in a chain.
+            let id = TransferId(((number as u128 + 1) << 8).to_be_bytes());
+            signers[usize::try_from(from).expect("small")].sign_as(draft, id, ends)
+        })
+        .collect()
+}
+
+/// The machine while power lasts.
+struct Life {
+    machine: Machine,
+    worker: Worker,
+    again: Again,
+    /// Streams on their way, with what they have not been answered.
+    streams: BTreeMap<u64, Vec<Envelope>>,
+    next_stream: u64,
+    told: Told,
+}
+
+impl Life {
+    fn new(machine: Machine, told: Told) -> Self {
+        Self {
+            machine,
+            worker: Worker::new("simulation", 0),
+            again: Again::default(),
+            streams: BTreeMap::new(),
+            next_stream: 1,
+            told,
+        }
+    }
+
+    /// Members send what they have no answer to.
+    fn send(&mut self, unsent: &mut impl Iterator<Item = Envelope>) {
+        while self.streams.len() < STREAMS_MAX {
+            let envelopes: Vec<Envelope> = unsent.take(STREAM_LEN).collect();
+            if envelopes.is_empty() {
+                return;
+            }
+            let stream = self.next_stream;
+            self.next_stream += 1;
+            let frame = FrameBatch {
+                source: SourceId(stream % 4),
+                member: ParticipantId(2),
+                stream: StreamKey(stream),
+                first_index: 0,
+                slab: envelopes.as_bytes().to_vec().into(),
+                hints: bytes::Bytes::new(),
+            };
+            let offered = self.machine.door.frames.offer(frame);
+            assert!(offered.is_ok(), "the link has room");
+            self.streams.insert(stream, envelopes);
+        }
+    }
+
+    /// One step of each stage that has something to do; whether any had.
+    fn step(&mut self) -> bool {
+        let Self {
+            machine, worker, ..
+        } = self;
+        let mut busy = false;
+        for verify in &mut machine.verify {
+            busy |= step(verify, worker);
+        }
+        busy |= step(&mut machine.feed, worker);
+        busy |= step(&mut machine.store, worker);
+        busy |= step(&mut machine.feedback, worker);
+        busy |= step(&mut machine.execute, worker);
+        busy |= self.answer();
+        // A state is kept once it is durable: until then it waits, as the thread would.
+        let durable = self.machine.shared.index.durable_height();
+        let due = self.machine.execute.point.height <= durable;
+        match due.then(|| self.machine.kept.try_recv()) {
+            Some(Ok(keep)) => self.machine.keeper.on_keep(&keep),
+            _ if !busy => {
+                let now = Instant::now();
+                self.machine.keeper.on_idle(&mut self.again, || now);
+            }
+            _ => {}
+        }
+        busy
+    }
+
+    /// What the door's way back does: answers go to the streams.
+    fn answer(&mut self) -> bool {
+        let mut busy = false;
+        while let Ok(block) = self.machine.door.results.try_receive() {
+            self.on_block(&block);
+            busy = true;
+        }
+        let refused = self.machine.door.refusals.try_receive();
+        assert!(refused.is_err(), "every payment is in order: {refused:?}");
+        busy
+    }
+
+    fn on_block(&mut self, executed: &ExecutedBlock) {
+        let height = executed.block.manifest.height;
+        let in_flight = &self.machine.shared.in_flight;
+        let mut results = executed.results.iter();
+        for batch in &executed.block.batches {
+            for (envelope, digests) in batch.envelopes().zip(&batch.digests) {
+                let outcome = results.next().expect("one result for each envelope");
+                let first = (height, outcome.code);
+                // A further copy repeats the code; where it was executed, the log says.
+                let told = self.told.entry(envelope.body.id).or_insert(first);
+                assert_eq!(told.1, outcome.code, "the answer to {:?}", envelope.body.id);
+                in_flight.finish(digests.leaf);
+            }
+            for run in &batch.origins {
+                self.streams.remove(&run.stream.0);
+            }
+        }
+    }
+}
+
+/// Steps a stage if it has something to do.
+fn step<S: Stage>(stage: &mut S, worker: &mut Worker) -> bool {
+    let Some(work) = stage.poll() else {
+        return false;
+    };
+    stage.step(work, worker).expect("the disk is sound");
+    true
+}
+
+/// Drives the machine until all payments are answered, or power goes after `rounds`.
+async fn live(
+    simulation: Simulation,
+    world: &World,
+    io: &RecordingIo,
+    told: Told,
+    rounds: usize,
+) -> (Told, TimeMs) {
+    let clock = simulation.clock();
+    let (machine, orderer) = world.machine(io, Arc::clone(&clock));
+    simulation.start(orderer);
+    let mut life = Life::new(machine, told);
+    let known = life.told.clone();
+    let unsent = world
+        .payments
+        .iter()
+        .filter(|payment| !known.contains_key(&payment.body.id));
+    let mut unsent = unsent.copied();
+    for _ in 0..rounds {
+        life.send(&mut unsent);
+        if !life.step() {
+            if life.told.len() == PAYMENTS {
+                break;
+            }
+            simulation.pass(Duration::from_millis(1)).await;
+        }
+    }
+    let order = &life.machine.shared.order;
+    assert!(order.failure().is_none(), "{:?}", order.failure());
+    order.stop();
+    (life.told, clock().time)
+}
+
+/// Everything that a run leaves: the disk, what members were told, how it went.
+struct Run {
+    files: Files,
+    told: Told,
+    lives: usize,
+    /// Cluster time that it took.
+    took: Duration,
+}
+
+/// Runs a seed: power goes at steps that the seed chooses, until every payment is answered.
+fn run(seed: u64, cuts: usize) -> Run {
+    let world = World::new(seed);
+    let mut random = SplitMix(seed ^ 0x5157);
+    let (mut files, mut told) = (Files::new(), Told::new());
+    let mut machine: Option<PowerCut> = None;
+    let mut lives = 0;
+    loop {
+        let io = match lives {
+            0 => RecordingIo::new(),
+            _ => RecordingIo::over(std::mem::take(&mut files)),
+        };
+        let is_last = lives >= cuts;
+        let rounds = match is_last {
+            true => ROUNDS_MAX,
+            false => 1 + usize::try_from(random.below(400)).expect("small"),
+        };
+        let before = told.clone();
+        let body = async |simulation| live(simulation, &world, &io, before, rounds).await;
+        let ((now_told, now), cut) = match machine.take() {
+            None => simulate(seed, START, body),
+            Some(cut) => cut.simulate(body),
+        };
+        (told, machine) = (now_told, Some(cut));
+        lives += 1;
+        let log = io.log();
+        // What was not synced is kept or lost by the sector.
+        (files, _) = log.random_image(*log.cuts().end(), &mut random);
+        if is_last {
+            let took = Duration::from_millis(now.0 - START.0);
+            return Run {
+                files,
+                told,
+                lives,
+                took,
+            };
+        }
+    }
+}
+
+/// The machine comes up once more and knows everything that was told.
+fn check(seed: u64, run: &Run) {
+    let world = World::new(seed);
+    assert_eq!(run.told.len(), PAYMENTS, "every payment is answered");
+    let io = RecordingIo::over(run.files.clone());
+    let (machine, _) = world.machine(
+        &io,
+        Arc::new(|| clearway_order::Now {
+            time: START,
+            uptime: Duration::ZERO,
+        }),
+    );
+    check_log(&machine, &run.told);
+    let ledger = machine.execute.stage.ledger();
+    assert!(ledger.conserved().all(|one| one.conserved));
+    // Who received what: each payment counts once, in whichever life it settled.
+    let mut balances: BTreeMap<_, u128> =
+        (2..=4).map(|owner| (account(owner), 1_000_000)).collect();
+    for payment in &world.payments {
+        let (_, code) = run.told[&payment.body.id];
+        assert_eq!(code, ResultCode::Settled);
+        let transfer = Transfer::of(&payment.body);
+        *balances.get_mut(&transfer.debit()).expect("a member's") -= 1;
+        *balances.get_mut(&transfer.credit()).expect("a member's") += 1;
+    }
+    for (id, expected) in balances {
+        let account = ledger.account(id).expect("it exists");
+        let balance = account.credits_posted.get() - account.debits_posted.get();
+        assert_eq!(balance, expected, "{id:?}");
+    }
+}
+
+/// The log says of every payment what its payer was told.
+fn check_log(machine: &Machine, told: &Told) {
+    let mut found = 0;
+    for block in History::new(&machine.shared.reader, Sequence::FIRST, Height(1)) {
+        let block = block.expect("the log is whole");
+        let all = block
+            .batches
+            .iter()
+            .flat_map(|batch| envelopes(batch.envelopes()));
+        for (envelope, outcome) in all.zip(&block.record.results) {
+            if !outcome.remembered() {
+                continue;
+            }
+            let (height, code) = told[&envelope.body.id];
+            assert_eq!(outcome.code, code, "{:?}", envelope.body.id);
+            // Whoever sent a payment again after a power cut may have been told of the copy.
+            assert!(block.record.height <= height, "{:?}", envelope.body.id);
+            found += 1;
+        }
+    }
+    assert_eq!(found, told.len(), "each payment is executed once");
+}
+
+#[test]
+fn a_node_that_loses_power_keeps_every_promise_and_its_seed_repeats_it() {
+    let seed = std::env::var("CLEARWAY_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or(1);
+    println!("CLEARWAY_SEED={seed}");
+    let since = Instant::now();
+    let first = run(seed, 12);
+    let (simulated, real) = (first.took, since.elapsed());
+    println!(
+        "{} lives: {simulated:.1?} of cluster time in {real:.1?}",
+        first.lives
+    );
+    check(seed, &first);
+    let second = run(seed, 12);
+    let differs = first.told.iter().zip(&second.told).find(|(a, b)| a != b);
+    assert_eq!(differs, None, "told otherwise the second time");
+    let names = |run: &Run| run.files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&first), names(&second));
+    for (path, bytes) in &first.files {
+        assert!(second.files[path] == *bytes, "{} differs", path.display());
+    }
+}
