@@ -260,6 +260,7 @@ fn limits_that_are_too_low_are_found_before_anything_is_opened() {
         ("ulimit -n 64", "64 open files", "ulimit -n"),
         ("ulimit -d 100000", "102400000 bytes of memory", "ulimit -d"),
         ("ulimit -s 100", "102400 bytes of stack", "ulimit -s"),
+        ("ulimit -s 64", "65536 bytes of stack", "ulimit -s"),
         (
             "export RUST_MIN_STACK=1",
             "1 bytes of stack in a thread",

@@ -20,9 +20,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     leave_the_engines_panics_to_its_adapter();
     signals::survive_small_files();
-    let code = cli::run();
+    let code = run_with_room();
     streams::finish();
     code
+}
+
+/// Bytes of the stack that commands run on, whatever `ulimit -s` leaves the first thread.
+const STACK_BYTES: usize = 8 << 20;
+/// What the runtime ends with after a panic.
+const PANICKED: u8 = 101;
+
+fn run_with_room() -> ExitCode {
+    let main = std::thread::Builder::new().name("main".to_owned());
+    match main.stack_size(STACK_BYTES).spawn(cli::run) {
+        Ok(running) => running.join().unwrap_or(ExitCode::from(PANICKED)),
+        // Without memory for it there is the first thread's own.
+        Err(_) => cli::run(),
+    }
 }
 
 /// The adapter catches what the engine panics with and turns it into an error that says what to do:
