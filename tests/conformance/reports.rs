@@ -47,6 +47,20 @@ fn forge_fast(dir: &Path, name: &str, factor: u32) {
 fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
     let dir = tempdir().expect("a temporary folder");
     let call = |words: &str| call(dir.path(), words);
+    // A folder that has any of a cluster in it keeps what it has.
+    for name in ["genesis.toml", "data", "validator.insecure-plaintext"] {
+        let folder = dir.path().join(format!("of-{name}"));
+        std::fs::create_dir(&folder).expect("made");
+        std::fs::write(folder.join(name), "precious").expect("written");
+        let refused = call(&format!("{BENCH} {EASY} --keep of-{name}")).expect(1);
+        assert!(
+            refused.said().contains("nothing is overwritten"),
+            "{}",
+            refused.said()
+        );
+        let left = std::fs::read_to_string(folder.join(name)).expect("it is there");
+        assert_eq!(left, "precious");
+    }
     call(&format!("{BENCH} {EASY} --keep kept")).expect(0);
     forge_fast(dir.path(), "fast.json", 1000);
     forge(dir.path(), "other.json", "/workload/hash", "00".into());

@@ -332,6 +332,12 @@ impl Stand<'_> {
     }
 }
 
+/// What a run leaves in the folder that it is to keep.
+const KEPT: [&str; 3] = [DATA, GENESIS, VALIDATOR];
+const DATA: &str = "data";
+const GENESIS: &str = "genesis.toml";
+const VALIDATOR: &str = "validator.insecure-plaintext";
+
 /// Where the node's data lies.
 enum Place<'a> {
     Kept(&'a Path),
@@ -343,6 +349,17 @@ impl<'a> Place<'a> {
         let Some(dir) = keep else {
             return Scratch::new().map(Self::Scratch);
         };
+        for name in KEPT {
+            let path = dir.join(name);
+            if path.symlink_metadata().is_ok() {
+                let message = format!(
+                    "--keep {}: {name} exists already and nothing is overwritten; name a folder to \
+                     fill",
+                    dir.display()
+                );
+                return Err(Failure::new(Kind::Failed, message));
+            }
+        }
         std::fs::create_dir_all(dir).map_err(|error| {
             let message = format!("--keep {}: {error}; name a folder to fill", dir.display());
             Failure::new(Kind::Failed, message)
@@ -369,7 +386,7 @@ pub(crate) fn node_config(
     ui::note_all(&loaded.warnings);
     let mut config = loaded.config;
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    config.data_dir = dir.join("data");
+    config.data_dir = dir.join(DATA);
     config.listen = any_port;
     config.admin_listen = any_port;
     Ok(config)
@@ -377,8 +394,8 @@ pub(crate) fn node_config(
 
 /// Leaves what `replay` and `inspect` need beside the data.
 fn keep(dir: &Path, genesis: &Genesis, validator: ValidatorKeys) -> Result<(), Failure> {
-    genesis_file::save(&dir.join("genesis.toml"), genesis)?;
-    let path = dir.join("validator.insecure-plaintext");
+    genesis_file::save(&dir.join(GENESIS), genesis)?;
+    let path = dir.join(VALIDATOR);
     keystore::save(
         &path,
         &Keys::Validator(validator),
