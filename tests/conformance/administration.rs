@@ -125,6 +125,9 @@ fn a_key_that_ends_is_told_with_the_height_at_which_it_does() {
     let height = answer["height"].as_u64().expect("a height");
     assert_eq!(answer["takes_effect"], height + 256);
     assert_eq!(member(&node, 3)["keys"][0]["valid_to"], height + 256);
+    // A second record would change nothing and tell a later height.
+    let told = format!("ends at height {} already", height + 256);
+    says(node.as_member(1, &end), 1, &told);
     node.node.stop();
 }
 

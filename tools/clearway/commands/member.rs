@@ -308,12 +308,14 @@ fn change(
         edit(&mut after);
         let mut changes = differences(before, &after);
         let mut draft = draft(&after);
+        let ended = ends_already(before, key);
         if let Some((slot, new)) = key {
             changes.push(key_change(before, slot, new)?);
             let (public_key, valid_from) = new.unwrap_or(([0; 32], 0));
             draft = draft.participant_key(slot, public_key, Height(valid_from));
         }
         let checked = match changes.is_empty() {
+            _ if ended.is_some() => ended.map_or(Ok(()), Err),
             true => {
                 let message = format!(
                     "participant {} is so already, so nothing was sent",
@@ -364,6 +366,21 @@ fn key_change(
             |(key, _)| shown(&key),
         ),
     })
+}
+
+/// Why a key that is to be ended need not be: it ends already, and a further record would tell
+/// another height.
+fn ends_already(before: &Participant, key: Option<KeyChange>) -> Option<Failure> {
+    let (slot, None) = key? else {
+        return None;
+    };
+    let height = before.keys[usize::from(slot)]?.valid_to.0;
+    let message = format!(
+        "the key of participant {} in slot {slot} ends at height {height} already, so nothing was \
+         sent",
+        before.id
+    );
+    (height != u64::MAX).then(|| Failure::new(Kind::Failed, message))
 }
 
 /// What `member list` tells.
