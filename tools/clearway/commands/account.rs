@@ -245,7 +245,9 @@ fn show(target: &Target) -> Result<(), Failure> {
             (
                 "settings",
                 match view.settings.is_empty() {
-                    true => "none: it pays and is paid".to_owned(),
+                    true => {
+                        "none: it pays and is paid, up to a debit limit if it has one".to_owned()
+                    }
                     false => view.settings.join(", "),
                 },
             ),

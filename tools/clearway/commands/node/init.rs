@@ -70,6 +70,9 @@ struct Made {
     operator_key: PathBuf,
     member_keys: Vec<PathBuf>,
     accounts: Vec<String>,
+    /// Whether the keys are as they are, without a passphrase.
+    #[serde(skip)]
+    plaintext: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -97,6 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             .iter()
             .map(|a| show_account(a.id))
             .collect(),
+        plaintext: args.insecure_plaintext,
     };
     args.output.result("node-init", &made, || shown(&made))
 }
@@ -371,15 +375,20 @@ fn shown(made: &Made) -> String {
         ("member keys", made.member_keys.len().to_string()),
         ("accounts", made.accounts.join(" ")),
     ]);
-    text.push_str(&format!(
-        "\n\nNext: clearway node run --config {}\nThen pay, as member 2:\n  export \
-         CLEARWAY_GENESIS={} CLEARWAY_KEY={}\n  clearway pay 2.1 3.1 1.00",
-        made.config.display(),
-        made.genesis.display(),
-        made.member_keys
-            .first()
-            .map_or_else(String::new, |key| key.display().to_string())
-    ));
+    let config = made.config.display();
+    text.push_str(&format!("\n\nNext: clearway node run --config {config}"));
+    // With one member there is nobody to pay.
+    if let [key, _, ..] = &made.member_keys[..] {
+        let (genesis, key) = (made.genesis.display(), key.display());
+        let plaintext = match made.plaintext {
+            true => " --insecure-plaintext",
+            false => "",
+        };
+        text.push_str(&format!(
+            "\nThen pay, as member 2:\n  export CLEARWAY_GENESIS={genesis} CLEARWAY_KEY={key}\n  \
+             clearway pay 2.1 3.1 1.00{plaintext}"
+        ));
+    }
     text
 }
 
@@ -398,12 +407,16 @@ fn participant(id: ParticipantId, key: &SigningKey) -> GenesisParticipant {
     }
 }
 
+/// Ends of envelopes are 32-bit seconds, and a node takes no later clock for true.
+const YEAR_2100_MS: u64 = 4_102_444_800_000;
+
 /// The system's clock.
 pub(crate) fn now() -> Result<TimeMs, Failure> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| {
-        let message = "the system clock stands before 1970: set it, then try again";
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    let ms = since.and_then(|since| u64::try_from(since.as_millis()).ok());
+    let ms = ms.filter(|ms| *ms < YEAR_2100_MS).ok_or_else(|| {
+        let message = "the system clock stands before 1970 or after 2099: set it, then try again";
         Failure::new(Kind::Failed, message)
     })?;
-    let ms = u64::try_from(since.as_millis()).expect("milliseconds fit 64 bits for ages");
     Ok(TimeMs(ms))
 }

@@ -1,12 +1,13 @@
 //! `clearway node run`: a node in the foreground, until a signal asks it to stop.
 
 use clearway_node::log::LINES_DROPPED;
-use clearway_node::{Node, Parts, Readiness, genesis_file, keystore, log};
+use clearway_node::{Node, NodeError, Parts, Readiness, genesis_file, keystore, log};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::backends;
 use crate::commands::keys;
+use crate::commands::node::init::now;
 use crate::commands::node::show::ConfigArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::signals::Ends;
@@ -25,6 +26,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = args.config.load()?.config;
     limits::check(&config)?;
     start_log(&config.log, args.log_json)?;
+    // The operators' page writes dates, and its library panics at such a clock.
+    now()?;
     let genesis = genesis_file::load(&config.genesis)?;
     let unlock = keys::unlock(&config.keys, config.insecure_plaintext_keys)?;
     let validator = keystore::load_validator(&config.keys, &unlock)?;
@@ -35,7 +38,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut ends = runtime.block_on(async { Ends::new() })?;
     let (gate, config) = backends::of_node(&config)?;
     let node = Node::start_with(&config, &genesis, &validator, Parts::real(gate));
-    let node = node.or_fail(Kind::Failed)?;
+    let node = node.map_err(|error| {
+        let shown = match error {
+            // A variable or a flag may have named another genesis than the configuration does.
+            NodeError::NotInGenesis => {
+                let (genesis, keys) = (config.genesis.display(), config.keys.display());
+                format!("{error} (genesis {genesis}, keys {keys})")
+            }
+            error => error.to_string(),
+        };
+        Failure::new(Kind::Failed, shown)
+    })?;
     let addresses = node.addresses();
     let (door, admin) = (addresses.door, addresses.admin);
     let (hash, height) = (genesis.hash(), node.durable_height());
