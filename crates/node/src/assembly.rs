@@ -108,7 +108,7 @@ pub(crate) fn assemble(
         index: shared.index,
         addresses,
     };
-    node.get_ready()
+    node.when_ready()
 }
 
 fn figures(

@@ -93,7 +93,7 @@ impl Node {
 
     /// Ready once the engine has read its journal, unless a stage has failed meanwhile. A node
     /// whose journal is damaged never was ready: it stops here and says why.
-    pub(crate) fn get_ready(self) -> Result<Self, NodeError> {
+    pub(crate) fn when_ready(self) -> Result<Self, NodeError> {
         if !self.order.wait_engine_up(ENGINE_START_MAX)
             && let Some(error) = self.order.failure()
         {
