@@ -14,7 +14,7 @@ use crate::error::NodeError;
 use crate::gather::Figures;
 use crate::keeper::KeeperMetrics;
 use crate::keystore::ValidatorKeys;
-use crate::machine::{Machine, Shared};
+use crate::machine::{DoorEnds, Machine, Shared};
 use crate::node::{Addresses, Node};
 use crate::questions::Questions;
 use crate::stages;
@@ -29,15 +29,29 @@ pub(crate) fn assemble(
     keys: &ValidatorKeys,
 ) -> Result<Node, NodeError> {
     let Machine {
-        door: ends, shared, ..
-    } = &machine;
+        verify,
+        feed,
+        feedback,
+        stop_feedback,
+        execute,
+        store,
+        keeper,
+        kept,
+        door,
+        shared,
+    } = machine;
+    let DoorEnds {
+        frames,
+        queries,
+        results,
+        refusals,
+    } = door;
     let clocks = ClockWatch::new(&shared.clock, shared.order.metrics());
     let runtime = door::runtime()?;
     let (listener, admin) = door::listen_admin(&runtime, config.admin_listen)?;
-    let asking = (&ends.queries, &shared.clock);
+    let asking = (&queries, &shared.clock);
     let state = (&shared.directory, &shared.execute);
     let questions = Questions::new(genesis, &shared.reader, &shared.index, asking, state);
-    let frames = ends.frames.clone();
     let opening = door::open(
         config,
         keys,
@@ -49,19 +63,7 @@ pub(crate) fn assemble(
     let ingest = runtime.block_on(opening)?;
     let failure = Failure::new(shared.readiness.clone());
     let mut threads = Threads::new(failure.clone(), config.pin_threads);
-    let keeper_metrics = Arc::clone(&machine.keeper.metrics);
-    let Machine {
-        verify,
-        feed,
-        feedback,
-        stop_feedback,
-        execute,
-        store,
-        keeper,
-        kept,
-        door: ends,
-        shared,
-    } = machine;
+    let keeper_metrics = Arc::clone(&keeper.metrics);
     for (number, verify) in verify.into_iter().enumerate() {
         threads.start("verify", number, move |worker| stages::run(verify, worker))?;
     }
@@ -71,8 +73,8 @@ pub(crate) fn assemble(
     threads.start("execute", 0, move |worker| stages::run(execute, worker))?;
     threads.start("store", 0, move |worker| stages::run(store, worker))?;
     let receipts = Receipts {
-        results: ends.results,
-        refusals: ends.refusals,
+        results,
+        refusals,
         router: ingest.router(),
     };
     threads.start("receipts", 0, move |worker| stages::run(receipts, worker))?;
@@ -94,12 +96,12 @@ pub(crate) fn assemble(
         clocks,
         &figures,
     );
-    let node = Node {
+    Ok(Node {
         runtime,
         ingest,
         order: shared.order,
         stop_news: stop_feedback,
-        queries: ends.queries,
+        queries,
         in_flight: shared.in_flight,
         threads,
         failure,
@@ -107,8 +109,7 @@ pub(crate) fn assemble(
         figures,
         index: shared.index,
         addresses,
-    };
-    node.when_ready()
+    })
 }
 
 fn figures(

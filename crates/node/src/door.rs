@@ -35,7 +35,6 @@ pub(crate) fn runtime() -> Result<Runtime, NodeError> {
 }
 
 /// The links to the verify workers: all frames of a source go to the same one.
-#[derive(Clone)]
 pub(crate) struct Frames {
     workers: Vec<LinkSender<FrameBatch>>,
     scheduler: Scheduler,

@@ -88,12 +88,13 @@ impl Node {
             });
         }
         let machine = Machine::new(config, genesis, keys, parts)?;
-        assemble(machine, config, genesis, keys)
+        // The links' ends that assembly held are gone here: a start that fails can end its threads.
+        assemble(machine, config, genesis, keys)?.when_ready()
     }
 
     /// Ready once the engine has read its journal, unless a stage has failed meanwhile. A node
     /// whose journal is damaged never was ready: it stops here and says why.
-    pub(crate) fn when_ready(self) -> Result<Self, NodeError> {
+    fn when_ready(self) -> Result<Self, NodeError> {
         if !self.order.wait_engine_up(ENGINE_START_MAX)
             && let Some(error) = self.order.failure()
         {
