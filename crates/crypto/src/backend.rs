@@ -86,7 +86,7 @@ pub struct BackendFigure {
     /// What it counts.
     pub help: &'static str,
     /// Name and value of its label, where the metric has one.
-    pub label: Option<(&'static [&'static str; 1], &'static str)>,
+    pub label: Option<(&'static str, &'static str)>,
     /// Whether it goes up and down.
     pub gauge: bool,
     /// The number now.

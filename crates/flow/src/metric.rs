@@ -52,7 +52,7 @@ pub struct Metric {
     /// Counter or gauge.
     pub kind: MetricKind,
     /// Names of its labels. Labels have few values, never account numbers.
-    pub labels: &'static [&'static str],
+    pub labels: Vec<&'static str>,
     /// Values of the labels, and the value.
     pub samples: Vec<(Vec<String>, f64)>,
 }
@@ -70,14 +70,14 @@ impl Metric {
         name: &'static str,
         help: &str,
         kind: MetricKind,
-        labels: &'static [&'static str],
+        labels: &[&'static str],
         samples: Vec<(Vec<String>, f64)>,
     ) -> Self {
         Self {
             name,
             help: help.trim().trim_end_matches('.').to_owned(),
             kind,
-            labels,
+            labels: labels.to_vec(),
             samples,
         }
     }
@@ -86,20 +86,17 @@ impl Metric {
 /// Counters of one meaning, one for each value of a label.
 #[derive(Debug)]
 pub struct Family {
-    labels: &'static [&'static str],
+    label: &'static str,
     counters: Vec<(&'static str, Counter)>,
 }
 
 impl Family {
     /// A counter for each of these values.
     #[must_use]
-    pub fn new(
-        labels: &'static [&'static str],
-        values: impl IntoIterator<Item = &'static str>,
-    ) -> Self {
+    pub fn new(label: &'static str, values: impl IntoIterator<Item = &'static str>) -> Self {
         let counters = values.into_iter().map(|value| (value, Counter::default()));
         Self {
-            labels,
+            label,
             counters: counters.collect(),
         }
     }
@@ -163,6 +160,20 @@ impl Times {
     #[must_use]
     pub fn quantile(&self, part: f64) -> Duration {
         Duration::from_nanos(self.lock().histogram.value_at_quantile(part))
+    }
+
+    /// All that was recorded in any of these.
+    #[must_use]
+    pub fn merged<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let merged = Self::default();
+        for times in all {
+            let more = times.lock();
+            let mut into = merged.lock();
+            let added = into.histogram.add(&more.histogram);
+            added.expect("histograms of the same bounds");
+            into.sum = into.sum.saturating_add(more.sum);
+        }
+        merged
     }
 
     /// Names and values in seconds of the quantiles that are shown.
@@ -248,7 +259,7 @@ impl Shown for Family {
             row.name,
             row.help,
             kind,
-            self.labels,
+            &[self.label],
             samples,
         ));
     }
@@ -354,7 +365,7 @@ macro_rules! metrics {
     (@type times) => { $crate::metric::Times };
 
     (@new family ($label:literal, $values:expr)) => {
-        $crate::metric::Family::new(&[$label], $values)
+        $crate::metric::Family::new($label, $values)
     };
     (@new $kind:ident) => { Default::default() };
 
@@ -470,6 +481,8 @@ mod tests {
         times.record(Duration::ZERO);
         times.record(Duration::MAX);
         assert_eq!(times.count(), 2);
+        let both = Times::merged([&times, &times].into_iter());
+        assert_eq!((both.count(), both.sum()), (4, Duration::MAX));
         assert!(times.quantile(1.0) >= Duration::from_secs(3500));
     }
 }

@@ -96,7 +96,7 @@ impl GpuMetrics {
                 .iter()
                 .zip(&self.doubts)
                 .map(|(&kind, counter)| BackendFigure {
-                    label: Some((&["reason"], kind)),
+                    label: Some(("reason", kind)),
                     ..figure(
                         "gpu_doubts",
                         "Times the GPU was given up, by reason",

@@ -100,7 +100,7 @@ pub(crate) fn assemble(
         runtime,
         ingest,
         order: shared.order,
-        stop_news: stop_feedback,
+        stop_feedback,
         queries,
         in_flight: shared.in_flight,
         threads,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clearway_crypto::backend::Backend;
 use clearway_execute::ExecuteMetrics;
 use clearway_flow::metric::MetricKind::{Counter, Gauge};
-use clearway_flow::metric::{Metric, MetricKind, number};
+use clearway_flow::metric::{Metric, MetricKind, Times, number};
 use clearway_flow::{InFlight, LinkStats, WorkerTimes};
 use clearway_ingest::IngestMetrics;
 use clearway_order::OrderMetrics;
@@ -99,40 +99,32 @@ impl Figures {
 
     /// Links of one name together: verification has one for each worker.
     fn links(&self, out: &mut Vec<Metric>) {
-        let by_link = |name, help, kind, value: fn(&LinkStats) -> u64| {
-            let mut samples: Vec<(Vec<String>, f64)> = Vec::new();
-            for link in &self.links {
-                let value = number(value(link));
-                match samples.last_mut().filter(|(last, _)| last[0] == link.name) {
-                    Some((_, sum)) => *sum += value,
-                    None => samples.push((vec![link.name.to_owned()], value)),
-                }
-            }
-            Metric::labelled(name, help, kind, &["link"], samples)
+        let by_name: Vec<_> = self.links.chunk_by(|a, b| a.name == b.name).collect();
+        let sum = |name, help, kind, value: fn(&LinkStats) -> u64| {
+            let samples = by_name.iter().map(|links| {
+                let sum = links.iter().map(|link| value(link)).sum();
+                (vec![links[0].name.to_owned()], number(sum))
+            });
+            Metric::labelled(name, help, kind, &["link"], samples.collect())
         };
         let help = "Messages waiting on a link";
-        out.push(by_link("link_depth", help, Gauge, LinkStats::depth));
+        out.push(sum("link_depth", help, Gauge, LinkStats::depth));
         let help = "Messages sent on a link";
-        out.push(by_link("link_messages", help, Counter, |link| {
+        out.push(sum("link_messages", help, Counter, |link| {
             link.sent.value()
         }));
         let help = "Times that a sender had to wait for room on a link";
-        out.push(by_link("link_waits", help, Counter, |link| {
-            link.waits.count()
-        }));
-        let quantiles = self.links.iter().enumerate().flat_map(|(at, link)| {
-            // Of links with one name, the last stands for the others: workers take turns.
-            let next = self.links.get(at + 1);
-            let last = next.is_none_or(|next| next.name != link.name);
-            let quantiles = last.then(|| link.waits.quantiles());
-            quantiles.into_iter().flatten().map(|(quantile, seconds)| {
-                let labels = vec![link.name.to_owned(), quantile.to_owned()];
+        out.push(sum("link_waits", help, Counter, |link| link.waits.count()));
+        let mut samples = Vec::new();
+        for links in by_name {
+            let waits = Times::merged(links.iter().map(|link| &link.waits));
+            samples.extend(waits.quantiles().map(|(quantile, seconds)| {
+                let labels = vec![links[0].name.to_owned(), quantile.to_owned()];
                 (labels, seconds)
-            })
-        });
+            }));
+        }
         let help = "How long senders waited for room on a link, where they had to";
         let labels = &["link", "quantile"];
-        let samples = quantiles.collect();
         out.push(Metric::labelled(
             "link_wait_seconds",
             help,
@@ -211,13 +203,13 @@ impl Figures {
                 Some(metric) => metric.samples.push(sample),
                 None => {
                     let kind = if figure.gauge { Gauge } else { Counter };
-                    let labels = figure.label.map_or(&[][..], |(labels, _)| labels);
+                    let label = figure.label.map(|(label, _)| label);
                     let samples = vec![sample];
                     out.push(Metric::labelled(
                         figure.name,
                         figure.help,
                         kind,
-                        labels,
+                        label.as_slice(),
                         samples,
                     ));
                 }

@@ -36,7 +36,7 @@ pub struct Node {
     pub(crate) runtime: Runtime,
     pub(crate) ingest: Ingest,
     pub(crate) order: OrderHandle,
-    pub(crate) stop_news: channel::Sender<()>,
+    pub(crate) stop_feedback: channel::Sender<()>,
     pub(crate) queries: LinkSender<LedgerQuery>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) threads: Threads,
@@ -151,7 +151,7 @@ impl Node {
             runtime,
             ingest,
             order,
-            stop_news,
+            stop_feedback,
             queries,
             mut threads,
             ..
@@ -172,7 +172,7 @@ impl Node {
         threads.join("verify");
         order.stop();
         threads.join("order");
-        drop(stop_news);
+        drop(stop_feedback);
         threads.join("news");
         drop((order, queries));
         for stage in ["execute", "store", "receipts", "keeper"] {

@@ -99,7 +99,7 @@ impl VerifyStage {
     #[must_use]
     pub fn on_batch(&self, frame: &FrameBatch, now: TimeMs) -> Verdict {
         let mut verdicts = self.on_group(std::slice::from_ref(frame), now);
-        verdicts.pop().expect("a verdict a frame")
+        verdicts.pop().expect("a verdict per frame")
     }
 
     /// Verifies frames of any sources, those of one source together; the verdicts of a source come
@@ -112,7 +112,7 @@ impl VerifyStage {
             .collect()
     }
 
-    /// Verifies frames of one source with one equation; a verdict a frame, in order.
+    /// Verifies frames of one source with one equation; a verdict per frame, in order.
     fn on_group(&self, frames: &[FrameBatch], now: TimeMs) -> Vec<Verdict> {
         let directory = self.directory.load();
         let mut items = Vec::new();

@@ -110,7 +110,7 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
         expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
     };
     let fate = session.ask(async |client| client.fate(named).await)?;
-    // The log was asked by name: whoever asks must see what has that name there.
+    // The log was asked by name: the asker must see what has that name there.
     let executed = match fate {
         Fate::Executed(found) => Some((found, session.executed(name)?)),
         _ => None,

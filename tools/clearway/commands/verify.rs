@@ -140,7 +140,7 @@ struct Bad {
     invalid: Vec<usize>,
 }
 
-/// Writes a verdict a line; gives the lines that scripts must know of.
+/// Writes a verdict per line; gives the lines that scripts must know of.
 fn verify_file(gate: &Gate, backend: BackendId, path: &Path, args: &Args) -> Result<Bad, Failure> {
     let mut out = streams::results();
     let mut bad = Bad::default();

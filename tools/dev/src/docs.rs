@@ -25,7 +25,7 @@ for the same bytes, and for a new envelope in their place:
 | refused again | Nothing is kept. The same bytes are refused whenever they come; another envelope \
 may be signed at once. |
 | may pass | Nothing is kept, and the cause may end while the envelope lives. Sign another only \
-after its end: whoever has the old bytes can still send them. |
+after its end: anybody with the old bytes can still send them. |
 | send again | Nothing is kept: send the same bytes again a little later. |
 
 ## Result codes

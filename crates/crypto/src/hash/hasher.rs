@@ -29,7 +29,7 @@ pub struct NoSuchHasher {
     pub name: String,
 }
 
-/// The hasher that was chosen by name, or zero.
+/// The hasher in use; zero until it is asked for.
 static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
 /// Hashes by this one from now on, in the whole process.
@@ -51,8 +51,18 @@ pub fn chosen() -> Hasher {
         1 => Hasher::General,
         2 => Hasher::Asm,
         3 => Hasher::ShaNi,
-        _ => Hasher::fastest(),
+        _ => choose_fastest(),
     }
+}
+
+#[cold]
+fn choose_fastest() -> Hasher {
+    let fastest = Hasher::here()
+        .last()
+        .expect("the general one is everywhere");
+    // One that is chosen by name meanwhile stays.
+    let none = CHOSEN.compare_exchange(0, fastest as u8, Ordering::Relaxed, Ordering::Relaxed);
+    none.map_or_else(|_| chosen(), |_| fastest)
 }
 
 impl Hasher {
@@ -74,7 +84,6 @@ impl Hasher {
         }
     }
 
-    #[inline]
     fn is_here(self) -> bool {
         match self {
             Self::General => true,
@@ -83,15 +92,6 @@ impl Hasher {
             Self::ShaNi => sha_ni::Token::new().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::ShaNi => false,
-        }
-    }
-
-    #[inline]
-    fn fastest() -> Self {
-        match () {
-            () if Self::ShaNi.is_here() => Self::ShaNi,
-            () if Self::Asm.is_here() => Self::Asm,
-            () => Self::General,
         }
     }
 

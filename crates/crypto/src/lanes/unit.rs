@@ -11,7 +11,7 @@ use crate::backend::{Backend, Item};
 pub(super) trait VectorUnit<const LANES: usize> {
     /// Its backend's name.
     const NAME: &'static str;
-    /// Below so many signatures, verdicts by combs cost less than an equation: measured.
+    /// Below this many signatures, verdicts by combs cost less than an equation: measured.
     const BATCH_LEN_MIN: usize;
     /// Field elements in its lanes.
     type Field: Field<LANES> + 'static;

@@ -1,8 +1,8 @@
 //! RETURN: gives back all or part of a settled payment, as a payment of its own.
 //!
 //! The original is named by its payer's identifier: that of a TRANSFER, or that of a HOLD which was
-//! posted. So its key is (owner of the account that is paid back, reference) in both cases, whoever
-//! signed the POST. A RETURN itself is not returned.
+//! posted. So its key is (owner of the account that is paid back, reference) in both cases; who
+//! signed the POST makes no difference. A RETURN itself is not returned.
 
 use clearway_types::code::ResultCode;
 use clearway_types::transfer::Transfer;

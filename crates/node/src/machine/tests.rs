@@ -35,7 +35,7 @@ const PAYMENTS: usize = 10_000;
 /// step ever waits.
 const STREAM_LEN: usize = 100;
 const STREAMS_MAX: usize = 8;
-/// No life of the machine takes so many rounds.
+/// More rounds than any life of the machine takes.
 const ROUNDS_MAX: usize = 200_000;
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -352,7 +352,7 @@ fn check_log(machine: &Machine, told: &Told) {
             }
             let (height, code) = told[&envelope.body.id];
             assert_eq!(outcome.code, code, "{:?}", envelope.body.id);
-            // Whoever sent a payment again after a power cut may have been told of the copy.
+            // A payer that sent again after a power cut may have been told of the copy.
             assert!(block.record.height <= height, "{:?}", envelope.body.id);
             found += 1;
         }

@@ -17,7 +17,7 @@ pub(super) enum Keys {
     Distinct,
     /// 32 keys, seen before, and the x of each R, which the signer may send along
     Hinted,
-    /// A verdict a signature without batch equations; 32 keys, seen before
+    /// A verdict per signature without batch equations; 32 keys, seen before
     Single,
 }
 
