@@ -32,7 +32,7 @@ fn check(kind: Kind, signer: &Participant, named: ParticipantId) -> Result<(), R
     // An auditor reads everything and moves nothing, whatever it owns or sponsors.
     match may && signer.role != Role::Auditor {
         true => Ok(()),
-        false => Err(row.refusal),
+        false => Err(ResultCode::NotAuthorised),
     }
 }
 

@@ -1,7 +1,7 @@
-//! The kinds of envelope and the authority table: layout, who may sign, how a stranger is refused.
+//! The kinds of envelope and the authority table: layout, who may sign, what may be chained.
 //!
-//! A kind stands here once its rules run; any other number is [`ResultCode::KindUnknown`]. A number
-//! that was given is never given to anything else, so these stay reserved:
+//! A kind stands here once its rules run; any other number is answered `KindUnknown`. A number that
+//! was given is never given to anything else, so these stay reserved:
 //!
 //! * money 0x01 to 0x0f: 0x06 QUEUE_CTL; 0x07 was a hold's expiry, which is no envelope;
 //! * clearing 0x10 to 0x1f: 0x10 OBLIGATION, 0x11 CYCLE_OPEN, 0x12 CYCLE_CLOSE, 0x14 LEG; 0x13 and
@@ -13,8 +13,6 @@
 //!   GRANT, 0x46 REVOKE, 0x47 PURGE_MARK, 0x48 ACCESS_LOG;
 //! * contracts 0x50 to 0x5f: 0x50 CALL;
 //! * links to other ledgers 0x60 to 0x6f: 0x60 CLAIM, 0x61 LINK_UPDATE, 0x62 REFUND.
-
-use crate::code::ResultCode;
 
 /// The layout of an envelope's body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +102,6 @@ macro_rules! kinds {
                         authority: Authority::$who,
                         class: Class::$class,
                         chain: Chain::$chain,
-                        refusal: ResultCode::NotAuthorised,
                     },)+
                 }
             }
@@ -123,8 +120,6 @@ pub struct KindRow {
     pub class: Class,
     /// Whether it may be a member of a linked chain.
     pub chain: Chain,
-    /// What anybody else is answered.
-    pub refusal: ResultCode,
 }
 
 kinds! {
@@ -151,9 +146,9 @@ kinds! {
     KeyRotate = 0x24 KeyRotate Participant Control Alone;
     /// Defines a currency or asset.
     LedgerDefine = 0x25 LedgerDefine Operators Control Alone;
-    /// Brings money into being.
+    /// Issues money of a ledger.
     Issue = 0x26 Transfer LedgerIssuer Control Alone;
-    /// Takes money out of being.
+    /// Redeems money of a ledger.
     Redeem = 0x27 Transfer LedgerIssuer Control Alone;
 }
 

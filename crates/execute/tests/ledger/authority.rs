@@ -99,7 +99,7 @@ fn each_forbidden_pair_of_kind_and_signer_is_refused() {
             body.signer = U32::new(signer);
             let expected = match allowed.contains(&signer) {
                 true => ResultCode::Settled,
-                false => kind.row().refusal,
+                false => ResultCode::NotAuthorised,
             };
             assert_eq!(
                 world.one(&body),
