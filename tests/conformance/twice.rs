@@ -304,6 +304,25 @@ fn an_identifier_whose_answer_was_lost_still_moves_money_once() {
 }
 
 #[test]
+fn a_no_to_what_is_asked_sends_no_copy_that_waits_either() {
+    let payer = Payer::new();
+    let suspend = ["member", "suspend", "3", "--id", OWN_ID];
+    machines::keep_and_lose(&payer, &[&suspend[..], &["--yes"]].concat());
+    let mut node = payer.node();
+    let refused = payer.run(node.door(), &suspend).expect(2);
+    for words in ["no terminal to ask on", "nothing was sent"] {
+        assert!(refused.said().contains(words), "{}", refused.said());
+    }
+    assert_eq!(payer.waiting(), [OWN_ID]);
+    let lookup = payer.run(node.door(), &["lookup", OWN_ID, "--json"]);
+    assert_eq!(lookup.expect(6).json("lookup")["state"], "open");
+    // A yes sends it; that this member may not do this is another matter.
+    let sent = payer.run(node.door(), &[&suspend[..], &["--yes", "--json"]].concat());
+    assert_eq!(sent.expect(1).json("answer")["code"], "NotAuthorised");
+    node.stop();
+}
+
+#[test]
 fn a_dry_run_signs_and_sends_nothing() {
     let payer = Payer::new();
     let pay = ["pay", "2.1", "3.1", "10.00", "--dry-run", "--json"];

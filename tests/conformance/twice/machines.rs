@@ -81,7 +81,7 @@ fn wait_until_over(payer: &Payer, door: &str, entry: &[u8]) {
 }
 
 /// Leaves an envelope in the outbox that no log has: its answer is lost, then its node's data.
-fn keep_and_lose(payer: &Payer, call: &[&str]) {
+pub(super) fn keep_and_lose(payer: &Payer, call: &[&str]) {
     let mut node = payer.node();
     let network = Lossy::start(node.door());
     network.lose_answers_for(PATIENCE);

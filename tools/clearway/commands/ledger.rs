@@ -157,7 +157,7 @@ fn define(args: &Define) -> Result<(), Failure> {
             let message = format!("ledger {id} is defined already");
             Failure::new(Kind::Failed, message).remedy("choose another number")
         });
-        Ok(Order::unless(draft, refused.map_or(Ok(()), Err)))
+        Ok(Order::unless(draft, refused))
     })
 }
 

@@ -288,7 +288,7 @@ fn add(args: &Add) -> Result<(), Failure> {
             let remedy = "change it with `clearway member set`, or choose another number";
             Failure::new(Kind::Failed, message).remedy(remedy)
         });
-        Ok(Order::unless(draft, refused.map_or(Ok(()), Err)))
+        Ok(Order::unless(draft, refused))
     })
 }
 
@@ -314,21 +314,20 @@ fn change(
             let (public_key, valid_from) = new.unwrap_or(([0; 32], 0));
             draft = draft.participant_key(slot, public_key, Height(valid_from));
         }
-        let checked = match changes.is_empty() {
-            _ if ended.is_some() => ended.map_or(Ok(()), Err),
-            true => {
-                let message = format!(
-                    "participant {} is so already, so nothing was sent",
-                    target.number
-                );
-                Err(Failure::new(Kind::Failed, message))
-            }
-            false => {
-                let what = format!("Participant {}:", target.number);
-                target.confirm.ask(&what, &changes)
-            }
+        let so_already = || {
+            let message = format!(
+                "participant {} is so already, so nothing was sent",
+                target.number
+            );
+            Failure::new(Kind::Failed, message)
         };
-        Ok(Order::unless(draft, checked))
+        let refused = ended.or_else(|| changes.is_empty().then(so_already));
+        if refused.is_none() {
+            // A "no" is one to every copy: also to one that waits in the outbox.
+            let what = format!("Participant {}:", target.number);
+            target.confirm.ask(&what, &changes)?;
+        }
+        Ok(Order::unless(draft, refused))
     })
 }
 

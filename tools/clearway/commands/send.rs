@@ -85,10 +85,9 @@ impl From<Draft> for Order {
 }
 
 impl Order {
-    /// Not to be sent where this failed, unless an earlier use of its identifier has sent it
-    /// already: then the failure may be what that came to.
-    pub(crate) fn unless(draft: Draft, checked: Result<(), Failure>) -> Self {
-        let refusal = checked.err();
+    /// Not to be sent where there is a refusal, unless an earlier use of its identifier has sent it
+    /// already: then the refusal may be what that came to.
+    pub(crate) fn unless(draft: Draft, refusal: Option<Failure>) -> Self {
         Self { draft, refusal }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             });
         let tag = DomainTag::new(session.genesis.hash());
         let draft = Draft::key_rotate(ParticipantId(signer.0), slot, &key, tag);
-        Ok(Order::unless(draft, checked))
+        Ok(Order::unless(draft, checked.err()))
     })
 }
 
