@@ -37,6 +37,13 @@ impl Named {
             expires_at: envelope.body.expires_at(),
         }
     }
+
+    /// Whether at this cluster time no copy of it can be executed any more.
+    #[must_use]
+    pub fn is_over(&self, time: TimeMs) -> bool {
+        let end = u64::from(self.expires_at.0).saturating_mul(1000);
+        time.0 >= end.saturating_add(END_MARGIN_MS)
+    }
 }
 
 /// What became of an envelope, whatever copies of it were sent. One node's word, as a receipt is.
@@ -54,11 +61,10 @@ pub enum Fate {
 impl Fate {
     /// The one rule: a result counts where it uses up the identifier; absence counts once the time
     /// for the envelope is over. `time` was heard before `found`.
-    pub(crate) fn new(found: Option<Found>, expires_at: UnixSeconds, time: TimeMs) -> Self {
-        let end = u64::from(expires_at.0).saturating_mul(1000);
+    pub(crate) fn new(found: Option<Found>, named: &Named, time: TimeMs) -> Self {
         match found {
             Some(found) if found.outcome.spends_id() => Self::Executed(found),
-            found if time.0 >= end.saturating_add(END_MARGIN_MS) => Self::Never(found),
+            found if named.is_over(time) => Self::Never(found),
             found => Self::Open(found),
         }
     }
@@ -109,7 +115,7 @@ impl Client {
             .await?;
         let fates = named.iter().zip(found);
         Ok(fates
-            .map(|(one, found)| Fate::new(found, one.expires_at, status.time))
+            .map(|(one, found)| Fate::new(found, one, status.time))
             .collect())
     }
 
@@ -138,7 +144,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
-    use clearway_types::units::Height;
+    use clearway_types::units::{Height, ParticipantId, TransferId};
 
     use super::*;
 
@@ -199,10 +205,17 @@ mod tests {
             (found(ResultCode::IdConflict, 0), Is::Open, Is::Never),
             (found(ResultCode::HoldTableFull, 0), Is::Open, Is::Never),
         ];
+        let named = Named {
+            name: Lookup {
+                signer: ParticipantId(2),
+                id: TransferId([1; 16]),
+            },
+            expires_at: UnixSeconds(60),
+        };
         for (found, before, after) in rows {
             // A second passes until absence counts.
             for (time_ms, expected) in [(59_999, before), (60_999, before), (61_000, after)] {
-                let fate = Fate::new(found, UnixSeconds(60), TimeMs(time_ms));
+                let fate = Fate::new(found, &named, TimeMs(time_ms));
                 let is = match fate {
                     Fate::Executed(_) => Is::Executed,
                     Fate::Never(_) => Is::Never,

@@ -4,16 +4,25 @@ use std::ops::Deref;
 
 use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
 use clearway_types::units::Height;
+use clearway_types::wire::query::Found;
 
 use crate::fate::Fate;
 
 /// What a node answered for one envelope. The node's word: [`crate::Client::prove`] checks it.
+///
+/// Of envelopes that were sent before, the answer may be what the log has under their name (see
+/// [`Receipt::by_name`]). Whoever may have used an identifier for two bodies, on two machines for
+/// example, must then compare what was executed, [`crate::Client::proof_when_ready`], with what
+/// was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Receipt {
     /// Height of the block that executed it; 0 when it was refused before order.
     pub height: Height,
     /// What became of it.
     pub outcome: Outcome,
+    /// The log was asked by signer and identifier: it has this of whatever bytes have that name.
+    /// Otherwise a node speaks of these bytes.
+    pub by_name: bool,
 }
 
 impl Receipt {
@@ -35,13 +44,23 @@ impl Receipt {
     /// A refusal before order never does, even where the bytes alone are to blame: a validator of
     /// the next release may have executed what this one does not know.
     fn speaks_of_all_copies(&self) -> bool {
-        let spent = self.outcome.spends_id() || self.outcome.code == ResultCode::IdConflict;
-        self.is_final() && spent
+        let taken = self.outcome.code == ResultCode::IdConflict && !self.transient();
+        self.is_final() && (self.outcome.spends_id() || taken)
     }
 
-    /// Whether the same copy may do better later.
-    pub(crate) fn transient(&self) -> bool {
+    /// Whether the same bytes may do better later. Of envelopes that were sent before, only an
+    /// `IdConflict` is told with this: what took the identifier ends first, and another copy that
+    /// is on its way may be executed then.
+    #[must_use]
+    pub fn transient(&self) -> bool {
         self.outcome.flags.0 & OutcomeFlags::TRANSIENT != 0
+    }
+
+    /// Whether the answer says that the identifier was taken, and this is what took it: had the
+    /// envelope itself been executed before, it would have been answered with that.
+    fn lost_to(&self, found: &Found) -> bool {
+        let conflict = self.outcome.code == ResultCode::IdConflict;
+        conflict && self.is_final() && found.height <= self.height
     }
 }
 
@@ -92,14 +111,20 @@ pub struct Run {
     pub first_index: usize,
     /// One outcome an envelope.
     pub outcomes: Vec<Outcome>,
+    /// As [`Receipt::by_name`].
+    pub by_name: bool,
 }
 
 impl Run {
     /// One receipt an envelope.
     pub fn receipts(&self) -> impl Iterator<Item = Receipt> + '_ {
-        let height = self.height;
+        let (height, by_name) = (self.height, self.by_name);
         let outcomes = self.outcomes.iter();
-        outcomes.map(move |&outcome| Receipt { height, outcome })
+        outcomes.map(move |&outcome| Receipt {
+            height,
+            outcome,
+            by_name,
+        })
     }
 
     /// Takes the first `count` answers out.
@@ -109,6 +134,7 @@ impl Run {
             height: self.height,
             first_index: self.first_index,
             outcomes: std::mem::replace(&mut self.outcomes, rest),
+            by_name: self.by_name,
         };
         self.first_index += count;
         taken
@@ -124,19 +150,23 @@ pub(crate) fn doubtful(receipt: &Receipt, copies: Copies) -> bool {
 }
 
 /// The answers at the head of those that wait as far as they are decided and of one height: what
-/// was executed has its own, what never will be keeps the refusal that came.
+/// was executed has its own, what never will be, and what lost its identifier to another, keeps the
+/// refusal that came.
 pub(crate) fn decided(first_index: usize, waiting: &[Receipt], fates: &[Fate]) -> Option<Run> {
     let receipts = waiting.iter().zip(fates);
     let mut receipts = receipts.map_while(|(refused, fate)| match fate {
+        Fate::Executed(found) if refused.lost_to(found) => Some(*refused),
         Fate::Executed(found) => Some(Receipt {
             height: found.height,
             outcome: found.outcome,
+            by_name: true,
         }),
         Fate::Never(_) => Some(*refused),
         Fate::Open(_) => None,
     });
     let first = receipts.next()?;
-    let same = receipts.take_while(|receipt| receipt.height == first.height);
+    let told_by = |receipt: &Receipt| (receipt.height, receipt.by_name);
+    let same = receipts.take_while(|receipt| told_by(receipt) == told_by(&first));
     let outcomes = std::iter::once(first)
         .chain(same)
         .map(|receipt| receipt.outcome);
@@ -144,13 +174,12 @@ pub(crate) fn decided(first_index: usize, waiting: &[Receipt], fates: &[Fate]) -
         height: first.height,
         first_index,
         outcomes: outcomes.collect(),
+        by_name: first.by_name,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use clearway_types::wire::query::Found;
-
     use super::*;
 
     fn receipt(height: u64, code: ResultCode, flags: u16) -> Receipt {
@@ -159,6 +188,7 @@ mod tests {
         Receipt {
             height: Height(height),
             outcome,
+            by_name: false,
         }
     }
 
@@ -193,6 +223,7 @@ mod tests {
             (receipt(5, ResultCode::LinkedFailed, 0), false, false),
             (receipt(5, ResultCode::LinkedFailed, passing), false, true),
             (receipt(5, ResultCode::IdConflict, 0), false, false),
+            (receipt(5, ResultCode::IdConflict, passing), false, true),
             (receipt(5, ResultCode::IdTableFull, 0), false, true),
             (receipt(5, ResultCode::HoldTableFull, 0), false, true),
             (receipt(5, ResultCode::KeyNotValid, passing), false, true),
@@ -256,6 +287,39 @@ mod tests {
                 (run.height.0, codes.collect())
             });
             assert_eq!(given, expected, "{fates:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_log_has_by_name_is_told_as_that_and_never_of_what_lost_the_name_to_it() {
+        let passing = OutcomeFlags::TRANSIENT;
+        let executed = |height| {
+            Fate::Executed(Found {
+                height: Height(height),
+                index: 0,
+                outcome: Outcome::new(ResultCode::Settled),
+            })
+        };
+        let by_name = |height| Receipt {
+            by_name: true,
+            ..receipt(height, ResultCode::Settled, 0)
+        };
+        let conflict = receipt(5, ResultCode::IdConflict, passing);
+        let expired = receipt(0, ResultCode::Expired, 0);
+        let rows = [
+            (expired, executed(3), Some(by_name(3))),
+            (expired, Fate::Never(None), Some(expired)),
+            (conflict, executed(4), Some(conflict)),
+            (conflict, executed(5), Some(conflict)),
+            // After what took the name has ended, another copy had its turn.
+            (conflict, executed(6), Some(by_name(6))),
+            (conflict, Fate::Never(None), Some(conflict)),
+            (conflict, Fate::Open(None), None),
+        ];
+        for (refused, fate, expected) in rows {
+            let run = decided(0, &[refused], &[fate]);
+            let told = run.and_then(|run| run.receipts().next());
+            assert_eq!(told, expected, "{refused:?}, {fate:?}");
         }
     }
 }

@@ -37,7 +37,7 @@ const READ_BYTES: usize = 64 << 10;
 /// or too fast, while the first copy was settled and its answer lost. Such an answer is not given
 /// on: the envelope is looked up until the log has it, or until cluster time has passed its end and
 /// the log still lacks it. The same holds for `Expired` in any case, so that it always means: not
-/// executed, and it never will be.
+/// executed, and it never will be. What the log has goes by name alone ([`Receipt::by_name`]).
 #[derive(Debug)]
 pub struct Submission {
     client: Client,
@@ -456,6 +456,7 @@ impl RunReader {
             height: Height(head.height.get()),
             first_index,
             outcomes,
+            by_name: false,
         }))
     }
 }
