@@ -1,7 +1,7 @@
 //! The checks that come before a kind's own, in the order of their codes: 20 to 64.
 
 use clearway_types::batch::EnvelopeDigests;
-use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
+use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::control::{
     AccountOpen, FIELD_ALIAS, FIELD_CODE, FIELD_CREDIT_LINE, FIELD_FLAGS, KEY_SLOT_NONE, KeyRotate,
     LedgerDefine, LimitSet, ParticipantSet,
@@ -202,9 +202,8 @@ fn identity(
 
 /// The identifier is taken; the envelope may succeed later if it outlives what took it.
 fn conflict(outlives: bool) -> Outcome {
-    let mut outcome = Outcome::new(ResultCode::IdConflict);
-    if outlives {
-        outcome.flags.0 |= OutcomeFlags::TRANSIENT;
+    match outlives {
+        true => Outcome::refused(ResultCode::IdConflict),
+        false => Outcome::new(ResultCode::IdConflict),
     }
-    outcome
 }
