@@ -18,6 +18,38 @@ fn nor_is_it_once_a_copy_of_ones_own_comes_too_late() {
     told_apart(TTL_BRIEF_S, true);
 }
 
+#[test]
+fn one_that_outlives_what_has_its_identifier_is_not_final_and_waits() {
+    let payer = Payer::with_ttl(TTL_S);
+    let elsewhere = ["--outbox", "elsewhere"];
+    // What a limit says is remembered as long as its envelope lives, and no longer.
+    let limit = |amount| {
+        [
+            "account", "limit", "2.1", "--amount", amount, "--id", OWN_ID,
+        ]
+    };
+    keep_and_lose(&payer, &[&limit("11.00")[..], &elsewhere].concat());
+    keep_and_lose(&payer, &limit("10.00"));
+    let mut node = payer.node();
+    payer
+        .run(node.door(), &[&["resend", OWN_ID][..], &elsewhere].concat())
+        .expect(0);
+    for (call, schema) in [("resend", "answer"), ("lookup", "lookup")] {
+        let told = payer.run(node.door(), &[call, OWN_ID, "--json"]).expect(3);
+        let view = told.json(schema);
+        assert_eq!(
+            (&view["state"], &view["final"]),
+            (&"conflict".into(), &false.into()),
+            "{call}"
+        );
+        for words in ["another instruction", "may be executed still"] {
+            assert!(told.said().contains(words), "{call}: {}", told.said());
+        }
+        assert_eq!(payer.waiting(), [OWN_ID], "{call}");
+    }
+    node.stop();
+}
+
 fn told_apart(ttl_s: u32, late: bool) {
     let payer = Payer::with_ttl(ttl_s);
     let own = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
@@ -42,6 +74,8 @@ fn told_apart(ttl_s: u32, late: bool) {
         for words in ["another instruction", "11.00 EUR"] {
             assert!(said.contains(words), "{call:?}: {said}");
         }
+        // Who signs it anew is told why not, and not what the first copy came to.
+        assert_eq!(kept.exists(), call == own, "{call:?}");
         std::fs::write(&kept, &entry).expect("kept again");
         told
     };
@@ -54,7 +88,10 @@ fn told_apart(ttl_s: u32, late: bool) {
     ask(&["lookup", OWN_ID, "--prove"]);
     ask(&own);
     let resent = ask(&["resend", OWN_ID]).json("answer");
-    assert_eq!(resent["state"], "conflict");
+    assert_eq!(
+        (&resent["state"], &resent["final"]),
+        (&"conflict".into(), &false.into())
+    );
     assert_eq!(payer.paid(node.door()), 11);
     // Where the identifier alone is held, the answer says which instruction has it.
     let lookup = ["lookup", OWN_ID, "--json"];

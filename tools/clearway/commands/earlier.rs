@@ -3,7 +3,7 @@
 use clearway_client::{Fate, Named, Receipt};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
-use clearway_types::units::TransferId;
+use clearway_types::units::{TimeMs, TransferId};
 use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
@@ -66,23 +66,31 @@ impl Session {
     /// What became of this envelope, where the log was asked by its name and said `receipt`: that
     /// is so unless another instruction has the name, of another machine for example.
     pub(super) fn own(&self, envelope: &Envelope, receipt: Receipt) -> Result<Receipt, Failure> {
+        // Time before the log: what the log lacks then cannot come into it in time.
+        let time = self.ask(async |client| client.status().await)?.time;
         let executed = self.executed(Lookup::of(envelope))?;
-        let outcome = match same_instruction(&executed.body, &envelope.body) {
-            true => receipt.outcome,
-            false => Outcome::new(ResultCode::IdConflict),
-        };
+        let outcome = beside(envelope, &executed, time).unwrap_or(receipt.outcome);
         Ok(Receipt { outcome, ..receipt })
     }
 
     /// How a command ends whose envelope was not executed since another has its name.
-    pub(super) fn conflict(&self, name: Lookup) -> Failure {
-        match self.executed(name) {
+    pub(super) fn conflict(
+        &self,
+        id: TransferId,
+        executed: Result<Envelope, Failure>,
+        may_pass: bool,
+    ) -> Failure {
+        let failure = match executed {
             Ok(executed) => self.other_use(&executed.body, "in the log"),
             Err(failure) => {
-                let message = format!("identifier {} stands for another instruction", name.id);
+                let message = format!("identifier {id} stands for another instruction");
                 let unknown = format!("which one cannot be told: {failure}");
                 Failure::new(Kind::Mismatch, message).adding(&unknown)
             }
+        };
+        match may_pass {
+            true => failure.adding("this one ends later, may be executed still and waits"),
+            false => failure,
         }
     }
 
@@ -151,9 +159,70 @@ impl Session {
     }
 }
 
+/// What became of an envelope by `time` where the log has `executed` under its name: nothing of its
+/// own if that is the same instruction. A conflict may pass where the envelope ends later and its
+/// time is not over; the ledger may remember the other for longer, which can only be waited out.
+pub(super) fn beside(envelope: &Envelope, executed: &Envelope, time: TimeMs) -> Option<Outcome> {
+    let (own, other) = (&envelope.body, &executed.body);
+    if same_instruction(other, own) {
+        return None;
+    }
+    let lives = !Named::of(envelope).is_over(time);
+    Some(match lives && own.expires_at() > other.expires_at() {
+        true => Outcome::refused(ResultCode::IdConflict),
+        false => Outcome::new(ResultCode::IdConflict),
+    })
+}
+
 /// Whether two bodies ask for the same, whenever they end.
 pub(super) fn same_instruction(one: &Body, other: &Body) -> bool {
     let mut one = *one;
     one.expires_at = other.expires_at;
     one.as_bytes() == other.as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use clearway_client::{Draft, Identity, Signer};
+    use clearway_types::amount::Amount;
+    use clearway_types::code::OutcomeFlags;
+    use clearway_types::units::{AccountId, Digest, LedgerId, ParticipantId};
+
+    use super::*;
+
+    #[test]
+    fn a_conflict_may_pass_while_the_envelope_lives_and_outlives_what_has_its_name() {
+        let signer = Signer::new(
+            Identity::from_seed(&[1; 32], ParticipantId(2), 0),
+            Digest([0; 32]),
+        );
+        let signer = signer.expect("a key");
+        let account = |owner| AccountId::new(ParticipantId(owner), 1);
+        let ending = |minor, ends: u32| {
+            let amount = Amount::new(minor, LedgerId(978));
+            let mut envelope = signer.sign(Draft::transfer(account(2), account(3), amount));
+            envelope.body.id = TransferId([1; 16]);
+            envelope.body.expires_at = ends.into();
+            envelope
+        };
+        let own = ending(10, 60);
+        let (lasting, passing) = (Some(0), Some(OutcomeFlags::TRANSIENT));
+        // What has the name, cluster time, and the flags of a conflict.
+        let rows = [
+            (ending(10, 59), 50_000, None),
+            (ending(11, 59), 50_000, passing),
+            (ending(11, 59), 60_999, passing),
+            (ending(11, 59), 61_000, lasting),
+            (ending(11, 60), 50_000, lasting),
+            (ending(11, 61), 50_000, lasting),
+        ];
+        for (executed, time_ms, expected) in rows {
+            let conflict = beside(&own, &executed, TimeMs(time_ms));
+            let flags = conflict.map(|outcome| {
+                assert_eq!(outcome.code, ResultCode::IdConflict);
+                outcome.flags.0
+            });
+            assert_eq!(flags, expected, "{:?} at {time_ms}", executed.body);
+        }
+    }
 }

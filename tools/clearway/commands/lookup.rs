@@ -1,15 +1,17 @@
 //! `clearway lookup`: what became of a signed instruction.
 
-use clearway_client::{Fate, Named};
+use clearway_client::{Fate, Named, Receipt};
+use clearway_types::code::Outcome;
+use clearway_types::envelope::Envelope;
 use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 
 use crate::commands::connect::{Connect, Session};
-use crate::commands::earlier::same_instruction;
+use crate::commands::earlier::beside;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::OutboxArg;
-use crate::commands::send::{Sending, exit, help, receipt, state, told_truly};
+use crate::commands::send::{Sending, exit, help, is_final, receipt, state, told_truly};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 use crate::written::parse_id;
@@ -63,9 +65,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let opened = args.connect.open_with(&Sending::beside(&args.outbox));
     let session = opened.map_err(Failure::end_open)?;
     let told = tell(&session, args).map_err(Failure::end_open)?;
-    if told.is_other {
+    if let Some(Other { executed, may_pass }) = told.other {
         told.said.map_err(Failure::end_open)?;
-        return Err(session.conflict(told.name));
+        return Err(session.conflict(args.id, Ok(executed), may_pass));
     }
     verdict(told, &session.again, session.genesis.rules.ttl_s_max)
 }
@@ -75,12 +77,18 @@ struct Told {
     /// Who signed it, as far as is known.
     name: Lookup,
     fate: Fate,
-    /// What was executed is another instruction than the one in the outbox.
-    is_other: bool,
+    /// What was executed, where that is another instruction than the one in the outbox.
+    other: Option<Other>,
     /// The outbox says when it ends.
     kept: bool,
     said: Result<(), Failure>,
     proof: Result<(), Failure>,
+}
+
+/// What was executed in place of the instruction in the outbox, which may be executed yet or not.
+struct Other {
+    executed: Envelope,
+    may_pass: bool,
 }
 
 /// Asks, tells, and forgets what has been told. A failure to ask is no verdict.
@@ -110,46 +118,73 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
         expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
     };
     let fate = session.ask(async |client| client.fate(named).await)?;
-    // The log was asked by name: the asker must see what has that name there.
-    let executed = match fate {
-        Fate::Executed(found) => Some((found, session.executed(name)?)),
-        _ => None,
-    };
-    let body = executed.as_ref().map(|(_, executed)| executed.body);
-    let kept = entry.as_ref().map(|entry| entry.envelope.body);
-    let is_other = kept
-        .zip(body)
-        .is_some_and(|(kept, body)| !same_instruction(&kept, &body));
-    let proof = executed.filter(|_| args.prove);
-    let proof = proof.map(|(found, executed)| session.prove(&executed, receipt(found)));
-    let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
-    let mut view = view(session, named, ends, fate, proven);
-    view.instruction = body.map(|body| Instruction::of(&body, &session.genesis.ledgers));
-    if is_other {
-        (view.state, view.r#final) = ("conflict", false);
+    let mut view = view(session, named, ends, fate);
+    let (mut other, mut proof) = (None, None);
+    if let Fate::Executed(found) = fate {
+        let kept = entry.as_ref().map(|entry| &entry.envelope);
+        let (executed, conflict) = executed(session, name, kept, args.prove)?;
+        let proving = executed.filter(|_| args.prove);
+        proof = proving.map(|executed| session.prove(&executed, receipt(found)));
+        view.proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
+        let instruction = |executed: Envelope| {
+            let ledgers = &session.genesis.ledgers;
+            Instruction::of(&executed.body, ledgers)
+        };
+        view.instruction = executed.map(instruction);
+        let outcome = conflict.unwrap_or(found.outcome);
+        let receipt = Receipt {
+            outcome,
+            ..receipt(found)
+        };
+        (view.state, view.r#final) = (state(found.height, outcome), is_final(receipt));
+        let may_pass = receipt.transient();
+        let lost_to = executed.filter(|_| conflict.is_some());
+        other = lost_to.map(|executed| Other { executed, may_pass });
     }
     let said = args.output.result("lookup", &view, || shown(&view));
     let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
-    if entry.is_some() && !matches!(fate, Fate::Open(_)) && told_truly(&said, &proof) {
+    let may_pass = other.as_ref().is_some_and(|other| other.may_pass);
+    let is_open = matches!(fate, Fate::Open(_)) || may_pass;
+    if entry.is_some() && !is_open && told_truly(&said, &proof) {
         session.forget(name);
     }
     Ok(Told {
         name,
         fate,
-        is_other,
+        other,
         kept: ends.is_some(),
         said,
         proof,
     })
 }
 
-fn view(
+/// What was executed under a name that the log was asked by, and the outcome of the kept envelope
+/// where that is another instruction. Where nothing hangs on it, it is left out if it cannot be had:
+/// the end is known all the same.
+fn executed(
     session: &Session,
-    named: Named,
-    ends: Option<UnixSeconds>,
-    fate: Fate,
-    proven: Option<bool>,
-) -> View {
+    name: Lookup,
+    kept: Option<&Envelope>,
+    prove: bool,
+) -> Result<(Option<Envelope>, Option<Outcome>), Failure> {
+    let Some(kept) = kept else {
+        return match session.executed(name) {
+            Err(failure) if !prove && failure.kind() != Kind::Mismatch => {
+                ui::note(&format!(
+                    "which instruction that is cannot be told: {failure}"
+                ));
+                Ok((None, None))
+            }
+            executed => Ok((Some(executed?), None)),
+        };
+    };
+    // Time before the log: what the log lacks then cannot come into it in time.
+    let time = session.ask(async |client| client.status().await)?.time;
+    let executed = session.executed(name)?;
+    Ok((Some(executed), beside(kept, &executed, time)))
+}
+
+fn view(session: &Session, named: Named, ends: Option<UnixSeconds>, fate: Fate) -> View {
     let (state, found) = match fate {
         Fate::Executed(found) => (state(found.height, found.outcome), Some(found)),
         Fate::Never(found) => ("expired", found),
@@ -164,10 +199,10 @@ fn view(
         height: found.map(|found| found.height.0),
         code: found.map(|found| found.outcome.code.to_string()),
         code_number: found.map(|found| found.outcome.code.as_u16()),
-        r#final: matches!(fate, Fate::Executed(_)),
+        r#final: found.is_some_and(|found| is_final(receipt(found))),
         expires_at: ends.map(|ends| ends.0),
         cluster_time_ms: session.client.time().clock().map(|clock| clock.now().0),
-        proven,
+        proven: None,
     }
 }
 
@@ -255,7 +290,7 @@ fn refused(found: Option<Found>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clearway_types::code::{Outcome, ResultCode};
+    use clearway_types::code::ResultCode;
     use clearway_types::units::Height;
 
     use super::*;
@@ -314,7 +349,7 @@ mod tests {
                     signer: ParticipantId(2),
                     id: TransferId([1; 16]),
                 },
-                is_other: false,
+                other: None,
                 fate,
                 kept,
                 said: Ok(()),

@@ -191,8 +191,8 @@ impl Session {
             Some(Earlier::Other(other)) => Err(other.adding(NOTHING_SENT)),
             Some(Earlier::Executed(found, executed)) => {
                 let again = Receipt {
-                    height: found.height,
                     outcome: Outcome::duplicate_of(found.outcome.code),
+                    ..receipt(found)
                 };
                 self.tell(&executed, again, prove, output)
             }
@@ -220,8 +220,6 @@ impl Session {
     ) -> Result<(), Failure> {
         self.announce(envelope, output);
         let envelopes = [*envelope];
-        let look_ups = || self.client.metrics().look_ups.value();
-        let before = look_ups();
         let sent = self.runtime.block_on(async {
             match copy {
                 Copy::First => self.client.submit(&envelopes).await,
@@ -230,13 +228,11 @@ impl Session {
         });
         let receipt = sent.map(|receipts| receipts.first().copied());
         match receipt {
-            // The log was asked by name: what it has may be another instruction.
-            Ok(Some(receipt)) if look_ups() > before && receipt.outcome.spends_id() => {
-                match self.own(envelope, receipt) {
-                    Ok(receipt) => self.tell(envelope, receipt, prove, output),
-                    Err(failure) => Err(self.unknown(envelope, &failure.to_string(), output)),
-                }
-            }
+            // What the log has by name may be another instruction.
+            Ok(Some(receipt)) if receipt.by_name => match self.own(envelope, receipt) {
+                Ok(receipt) => self.tell(envelope, receipt, prove, output),
+                Err(failure) => Err(self.unknown(envelope, &failure.to_string(), output)),
+            },
             Ok(Some(receipt)) => self.tell(envelope, receipt, prove, output),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
                 self.forget(Lookup::of(envelope));
@@ -277,7 +273,8 @@ impl Session {
         ui::note(&line);
     }
 
-    /// Tells the end of an envelope, and forgets it once that is told.
+    /// Tells the end of an envelope, and forgets it once that is told. Where another instruction
+    /// has its identifier but ends first, this one may be executed still: it stays.
     fn tell(
         &self,
         envelope: &Envelope,
@@ -296,11 +293,12 @@ impl Session {
         let said = output.result("answer", &answer, || shown(&answer));
         let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
         let name = Lookup::of(envelope);
-        if told_truly(&said, &proof) {
+        let may_pass = is_other && receipt.transient();
+        if told_truly(&said, &proof) && !may_pass {
             self.forget(name);
         }
         if is_other {
-            let conflict = self.conflict(name);
+            let conflict = self.conflict(name.id, self.executed(name), may_pass);
             return Err(match said {
                 Ok(()) => conflict,
                 Err(unsaid) => conflict.adding(&unsaid.to_string()),
@@ -452,7 +450,13 @@ pub(super) fn receipt(found: Found) -> Receipt {
     Receipt {
         height: found.height,
         outcome: found.outcome,
+        by_name: true,
     }
+}
+
+/// Whether this result of the instruction stays, whatever becomes of other copies.
+pub(super) fn is_final(receipt: Receipt) -> bool {
+    receipt.is_final() && receipt.outcome.spends_id()
 }
 
 fn answer(envelope: &Envelope, receipt: Receipt, proven: Option<bool>) -> Answer {
@@ -464,7 +468,7 @@ fn answer(envelope: &Envelope, receipt: Receipt, proven: Option<bool>) -> Answer
         height: receipt.height.0,
         code: Some(code.to_string()),
         code_number: Some(code.as_u16()),
-        r#final: receipt.is_final(),
+        r#final: is_final(receipt),
         duplicate: receipt.outcome.duplicate(),
         help: help_for(code, &envelope.body),
         takes_effect: takes_effect(&envelope.body, receipt),
@@ -554,6 +558,7 @@ mod tests {
         let receipt = |code| Receipt {
             height: Height(7),
             outcome: Outcome::new(code),
+            by_name: false,
         };
         let (settled, poor) = (ResultCode::Settled, ResultCode::InsufficientFunds);
         let recorded = ResultCode::AwaitingApproval;
