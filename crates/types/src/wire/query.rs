@@ -290,12 +290,12 @@ pub enum FollowItem {
     },
 }
 
-/// First byte of each item.
+/// First byte of each item. 2 was a hold's end without a number; it is not given again.
 mod tag {
     pub(super) const ENTRY: u8 = 1;
-    pub(super) const EVENT: u8 = 2;
     pub(super) const THROUGH: u8 = 3;
     pub(super) const BROKEN: u8 = 4;
+    pub(super) const EVENT: u8 = 5;
 }
 /// Tag, height, index, outcome, envelope.
 const ENTRY_BYTES: usize = 1 + 8 + 4 + 4 + ENVELOPE_BYTES;
@@ -457,7 +457,7 @@ mod tests {
                 assert!(cut.is_err(), "cut at {len}");
             }
         }
-        for tag in [0, 5, 255] {
+        for tag in [0, 2, 6, 255] {
             assert!(FollowItem::bytes_wanted(&[tag]).is_err(), "tag {tag}");
         }
         let mut unknown = [tag::EVENT; EVENT_AT + 1];
