@@ -30,7 +30,8 @@ fn each_kind_of_hash_has_the_rows_of_this_machine() {
     let mut expected = Vec::new();
     for (figure, by) in figures {
         expected.push((figure, by));
-        let one_by_one = Hasher::here().filter(|hasher| *hasher != Hasher::ShaNi);
+        let assembly = Hasher::here().filter(|hasher| *hasher == Hasher::Asm);
+        let one_by_one = std::iter::once(Hasher::Sha2).chain(assembly);
         let others = one_by_one.map(Hasher::name).filter(|name| *name != by);
         expected.extend(others.map(|name| (figure, name)));
     }

@@ -20,7 +20,7 @@ pub struct Challenges {
 /// SHA-512 of R || A || prefix || message for each item. Allocates the hashes, 64 bytes an item.
 ///
 /// A vector unit hashes as many side by side as it has lanes, if all of them take equally many
-/// blocks, at most four (431 bytes of message); others go to the general hasher one by one.
+/// blocks, at most four (431 bytes of message); others go to the hasher of this process one by one.
 #[must_use]
 pub fn challenges(items: &[Item<'_>]) -> Challenges {
     match lanes::challenges(items) {

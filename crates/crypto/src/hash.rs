@@ -417,7 +417,7 @@ mod tests {
             let (left, right) = bytes.as_chunks().0.split_at(count);
             let right = &right[..count];
             let found = sha_ni::two(token, [left, right], None).map(digest_of_words);
-            let one = |blocks: &[[u8; 64]]| one(Hasher::General, blocks);
+            let one = |blocks: &[[u8; 64]]| one(Hasher::Sha2, blocks);
             assert_eq!(found, [one(left), one(right)], "{count} blocks");
             let found = sha_ni::two(token, [left, right], Some(&sha_ni::NODE_PADDING_SCHEDULE));
             let with_last = |blocks: &[[u8; 64]]| one(&[blocks, &[last]].concat());

@@ -13,10 +13,11 @@ use super::sha_ni;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Hasher {
-    /// The general library, which uses what instructions it knows.
-    General = 1,
-    /// The assembly of `sha2-asm`, without SHA instructions: the fastest where there are none.
-    Asm,
+    /// The assembly of `sha2-asm` on integer registers alone, by name only: the library calls it by
+    /// itself wherever it knows no better instructions.
+    Asm = 1,
+    /// `sha2`, the general library, which uses what instructions it knows.
+    Sha2,
     /// Two SHA-256 side by side by the processor's SHA instructions; SHA-512 by the library.
     ShaNi,
 }
@@ -29,45 +30,62 @@ pub struct NoSuchHasher {
     pub name: String,
 }
 
-/// The hasher in use; zero until it is asked for.
-static CHOSEN: AtomicU8 = AtomicU8::new(0);
+/// The hasher of this process.
+static CHOSEN: Choice = Choice::none();
 
 /// Hashes by this one from now on, in the whole process.
 ///
 /// # Errors
 /// When this machine has none of that name.
 pub fn choose(name: &str) -> Result<Hasher, NoSuchHasher> {
-    let found = Hasher::here().find(|hasher| hasher.name() == name);
-    let hasher = found.ok_or_else(|| NoSuchHasher { name: name.into() })?;
-    CHOSEN.store(hasher as u8, Ordering::Relaxed);
-    Ok(hasher)
+    CHOSEN.choose(name)
 }
 
 /// What hashes here: the one that was chosen, or the fastest of this machine.
 #[must_use]
 #[inline]
 pub fn chosen() -> Hasher {
-    match CHOSEN.load(Ordering::Relaxed) {
-        1 => Hasher::General,
-        2 => Hasher::Asm,
-        3 => Hasher::ShaNi,
-        _ => choose_fastest(),
-    }
+    CHOSEN.hasher()
 }
 
-#[cold]
-fn choose_fastest() -> Hasher {
-    let fastest = Hasher::here()
-        .last()
-        .expect("the general one is everywhere");
-    // One that is chosen by name meanwhile stays.
-    let none = CHOSEN.compare_exchange(0, fastest as u8, Ordering::Relaxed, Ordering::Relaxed);
-    none.map_or_else(|_| chosen(), |_| fastest)
+/// The number of a hasher; zero until it is asked for.
+struct Choice(AtomicU8);
+
+impl Choice {
+    const fn none() -> Self {
+        Self(AtomicU8::new(0))
+    }
+
+    fn choose(&self, name: &str) -> Result<Hasher, NoSuchHasher> {
+        let found = Hasher::here().find(|hasher| hasher.name() == name);
+        let hasher = found.ok_or_else(|| NoSuchHasher { name: name.into() })?;
+        self.0.store(hasher as u8, Ordering::Relaxed);
+        Ok(hasher)
+    }
+
+    #[inline]
+    fn hasher(&self) -> Hasher {
+        match self.0.load(Ordering::Relaxed) {
+            1 => Hasher::Asm,
+            2 => Hasher::Sha2,
+            3 => Hasher::ShaNi,
+            _ => self.choose_fastest(),
+        }
+    }
+
+    #[cold]
+    fn choose_fastest(&self) -> Hasher {
+        let fastest = Hasher::here().last().expect("the library is everywhere");
+        // One that is chosen by name meanwhile stays.
+        let (fastest_number, order) = (fastest as u8, Ordering::Relaxed);
+        let none = self.0.compare_exchange(0, fastest_number, order, order);
+        none.map_or_else(|_| self.hasher(), |_| fastest)
+    }
 }
 
 impl Hasher {
     /// Every hasher, slower ones first.
-    pub const ALL: [Self; 3] = [Self::General, Self::Asm, Self::ShaNi];
+    pub const ALL: [Self; 3] = [Self::Asm, Self::Sha2, Self::ShaNi];
 
     /// Those of this machine, slower ones first.
     pub fn here() -> impl Iterator<Item = Self> {
@@ -78,16 +96,16 @@ impl Hasher {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::General => "sha2",
             Self::Asm => "asm",
+            Self::Sha2 => "sha2",
             Self::ShaNi => "sha_ni_x2",
         }
     }
 
     fn is_here(self) -> bool {
         match self {
-            Self::General => true,
             Self::Asm => cfg!(target_arch = "x86_64"),
+            Self::Sha2 => true,
             #[cfg(target_arch = "x86_64")]
             Self::ShaNi => sha_ni::Token::new().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
@@ -142,7 +160,6 @@ impl Hasher {
 
 /// Gives the blocks of the padded concatenation of `parts` (FIPS 180-4, section 5.1): one bit, and
 /// the length in bits as a number of an eighth of a block.
-#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "for `Asm`"))]
 fn feed<const BLOCK: usize>(parts: &[&[u8]], mut compress: impl FnMut(&[u8; BLOCK])) {
     let mut block = [0; BLOCK];
     let (mut filled, mut len) = (0, 0_u64);
@@ -200,20 +217,26 @@ mod tests {
 
     #[test]
     fn every_hasher_of_this_machine_can_be_chosen_and_no_other() {
+        let choice = Choice::none();
         for hasher in Hasher::ALL {
             let found = Hasher::here().any(|here| here == hasher);
-            assert_eq!(choose(hasher.name()).is_ok(), found, "{hasher:?}");
+            assert_eq!(choice.choose(hasher.name()).is_ok(), found, "{hasher:?}");
             if found {
-                assert_eq!(chosen(), hasher);
+                assert_eq!(choice.hasher(), hasher);
             }
         }
-        let refused = choose("abacus").expect_err("no machine has it").to_string();
+        let refused = choice.choose("abacus").expect_err("no machine has it");
+        let refused = refused.to_string();
         assert!(
             refused.contains("abacus") && refused.contains("sha2"),
             "{refused}"
         );
-        // Digests do not depend on it: other tests of this process may hash meanwhile.
-        CHOSEN.store(0, Ordering::Relaxed);
-        assert_eq!(Some(chosen()), Hasher::here().last());
+    }
+
+    #[test]
+    fn the_fastest_is_chosen_by_itself_and_assembly_never() {
+        let by_itself = Choice::none().hasher();
+        assert_eq!(Some(by_itself), Hasher::here().last());
+        assert_ne!(by_itself, Hasher::Asm);
     }
 }

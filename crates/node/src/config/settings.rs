@@ -240,8 +240,8 @@ pub const SETTINGS: &[Setting] = &[
     text!(
         "hash_backend",
         hash_backend,
-        "Who hashes envelopes and Merkle trees: cpu (the fastest of sha_ni_x2, asm and sha2, which \
-         can be named too), gpu (large numbers) or gpu:all."
+        "Who hashes envelopes and Merkle trees: cpu (sha_ni_x2 where the processor has it, else \
+         sha2; both can be named, and asm), gpu (large numbers) or gpu:all."
     ),
     switch!(
         "allow_software_adapter",
