@@ -16,7 +16,8 @@ pub const LANE_ID_BYTES: usize = 8;
 pub const BATCH_HEADER_BYTES: usize = 104;
 
 /// A lane: the chain of batches that one validator fills from one disk. A validator that lost its
-/// disk no longer knows how far it was, so it begins another lane and never this one again.
+/// disk no longer knows how far it was and would fork it, so the rules allow a later incarnation in
+/// its place. No validator begins one yet: it fills the lane that its disk holds, or the first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LaneId {
     /// Validator that fills it.

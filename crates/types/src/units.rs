@@ -40,7 +40,7 @@ number!(
     ValidatorNumber, u32
 );
 number!(
-    /// Which of its lanes a validator fills, from 1: one that lost its disk begins another.
+    /// Which of its lanes a validator fills, from 1: the rules allow a later one after a lost disk.
     Incarnation, u32
 );
 number!(
