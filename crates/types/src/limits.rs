@@ -1,12 +1,10 @@
-//! The bounds that several crates share, each with the sum that justifies it; those of one crate
-//! stand beside their use.
+//! The bounds that are rules of the cluster, or that several crates share, each with the sum that
+//! justifies it; other bounds of one crate stand beside their use.
 
 /// Envelopes on one submit stream: 8,192 x 192 B = 1.5 MiB, what one frame slab may take.
 pub const STREAM_ENVELOPES_MAX: usize = 8192;
 /// Envelopes in one lane batch: a full stream fits, so a linked chain is never split.
 pub const BATCH_ENVELOPES_MAX: usize = 8192;
-/// Bytes of envelopes in one lane batch.
-pub const BATCH_BYTES_MAX: usize = BATCH_ENVELOPES_MAX * crate::envelope::ENVELOPE_BYTES;
 /// Batches of one lane that a manifest may add.
 pub const LANE_STEP_MAX: usize = 16;
 /// Bytes of envelopes that one manifest may name: 8 MiB, 43,690 envelopes, 0.15 s at 300 k/s.
@@ -53,7 +51,7 @@ pub const LEDGERS_MAX: usize = 1024;
 pub const LIMITS_MAX: usize = 1 << 20;
 /// Decimal places of a minor unit: 10^18 fits u64.
 pub const EXPONENT_MAX: u8 = 18;
-/// Encoded bytes of a manifest: header and 128 lanes x 16 references of 56 B stay below.
+/// Encoded bytes of a manifest: header and 128 lanes x 16 references of 52 B stay below.
 pub const MANIFEST_BYTES_MAX: usize = 128 << 10;
 /// Envelopes that one lookup stream may ask for: 1,024 x 20 B fit the smallest stream window.
 pub const LOOKUPS_MAX: usize = 1024;
