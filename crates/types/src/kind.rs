@@ -50,15 +50,6 @@ pub enum Authority {
     NamedByHold,
 }
 
-/// What a kind is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Class {
-    /// Moves money between accounts, or sets it aside.
-    Money,
-    /// Changes who takes part, with what, and how much money there is.
-    Control,
-}
-
 /// Whether a kind may be a member of a linked chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Chain {
@@ -71,7 +62,7 @@ pub enum Chain {
 macro_rules! kinds {
     ($(
         $(#[doc = $doc:literal])+
-        $name:ident = $value:literal $layout:ident $who:ident $class:ident $chain:ident;
+        $name:ident = $value:literal $layout:ident $who:ident $chain:ident;
     )+) => {
         /// Operation of an envelope, body offset 124.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -100,7 +91,6 @@ macro_rules! kinds {
                     $(Self::$name => KindRow {
                         layout: Layout::$layout,
                         authority: Authority::$who,
-                        class: Class::$class,
                         chain: Chain::$chain,
                     },)+
                 }
@@ -116,40 +106,38 @@ pub struct KindRow {
     pub layout: Layout,
     /// Who may sign.
     pub authority: Authority,
-    /// What it is about.
-    pub class: Class,
     /// Whether it may be a member of a linked chain.
     pub chain: Chain,
 }
 
 kinds! {
     /// Moves money between two accounts of one ledger.
-    Transfer = 0x01 Transfer DebitOwner Money Linked;
+    Transfer = 0x01 Transfer DebitOwner Linked;
     /// Reserves money until it is posted, voided or expires.
-    Hold = 0x02 Transfer DebitOwner Money Linked;
+    Hold = 0x02 Transfer DebitOwner Linked;
     /// Settles all or part of a hold; the rest is freed.
-    Post = 0x03 Transfer NamedByHold Money Linked;
+    Post = 0x03 Transfer NamedByHold Linked;
     /// Frees a hold.
-    Void = 0x04 Transfer NamedByHold Money Linked;
+    Void = 0x04 Transfer NamedByHold Linked;
     /// Gives back all or part of a settled transfer.
-    Return = 0x05 Transfer OriginalCreditOwner Money Linked;
+    Return = 0x05 Transfer OriginalCreditOwner Linked;
 
     /// Opens an account.
-    AccountOpen = 0x20 AccountOpen SponsorOrOperator Control Alone;
+    AccountOpen = 0x20 AccountOpen SponsorOrOperator Alone;
     /// Changes an account's settings.
-    AccountSet = 0x21 AccountOpen SponsorOrOperator Control Alone;
+    AccountSet = 0x21 AccountOpen SponsorOrOperator Alone;
     /// Sets or lifts a net debit limit.
-    LimitSet = 0x22 LimitSet SponsorOrOperator Control Alone;
+    LimitSet = 0x22 LimitSet SponsorOrOperator Alone;
     /// Registers or changes a participant.
-    ParticipantSet = 0x23 ParticipantSet Operators Control Alone;
+    ParticipantSet = 0x23 ParticipantSet Operators Alone;
     /// Puts a new key into one of the signer's slots.
-    KeyRotate = 0x24 KeyRotate Participant Control Alone;
+    KeyRotate = 0x24 KeyRotate Participant Alone;
     /// Defines a currency or asset.
-    LedgerDefine = 0x25 LedgerDefine Operators Control Alone;
+    LedgerDefine = 0x25 LedgerDefine Operators Alone;
     /// Issues money of a ledger.
-    Issue = 0x26 Transfer LedgerIssuer Control Alone;
+    Issue = 0x26 Transfer LedgerIssuer Alone;
     /// Redeems money of a ledger.
-    Redeem = 0x27 Transfer LedgerIssuer Control Alone;
+    Redeem = 0x27 Transfer LedgerIssuer Alone;
 }
 
 impl Kind {
@@ -186,7 +174,6 @@ mod tests {
                 &Kind::Return
             ]
         );
-        assert!(linked.iter().all(|kind| kind.row().class == Class::Money));
     }
 
     #[test]
