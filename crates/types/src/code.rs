@@ -142,12 +142,13 @@ codes! {
     /// The ledger number is in use already: choose another.
     LedgerExists = 71, Remembered;
     /// The ledger's code or exponent is not acceptable: give 1 to 8 capitals or digits, and
-    /// at most 18 places.
+    /// at most 18 places. Or the cluster's table of ledgers is full: use one that is defined.
     LedgerInvalid = 72, Remembered;
     /// The participant is not registered: check its number, or register it first.
     ParticipantUnknown = 73, Remembered;
     /// Role, status, sponsor, LEI or BIC of the participant is not acceptable, or too few operators
-    /// would keep a live key at some height: correct the record.
+    /// would keep a live key at some height: correct the record. Or the cluster's table of
+    /// participants is full: nobody more can be registered.
     ParticipantInvalid = 74, Remembered;
     /// The public key is small-order, non-canonical or not on the curve: make a new key pair.
     KeyInvalid = 75, Remembered;
@@ -164,7 +165,8 @@ codes! {
     /// The account number is in use already: choose another.
     AccountExists = 83, Remembered;
     /// The account cannot be so: open it live, under its owner's number, without reserved bits and
-    /// without `issuer`; an issuer's own account takes no limit and no credit line.
+    /// without `issuer`; an issuer's own account takes no limit and no credit line. Or the cluster's
+    /// table of accounts or of limits is full: ask an operator.
     AccountInvalid = 84, Remembered;
     /// The account setting `dual_control` is not honoured yet: clear it.
     DualControlNotActive = 85, Remembered;
