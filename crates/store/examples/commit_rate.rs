@@ -103,7 +103,7 @@ fn write(writer: Writer, bytes: u64) -> Result<(), Box<dyn Error>> {
     println!(
         "{} records in {} groups, {} segments, sync {:.1} ms in all",
         metrics.records.value(),
-        metrics.groups.value(),
+        metrics.sync.count(),
         metrics.segments_rolled.value() + 1,
         metrics.sync.sum().as_secs_f64() * 1e3,
     );

@@ -9,9 +9,7 @@ clearway_flow::metrics! {
         payload_bytes: total,
         /// Bytes written to segments: headers and padding included.
         written_bytes: total,
-        /// Group commits: each made something durable.
-        groups: total,
-        /// Time of a commit's two syncs together.
+        /// Time of a group commit's two syncs together; each made something durable.
         sync: times,
         /// The newest durable record's sequence.
         durable_sequence: gauge,

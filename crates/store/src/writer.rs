@@ -216,7 +216,6 @@ impl Writer {
         self.durable = self.last.sequence;
         self.shared.publish(self.durable);
         let metrics = self.metrics();
-        metrics.groups.add(1);
         metrics.sync.record(Duration::from_nanos(elapsed));
         Ok(self.durable)
     }

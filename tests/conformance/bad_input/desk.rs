@@ -82,7 +82,6 @@ const ORDINARY: [&str; 64] = [
     "order_proposals_again",
     "order_proposals_empty",
     "stage_seconds",
-    "store_groups",
     "store_indexes_built",
     "store_payload_bytes",
     "store_read_bytes",

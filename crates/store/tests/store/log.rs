@@ -160,7 +160,7 @@ fn an_empty_commit_syncs_nothing() {
     let before = io.files();
     assert_eq!(writer.commit().expect("nothing to do"), Sequence::NONE);
     assert_eq!(io.files(), before);
-    assert_eq!(writer.metrics().groups.value(), 0);
+    assert_eq!(writer.metrics().sync.count(), 0);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn a_batch_is_one_group_and_comes_back_in_order() {
         assert_eq!(reader.durable(), Sequence(round * 10 + 10));
     }
     let metrics = stage.metrics();
-    assert_eq!(metrics.groups.value(), 3);
+    assert_eq!(metrics.sync.count(), 3);
     assert_eq!(metrics.records.value(), 30);
     assert_eq!(metrics.payload_bytes.value(), 30 * 34);
     assert_eq!(metrics.durable_sequence.value(), 30);
@@ -73,7 +73,7 @@ fn an_idle_call_does_nothing() {
         .on_batch(&mut Vec::<Append<u64>>::new())
         .expect("nothing to fail");
     assert!(done.is_empty());
-    assert_eq!(stage.metrics().groups.value(), 0);
+    assert_eq!(stage.metrics().sync.count(), 0);
     assert!(!stage.on_tick().expect("nothing to do"));
 }
 
@@ -178,7 +178,7 @@ fn a_failed_sync_acknowledges_nothing_and_poisons_the_stage() {
     assert_eq!(failed_count(&stage), 1, "a poisoned writer writes nothing");
     let metrics = stage.metrics();
     assert_eq!(metrics.durable_sequence.value(), 0);
-    assert_eq!(metrics.groups.value(), 0);
+    assert_eq!(metrics.sync.count(), 0);
 }
 
 #[test]
