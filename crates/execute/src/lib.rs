@@ -15,8 +15,8 @@
 //! directory.
 //! # Limits
 //! [`clearway_types::limits`]: accounts, holds a member, live ids, approvals, holds that one block
-//! expires. Each table is bounded and answers a code when it is full; of the approvals the oldest gives
-//! way.
+//! expires. Each table is bounded and answers a code when it is full; of the approvals the oldest
+//! gives way.
 //! # Cost
 //! CPU: one SHA-256 block for a receipt's leaf and two for its tree node (about 85 ns), one lookup
 //! in the id table, one for each account. Memory: 128 B + 64 B of tree an account, about 100 B a

@@ -165,8 +165,8 @@ codes! {
     /// The account number is in use already: choose another.
     AccountExists = 83, Remembered;
     /// The account cannot be so: open it live, under its owner's number, without reserved bits and
-    /// without `issuer`; an issuer's own account takes no limit and no credit line. Or the cluster's
-    /// table of accounts or of limits is full: ask an operator.
+    /// without `issuer`; an issuer's own account takes no limit and no credit line. Or the
+    /// cluster's table of accounts or of limits is full: ask an operator.
     AccountInvalid = 84, Remembered;
     /// The account setting `dual_control` is not honoured yet: clear it.
     DualControlNotActive = 85, Remembered;

@@ -159,8 +159,8 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
 }
 
 /// What was executed under a name that the log was asked by, and the outcome of the kept envelope
-/// where that is another instruction. Where nothing hangs on it, it is left out if it cannot be had:
-/// the end is known all the same.
+/// where that is another instruction. Where nothing depends on it, it is left out if it cannot be
+/// had: the result is known all the same.
 fn executed(
     session: &Session,
     name: Lookup,
