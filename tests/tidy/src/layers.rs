@@ -36,13 +36,7 @@ const RANK_OF_TOOLS: u8 = 5;
 const ENGINES: &[(&str, &[&str], bool)] = &[
     (
         "quinn*",
-        &[
-            "clearway-quic",
-            "clearway-client",
-            "clearway-ingest",
-            "clearway-order",
-            "clearway-node",
-        ],
+        &["clearway-quic", "clearway-client", "clearway-ingest"],
         true,
     ),
     ("rustls*", &["clearway-quic"], true),

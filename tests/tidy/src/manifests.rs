@@ -5,7 +5,7 @@ use crate::tree::{SourceFile, Tree};
 
 /// Workspaces of their own, which can inherit nothing: cargo-fuzz needs one, and the rivals of a
 /// bench are built with other flags and versions.
-const OWN_WORKSPACES: &[&str] = &["benches/rivals/", "tests/fuzz/"];
+pub(crate) const OWN_WORKSPACES: &[&str] = &["benches/rivals/", "tests/fuzz/"];
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let apart = |path: &str| OWN_WORKSPACES.iter().any(|own| path.starts_with(own));

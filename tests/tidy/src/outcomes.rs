@@ -131,7 +131,18 @@ fn hidden_counters(file: &SourceFile) -> Vec<Finding> {
             .trim_start_matches("pub(crate) ")
             .trim_start_matches("pub ");
         let kind = field.split_once(": ").map(|(_, kind)| kind);
-        !is_test && matches!(kind, Some("Counter," | "Family," | "Times,"))
+        let holds = |kind: &str| {
+            let inner = kind.trim_start_matches(['[', '(']);
+            let inner = ["Vec<", "Arc<", "Option<", "Box<["]
+                .iter()
+                .fold(inner, |inner, outer| {
+                    inner.strip_prefix(outer).unwrap_or(inner)
+                });
+            let name = inner.split(|c| !is_word(c)).next();
+            matches!(name, Some("Counter" | "Family" | "Times"))
+        };
+        // What is not a field: a static is read by name.
+        !is_test && !line.contains("static ") && kind.is_some_and(holds)
     });
     hidden
         .map(|(index, _)| {
@@ -255,6 +266,8 @@ clearway_flow::metrics! {
     + {
         /// Hidden.
         hidden: Counter,
+        /// Hidden, too.
+        all: [Counter; 3],
     }
 }
 ";
@@ -273,6 +286,7 @@ clearway_flow::metrics! {
         let expected = [
             ("crates/verify/src/metrics.rs", 7, "counter"),
             ("crates/verify/src/metrics.rs", 11, "shown"),
+            ("crates/verify/src/metrics.rs", 13, "shown"),
         ];
         assert_eq!(rules(&check(&tree)), expected);
     }

@@ -2,6 +2,7 @@
 
 use crate::Finding;
 use crate::lex::has_word;
+use crate::manifests::OWN_WORKSPACES;
 use crate::tree::{SourceFile, Tree};
 
 /// Named by no source, and needed all the same: manifest, dependency, reason.
@@ -24,11 +25,8 @@ const NEEDED: &[(&str, &str, &str)] = &[
 ];
 const GPU: &str = "crates/gpu/Cargo.toml";
 
-/// Workspaces of their own, which are not part of the house's build.
-const APART: &[&str] = &["benches/rivals/", "tests/fuzz/"];
-
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
-    let apart = |path: &str| APART.iter().any(|own| path.starts_with(own));
+    let apart = |path: &str| OWN_WORKSPACES.iter().any(|own| path.starts_with(own));
     let manifests: Vec<&SourceFile> = tree
         .files
         .iter()
