@@ -420,12 +420,7 @@ impl OrderStage {
                     break;
                 }
                 room -= count as usize;
-                let named = BatchRef {
-                    lane: batch.header.lane,
-                    count,
-                    index: batch.header.index,
-                    digest: batch.digest,
-                };
+                let named = BatchRef::of(&batch.header, batch.digest);
                 tip = LaneTip::of(&named);
                 chosen.push(named);
             }
@@ -600,11 +595,7 @@ impl OrderStage {
 /// The end of the durable batches that follow `tip` without a gap.
 fn durable_tip(batches: &Batches, owner: ValidatorNumber, mut tip: LaneTip) -> LaneTip {
     while let Some(next) = batches.next_durable(owner, tip) {
-        tip = LaneTip {
-            incarnation: next.header.lane.incarnation,
-            index: next.header.index,
-            digest: next.digest,
-        };
+        tip = LaneTip::of(&BatchRef::of(&next.header, next.digest));
     }
     tip
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::batch::{LANE_ID_BYTES, LaneId};
+use crate::batch::{BatchHeader, LANE_ID_BYTES, LaneId};
 use crate::codec::{DecodeError, Reader};
 use crate::limits::{LANE_STEP_MAX, VALIDATORS_MAX};
 use crate::units::{Digest, Height, TimeMs, ValidatorNumber};
@@ -40,6 +40,19 @@ pub struct BatchRef {
     pub index: u64,
     /// Digest of its header.
     pub digest: Digest,
+}
+
+impl BatchRef {
+    /// The batch with this header and its digest.
+    #[must_use]
+    pub fn of(header: &BatchHeader, digest: Digest) -> Self {
+        Self {
+            lane: header.lane,
+            count: header.count,
+            index: header.index,
+            digest,
+        }
+    }
 }
 
 /// A block: what consensus agrees on; its digest is SHA-256 under `prefix::MANIFEST`.

@@ -35,12 +35,7 @@ fn peer_batch(owner: u32, index: u64, previous: Digest, directory_height: u64) -
 }
 
 fn named(batch: &Batch) -> BatchRef {
-    BatchRef {
-        lane: batch.header.lane,
-        count: batch.header.count,
-        index: batch.header.index,
-        digest: batch.digest,
-    }
+    BatchRef::of(&batch.header, batch.digest)
 }
 
 /// What a validator with `held` answers to a manifest of validator 3 on the genesis: `None` is
