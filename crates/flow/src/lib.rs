@@ -25,5 +25,5 @@ mod worker;
 pub use counter::Counter;
 pub use in_flight::{InFlight, Joined};
 pub use latest::Latest;
-pub use link::{LinkReceiver, LinkSender, LinkStats, link};
+pub use link::{LinkReceiver, LinkSender, LinkStats, link, receive_either, try_receive_either};
 pub use worker::{Worker, WorkerTimes, spawn_worker};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{
-    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded,
+    Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded, select,
 };
 
 use crate::counter::Counter;
@@ -134,16 +134,6 @@ impl<T> LinkReceiver<T> {
         self.channel.recv().ok().inspect(|_| self.note_taken())
     }
 
-    /// Takes the next message if one comes within `patience`.
-    ///
-    /// # Errors
-    /// Time-out, or all senders gone and the link empty.
-    pub fn receive_timeout(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
-        self.channel
-            .recv_timeout(patience)
-            .inspect(|_| self.note_taken())
-    }
-
     /// Takes the next message if one is there.
     ///
     /// # Errors
@@ -175,6 +165,39 @@ impl<T> LinkReceiver<T> {
     pub fn stats(&self) -> &Arc<LinkStats> {
         &self.stats
     }
+}
+
+/// Takes the next message of either link, as one type; `None` when both have ended.
+pub fn receive_either<A, B, T>(
+    (a, of_a): (&LinkReceiver<A>, fn(A) -> T),
+    (b, of_b): (&LinkReceiver<B>, fn(B) -> T),
+) -> Option<T> {
+    select! {
+        recv(a.channel()) -> message => match message {
+            Ok(message) => {
+                a.note_taken();
+                Some(of_a(message))
+            }
+            Err(_) => b.receive().map(of_b),
+        },
+        recv(b.channel()) -> message => match message {
+            Ok(message) => {
+                b.note_taken();
+                Some(of_b(message))
+            }
+            Err(_) => a.receive().map(of_a),
+        },
+    }
+}
+
+/// Takes a message that is there on one of two links, of the first one rather; `None` when there is
+/// none now.
+pub fn try_receive_either<A, B, T>(
+    (a, of_a): (&LinkReceiver<A>, fn(A) -> T),
+    (b, of_b): (&LinkReceiver<B>, fn(B) -> T),
+) -> Option<T> {
+    let first = a.try_receive().map(of_a);
+    first.or_else(|_| b.try_receive().map(of_b)).ok()
 }
 
 impl<T> Clone for LinkSender<T> {
@@ -210,6 +233,32 @@ mod tests {
         assert_eq!(
             (stats.sent.value(), stats.taken.value(), stats.depth()),
             (100, 100, 0)
+        );
+        assert!(
+            stats.waits.count() > 0,
+            "a link of one message has no room for the next"
+        );
+    }
+
+    #[test]
+    fn either_of_two_links_is_heard_until_both_have_ended() {
+        let ((a, from_a), (b, from_b)) = (link("a_test", 4), link("b_test", 4));
+        let either = || receive_either((&from_a, i64::from), (&from_b, i64::from));
+        let now = || try_receive_either((&from_a, i64::from), (&from_b, i64::from));
+        assert_eq!(now(), None);
+        b.send(2_i32).expect("room");
+        assert_eq!(either(), Some(2));
+        b.send(3).expect("room");
+        a.send(1_u8).expect("room");
+        assert_eq!((now(), now(), now()), (Some(1), Some(3), None));
+        drop(a);
+        b.send(4).expect("room");
+        assert_eq!(either(), Some(4));
+        drop(b);
+        assert_eq!(either(), None);
+        assert_eq!(
+            (from_a.stats().taken.value(), from_b.stats().taken.value()),
+            (1, 3)
         );
     }
 

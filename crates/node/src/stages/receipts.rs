@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use clearway_flow::{LinkReceiver, Worker};
+use clearway_flow::{LinkReceiver, Worker, receive_either, try_receive_either};
 use clearway_ingest::ReceiptRouter;
 use clearway_types::messages::{ExecutedBlock, Refusals};
-use crossbeam::channel::select;
 
 use super::{Progress, Stage};
 use crate::error::NodeError;
@@ -27,29 +26,17 @@ impl Stage for Receipts {
     type Work = Answer;
 
     fn wait(&mut self) -> Option<Answer> {
-        let (results, refusals) = (&self.results, &self.refusals);
-        select! {
-            recv(results.channel()) -> block => match block {
-                Ok(block) => {
-                    results.note_taken();
-                    Some(Answer::Block(block))
-                }
-                Err(_) => refusals.receive().map(Answer::Refused),
-            },
-            recv(refusals.channel()) -> refused => match refused {
-                Ok(refused) => {
-                    refusals.note_taken();
-                    Some(Answer::Refused(refused))
-                }
-                Err(_) => results.receive().map(Answer::Block),
-            },
-        }
+        receive_either(
+            (&self.results, Answer::Block),
+            (&self.refusals, Answer::Refused),
+        )
     }
 
     fn poll(&mut self) -> Option<Answer> {
-        let block = self.results.try_receive().map(Answer::Block);
-        let answer = block.or_else(|_| self.refusals.try_receive().map(Answer::Refused));
-        answer.ok()
+        try_receive_either(
+            (&self.results, Answer::Block),
+            (&self.refusals, Answer::Refused),
+        )
     }
 
     fn step(&mut self, answer: Answer, _: &mut Worker) -> Result<Progress, NodeError> {

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clearway_flow::{LinkReceiver, LinkSender, Worker};
+use clearway_flow::{LinkReceiver, LinkSender, Worker, receive_either, try_receive_either};
 use clearway_store::{Append, Durable, RecordKind, StoreError, StoreStage, Writer};
 use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::{ExecutedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height};
-use crossbeam::channel::select;
 
 use super::{Progress, Stage};
 use crate::disk::Disk;
@@ -52,28 +51,12 @@ impl Stage for Storing {
 
     fn wait(&mut self) -> Option<Append<Ticket>> {
         let links = &self.links;
-        select! {
-            recv(links.persist.channel()) -> persist => match persist {
-                Ok(persist) => {
-                    links.persist.note_taken();
-                    Some(of_persist(persist))
-                }
-                Err(_) => links.executed.receive().map(of_executed),
-            },
-            recv(links.executed.channel()) -> executed => match executed {
-                Ok(executed) => {
-                    links.executed.note_taken();
-                    Some(of_executed(executed))
-                }
-                Err(_) => links.persist.receive().map(of_persist),
-            },
-        }
+        receive_either((&links.persist, of_persist), (&links.executed, of_executed))
     }
 
     fn poll(&mut self) -> Option<Append<Ticket>> {
-        let persist = self.links.persist.try_receive().map(of_persist);
-        let append = persist.or_else(|_| self.links.executed.try_receive().map(of_executed));
-        append.ok()
+        let links = &self.links;
+        try_receive_either((&links.persist, of_persist), (&links.executed, of_executed))
     }
 
     /// # Errors
