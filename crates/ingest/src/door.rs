@@ -270,7 +270,7 @@ impl Door {
                 Err(refused) => frame = refused,
             }
         }
-        self.metrics.sink_wait.add_ns(waited_from.elapsed());
+        self.metrics.sink_wait.record(waited_from.elapsed());
         self.count_frame(count, bytes);
     }
 

@@ -42,13 +42,14 @@ clearway_flow::metrics! {
         envelopes: total,
         /// Frames offered to verification.
         frames: total,
-        /// Time that frames waited for room in `ingest_verify`.
-        sink_wait: seconds,
+        /// How long frames waited for room on `ingest_verify`, where they had to.
+        sink_wait: times,
         /// Time that streams waited for their member's contracted rate.
         rate_wait: seconds,
         /// Envelopes answered to a stream that still waited.
         answers: total,
-        /// Time from a stream's head to its last answer: the node's part of what a member waits.
+        /// Time from a stream's head to its last answer, with what the member takes to send and to
+        /// read.
         answer: times,
         /// Bytes of answers handed to QUIC.
         answer_bytes: total,

@@ -18,6 +18,7 @@ use crate::disk::DiskMetrics;
 use crate::keeper::KeeperMetrics;
 use crate::log_index::LogIndex;
 use crate::samples::Gather;
+use crate::topology::INGEST_VERIFY;
 
 /// Everything that counts, where it is counted.
 pub struct Figures {
@@ -113,25 +114,31 @@ impl Figures {
         out.push(sum("link_messages", help, Counter, |link| {
             link.sent.value()
         }));
-        let help = "Times that a sender had to wait for room on a link";
-        out.push(sum("link_waits", help, Counter, |link| link.waits.count()));
-        let mut samples = Vec::new();
-        for links in by_name {
+        let mut quantiles = Vec::new();
+        let (mut counts, mut sums) = (Vec::new(), Vec::new());
+        // The door asks again instead of waiting there, and times that itself.
+        for links in by_name
+            .iter()
+            .filter(|links| links[0].name != INGEST_VERIFY.name)
+        {
+            let link = || vec![links[0].name.to_owned()];
             let waits = Times::merged(links.iter().map(|link| &link.waits));
-            samples.extend(waits.quantiles().map(|(quantile, seconds)| {
+            quantiles.extend(waits.quantiles().map(|(quantile, seconds)| {
                 let labels = vec![links[0].name.to_owned(), quantile.to_owned()];
                 (labels, seconds)
             }));
+            counts.push((link(), number(waits.count())));
+            sums.push((link(), waits.sum().as_secs_f64()));
         }
-        let help = "How long senders waited for room on a link, where they had to";
-        let labels = &["link", "quantile"];
-        out.push(Metric::labelled(
-            "link_wait_seconds",
-            help,
-            Gauge,
-            labels,
-            samples,
-        ));
+        let (name, labels) = ("link_wait_seconds", &["link", "quantile"]);
+        let help = "How long senders waited for room on a link, where they had to; for \
+                    ingest_verify see clearway_ingest_sink_wait_seconds";
+        out.push(Metric::labelled(name, help, Gauge, labels, quantiles));
+        let (name, help) = ("link_wait_count", "Times in clearway_link_wait_seconds");
+        out.push(Metric::labelled(name, help, Counter, &["link"], counts));
+        let help = "Sum of the times in clearway_link_wait_seconds";
+        let name = "link_wait_sum_seconds";
+        out.push(Metric::labelled(name, help, Counter, &["link"], sums));
     }
 
     fn workers(&self, out: &mut Vec<Metric>) {

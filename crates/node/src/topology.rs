@@ -40,7 +40,7 @@ pub struct StageRow {
 pub type Link<T> = (LinkSender<T>, LinkReceiver<T>);
 
 /// The first link is there once a verify worker, so it stands outside the table below.
-const INGEST_VERIFY: LinkRow = LinkRow {
+pub(crate) const INGEST_VERIFY: LinkRow = LinkRow {
     name: "ingest_verify",
     message: "FrameBatch",
     capacity: 16,

@@ -42,7 +42,7 @@ const HONEST: (u32, u32) = (4, 5);
 const RETURN_WINDOW_S: u32 = 5;
 /// Counters that move with ordinary work, or say again what a judged one says; any other one means
 /// that something was wrong.
-const ORDINARY: [&str; 64] = [
+const ORDINARY: [&str; 65] = [
     "execute_blocks",
     "execute_directories",
     "execute_envelopes",
@@ -65,11 +65,13 @@ const ORDINARY: [&str; 64] = [
     "ingest_queries_busy",
     "ingest_rate_wait_seconds",
     "ingest_refusals_other",
-    "ingest_sink_wait_seconds",
+    "ingest_sink_wait_count",
+    "ingest_sink_wait_sum_seconds",
     "ingest_submit_streams",
     "keeper_checkpoints",
     "link_messages",
-    "link_waits",
+    "link_wait_count",
+    "link_wait_sum_seconds",
     "order_batch_bytes",
     "order_batches_sealed",
     "order_blocks",
