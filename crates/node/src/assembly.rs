@@ -35,7 +35,7 @@ pub(crate) fn assemble(
         stop_feedback,
         execute,
         store,
-        keeper,
+        mut keeper,
         kept,
         door,
         shared,

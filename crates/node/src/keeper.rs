@@ -45,7 +45,8 @@ clearway_flow::metrics! {
     }
 }
 
-/// When work that failed is tried again: each try may read a whole segment and writes a line.
+/// When work that failed is tried again: each try may read or fill a whole segment, and writes a
+/// line.
 #[derive(Debug, Default)]
 pub(crate) struct Again {
     pause: Duration,
@@ -69,14 +70,16 @@ impl Again {
 
 /// What the keeper works with.
 pub(crate) struct Keeper {
-    pub(crate) io: Arc<dyn BlockIo>,
-    pub(crate) checkpoints: PathBuf,
-    pub(crate) genesis: Digest,
-    pub(crate) reader: Reader,
-    pub(crate) preparer: Preparer,
-    pub(crate) index: Arc<LogIndex>,
+    io: Arc<dyn BlockIo>,
+    checkpoints: PathBuf,
+    genesis: Digest,
+    reader: Reader,
+    preparer: Preparer,
+    index: Arc<LogIndex>,
     pub(crate) metrics: Arc<KeeperMetrics>,
-    pub(crate) disk: Arc<Disk>,
+    disk: Arc<Disk>,
+    prepare_again: Again,
+    index_again: Again,
 }
 
 impl Keeper {
@@ -97,17 +100,18 @@ impl Keeper {
             index: Arc::clone(index),
             metrics: Arc::default(),
             disk: Arc::clone(disk),
+            prepare_again: Again::default(),
+            index_again: Again::default(),
         }
     }
 
     /// Works until nobody can hand it a state any more.
-    pub(crate) fn run(&self, jobs: &Receiver<Keep>) {
-        let mut again = Again::default();
+    pub(crate) fn run(&mut self, jobs: &Receiver<Keep>) {
         loop {
             match jobs.recv_timeout(ROUND) {
                 Ok(keep) => self.on_keep(&keep),
                 Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => self.on_idle(&mut again, Instant::now),
+                Err(RecvTimeoutError::Timeout) => self.on_idle(Instant::now()),
             }
         }
     }
@@ -117,12 +121,16 @@ impl Keeper {
         self.note("checkpoint", self.keep(keep));
     }
 
-    /// Prepares the next segment, and indexes what was sealed, unless that has just failed.
-    pub(crate) fn on_idle(&self, again: &mut Again, now: impl Fn() -> Instant) {
-        let prepared = self.preparer.prepare_next().map(drop);
-        self.note("segment", prepared.map_err(HistoryError::from));
-        if again.is_due(now()) {
-            again.note(self.index(), now());
+    /// Prepares the next segment and indexes what was sealed, each unless it has just failed.
+    pub(crate) fn on_idle(&mut self, now: Instant) {
+        if self.prepare_again.is_due(now) {
+            let prepared = self.preparer.prepare_next().map(drop);
+            let done = self.note("segment", prepared.map_err(HistoryError::from));
+            self.prepare_again.note(done, now);
+        }
+        if self.index_again.is_due(now) {
+            let done = self.index();
+            self.index_again.note(done, now);
         }
     }
 
@@ -264,16 +272,9 @@ mod tests {
             index.on_batch(digest, sequence.expect("memory"));
         }
         let readiness = watch::Sender::new(Readiness::Ready);
-        let keeper = Keeper {
-            io: Arc::clone(&shared),
-            checkpoints: "checkpoints".into(),
-            genesis: Digest([1; 32]),
-            reader,
-            preparer: writer.preparer(),
-            index,
-            metrics: Arc::default(),
-            disk: Arc::new(Disk::new(shared, "data".into(), readiness)),
-        };
+        let disk = Arc::new(Disk::new(Arc::clone(&shared), "data".into(), readiness));
+        let place = ("checkpoints".into(), Digest([1; 32]));
+        let keeper = Keeper::new(shared, place, &writer, (&reader, &index), &disk);
         let sealed_count = files(memory, "seg").len() - 1;
         assert!(sealed_count > 1);
         (keeper, io, sealed_count)
@@ -301,6 +302,27 @@ mod tests {
         assert_eq!(tries, [0, 1, 3, 7, 15, 31, 63, 123, 183]);
         again.note(true, from);
         assert!(again.is_due(from));
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_prepared_waits_before_the_next_try() {
+        let memory = MemoryIo::new();
+        let (mut keeper, io, _) = with_sealed(&memory);
+        let from = Instant::now();
+        let prepared = || {
+            memory
+                .files()
+                .keys()
+                .any(|path| path.ends_with("next.prepared"))
+        };
+        assert!(!prepared());
+        // The first call is that of the segment.
+        io.fail_after(0);
+        for (ms, is_prepared) in [(0, false), (50, false), (900, false), (1100, true)] {
+            keeper.on_idle(from + Duration::from_millis(ms));
+            assert_eq!(keeper.metrics.failures.value(), 1, "{ms} ms");
+            assert_eq!(prepared(), is_prepared, "{ms} ms");
+        }
     }
 
     #[test]

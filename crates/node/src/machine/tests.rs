@@ -21,7 +21,6 @@ use zerocopy::IntoBytes as _;
 
 use super::*;
 use crate::config;
-use crate::keeper::Again;
 use crate::stages::Stage;
 use crate::testing::{account, genesis_at, key};
 use clearway_flow::Worker;
@@ -31,6 +30,8 @@ use clearway_store::Sequence;
 /// When the simulated machine is switched on.
 const START: TimeMs = TimeMs(1_700_000_000_000);
 const PAYMENTS: usize = 10_000;
+/// Power cuts of a run.
+const CUTS: usize = 12;
 /// Envelopes of a stream, and streams on their way at once: far below the lane window, so that no
 /// step ever waits.
 const STREAM_LEN: usize = 100;
@@ -112,11 +113,12 @@ fn payments(genesis: &Genesis, random: &mut SplitMix) -> Vec<Envelope> {
 struct Life {
     machine: Machine,
     worker: Worker,
-    again: Again,
     /// Streams on their way, with what they have not been answered.
     streams: BTreeMap<u64, Vec<Envelope>>,
     next_stream: u64,
     told: Told,
+    /// Steps of stages until power goes.
+    steps_left: usize,
 }
 
 impl Life {
@@ -124,10 +126,10 @@ impl Life {
         Self {
             machine,
             worker: Worker::new("simulation", 0),
-            again: Again::default(),
             streams: BTreeMap::new(),
             next_stream: 1,
             told,
+            steps_left: usize::MAX,
         }
     }
 
@@ -154,29 +156,32 @@ impl Life {
         }
     }
 
-    /// One step of each stage that has something to do; whether any had.
+    /// One step of each stage that has something to do, while there is power; whether any had.
     fn step(&mut self) -> bool {
         let Self {
-            machine, worker, ..
+            machine,
+            worker,
+            steps_left,
+            ..
         } = self;
         let mut busy = false;
         for verify in &mut machine.verify {
-            busy |= step(verify, worker);
+            busy |= step(verify, worker, steps_left);
         }
-        busy |= step(&mut machine.feed, worker);
-        busy |= step(&mut machine.store, worker);
-        busy |= step(&mut machine.feedback, worker);
-        busy |= step(&mut machine.execute, worker);
+        busy |= step(&mut machine.feed, worker, steps_left);
+        busy |= step(&mut machine.store, worker, steps_left);
+        busy |= step(&mut machine.feedback, worker, steps_left);
+        busy |= step(&mut machine.execute, worker, steps_left);
+        if self.steps_left == 0 {
+            return busy;
+        }
         busy |= self.answer();
         // A state is kept once it is durable: until then it waits, as the thread would.
         let durable = self.machine.shared.index.durable_height();
         let due = self.machine.execute.point.height <= durable;
         match due.then(|| self.machine.kept.try_recv()) {
             Some(Ok(keep)) => self.machine.keeper.on_keep(&keep),
-            _ if !busy => {
-                let now = Instant::now();
-                self.machine.keeper.on_idle(&mut self.again, || now);
-            }
+            _ if !busy => self.machine.keeper.on_idle(Instant::now()),
             _ => {}
         }
         busy
@@ -214,22 +219,33 @@ impl Life {
     }
 }
 
-/// Steps a stage if it has something to do.
-fn step<S: Stage>(stage: &mut S, worker: &mut Worker) -> bool {
+/// Steps a stage if there is power and it has something to do.
+fn step<S: Stage>(stage: &mut S, worker: &mut Worker, steps_left: &mut usize) -> bool {
+    if *steps_left == 0 {
+        return false;
+    }
     let Some(work) = stage.poll() else {
         return false;
     };
+    *steps_left -= 1;
     stage.step(work, worker).expect("the disk is sound");
     true
 }
 
-/// Drives the machine until all payments are answered, or power goes after `rounds`.
+/// When power goes: so many steps of stages after so many payments are answered.
+#[derive(Clone, Copy)]
+struct Cut {
+    told: usize,
+    steps: usize,
+}
+
+/// Drives the machine until all payments are answered or power goes; also answers the time then.
 async fn live(
     simulation: Simulation,
     world: &World,
     io: &RecordingIo,
     told: Told,
-    rounds: usize,
+    cut: Option<Cut>,
 ) -> (Told, TimeMs) {
     let clock = simulation.clock();
     let (machine, orderer) = world.machine(io, Arc::clone(&clock));
@@ -241,12 +257,17 @@ async fn live(
         .iter()
         .filter(|payment| !known.contains_key(&payment.body.id));
     let mut unsent = unsent.copied();
-    for _ in 0..rounds {
+    let mut cut = cut;
+    for _ in 0..ROUNDS_MAX {
+        if let Some(now) = cut.take_if(|cut| life.told.len() >= cut.told) {
+            life.steps_left = now.steps;
+        }
         life.send(&mut unsent);
-        if !life.step() {
-            if life.told.len() == PAYMENTS {
-                break;
-            }
+        let busy = life.step();
+        if life.steps_left == 0 || life.told.len() == PAYMENTS {
+            break;
+        }
+        if !busy {
             simulation.pass(Duration::from_millis(1)).await;
         }
     }
@@ -261,6 +282,8 @@ struct Run {
     files: Files,
     told: Told,
     lives: usize,
+    /// Payments that were answered when each life began.
+    told_at: Vec<usize>,
     /// Cluster time that it took.
     took: Duration,
 }
@@ -271,19 +294,22 @@ fn run(seed: u64, cuts: usize) -> Run {
     let mut random = SplitMix(seed ^ 0x5157);
     let (mut files, mut told) = (Files::new(), Told::new());
     let mut machine: Option<PowerCut> = None;
-    let mut lives = 0;
+    let (mut lives, mut told_at) = (0, Vec::new());
     loop {
         let io = match lives {
             0 => RecordingIo::new(),
             _ => RecordingIo::over(std::mem::take(&mut files)),
         };
         let is_last = lives >= cuts;
-        let rounds = match is_last {
-            true => ROUNDS_MAX,
-            false => 1 + usize::try_from(random.below(400)).expect("small"),
-        };
+        let mut below = |bound: usize| usize::try_from(random.below(bound as u64)).expect("small");
+        let part = PAYMENTS / (cuts + 1);
+        let power = (!is_last).then(|| Cut {
+            told: lives * part + below(part),
+            steps: 1 + below(40),
+        });
         let before = told.clone();
-        let body = async |simulation| live(simulation, &world, &io, before, rounds).await;
+        told_at.push(told.len());
+        let body = async |simulation| live(simulation, &world, &io, before, power).await;
         let ((now_told, now), cut) = match machine.take() {
             None => simulate(seed, START, body),
             Some(cut) => cut.simulate(body),
@@ -299,6 +325,7 @@ fn run(seed: u64, cuts: usize) -> Run {
                 files,
                 told,
                 lives,
+                told_at,
                 took,
             };
         }
@@ -362,20 +389,26 @@ fn check_log(machine: &Machine, told: &Told) {
 
 #[test]
 fn a_node_that_loses_power_keeps_every_promise_and_its_seed_repeats_it() {
-    let seed = std::env::var("CLEARWAY_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or(1);
+    let seed = std::env::var("CLEARWAY_SEED");
+    let seed = seed.map_or(1, |seed| seed.parse().expect("CLEARWAY_SEED is a number"));
     println!("CLEARWAY_SEED={seed}");
     let since = Instant::now();
-    let first = run(seed, 12);
+    let first = run(seed, CUTS);
+    // Power goes in the middle of the work, each time further on.
+    let told_at = &first.told_at;
+    assert_eq!(told_at.len(), CUTS + 1);
+    assert!(
+        told_at.is_sorted() && told_at[CUTS] < PAYMENTS,
+        "{told_at:?}"
+    );
+    assert!(told_at[CUTS] > PAYMENTS / 2, "{told_at:?}");
     let (simulated, real) = (first.took, since.elapsed());
     println!(
         "{} lives: {simulated:.1?} of cluster time in {real:.1?}",
         first.lives
     );
     check(seed, &first);
-    let second = run(seed, 12);
+    let second = run(seed, CUTS);
     let differs = first.told.iter().zip(&second.told).find(|(a, b)| a != b);
     assert_eq!(differs, None, "told otherwise the second time");
     let names = |run: &Run| run.files.keys().cloned().collect::<Vec<_>>();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clearway_execute::ExecuteStage;
-use clearway_flow::{Latest, LinkReceiver, LinkSender, Worker};
+use clearway_flow::{Latest, LinkReceiver, LinkSender, Worker, try_receive_either};
 use clearway_order::FinalPoint;
 use clearway_types::directory::KeyDirectory;
 use clearway_types::messages::{ExecHead, ExecutedBlock, OrderedBlock};
@@ -78,9 +78,8 @@ impl Stage for Execute {
     }
 
     fn poll(&mut self) -> Option<Work> {
-        let block = self.links.blocks.try_receive().map(Work::Block);
-        let work = block.or_else(|_| self.links.queries.try_receive().map(Work::Query));
-        work.ok()
+        let links = &self.links;
+        try_receive_either((&links.blocks, Work::Block), (&links.queries, Work::Query))
     }
 
     fn step(&mut self, work: Work, worker: &mut Worker) -> Result<Progress, NodeError> {

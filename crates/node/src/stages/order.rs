@@ -1,7 +1,7 @@
 //! Stop 3 between its links: one half feeds the lane, the other brings feedback. The engine runs
 //! beside both, in a runtime of its own.
 
-use clearway_flow::{LinkReceiver, Worker};
+use clearway_flow::{LinkReceiver, Worker, try_receive_either};
 use clearway_order::OrderHandle;
 use clearway_types::messages::{ExecHead, Persisted, VerifiedBatch};
 use crossbeam::channel::{Receiver, select};
@@ -91,9 +91,8 @@ impl Stage for Feedback {
     }
 
     fn poll(&mut self) -> Option<News> {
-        let persisted = self.persisted.try_receive().map(News::Persisted);
-        let news = persisted.or_else(|_| self.executed.try_receive().map(News::Executed));
-        news.ok()
+        let (persisted, executed) = (&self.persisted, &self.executed);
+        try_receive_either((persisted, News::Persisted), (executed, News::Executed))
     }
 
     fn step(&mut self, news: News, _: &mut Worker) -> Result<Progress, NodeError> {
