@@ -51,6 +51,7 @@ mod slab;
 mod submit;
 mod time;
 
+pub use clearway_quic::Transport;
 pub use client::Client;
 pub use config::{ClientConfig, Server};
 pub use draft::Draft;

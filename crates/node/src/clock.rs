@@ -25,7 +25,7 @@ clearway_flow::metrics! {
         ahead: gauge_ms,
         /// Times that the wall clock jumped against the monotonic one.
         jumps: total,
-        /// The last jump of the wall clock; 0 when it went backwards.
+        /// The last jump of the wall clock forwards; 0 when it went backwards.
         jump_forward: gauge_ms,
         /// The last jump of the wall clock backwards; 0 when it went forwards.
         jump_backward: gauge_ms,

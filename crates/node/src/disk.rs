@@ -11,7 +11,7 @@ use clearway_order::JournalRoom;
 use clearway_store::{Access, BlockIo, StoreError};
 use tokio::sync::watch;
 
-use crate::admin::Readiness;
+use crate::admin::{Readiness, turn};
 
 /// File in the data folder that holds room back.
 const RESERVE_NAME: &str = "reserve";
@@ -257,17 +257,6 @@ impl JournalRoom for Disk {
         self.on_journal(!room);
         room
     }
-}
-
-/// Changes one readiness into another and leaves any third as it is.
-fn turn(readiness: &watch::Sender<Readiness>, from: Readiness, to: Readiness) {
-    readiness.send_if_modified(|now| {
-        let turns = *now == from;
-        if turns {
-            *now = to;
-        }
-        turns
-    });
 }
 
 /// No space, or no quota.

@@ -10,8 +10,6 @@ use clearway_types::genesis::{
 use clearway_types::limits::ACCOUNTS_MAX;
 use clearway_types::units::{AccountId, LedgerId, TimeMs};
 use serde::{Deserialize, Serialize};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use crate::config::line_of;
 
@@ -170,35 +168,16 @@ pub fn save(path: &Path, genesis: &Genesis) -> Result<(), GenesisFileError> {
 }
 
 fn unreadable(path: PathBuf, text: &str, error: &toml::de::Error) -> GenesisFileError {
-    if let Some(byte) = older_address(text) {
-        let line = line_of(text, byte);
+    let line = line_of(text, error.span().map_or(0, |span| span.start));
+    // Nothing else in a genesis ever had this name.
+    if error.message().starts_with("unknown field `address`") {
         return GenesisFileError::Older { path, line };
     }
     GenesisFileError::Syntax {
         path,
-        line: line_of(text, error.span().map_or(0, |span| span.start)),
+        line,
         message: error.message().to_owned(),
     }
-}
-
-/// Where a validator has the one address that was part of the hash.
-fn older_address(text: &str) -> Option<usize> {
-    let table = DeTable::parse(text).ok()?;
-    let named = |(key, _): &(&Spanned<_>, _), name: &str| key.get_ref() == name;
-    let (_, validators) = table
-        .get_ref()
-        .iter()
-        .find(|pair| named(pair, "validators"))?;
-    let DeValue::Array(validators) = validators.get_ref() else {
-        return None;
-    };
-    validators.iter().find_map(|row| match row.get_ref() {
-        DeValue::Table(row) => {
-            let address = row.iter().find(|pair| named(pair, "address"));
-            address.map(|(key, _)| key.span().start)
-        }
-        _ => None,
-    })
 }
 
 fn load_accounts(path: &Path, accounts: &mut Vec<GenesisAccount>) -> Result<(), GenesisFileError> {

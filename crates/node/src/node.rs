@@ -16,7 +16,7 @@ use crossbeam::channel;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::admin::{self, Readiness};
+use crate::admin::{self, Readiness, turn};
 use crate::assembly::assemble;
 use crate::config::NodeConfig;
 use crate::error::NodeError;
@@ -100,13 +100,11 @@ impl Node {
         {
             return Err(self.stop().err().unwrap_or(error.into()));
         }
-        self.readiness.send_if_modified(|now| {
-            let starting = *now == Readiness::Starting;
-            if starting {
-                *now = Readiness::Ready;
-            }
-            starting
-        });
+        let state = match self.figures.disk.full.value() {
+            0 => Readiness::Ready,
+            _ => Readiness::DiskFull,
+        };
+        turn(&self.readiness, Readiness::Starting, state);
         Ok(self)
     }
 

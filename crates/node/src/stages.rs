@@ -15,7 +15,7 @@ use crate::error::NodeError;
 pub(crate) enum Progress {
     /// There may be more to do.
     GoesOn,
-    /// Nobody takes what it gives, or gives what it takes.
+    /// Nobody takes what it gives.
     Ended,
 }
 
@@ -40,7 +40,8 @@ pub(crate) trait Stage {
     /// What must end the node.
     fn step(&mut self, work: Self::Work, worker: &mut Worker) -> Result<Progress, NodeError>;
 
-    /// Leaves behind what others go on with; called once, after the last step.
+    /// Leaves behind what others go on with: called when its links have ended, not after `Ended` or
+    /// an error.
     fn end(&mut self) {}
 }
 

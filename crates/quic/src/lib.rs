@@ -5,7 +5,7 @@
 //! The secret key of this side, the key to expect of the other or a [`KeyCheck`], the name of the
 //! protocol to speak, a [`Transport`].
 //! # Out
-//! quinn's endpoints and configurations.
+//! quinn's endpoints and configurations; the random bytes that the TLS library draws from.
 //! # Never
 //! Knows what is spoken over a connection: frames and questions are of `types::wire`, who reads
 //! them is above. Speaks TLS 1.2, gives out tickets, takes early data.
