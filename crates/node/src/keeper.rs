@@ -241,8 +241,9 @@ mod tests {
 
     const BATCH_COUNT: u64 = 30;
 
-    /// A keeper of a log with several sealed segments, the disk it fails on, and their count.
-    fn with_sealed(memory: &MemoryIo) -> (Keeper, FaultyIo, usize) {
+    /// A keeper of a log with several sealed segments, the disk it fails on, their count, and the
+    /// log's writer, without which no further segment is wanted.
+    fn with_sealed(memory: &MemoryIo) -> (Keeper, FaultyIo, usize, Writer) {
         let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::Error(5));
         let shared: Arc<dyn BlockIo> = Arc::new(io.clone());
         let mut options = StoreOptions::new("log", [1; 32]);
@@ -277,7 +278,7 @@ mod tests {
         let keeper = Keeper::new(shared, place, &writer, (&reader, &index), &disk);
         let sealed_count = files(memory, "seg").len() - 1;
         assert!(sealed_count > 1);
-        (keeper, io, sealed_count)
+        (keeper, io, sealed_count, writer)
     }
 
     /// Files of this kind.
@@ -307,7 +308,7 @@ mod tests {
     #[test]
     fn a_segment_that_cannot_be_prepared_waits_before_the_next_try() {
         let memory = MemoryIo::new();
-        let (mut keeper, io, _) = with_sealed(&memory);
+        let (mut keeper, io, _, _writer) = with_sealed(&memory);
         let from = Instant::now();
         let prepared = || {
             memory
@@ -328,7 +329,7 @@ mod tests {
     #[test]
     fn an_index_that_fails_does_not_keep_the_other_one_from_being_written() {
         let memory = MemoryIo::new();
-        let (keeper, io, sealed_count) = with_sealed(&memory);
+        let (keeper, io, sealed_count, _) = with_sealed(&memory);
         let counts = || ["idx", "blk"].map(|suffix| files(&memory, suffix).len());
         // The first call is that of the identifiers.
         io.fail_after(0);
@@ -343,7 +344,7 @@ mod tests {
     #[test]
     fn an_index_that_rots_or_goes_while_running_hides_no_payment_and_is_told_of() {
         let memory = MemoryIo::new();
-        let (keeper, _, _) = with_sealed(&memory);
+        let (keeper, _, _, _) = with_sealed(&memory);
         let (lines, _) = lines_of(|| keeper.index());
         assert_eq!(
             lines, [""; 0],
