@@ -100,6 +100,7 @@ fn block(index: u32, accounts: u32) -> OrderedBlock {
         digest: Digest::ZERO,
         digests: envelopes.iter().map(hash::envelope_digests).collect(),
         slabs: vec![envelopes.as_bytes().to_vec().into()],
+        hints: Vec::new(),
         origins: Vec::new(),
     };
     OrderedBlock {

@@ -146,6 +146,7 @@ fn router_answers(router: &ReceiptRouter, frame: &FrameBatch, height: Height) {
         },
         digest: Digest::ZERO,
         slabs: vec![frame.slab.clone()],
+        hints: Vec::new(),
         digests: Vec::new(),
         origins: vec![origin],
     };

@@ -17,7 +17,7 @@ use clearway_order::{
 use clearway_types::account::Role;
 use clearway_types::genesis::{Genesis, GenesisParticipant, GenesisValidator, HexBytes, Rules};
 use clearway_types::messages::{
-    ExecHead, OrderedBlock, OriginRun, Persist, Persisted, SourceId, StreamKey, VerifiedBatch,
+    ExecHead, OrderedBlock, OriginRun, Persist, Persisted, StreamKey, VerifiedBatch,
 };
 use clearway_types::units::{Height, ParticipantId, TimeMs, ValidatorNumber};
 
@@ -97,7 +97,6 @@ fn verified(start: Instant, number: u64, count: u32) -> VerifiedBatch {
     slab[8..16].copy_from_slice(&number.to_le_bytes());
     let slab = Bytes::from(slab);
     VerifiedBatch {
-        source: SourceId(1),
         origins: vec![OriginRun {
             stream: StreamKey(1),
             first_index: 0,
@@ -105,6 +104,7 @@ fn verified(start: Instant, number: u64, count: u32) -> VerifiedBatch {
         }],
         digests: hash::envelope_digests_all(&slab),
         slab,
+        hints: Bytes::new(),
         directory_height: Height(0),
     }
 }

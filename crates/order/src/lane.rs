@@ -8,6 +8,7 @@ use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::limits::{BATCH_ENVELOPES_MAX, LANE_WINDOW};
 use clearway_types::messages::{OriginRun, VerifiedBatch};
 use clearway_types::units::{Height, ValidatorNumber};
+use clearway_types::wire::HINT_BYTES;
 
 use crate::now::Now;
 use crate::recovery::LaneTip;
@@ -15,6 +16,7 @@ use crate::recovery::LaneTip;
 /// What has come since the last batch was sealed.
 struct Open {
     slabs: Vec<Bytes>,
+    hints: Vec<Bytes>,
     digests: Vec<EnvelopeDigests>,
     origins: Vec<OriginRun>,
     directory_height: Height,
@@ -105,12 +107,14 @@ impl OwnLane {
         assert!(self.fits(&batch), "the caller asks first");
         let open = self.open.get_or_insert_with(|| Open {
             slabs: Vec::new(),
+            hints: Vec::new(),
             digests: Vec::new(),
             origins: Vec::new(),
             directory_height: batch.directory_height,
             since: now.uptime,
         });
         open.slabs.push(batch.slab);
+        open.hints.push(batch.hints);
         open.digests.extend_from_slice(&batch.digests);
         open.origins.extend_from_slice(&batch.origins);
     }
@@ -141,6 +145,7 @@ impl OwnLane {
             header,
             digest,
             slabs: open.slabs,
+            hints: open.hints,
             digests: open.digests,
             origins: open.origins,
         })
@@ -159,6 +164,11 @@ fn check_shape(batch: &VerifiedBatch) {
         batch.slab.len(),
         count * ENVELOPE_BYTES,
         "one digest an envelope"
+    );
+    let hints = batch.hints.len();
+    assert!(
+        hints == 0 || hints == count * HINT_BYTES,
+        "one hint an envelope, or none"
     );
     assert_eq!(places, count, "one origin an envelope");
 }

@@ -352,6 +352,7 @@ fn build_batch(header: BatchHeader, envelopes: Bytes) -> Result<Arc<Batch>, Reco
         header,
         digest: hash::batch_digest(&header),
         slabs: vec![envelopes],
+        hints: Vec::new(),
         digests,
         origins: Vec::new(),
     }))

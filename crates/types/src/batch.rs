@@ -140,6 +140,9 @@ pub struct Batch {
     pub digest: Digest,
     /// Whole envelopes, in order, in one or more slabs.
     pub slabs: Vec<Bytes>,
+    /// For each slab a hint for each of its envelopes, or nothing: advice to the next verifier (see
+    /// [`crate::wire`]), which no digest covers and no disk keeps. Empty for a batch from disk.
+    pub hints: Vec<Bytes>,
     /// Hashes of each envelope, in order.
     pub digests: Vec<EnvelopeDigests>,
     /// Streams that wait for the results, in order; empty for a batch from disk or a peer.

@@ -77,12 +77,12 @@ pub struct Refusals {
 /// `verify_order`: envelopes whose signatures verify; all of one source.
 #[derive(Clone, Debug)]
 pub struct VerifiedBatch {
-    /// Connection they came by.
-    pub source: SourceId,
     /// Where the answers go, in envelope order.
     pub origins: Vec<OriginRun>,
     /// Whole envelopes.
     pub slab: Bytes,
+    /// A hint for each of them as it came, right or wrong, or nothing.
+    pub hints: Bytes,
     /// Hashes of each envelope, in order.
     pub digests: Vec<EnvelopeDigests>,
     /// Height of the key directory that verified them.

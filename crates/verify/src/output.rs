@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use clearway_crypto::backend::Item;
 use clearway_crypto::gate::Verified;
 use clearway_types::batch::EnvelopeDigests;
 use clearway_types::code::ResultCode;
 use clearway_types::envelope::ENVELOPE_BYTES;
-use clearway_types::messages::{FrameBatch, Origin, OriginRun, Refusals, StreamKey};
+use clearway_types::messages::{FrameBatch, Origin, OriginRun, Refusals, StreamKey, VerifiedBatch};
+use clearway_types::units::Height;
+use clearway_types::wire::HINT_BYTES;
 
 /// Gathers the verified envelopes of a frame of which some do not pass.
 #[derive(Debug)]
@@ -16,6 +18,7 @@ pub(crate) struct Passed {
     stream: StreamKey,
     first_index: u32,
     slab: BytesMut,
+    hints: BytesMut,
     pub(crate) digests: Vec<EnvelopeDigests>,
     origins: Vec<OriginRun>,
 }
@@ -27,6 +30,10 @@ impl Passed {
             stream: frame.stream,
             first_index: frame.first_index,
             slab: BytesMut::with_capacity(len * ENVELOPE_BYTES),
+            hints: match frame.hints.is_empty() {
+                true => BytesMut::new(),
+                false => BytesMut::with_capacity(len * HINT_BYTES),
+            },
             digests: Vec::with_capacity(len),
             origins: Vec::new(),
         }
@@ -36,6 +43,9 @@ impl Passed {
     pub(crate) fn push(&mut self, index: u32, item: &Verified<Item<'_>>, digests: EnvelopeDigests) {
         self.slab.extend_from_slice(item.message);
         self.slab.extend_from_slice(item.signature);
+        if let Some(hint) = item.hint {
+            self.hints.extend_from_slice(hint);
+        }
         self.digests.push(digests);
         let place = self.first_index + index;
         match self.origins.last_mut() {
@@ -48,9 +58,15 @@ impl Passed {
         }
     }
 
-    /// Slab, hashes and places, each in frame order.
-    pub(crate) fn into_parts(self) -> (Bytes, Vec<EnvelopeDigests>, Vec<OriginRun>) {
-        (self.slab.freeze(), self.digests, self.origins)
+    /// What goes to ordering, verified by the directory of this height; each part in frame order.
+    pub(crate) fn into_batch(self, directory_height: Height) -> VerifiedBatch {
+        VerifiedBatch {
+            origins: self.origins,
+            slab: self.slab.freeze(),
+            hints: self.hints.freeze(),
+            digests: self.digests,
+            directory_height,
+        }
     }
 }
 

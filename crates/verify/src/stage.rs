@@ -222,19 +222,18 @@ impl VerifyStage {
             };
         }
         let frame = open.frame;
-        let (slab, digests, origins) = if passing == open.triage.fates.len() {
+        let verified = if passing == open.triage.fates.len() {
             self.metrics.slabs_untouched.add(1);
-            let digests = std::mem::take(&mut open.digests);
-            (frame.slab.clone(), digests, vec![open.whole_run()])
+            VerifiedBatch {
+                origins: vec![open.whole_run()],
+                slab: frame.slab.clone(),
+                hints: frame.hints.clone(),
+                digests: std::mem::take(&mut open.digests),
+                directory_height,
+            }
         } else {
-            open.passed(checked, passing).into_parts()
-        };
-        let verified = VerifiedBatch {
-            source: frame.source,
-            origins,
-            slab,
-            digests,
-            directory_height,
+            let passed = open.passed(checked, passing);
+            passed.into_batch(directory_height)
         };
         Verdict {
             verified: Some(verified),

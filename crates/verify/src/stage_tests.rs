@@ -126,7 +126,6 @@ fn a_frame_of_valid_envelopes_passes_without_a_copy() {
     let batch = verdict.verified.expect("all are valid");
     assert_eq!(batch.slab.as_ptr(), frame.slab.as_ptr(), "the same memory");
     assert_eq!(batch.digests, envelope_digests_all(&frame.slab));
-    assert_eq!(batch.source, SourceId(5));
     assert_eq!(batch.directory_height, Height(7));
     let run = OriginRun {
         stream: StreamKey(6),
@@ -153,7 +152,7 @@ fn hints_are_used_where_they_are_right_and_change_no_verdict() {
     hints[3] = hints[4];
     hints[9] = [0xff; 32];
     let frame = FrameBatch {
-        hints: hints.into_flattened().into(),
+        hints: hints.as_flattened().to_vec().into(),
         ..frame_of(5, 6, 0, &envelopes)
     };
     let verdict = stage.on_batch(&frame, NOW);
@@ -166,6 +165,23 @@ fn hints_are_used_where_they_are_right_and_change_no_verdict() {
     assert_eq!(metrics.hints_right.value(), 598, "{metrics:?}");
     assert_eq!(metrics.hints_wrong.value(), 2, "{metrics:?}");
     assert!(metrics.signatures_batched.value() > 600, "{metrics:?}");
+    // The next verifier gets them as they came, without that of the refused one.
+    let verified = verdict.verified.expect("599 pass");
+    hints.remove(7);
+    assert_eq!(verified.hints, hints.as_flattened());
+    assert_eq!(verified.digests.len(), hints.len());
+    // Where all pass, both come out as they came in.
+    let whole = FrameBatch {
+        hints: hints[..5].as_flattened().to_vec().into(),
+        ..frame_of(
+            5,
+            7,
+            0,
+            &(600..605).map(|n| sign(body(n))).collect::<Vec<_>>(),
+        )
+    };
+    let verified = stage.on_batch(&whole, NOW).verified.expect("all pass");
+    assert_eq!((verified.slab, verified.hints), (whole.slab, whole.hints));
 }
 
 type Fault = fn(&mut Envelope);

@@ -279,6 +279,7 @@ fn block(
         digest: hash::batch_digest(&header),
         digests: envelopes.iter().map(hash::envelope_digests).collect(),
         slabs: vec![envelopes.as_bytes().to_vec().into()],
+        hints: Vec::new(),
         origins: Vec::new(),
     };
     let manifest = Manifest {

@@ -146,6 +146,7 @@ fn batch(stored: &StoredBatch, digests: Vec<EnvelopeDigests>) -> Batch {
         header: stored.header,
         digest: stored.digest,
         slabs: vec![stored.payload.slice_ref(stored.envelopes())],
+        hints: Vec::new(),
         digests,
         origins: Vec::new(),
     }

@@ -418,6 +418,7 @@ pub(crate) fn batch(version: u64, bodies: &[Body]) -> Batch {
         digest: Digest::ZERO,
         digests: envelopes.iter().map(hash::envelope_digests).collect(),
         slabs: vec![envelopes.as_bytes().to_vec().into()],
+        hints: Vec::new(),
         origins: Vec::new(),
     }
 }

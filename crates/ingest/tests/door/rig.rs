@@ -387,6 +387,7 @@ fn block(
         header,
         digest: Digest::ZERO,
         slabs: vec![slab(kept)],
+        hints: Vec::new(),
         digests,
         origins,
     };

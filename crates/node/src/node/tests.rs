@@ -7,7 +7,7 @@ use clearway_crypto::hash;
 use clearway_order::OrderHandle;
 use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::limits::BATCH_ENVELOPES_MAX;
-use clearway_types::messages::{OriginRun, SourceId, StreamKey, VerifiedBatch};
+use clearway_types::messages::{OriginRun, StreamKey, VerifiedBatch};
 use clearway_types::units::Height;
 
 use super::Node;
@@ -27,10 +27,10 @@ fn full_batch() -> VerifiedBatch {
         count: u32::try_from(BATCH_ENVELOPES_MAX).expect("small"),
     };
     VerifiedBatch {
-        source: SourceId(u64::MAX),
         origins: vec![origin],
         digests: hash::envelope_digests_all(&slab),
         slab,
+        hints: Bytes::new(),
         directory_height: Height(0),
     }
 }

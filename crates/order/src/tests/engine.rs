@@ -544,7 +544,7 @@ fn a_full_lane_makes_the_caller_wait_and_stop_gives_the_batch_back() {
         for tag in 0.. {
             let batch = verified(tag, clearway_types::limits::BATCH_ENVELOPES_MAX);
             if let Err(stopped) = filler.on_verified(batch) {
-                return stopped.0.source.0;
+                return stopped.0.origins[0].stream.0;
             }
             sender.send(tag).expect("the test listens");
         }

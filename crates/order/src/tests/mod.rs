@@ -18,7 +18,7 @@ use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::final_record::FinalRecord;
 use clearway_types::genesis::{Genesis, GenesisParticipant, GenesisValidator, HexBytes, Rules};
 use clearway_types::messages::{
-    ExecHead, ExecutedBlock, OrderedBlock, OriginRun, Persist, SourceId, StreamKey, VerifiedBatch,
+    ExecHead, ExecutedBlock, OrderedBlock, OriginRun, Persist, StreamKey, VerifiedBatch,
 };
 use clearway_types::units::{Digest, Height, ParticipantId, TimeMs, ValidatorNumber};
 
@@ -80,7 +80,6 @@ pub(crate) fn verified(tag: u64, count: usize) -> VerifiedBatch {
     }
     let slab = Bytes::from(slab);
     VerifiedBatch {
-        source: SourceId(tag),
         origins: vec![OriginRun {
             stream: StreamKey(tag),
             first_index: 0,
@@ -88,6 +87,7 @@ pub(crate) fn verified(tag: u64, count: usize) -> VerifiedBatch {
         }],
         digests: hash::envelope_digests_all(&slab),
         slab,
+        hints: Bytes::new(),
         directory_height: Height(0),
     }
 }

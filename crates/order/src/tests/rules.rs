@@ -29,6 +29,7 @@ fn peer_batch(owner: u32, index: u64, previous: Digest, directory_height: u64) -
         header,
         digest: hash::batch_digest(&header),
         slabs: vec![envelopes.slab],
+        hints: Vec::new(),
         digests: envelopes.digests,
         origins: Vec::new(),
     })

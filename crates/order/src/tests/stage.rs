@@ -8,8 +8,9 @@ use clearway_types::limits::{
     BATCH_ENVELOPES_MAX, BLOCK_BYTES_MAX, EXEC_LAG_MAX, LANE_STEP_MAX, LANE_WINDOW,
 };
 use clearway_types::manifest::{BatchRef, Manifest};
-use clearway_types::messages::{ExecHead, OrderedBlock, Persist, Persisted};
+use clearway_types::messages::{ExecHead, OrderedBlock, Persist, Persisted, VerifiedBatch};
 use clearway_types::units::{Digest, Height, TimeMs, ValidatorNumber};
+use clearway_types::wire::HINT_BYTES;
 
 use super::{at, config, execute, genesis, head_of, stage, tags, unsigned, verified};
 use crate::{OrderError, OrderMetrics, OrderStage, Outgoing, Proposal, Recovery};
@@ -94,6 +95,30 @@ fn a_batch_is_proposed_only_when_it_is_durable() {
     assert_eq!(manifest.batches[0].digest, left.batches[0].digest);
     assert_eq!((manifest.height, manifest.parent), (Height(2), first));
     assert_ne!(first, second);
+}
+
+#[test]
+fn hints_stay_beside_their_slabs_and_change_no_digest() {
+    let sealed = |hints: &[u8]| {
+        let mut stage = stage(1);
+        let hinted = VerifiedBatch {
+            hints: hints.to_vec().into(),
+            ..verified(1, 3)
+        };
+        for batch in [hinted, verified(2, 2)] {
+            stage.on_verified(batch, at(0)).expect("room");
+        }
+        proposed(&mut stage, genesis(1).hash(), 0);
+        take(&mut stage).batches.remove(0)
+    };
+    let (hinted, plain) = (sealed(&[7; 3 * HINT_BYTES]), sealed(&[]));
+    assert_eq!(hinted.slabs.len(), 2);
+    assert_eq!(hinted.hints, [vec![7; 3 * HINT_BYTES], Vec::new()]);
+    assert_eq!(plain.hints, [Vec::<u8>::new(), Vec::new()]);
+    assert_eq!(
+        (hinted.digest, &hinted.slabs, &hinted.digests),
+        (plain.digest, &plain.slabs, &plain.digests)
+    );
 }
 
 #[test]
@@ -359,7 +384,7 @@ fn a_full_window_gives_the_batch_back_and_a_final_block_makes_room() {
     let refused = stage
         .on_verified(verified(99, 1), at(0))
         .expect_err("the window is full");
-    assert_eq!(refused.source.0, 99);
+    assert_eq!(refused.origins[0].stream.0, 99);
     assert_eq!(sync(&mut stage, 1).batches.len(), LANE_WINDOW);
     parent = proposed(&mut stage, parent, 1);
     let manifest = &sync(&mut stage, 2).manifests[0].1;

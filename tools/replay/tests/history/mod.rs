@@ -308,6 +308,7 @@ impl Chain {
             header: *header,
             digest,
             slabs: vec![slab.clone()],
+            hints: Vec::new(),
             digests: hash::envelope_digests_all(slab),
             origins: Vec::new(),
         };
