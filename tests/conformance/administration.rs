@@ -260,6 +260,11 @@ fn a_ledger_is_defined_filled_used_and_emptied() {
         "defined already",
     );
     says(
+        run(1, "ledger define 415 KWD --issuer-account 1.415"),
+        1,
+        "KWD is the code of ledger 414 already",
+    );
+    says(
         run(1, "ledger define 5 kwd --issuer-account 1.5"),
         2,
         "capitals",

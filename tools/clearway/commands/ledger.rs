@@ -6,6 +6,7 @@ use clearway_types::amount::Decimal;
 use clearway_types::genesis::ledger_code_shape;
 use clearway_types::limits::EXPONENT_MAX;
 use clearway_types::units::{AccountId, LedgerId};
+use clearway_types::wire::roster::{LedgerView, RosterView};
 use serde::Serialize;
 
 use crate::commands::connect::Connect;
@@ -150,15 +151,29 @@ fn define(args: &Define) -> Result<(), Failure> {
     args.signed.send(false, |session| {
         let roster = session.roster()?;
         let id = LedgerId(args.number);
-        let defined = roster.known_ledger(id).is_ok();
         roster.known(args.issuer_account.owner().0)?;
         let draft = Draft::ledger_define(id, &args.code, args.exponent, args.issuer_account);
-        let refused = defined.then(|| {
-            let message = format!("ledger {id} is defined already");
-            Failure::new(Kind::Failed, message).remedy("choose another number")
-        });
-        Ok(Order::unless(draft, refused))
+        Ok(Order::unless(draft, taken(&roster, id, &args.code)))
     })
+}
+
+/// Why a ledger cannot be defined: its number is taken, or people know another by its code.
+fn taken(roster: &RosterView, id: LedgerId, code: &str) -> Option<Failure> {
+    let coded = |known: &&LedgerView| text(&known.ledger.code) == code;
+    let (message, remedy) = match roster.ledger(id) {
+        Some(_) => (
+            format!("ledger {id} is defined already"),
+            "choose another number",
+        ),
+        None => {
+            let other = roster.ledgers.iter().find(coded)?.ledger.id;
+            (
+                format!("{code} is the code of ledger {other} already"),
+                "use that ledger, or choose another code",
+            )
+        }
+    };
+    Some(Failure::new(Kind::Failed, message).remedy(remedy))
 }
 
 /// ISSUE: to the account, out of the ledger's issuer account.
