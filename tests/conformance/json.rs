@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use clearway_types::hex;
 use serde_json::Value;
 
 use crate::node::Served;
@@ -15,6 +16,8 @@ type Row = (&'static str, i32, &'static str);
 /// On a running node; `{1}` is the operator with its door, `{2}` and `{3}` are members, `{height}`
 /// is how far it is.
 const ONLINE: &[Row] = &[
+    ("submit signed.bin {2}", 0, "answer"),
+    ("submit none.bin {2}", 5, ""),
     (
         "pay 2.1 3.1 0.01 --id 00000000000000000000000000000200 {2}",
         0,
@@ -320,6 +323,11 @@ fn every_answer_and_every_error_is_a_json_object_on_a_line_of_its_own() {
     run(dir, &prepared.split(' ').collect::<Vec<_>>()).expect(0);
     let report = "bench --count 300 --account-count 50 --json report.json";
     run(dir, &report.split(' ').collect::<Vec<_>>()).expect(0);
+
+    let dry_run = ["pay", "2.1", "3.1", "0.01", "--dry-run"];
+    let signed = node.as_member(2, &dry_run).expect(0).json("dry-run");
+    let signed = hex::decode(signed["envelope"].as_str().expect("text"));
+    std::fs::write(dir.join("signed.bin"), signed.expect("hexadecimal")).expect("written");
 
     let codes = run(dir, &["exit-codes", "--json"]).expect(0);
     let codes = codes.json("exit-codes")["exit_codes"].clone();

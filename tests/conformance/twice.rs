@@ -5,6 +5,7 @@ mod clocks;
 mod clusters;
 mod damaged;
 mod machines;
+mod submitted;
 mod untold;
 
 use std::path::{Path, PathBuf};

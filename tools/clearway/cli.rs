@@ -9,7 +9,7 @@ use clearway_load::report::VERSION;
 
 use crate::commands::{
     account, approvals, bench, completions, demo, doctor, exit_codes, generate, inspect, keys,
-    ledger, load_worker, lookup, member, node, pay, replay, resend, verify,
+    ledger, load_worker, lookup, member, node, pay, replay, resend, submit, verify,
 };
 use crate::failure::{Failure, Kind};
 use crate::{drivers, streams, ui};
@@ -74,6 +74,8 @@ enum Command {
     Lookup(lookup::Args),
     /// Send signed instructions whose end is not known again, as the same bytes
     Resend(resend::Args),
+    /// Send envelopes that were signed elsewhere, exactly as they stand in a file
+    Submit(submit::Args),
     /// What each exit code means
     ExitCodes(exit_codes::Args),
     /// Print a completion script for a shell
@@ -185,6 +187,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Return(args) => pay::give_back(&args),
         Command::Lookup(args) => lookup::run(&args),
         Command::Resend(args) => resend::run(&args),
+        Command::Submit(args) => submit::run(&args),
         Command::ExitCodes(args) => exit_codes::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::LoadWorker => load_worker::run(),

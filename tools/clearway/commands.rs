@@ -26,5 +26,6 @@ pub(crate) mod replay;
 pub(crate) mod resend;
 pub(crate) mod roster;
 pub(crate) mod send;
+pub(crate) mod submit;
 pub(crate) mod trial;
 pub(crate) mod verify;

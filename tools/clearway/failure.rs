@@ -173,6 +173,29 @@ impl Failure {
         Self { source, ..self }
     }
 
+    /// The same with the place of what is wrong in front.
+    pub(crate) fn at(self, place: &str) -> Self {
+        let source = format!("{place}: {}", self.source).into();
+        Self { source, ..self }
+    }
+
+    /// How a command ends whose `total` instructions ended one by one, some of them in `failures`.
+    pub(crate) fn together(mut failures: Vec<Self>, total: usize) -> Result<(), Self> {
+        match (failures.pop(), failures.len()) {
+            (None, _) => Ok(()),
+            (Some(only), 0) => Err(only),
+            (Some(last), others) => {
+                failures.iter().for_each(|one| ui::note(&one.to_string()));
+                // One whose end is not known outweighs those that are known to have failed, as do
+                // their exit codes.
+                let kinds = failures.iter().map(Self::kind);
+                let kind = kinds.fold(last.kind, |a, b| if b as u8 > a as u8 { b } else { a });
+                let message = format!("{} of {total} did not settle; the last: {last}", others + 1);
+                Err(Self::new(kind, message))
+            }
+        }
+    }
+
     /// Tells people on stderr, and scripts by the exit code; with `--json` also by an object on
     /// stdout.
     pub(crate) fn report(self, json: bool) -> ExitCode {

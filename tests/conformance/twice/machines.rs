@@ -106,7 +106,12 @@ fn told_apart(ttl_s: u32, late: bool) {
 /// Waits until cluster time has passed the end of an entry's envelope.
 fn wait_until_over(payer: &Payer, door: &str, entry: &[u8]) {
     let entry: Value = serde_json::from_slice(entry).expect("an entry");
-    let ends_ms = 1000 * entry["expires_at"].as_u64().expect("a number");
+    wait_until(payer, door, entry["expires_at"].as_u64().expect("a number"));
+}
+
+/// Waits until cluster time has passed this second and its margin.
+pub(super) fn wait_until(payer: &Payer, door: &str, ends_s: u64) {
+    let ends_ms = 1000 * ends_s;
     let from = Instant::now();
     loop {
         let status = payer.run(door, &["node", "status", "--json"]).expect(0);

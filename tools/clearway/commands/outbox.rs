@@ -14,7 +14,7 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 use crate::failure::{Failure, Kind};
 
 /// Envelopes that may wait in an outbox: 1,000 files of a block each take 4 MiB.
-const ENTRIES_MAX: usize = 1000;
+pub(super) const ENTRIES_MAX: usize = 1000;
 /// Longest file that is read: an entry has about 700 bytes.
 const ENTRY_BYTES_MAX: u64 = 4096;
 /// Name and version of an entry's format.

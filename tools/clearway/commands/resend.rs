@@ -56,21 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let sent = entry.and_then(|entry| resend(&session, &entry, args));
         failures.extend(sent.err());
     }
-    match (failures.pop(), failures.len()) {
-        (None, _) => Ok(()),
-        (Some(only), 0) => Err(only),
-        (Some(last), others) => {
-            failures
-                .iter()
-                .for_each(|failure| ui::note(&failure.to_string()));
-            // One whose end is not known outweighs those that are known to have failed, as do
-            // their exit codes.
-            let kinds = failures.iter().map(Failure::kind);
-            let kind = kinds.fold(last.kind(), |a, b| if b as u8 > a as u8 { b } else { a });
-            let message = format!("{} of {total} did not settle; the last: {last}", others + 1);
-            Err(Failure::new(kind, message))
-        }
-    }
+    Failure::together(failures, total)
 }
 
 fn waiting(session: &Session, id: TransferId) -> Result<Entry, Failure> {

@@ -119,17 +119,21 @@ impl Sending {
         session.submit(order.into(), prove, output)
     }
 
-    /// A failure before anything was sent. With an identifier of the member's own an earlier use of
-    /// it may have moved money all the same, so that is never the end of the instruction.
     fn unsent(&self, failure: Failure) -> Failure {
-        let failure = match failure.to_string().contains(NOTHING_SENT) {
-            true => failure,
-            false => failure.adding(NOTHING_SENT),
-        };
-        match (failure.kind(), self.id) {
-            (Kind::Unavailable, _) | (Kind::Failed, Some(_)) => failure.of(Kind::NotSent),
-            _ => failure,
-        }
+        unsent(failure, self.id.is_some())
+    }
+}
+
+/// A failure before anything was sent. With `earlier`, an earlier use of the same identifier may
+/// have moved money all the same, so that it is never the end of the instruction.
+pub(super) fn unsent(failure: Failure, earlier: bool) -> Failure {
+    let failure = match failure.to_string().contains(NOTHING_SENT) {
+        true => failure,
+        false => failure.adding(NOTHING_SENT),
+    };
+    match (failure.kind(), earlier) {
+        (Kind::Unavailable, _) | (Kind::Failed, true) => failure.of(Kind::NotSent),
+        _ => failure,
     }
 }
 

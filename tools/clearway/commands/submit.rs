@@ -1,0 +1,177 @@
+//! `clearway submit`: sends envelopes that were signed elsewhere, exactly as they stand in a file.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clearway_crypto::keys::VerifyingKey;
+use clearway_types::domain::DomainTag;
+use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
+use clearway_types::wire::roster::RosterView;
+
+use crate::commands::connect::{Connect, Session};
+use crate::commands::outbox::{ENTRIES_MAX, OutboxArg};
+use crate::commands::send::{Copy, Sending, unsent};
+use crate::failure::{Failure, Kind};
+use crate::ui::Output;
+
+/// Bytes of the longest file: as many envelopes as an outbox takes.
+const FILE_BYTES_MAX: usize = ENTRIES_MAX * ENVELOPE_BYTES;
+
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "The file holds bytes, not text: envelopes of 192 bytes, one after another, each \
+standing alone. All are checked before one is sent: their header, and their signature where the \
+node knows the key. Then each is written to the outbox, named and sent as `clearway resend` does \
+it, since copies may have been sent before: the same bytes settle once. Exit codes: 0, all are \
+FINAL and did what they are for; 1, one moved nothing and never will, or the file holds no such \
+envelopes; 3, a signature is not one of this cluster, a proof contradicts the answer, or an \
+identifier stands for another instruction; 6, the end of one is not known; 7, nothing was sent: \
+type the same command again"
+)]
+pub(crate) struct Args {
+    /// File with the envelopes; `-` for standard input
+    file: PathBuf,
+    /// Also fetch and check the proofs: certificate, chain of results, Merkle path
+    #[arg(long)]
+    prove: bool,
+    #[command(flatten)]
+    outbox: OutboxArg,
+    #[command(flatten)]
+    connect: Connect,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    // What is wrong with the file stays wrong however often the command is typed.
+    let of_file = |failure| unsent(failure, false);
+    let bytes = read(&args.file).map_err(of_file)?;
+    let all = envelopes(&bytes);
+    for (index, envelope) in all.iter().enumerate() {
+        let place = || place(args, all, index);
+        check_header(envelope).map_err(|wrong| of_file(wrong.at(&place())))?;
+    }
+    // Of what else fails an earlier copy says nothing: that may have moved money.
+    let of_machine = |failure| unsent(failure, true);
+    let session = connect(args).map_err(of_machine)?;
+    let roster = session.roster().map_err(of_machine)?;
+    let tag = DomainTag::new(session.genesis.hash());
+    for (index, envelope) in all.iter().enumerate() {
+        let place = || place(args, all, index);
+        let checked = check_signature(envelope, &roster, tag);
+        checked.map_err(|wrong| of_file(wrong.at(&place())))?;
+        waits(&session, envelope).map_err(of_machine)?;
+    }
+    let sent = all.iter().map(|envelope| send(&session, envelope, args));
+    Failure::together(sent.filter_map(Result::err).collect(), all.len())
+}
+
+fn connect(args: &Args) -> Result<Session, Failure> {
+    args.connect.open_with(&Sending::beside(&args.outbox))
+}
+
+/// Which envelope of the file.
+fn place(args: &Args, all: &[Envelope], index: usize) -> String {
+    let (file, id) = (args.file.display(), all[index].body.id);
+    format!("{file}: envelope {} of {}, {id}", index + 1, all.len())
+}
+
+/// Whole envelopes, at least one.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let place = path.display();
+    let mut bytes = Vec::new();
+    let max = FILE_BYTES_MAX as u64 + 1;
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().lock().take(max).read_to_end(&mut bytes),
+        false => std::fs::File::open(path).and_then(|file| file.take(max).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| {
+        Failure::of_file(&error, format!("{place}: {error}")).remedy("check the path")
+    })?;
+    let wrong = |what: String, remedy: &str| {
+        Err(Failure::new(Kind::Failed, format!("{place}: {what}")).remedy(remedy))
+    };
+    let is_text = |byte: &u8| byte.is_ascii_hexdigit() || byte.is_ascii_whitespace();
+    match bytes.len() {
+        0 => wrong("no envelope".to_owned(), "give 192 bytes or more"),
+        _ if bytes.iter().all(is_text) => wrong(
+            "hexadecimal digits, not the bytes of envelopes".to_owned(),
+            "turn them into bytes, with `xxd -r -p` for example",
+        ),
+        len if len > FILE_BYTES_MAX => wrong(
+            format!("more than {ENTRIES_MAX} envelopes, which an outbox cannot hold"),
+            "cut the file at a multiple of 192 bytes and submit the parts",
+        ),
+        len if len % ENVELOPE_BYTES != 0 => wrong(
+            format!("{len} bytes are no whole number of envelopes"),
+            "an envelope has 192 bytes: body, then signature",
+        ),
+        _ => Ok(bytes),
+    }
+}
+
+/// What any node refuses by the header alone, and what is sent in another way.
+fn check_header(envelope: &Envelope) -> Result<(), Failure> {
+    let body = &envelope.body;
+    body.check_header().map_err(|code| {
+        let help = code.help().trim_end_matches('.');
+        Failure::new(Kind::Failed, format!("{code}")).remedy(help)
+    })?;
+    if body.flags().linked() || body.id.chain_position() != 0 {
+        let message = "one of a chain, which must go as one";
+        let remedy = "send chains from a program of your own, by `Client::submit` of crates/client";
+        return Err(Failure::new(Kind::Failed, message).remedy(remedy));
+    }
+    Ok(())
+}
+
+/// Whether it was signed by the key that it names, for this cluster. Of a key that is not
+/// registered the node has the word: it may be by now.
+fn check_signature(
+    envelope: &Envelope,
+    roster: &RosterView,
+    tag: DomainTag,
+) -> Result<(), Failure> {
+    let body = &envelope.body;
+    let (signer, slot) = (body.signer(), body.flags().key_slot());
+    let key = roster.participant(signer).and_then(|one| one.keys[slot]);
+    let Some(key) = key.and_then(|key| VerifyingKey::from_bytes(&key.public_key).ok()) else {
+        return Ok(());
+    };
+    if key.verify(&tag.signed_bytes(body), &envelope.signature) {
+        return Ok(());
+    }
+    let message = format!(
+        "it is not signed by the key of participant {signer} in slot {slot} for this cluster: by \
+         another key, for another genesis, or its bytes were changed"
+    );
+    let remedy = format!(
+        "sign it for this genesis with that key; `clearway lookup {} --signer {signer}` tells \
+         whether another copy was executed",
+        body.id
+    );
+    Err(Failure::new(Kind::Mismatch, message).remedy(remedy))
+}
+
+/// Whether it waits in the outbox already, as these bytes.
+fn waits(session: &Session, envelope: &Envelope) -> Result<bool, Failure> {
+    let id = envelope.body.id;
+    match session.kept(id)? {
+        None => Ok(false),
+        Some(entry) if entry.envelope == *envelope => Ok(true),
+        Some(_) => {
+            let message = format!("{id} waits in the outbox as other bytes");
+            let remedy = format!("type `clearway resend {id} {}` first", session.again);
+            Err(Failure::new(Kind::Mismatch, message).remedy(remedy))
+        }
+    }
+}
+
+fn send(session: &Session, envelope: &Envelope, args: &Args) -> Result<(), Failure> {
+    let kept = waits(session, envelope).and_then(|waits| match waits {
+        true => Ok(()),
+        false => session.outbox.keep(session.entry(*envelope)),
+    });
+    kept.map_err(|failure| unsent(failure.at(&envelope.body.id.to_string()), true))?;
+    session.settle(envelope, Copy::Further, args.prove, args.output)
+}
