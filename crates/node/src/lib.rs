@@ -12,6 +12,7 @@
 //! # Cost
 //! Threads that wait; a checkpoint now and then; nothing an envelope.
 
+pub mod backends;
 pub mod config;
 pub mod genesis_file;
 pub mod keystore;

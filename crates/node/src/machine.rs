@@ -21,6 +21,7 @@ use crossbeam::channel;
 use tokio::sync::watch;
 
 use crate::admin::Readiness;
+use crate::backends::{self, BackendError};
 use crate::config::NodeConfig;
 use crate::disk::Disk;
 use crate::door::Frames;
@@ -48,6 +49,16 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// What this configuration asks of this machine, and why a device was left out that the node
+    /// would have taken. Hashing is chosen here, for the whole process.
+    ///
+    /// # Errors
+    /// A backend or a hasher that is asked for by name is not there.
+    pub fn of(config: &NodeConfig) -> Result<(Self, Option<BackendError>), BackendError> {
+        let (gate, left_out) = backends::of(config)?;
+        Ok((Self::real(gate), left_out))
+    }
+
     /// The disk and the clocks of this machine, and these backends.
     #[must_use]
     pub fn real(gate: Gate) -> Self {

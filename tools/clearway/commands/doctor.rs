@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clearway_load::machine::{Disk, Machine};
+use clearway_node::backends::{self, Adapter};
 use clearway_node::config::NodeConfig;
 use serde::Serialize;
 
-use crate::backends::{self, Adapter};
 use crate::failure::Failure;
 use crate::limits::{self, Limits};
 use crate::share;

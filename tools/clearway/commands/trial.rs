@@ -14,11 +14,11 @@ use clearway_load::sign::{Share, SignedStream, StreamShape, sign};
 use clearway_load::stage_cpu::{Meter, Spent};
 use clearway_load::worker::{Job, Source, Workers};
 use clearway_load::workload::Workload;
+use clearway_node::Node;
 use clearway_node::config::{self, NodeConfig};
 use clearway_node::genesis_file;
 use clearway_node::keystore::{self, Keys, Protection, ValidatorKeys};
 use clearway_node::read;
-use clearway_node::{Node, Parts};
 use clearway_replay::Options;
 use clearway_types::genesis::{Genesis, HexBytes};
 use clearway_types::units::TimeMs;
@@ -153,13 +153,13 @@ impl Stand<'_> {
         config: &NodeConfig,
         validator: &ValidatorKeys,
     ) -> Result<(Tally, Spent, NodeFigures), Failure> {
-        let (gate, config) = backends::of_node(config)?;
+        let parts = backends::parts_of(config)?;
         let streams = match self.trial.processes {
             0 => self.sign_here(),
             _ => Vec::new(),
         };
-        let node = Node::start_with(&config, self.genesis, validator, Parts::real(gate))
-            .or_fail(Kind::Failed)?;
+        let node = Node::start_with(config, self.genesis, validator, parts);
+        let node = node.or_fail(Kind::Failed)?;
         let plan = Plan {
             connections: self.trial.connections,
             streams_in_flight: self.trial.streams_in_flight,

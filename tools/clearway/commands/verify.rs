@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clearway_crypto::backend::Item;
 use clearway_crypto::gate::{BackendId, Gate, GateError};
+use clearway_node::backends;
 use clearway_types::hex;
 use serde::{Deserialize, Serialize};
 
-use crate::backends::{self, BackendArgs};
+use crate::backends::BackendArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::streams;
 use crate::ui::{self, Output};

@@ -1,7 +1,7 @@
 //! `clearway node run`: a node in the foreground, until a signal asks it to stop.
 
 use clearway_node::log::LINES_DROPPED;
-use clearway_node::{Node, NodeError, Parts, Readiness, genesis_file, keystore, log};
+use clearway_node::{Node, NodeError, Readiness, genesis_file, keystore, log};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -36,8 +36,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let mut ends = runtime.block_on(async { Ends::new() })?;
-    let (gate, config) = backends::of_node(&config)?;
-    let node = Node::start_with(&config, &genesis, &validator, Parts::real(gate));
+    let parts = backends::parts_of(&config)?;
+    let node = Node::start_with(&config, &genesis, &validator, parts);
     let node = node.map_err(|error| {
         let shown = match error {
             // A variable or a flag may have named another genesis than the configuration does.
