@@ -8,8 +8,8 @@
 //! slab that came in when all of them pass. `verify_ingest`: the others, each with its code.
 //! # Never
 //! Mixes two sources in one equation; lets a part of a chain through; owns a thread or a socket;
-//! reads a clock but to time its backends at start; decides anything that execution does not decide
-//! again (expiry, keys, chains), except the signature itself.
+//! reads a clock but to time a group and, at the start, its backends; decides anything that
+//! execution does not decide again (expiry, keys, chains), except the signature itself.
 //! # Limits
 //! A group is at most `group_len_max` envelopes or one frame. What is remembered of sources is
 //! bounded by [`sources::SOURCES_MAX`].
