@@ -15,7 +15,7 @@ use crate::program::program;
 /// MAX_TTL and RETURN_WINDOW of the cluster under test, seconds.
 const TTL_S: u32 = 3;
 /// No identifier of a payment lives longer: its window starts when it settles, times are whole
-/// seconds, and the table is swept once a block.
+/// seconds, and the table is swept once per block.
 const LIFE: Duration = Duration::from_secs(2 * TTL_S as u64 + 2);
 /// How long the node runs, and from when on nothing may grow.
 const RUN: Duration = Duration::from_secs(19);

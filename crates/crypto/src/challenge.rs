@@ -17,7 +17,7 @@ pub struct Challenges {
     pub hashes: Vec<[u64; 8]>,
 }
 
-/// SHA-512 of R || A || prefix || message for each item. Allocates the hashes, 64 bytes an item.
+/// SHA-512 of R || A || prefix || message for each item. Allocates the hashes, 64 bytes per item.
 ///
 /// A vector unit hashes as many side by side as it has lanes, if all of them take equally many
 /// blocks, at most four (431 bytes of message); others go to the hasher of this process one by one.

@@ -19,7 +19,7 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::IsIdentity;
 use sha2::{Digest, Sha512};
 
-/// The rule itself, written for reading: the oracle of the tests, about 0.1 ms a signature.
+/// The rule itself, written for reading: the oracle of the tests, about 0.1 ms per signature.
 ///
 /// The message is the concatenation of `message`. Production code goes through [`crate::gate`].
 #[must_use]

@@ -50,7 +50,7 @@ pub struct Ledger {
 /// Root of the receipts of a block.
 fn receipts_root(block: &OrderedBlock, outcomes: &[Outcome], events: &[Event]) -> Digest {
     let count: usize = block.batches.iter().map(|batch| batch.digests.len()).sum();
-    assert_eq!(count, outcomes.len(), "a result an envelope");
+    assert_eq!(count, outcomes.len(), "a result per envelope");
     let digests = block.batches.iter().flat_map(|batch| &batch.digests);
     let envelopes = digests.map(|digests| &digests.leaf);
     let envelopes: Vec<_> = envelopes.zip(outcomes.iter().copied()).collect();

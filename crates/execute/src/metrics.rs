@@ -52,7 +52,7 @@ clearway_flow::metrics! {
     }
 }
 
-/// A row a kind, a column a result code.
+/// A row per kind, a column per result code.
 #[derive(Debug)]
 struct Outcomes(Vec<AtomicU64>);
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use clearway_types::messages::Origin;
 use clearway_types::units::Digest;
 
-/// Locks are taken once an envelope by `verify` and once by the receipt router: 64 shards keep the
+/// Locks are taken once per envelope by `verify` and once by the receipt router: 64 shards keep the
 /// two from waiting for each other.
 const SHARDS: usize = 64;
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Holds the latest published version.
 ///
-/// A lock held for one pointer copy: readers come once a batch, so nothing cleverer pays.
+/// A lock held for one pointer copy: readers come once per batch, so nothing cleverer pays.
 #[derive(Debug)]
 pub struct Latest<T>(RwLock<Arc<T>>);
 

@@ -13,7 +13,7 @@
 //! and the lane window hold.
 //! # Cost
 //! Two clock reads and one channel operation a message; messages carry up to thousands of
-//! envelopes, so this stays below a nanosecond an envelope at load.
+//! envelopes, so this stays below a nanosecond per envelope at load.
 
 pub mod counter;
 mod in_flight;

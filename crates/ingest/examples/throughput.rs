@@ -100,7 +100,7 @@ async fn measure(
         "answered {answered} in {:.2} s: {per_s:.0} envelopes/s",
         wall.as_secs_f64()
     );
-    println!("CPU of both sides together: {cpu_us:.3} us an envelope");
+    println!("CPU of both sides together: {cpu_us:.3} us per envelope");
     client.close().await;
     door.stop().await;
     Ok(())

@@ -86,7 +86,7 @@ impl ReceiptRouter {
     /// `store_ingest`: answers all envelopes of a block that is final and durable.
     ///
     /// # Panics
-    /// When results and batches of the block do not match: execution gives one result an envelope.
+    /// When results and batches of the block do not match: execution gives one result per envelope.
     pub fn on_block(&self, executed: &Arc<ExecutedBlock>) {
         let mut first = 0;
         for batch in &executed.block.batches {
@@ -104,7 +104,7 @@ impl ReceiptRouter {
             }
             first = batch_range.end;
         }
-        assert!(first == executed.results.len(), "one result an envelope");
+        assert!(first == executed.results.len(), "one result per envelope");
         let height = executed.block.manifest.height;
         self.shared.members.on_height(height);
         self.shared.height.send_if_modified(|last| {

@@ -21,7 +21,7 @@ use crate::damage_log::DamageLog;
 use crate::keeper::EnvelopeIds;
 use crate::log_index::LogIndex;
 
-/// Final records that one question keeps at hand, each with up to 4 bytes an envelope of a block.
+/// Final records that one question keeps at hand, each with up to 4 bytes per envelope of a block.
 const RECORDS_KEPT: usize = 4;
 
 /// One question's reading of the log.

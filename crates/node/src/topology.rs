@@ -92,9 +92,9 @@ links! {
     order_execute: OrderedBlock, BLOCKS_IN_FLIGHT_MAX, "EXEC_LAG_MAX: the engine never waits";
     execute_store: Arc<ExecutedBlock>, 16, "results wait for one group commit";
     store_ingest: Arc<ExecutedBlock>, 64, "answers are small and never wait long";
-    verify_ingest: Refusals, 1024, "one message a frame with refusals";
-    store_order: Vec<Persisted>, 64, "one message a group commit";
-    execute_order: ExecHead, 64, "one message a block";
+    verify_ingest: Refusals, 1024, "one message per frame with refusals";
+    store_order: Vec<Persisted>, 64, "one message per group commit";
+    execute_order: ExecHead, 64, "one message per block";
     query_execute: LedgerQuery, 64, "questions about balances, answered between blocks";
 }
 

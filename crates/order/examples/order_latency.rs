@@ -160,7 +160,7 @@ impl Phase {
         let finality = metrics.finality.sum().saturating_sub(self.finality);
         println!(
             "{name}: {} batches, {blocks} blocks; taken to final p50 {:.2?} p99 {:.2?}; built to \
-             final {:.2?} on average; processor {:.1} % of a core, {:.2} ms a block",
+             final {:.2?} on average; processor {:.1} % of a core, {:.2} ms per block",
             latencies.len(),
             at(500),
             at(990),

@@ -163,12 +163,12 @@ fn check_shape(batch: &VerifiedBatch) {
     assert_eq!(
         batch.slab.len(),
         count * ENVELOPE_BYTES,
-        "one digest an envelope"
+        "one digest per envelope"
     );
     let hints = batch.hints.len();
     assert!(
         hints == 0 || hints == count * HINT_BYTES,
-        "one hint an envelope, or none"
+        "one hint per envelope, or none"
     );
-    assert_eq!(places, count, "one origin an envelope");
+    assert_eq!(places, count, "one origin per envelope");
 }

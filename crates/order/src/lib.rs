@@ -19,7 +19,7 @@
 //! proposing pauses. So `order_store` holds at most [`PERSIST_IN_FLIGHT_MAX`] messages and
 //! `order_execute` at most [`BLOCKS_IN_FLIGHT_MAX`]: links of that capacity never block the engine.
 //! # Cost
-//! Batches travel by reference; sealing one hashes a Merkle tree (two SHA-256 blocks an envelope).
+//! Batches travel by reference; sealing one hashes a Merkle tree (two SHA-256 blocks per envelope).
 //! A view of a single validator costs five small syncs and 1.8 ms of processor time, mostly two BLS
 //! signatures and checks, whatever its blocks carry.
 mod batches;

@@ -17,14 +17,14 @@
 //!
 //! # Limits
 //! [`limits`]: payloads up to 32 MiB and less than a segment, segments up to 1 GiB. Memory: 4 bytes
-//! a record and two maps a segment, log and index (Linux allows 65,530 maps: 2 TB of default
-//! segments); no open file a segment; a sixth of a segment that is asked about and has no index
+//! a record and two maps per segment, log and index (Linux allows 65,530 maps: 2 TB of default
+//! segments); no open file per segment; a sixth of a segment that is asked about and has no index
 //! file yet; see [`BlockIndex`] for block places. One writer process a directory, held by a lock.
 //!
 //! # Cost
 //! Disk: payload + 96 bytes and at most 7 of padding, a zero-filling beforehand, two syncs a group
 //! of any size. CPU: one CRC-32 of the payload when written and one each time it is read (about
-//! 10 GB/s), one BLAKE3 of 116 bytes a record. Memory: nothing is copied on the way in or out.
+//! 10 GB/s), one BLAKE3 of 116 bytes per record. Memory: nothing is copied on the way in or out.
 //!
 //! FORMAT.md has every byte and the order of every sync; DECISIONS.md says why.
 

@@ -173,7 +173,7 @@ const LONG: usize = 4096;
 mod tests {
     use super::*;
 
-    /// A processor of 2.5 us a signature, and a device of 1 ms and 0.1 us, shared.
+    /// A processor of 2.5 us per signature, and a device of 1 ms and 0.1 us, shared.
     fn choice() -> (Choice, [BackendId; 2]) {
         let gate = Gate::new().expect("this machine computes rightly");
         let portable = gate.find("portable").expect("every machine has it");

@@ -2,7 +2,7 @@
 //!
 //! # In
 //! `ingest_verify`: frames of one stream each, chains never split over two. The key directory as
-//! execution last published it, and the time, are read once a group.
+//! execution last published it, and the time, are read once per group.
 //! # Out
 //! `verify_order`: the envelopes whose signatures verify, with their hashes, all of one source; the
 //! slab that came in when all of them pass. `verify_ingest`: the others, each with its code.

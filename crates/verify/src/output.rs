@@ -81,7 +81,7 @@ impl Refused {
         items.push((origin.index, code));
     }
 
-    /// One message a stream.
+    /// One message per stream.
     pub(crate) fn into_messages(self) -> Vec<Refusals> {
         let streams = self.0.into_iter();
         streams

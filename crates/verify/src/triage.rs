@@ -19,7 +19,7 @@ pub(crate) enum Fate<'d> {
     Joined,
 }
 
-/// A frame after triage: one fate an envelope.
+/// A frame after triage: one fate per envelope.
 #[derive(Debug)]
 pub(crate) struct Triage<'d> {
     pub(crate) fates: Vec<Fate<'d>>,

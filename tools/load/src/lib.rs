@@ -8,7 +8,7 @@
 //! Signs while the clock runs; counts a payment whose FINAL receipt it does not hold; waits for an
 //! answer before the next intended send time of an open-loop run.
 //! # Limits
-//! All signed envelopes lie in memory: 192 bytes a payment.
+//! All signed envelopes lie in memory: 192 bytes per payment.
 //! # Cost
 //! Signing about 15 us a payment and core, before the clock starts.
 

@@ -67,7 +67,7 @@ pub(crate) struct Scratch {
 /// What keys and the base point are multiplied by.
 #[derive(Debug, Default)]
 struct Scalars {
-    /// z * k, a sum a key.
+    /// z * k, a sum per key.
     challenges: Vec<WideSum>,
     /// Of the keys, then of the base point.
     reduced: Vec<Scalar>,

@@ -6,7 +6,7 @@
 
 use super::field::{EDWARDS_2D, EDWARDS_D, Field, LaneMask, ONE, Packed, SQRT_MINUS_ONE, Work};
 
-/// The curve's constants in vectors, and the token: made once a call, not once an operation.
+/// The curve's constants in vectors, and the token: made once per call, not once per operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Curve<F: Field<LANES>, const LANES: usize> {
     pub(crate) token: F::Token,

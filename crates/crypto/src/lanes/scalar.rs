@@ -1,7 +1,7 @@
 //! Scalars modulo the group order L: the range check, sums of products, signed digits.
 //!
 //! A batch adds z * k for every signature of a key. The sums stay plain integers and are reduced
-//! once a key: the group's order is all that the reduction changes, and the factor 8 of the rule
+//! once per key: the group's order is all that the reduction changes, and the factor 8 of the rule
 //! clears what a point of another order would notice.
 
 /// A number below 2^256, little-endian words.
