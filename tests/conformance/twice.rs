@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use clearway_client::ClusterKeys;
 use clearway_harness::{Lossy, NodeProcess, folder};
+use clearway_types::wire::proof::SettlementProof;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -376,6 +378,56 @@ fn a_lookup_says_what_became_of_a_payment_and_proves_it() {
     let id = poor.json("answer")["id"].as_str().expect("text").to_owned();
     let found = payer.run(node.door(), &["lookup", &id, "--json"]).expect(1);
     assert_eq!(found.json("lookup")["state"], "rejected");
+    node.stop();
+}
+
+#[test]
+fn the_proof_of_a_payment_goes_into_a_new_file_as_its_canonical_bytes() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let pay = ["pay", "2.1", "3.1", "10.00", "--json"];
+    let paid = payer.run(node.door(), &pay).expect(0).json("answer");
+    let id = paid["id"].as_str().expect("text").to_owned();
+    let call = ["lookup", &id, "--proof", "paid.proof", "--json"];
+    let found = payer.run(node.door(), &call).expect(0).json("lookup");
+    assert_eq!(found["proven"], true);
+    let path = payer.path().join("paid.proof");
+    let bytes = std::fs::read(&path).expect("it was made");
+    let proof = SettlementProof::decode(&bytes).expect("a proof");
+    let keys = ClusterKeys::from_genesis(&folder::genesis(payer.path())).expect("keys");
+    let proven = keys.check(&proof.envelope, &proof).expect("it holds");
+    assert_eq!(proven.height.0, found["height"]);
+    assert_eq!(proof.envelope.body.id.to_string(), id);
+
+    // What has the name stays, and nothing is asked.
+    let refused = payer.run("127.0.0.1:9", &call).expect(2);
+    assert!(
+        refused.said().contains("exists already"),
+        "{}",
+        refused.said()
+    );
+    assert_eq!(std::fs::read(&path).expect("still there"), bytes);
+    // Where there is nothing to prove, or nobody to ask, no file is left.
+    let other = payer.path().join("none.proof");
+    let unknown = [
+        "lookup",
+        OWN_ID,
+        "--proof",
+        "none.proof",
+        "--timeout-s",
+        "1",
+    ];
+    payer.run(node.door(), &unknown).expect(5);
+    assert!(!other.exists());
+    payer.run("127.0.0.1:9", &unknown).expect(6);
+    assert!(!other.exists());
+    let folder = ["lookup", &id, "--proof", "gone/paid.proof"];
+    let refused = payer.run(node.door(), &folder).expect(2);
+    assert!(
+        refused.said().contains("gone/paid.proof"),
+        "{}",
+        refused.said()
+    );
     node.stop();
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod member;
 pub(crate) mod node;
 pub(crate) mod outbox;
 pub(crate) mod pay;
+pub(crate) mod proof_file;
 pub(crate) mod replay;
 pub(crate) mod resend;
 pub(crate) mod roster;

@@ -110,6 +110,19 @@ impl Client {
         keys: &ClusterKeys,
         envelope: &Envelope,
     ) -> Result<Option<Proven>, ClientError> {
+        let checked = self.checked_proof(keys, envelope).await?;
+        Ok(checked.map(|(proven, _)| proven))
+    }
+
+    /// As [`Client::prove`], with the proof, for others to check.
+    ///
+    /// # Errors
+    /// As [`Client::prove`].
+    pub async fn checked_proof(
+        &self,
+        keys: &ClusterKeys,
+        envelope: &Envelope,
+    ) -> Result<Option<(Proven, SettlementProof)>, ClientError> {
         let name = Lookup::of(envelope);
         let until = Instant::now() + self.config().give_up_after;
         let mut false_count = 0;
@@ -119,7 +132,7 @@ impl Client {
                 return Ok(None);
             };
             let error = match keys.check(envelope, &proof) {
-                Ok(proven) => return Ok(Some(proven)),
+                Ok(proven) => return Ok(Some((proven, proof))),
                 Err(error) => error,
             };
             self.move_on_from(server);

@@ -1,5 +1,7 @@
 //! `clearway lookup`: what became of a signed instruction.
 
+use std::path::PathBuf;
+
 use clearway_client::{Fate, Named, Receipt};
 use clearway_types::code::Outcome;
 use clearway_types::envelope::Envelope;
@@ -11,6 +13,7 @@ use crate::commands::connect::{Connect, Session};
 use crate::commands::earlier::beside;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::OutboxArg;
+use crate::commands::proof_file::{self, ProofFile};
 use crate::commands::send::{Sending, exit, help, is_final, receipt, state, told_truly};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
@@ -34,12 +37,21 @@ pub(crate) struct Args {
     /// Also fetch and check the proof: certificate, chain of results, Merkle path
     #[arg(long)]
     prove: bool,
+    /// Prove it, and write the proof to this new file: its bytes are those of deploy/PROTOCOL.md
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
     #[command(flatten)]
     outbox: OutboxArg,
     #[command(flatten)]
     connect: Connect,
     #[command(flatten)]
     output: Output,
+}
+
+impl Args {
+    fn proves(&self) -> bool {
+        self.prove || self.proof.is_some()
+    }
 }
 
 #[derive(Serialize)]
@@ -62,9 +74,10 @@ struct View {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let file = args.proof.as_deref().map(ProofFile::create).transpose()?;
     let opened = args.connect.open_with(&Sending::beside(&args.outbox));
     let session = opened.map_err(Failure::end_open)?;
-    let told = tell(&session, args).map_err(Failure::end_open)?;
+    let told = tell(&session, args, file).map_err(Failure::end_open)?;
     if let Some(Other { executed, may_pass }) = told.other {
         told.said.map_err(Failure::end_open)?;
         return Err(session.conflict(args.id, Ok(executed), may_pass));
@@ -92,7 +105,7 @@ struct Other {
 }
 
 /// Asks, tells, and forgets what has been told. A failure to ask is no verdict.
-fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
+fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told, Failure> {
     // Of a damaged entry the identifier is left, which is enough to ask the log.
     let entry = session
         .kept(args.id)
@@ -122,10 +135,11 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
     let (mut other, mut proof) = (None, None);
     if let Fate::Executed(found) = fate {
         let kept = entry.as_ref().map(|entry| &entry.envelope);
-        let (executed, conflict) = executed(session, name, kept, args.prove)?;
-        let proving = executed.filter(|_| args.prove);
-        proof = proving.map(|executed| session.prove(&executed, receipt(found)));
-        view.proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
+        let (executed, conflict) = executed(session, name, kept, args.proves())?;
+        let proving = executed.filter(|_| args.proves());
+        let checked = proving.map(|executed| session.proof(&executed, receipt(found)));
+        view.proven = checked.as_ref().map(|one| matches!(one, Ok(Some(_))));
+        proof = checked.map(|one| one.and_then(|proof| proof_file::keep(file, proof.as_ref())));
         let instruction = |executed: Envelope| {
             let ledgers = &session.genesis.ledgers;
             Instruction::of(&executed.body, ledgers)
@@ -142,7 +156,7 @@ fn tell(session: &Session, args: &Args) -> Result<Told, Failure> {
         other = lost_to.map(|executed| Other { executed, may_pass });
     }
     let said = args.output.result("lookup", &view, || shown(&view));
-    let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
+    let proof = proof.unwrap_or(Ok(()));
     let may_pass = other.as_ref().is_some_and(|other| other.may_pass);
     let is_open = matches!(fate, Fate::Open(_)) || may_pass;
     if entry.is_some() && !is_open && told_truly(&said, &proof) {

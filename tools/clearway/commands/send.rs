@@ -9,6 +9,7 @@ use clearway_types::hex;
 use clearway_types::kind::Kind as EnvelopeKind;
 use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Height, TransferId};
+use clearway_types::wire::proof::SettlementProof;
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 use serde_json::json;
@@ -364,17 +365,26 @@ impl Session {
     }
 
     /// Checks certificate, chain and Merkle path of an answer.
-    pub(super) fn prove(&self, envelope: &Envelope, receipt: Receipt) -> Result<bool, Failure> {
+    fn prove(&self, envelope: &Envelope, receipt: Receipt) -> Result<bool, Failure> {
+        Ok(self.proof(envelope, receipt)?.is_some())
+    }
+
+    /// The proof of an answer, checked; `None` where there is none yet.
+    pub(super) fn proof(
+        &self,
+        envelope: &Envelope,
+        receipt: Receipt,
+    ) -> Result<Option<SettlementProof>, Failure> {
         let keys = ClusterKeys::from_genesis(&self.genesis).or_fail(Kind::Failed)?;
-        let proven = self.ask(async |client| client.prove(&keys, envelope).await)?;
-        let Some(proven) = proven else {
-            return Ok(false);
+        let checked = self.ask(async |client| client.checked_proof(&keys, envelope).await)?;
+        let Some((proven, proof)) = checked else {
+            return Ok(None);
         };
         // A further copy has a height of its own, and the first one's result.
         let again = receipt.outcome.duplicate() || proven.outcome.duplicate();
         let same = proven.height == receipt.height || again;
         if same && proven.outcome.code == receipt.outcome.code {
-            return Ok(true);
+            return Ok(Some(proof));
         }
         let message = format!(
             "the node answered {} at height {}, the proof says {} at height {}: do not trust it",
