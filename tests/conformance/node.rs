@@ -170,6 +170,32 @@ fn what_questions_take_of_the_processor_is_set_and_shown() {
 }
 
 #[test]
+fn a_watermark_emptied_while_the_node_runs_is_written_anew_and_told_of() {
+    let mut node = Served::start();
+    let path = node.dir.path().join("data/log/watermark");
+    let emptied = std::fs::OpenOptions::new().write(true).open(&path);
+    emptied.and_then(|file| file.set_len(0)).expect("emptied");
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    node.as_member(2, &pay).expect(0);
+    let counted = || {
+        let page = http(node.node.admin(), "GET /metrics").1;
+        page.contains("\nclearway_store_watermarks_damaged_total 1.0\n")
+    };
+    let from = Instant::now();
+    while !counted() {
+        assert!(from.elapsed() < 4 * PATIENCE, "never found");
+    }
+    node.as_member(2, &pay).expect(0);
+    // Without a stop in good order, which would need no watermark.
+    node.node.kill();
+    node.node = serve(node.dir.path());
+    let account = ["account", "show", "2.1"];
+    let shown = node.as_member(2, &account).expect(0).json("account");
+    assert_eq!(shown["debits_posted"], "20.00", "{shown}");
+    node.node.stop();
+}
+
+#[test]
 fn an_operator_registers_a_member_and_opens_its_account() {
     let mut node = Served::start();
     let key = "keys/member-7.insecure-plaintext";

@@ -1,4 +1,5 @@
-//! The keeper: prepares segments, indexes sealed ones and writes checkpoints, off the hot path.
+//! The keeper: prepares segments, indexes sealed ones, writes checkpoints and looks after the
+//! watermark file, off the hot path.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 use clearway_execute::Snapshot;
 use clearway_order::FinalPoint;
 use clearway_store::history::HistoryError;
-use clearway_store::{BlockIo, Extractor, Preparer, Reader, RecordKind, Writer, write_checkpoint};
+use clearway_store::{
+    BlockIo, Extractor, Preparer, Reader, RecordKind, WatermarkGuard, Writer, write_checkpoint,
+};
 use clearway_types::batch::BATCH_HEADER_BYTES;
 use clearway_types::envelope::envelopes;
 use clearway_types::units::Digest;
@@ -24,6 +27,8 @@ const AGAIN_MIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// How long a checkpoint waits for its block to be durable.
 const DURABLE_PATIENCE: Duration = Duration::from_secs(10);
+/// Pause between two looks at the watermark file: a start in between would need a backup.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// A state to be kept.
 pub(crate) struct Keep {
@@ -38,7 +43,8 @@ clearway_flow::metrics! {
         checkpoints: total,
         /// Height of the newest checkpoint.
         checkpoint_height: gauge,
-        /// Checkpoints, preparations or indexes that failed; the log alone carries on then.
+        /// Checkpoints, preparations, indexes or looks at the watermark that failed; the log
+        /// alone carries on then.
         failures: total,
         /// Index files found damaged or lost, as far as the log has told of them.
         damages_told: total,
@@ -66,6 +72,11 @@ impl Again {
         };
         self.from = Some(now + self.pause);
     }
+
+    /// Not before this pause either.
+    fn pause_at_least(&mut self, pause: Duration, now: Instant) {
+        self.from = self.from.max(Some(now + pause));
+    }
 }
 
 /// What the keeper works with.
@@ -75,11 +86,13 @@ pub(crate) struct Keeper {
     genesis: Digest,
     reader: Reader,
     preparer: Preparer,
+    watermark: WatermarkGuard,
     index: Arc<LogIndex>,
     pub(crate) metrics: Arc<KeeperMetrics>,
     disk: Arc<Disk>,
     prepare_again: Again,
     index_again: Again,
+    look_again: Again,
 }
 
 impl Keeper {
@@ -96,12 +109,14 @@ impl Keeper {
             checkpoints,
             genesis,
             preparer: writer.preparer(),
+            watermark: writer.watermark_guard(),
             reader: reader.clone(),
             index: Arc::clone(index),
             metrics: Arc::default(),
             disk: Arc::clone(disk),
             prepare_again: Again::default(),
             index_again: Again::default(),
+            look_again: Again::default(),
         }
     }
 
@@ -121,7 +136,8 @@ impl Keeper {
         self.note("checkpoint", self.keep(keep));
     }
 
-    /// Prepares the next segment and indexes what was sealed, each unless it has just failed.
+    /// Prepares the next segment, indexes what was sealed and looks after the watermark file, each
+    /// unless it has just failed.
     pub(crate) fn on_idle(&mut self, now: Instant) {
         if self.prepare_again.is_due(now) {
             let prepared = self.preparer.prepare_next().map(drop);
@@ -132,6 +148,34 @@ impl Keeper {
             let done = self.index();
             self.index_again.note(done, now);
         }
+        if self.look_again.is_due(now) {
+            let done = self.look_at_watermark();
+            self.look_again.note(done, now);
+            self.look_again.pause_at_least(LOOK_PAUSE, now);
+        }
+    }
+
+    /// A watermark file that was damaged from outside costs this run nothing, but without it the
+    /// next start would need a backup. Answers whether it is whole.
+    fn look_at_watermark(&self) -> bool {
+        let looked = self.watermark.look();
+        match &looked {
+            Ok(false) => {}
+            Ok(true) => tracing::error!(
+                "the watermark file was damaged or removed from outside while the node ran; it \
+                 was written anew, nothing was lost: find out what changes files of the data \
+                 folder, and check the disk"
+            ),
+            Err(error) => {
+                self.metrics.failures.add(1);
+                tracing::error!(
+                    %error,
+                    "the watermark file cannot be looked after; keep the node running until it is \
+                     whole, or its next start may need a backup"
+                );
+            }
+        }
+        looked.is_ok()
     }
 
     /// None of this work is needed to go on: a failure is counted, said and survived. Answers
@@ -329,7 +373,7 @@ mod tests {
     #[test]
     fn an_index_that_fails_does_not_keep_the_other_one_from_being_written() {
         let memory = MemoryIo::new();
-        let (keeper, io, sealed_count, _) = with_sealed(&memory);
+        let (keeper, io, sealed_count, _writer) = with_sealed(&memory);
         let counts = || ["idx", "blk"].map(|suffix| files(&memory, suffix).len());
         // The first call is that of the identifiers.
         io.fail_after(0);
@@ -344,7 +388,7 @@ mod tests {
     #[test]
     fn an_index_that_rots_or_goes_while_running_hides_no_payment_and_is_told_of() {
         let memory = MemoryIo::new();
-        let (keeper, _, _, _) = with_sealed(&memory);
+        let (keeper, _, _, _writer) = with_sealed(&memory);
         let (lines, _) = lines_of(|| keeper.index());
         assert_eq!(
             lines, [""; 0],
@@ -372,5 +416,25 @@ mod tests {
             let (lines, _) = lines_of(|| keeper.index());
             assert_eq!(lines, [""; 0], "told once");
         }
+    }
+
+    #[test]
+    fn a_watermark_damaged_while_running_is_written_anew_within_a_second_and_told_of() {
+        let memory = MemoryIo::new();
+        let (mut keeper, _, _, _writer) = with_sealed(&memory);
+        let (from, path) = (Instant::now(), PathBuf::from("log/watermark"));
+        keeper.on_idle(from);
+        let whole = memory.files();
+        memory.damage(&path, Vec::clear);
+        for (ms, count) in [(999, 0), (1000, 1), (2000, 1)] {
+            let now = from + Duration::from_millis(ms);
+            let (lines, _) = lines_of(|| keeper.on_idle(now));
+            assert_eq!(memory.files() == whole, count == 1, "{ms} ms");
+            let told = lines.iter().filter(|line| line.starts_with("ERROR"));
+            assert_eq!(told.count(), usize::from(ms == 1000), "{ms} ms: {lines:?}");
+            let damaged = &keeper.reader.metrics().watermarks_damaged;
+            assert_eq!(damaged.value(), count, "{ms} ms");
+        }
+        assert_eq!(keeper.metrics.failures.value(), 0);
     }
 }

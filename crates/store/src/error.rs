@@ -95,6 +95,15 @@ pub enum StoreError {
         path: PathBuf,
     },
 
+    /// While running, the watermark's name was given to another file that can be read as one.
+    #[error("{}: another watermark file stands in the place of the one that this node writes; if \
+        the whole folder was exchanged, stop the node and put its own folder back; if only this \
+        file was, remove it, and the running node writes it anew", path.display())]
+    WatermarkReplaced {
+        /// The watermark file.
+        path: PathBuf,
+    },
+
     /// The identity file is damaged, or is missing beside segments.
     #[error("{}: the identity of this data directory cannot be read; restore the file from a \
         backup, or point the node at the right directory", path.display())]

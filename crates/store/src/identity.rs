@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{At, Hex, StoreError};
 use crate::format::{HEAD_BYTES, Head, HeadFault, IdentityHead};
-use crate::io::{Access, BlockIo, LockGuard, read_exact_at, write_all_at};
+use crate::io::{Access, BlockFile, BlockIo, LockGuard, read_exact_at, write_all_at};
 
 pub(crate) const LOCK_NAME: &str = "LOCK";
 pub(crate) const IDENTITY_NAME: &str = "identity";
@@ -64,6 +64,17 @@ pub(crate) fn create_file(
     name: &str,
     parts: &[&[u8]],
 ) -> Result<(), StoreError> {
+    put_file(io, dir, name, parts)?;
+    io.sync_dir(dir).at("fsync of the directory", dir)
+}
+
+/// As [`create_file`], but for the directory's sync; the file is open for writing.
+pub(crate) fn put_file(
+    io: &Arc<dyn BlockIo>,
+    dir: &Path,
+    name: &str,
+    parts: &[&[u8]],
+) -> Result<Arc<dyn BlockFile>, StoreError> {
     let temporary = dir.join(format!("{name}.tmp"));
     let path = dir.join(name);
     let file = io
@@ -72,5 +83,5 @@ pub(crate) fn create_file(
     write_all_at(file.as_ref(), 0, parts).at("pwrite", &temporary)?;
     file.sync_data().at("fdatasync", &temporary)?;
     io.rename(&temporary, &path).at("rename", &path)?;
-    io.sync_dir(dir).at("fsync of the directory", dir)
+    Ok(file)
 }

@@ -21,6 +21,8 @@ clearway_flow::metrics! {
         disk_full: total,
         /// Writes and syncs that failed; the first one stops the writer.
         write_failures: total,
+        /// Times the watermark file was found damaged, lost or replaced while running.
+        watermarks_damaged: total,
         /// Records read.
         reads: total,
         /// Payload bytes read.

@@ -1,14 +1,16 @@
 //! The durable watermark: up to which record everything was synced, kept in two slots.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{At, Hex, StoreError};
 use crate::format::{HEAD_BYTES, Head, HeadFault, Mark, WatermarkSlot, to_usize};
-use crate::identity::create_file;
+use crate::identity::{create_file, put_file};
 use crate::io::{Access, BlockFile, BlockIo, read_exact_at, write_all_at};
 use crate::limits::PAGE_BYTES;
+use crate::metrics::StoreMetrics;
 use crate::words::RecordHash;
 
 pub(crate) const WATERMARK_NAME: &str = "watermark";
@@ -22,10 +24,16 @@ const READ_COUNT_MAX: usize = 100;
 /// can only damage the older of the two.
 #[derive(Debug)]
 pub(crate) struct Watermark {
+    io: Arc<dyn BlockIo>,
     file: Arc<dyn BlockFile>,
+    dir: PathBuf,
     path: PathBuf,
     genesis: [u8; 32],
     generation: u64,
+    /// What was written last into each slot.
+    slots: [[u8; HEAD_BYTES]; 2],
+    /// The last [`Watermark::look`] found the file as it was written, or has put it right.
+    is_sound: bool,
 }
 
 /// What the watermark file says.
@@ -182,11 +190,17 @@ impl Watermark {
     ) -> Result<Watermark, StoreError> {
         let path = dir.join(WATERMARK_NAME);
         let file = io.open(&path, Access::ReadWrite).at("open", &path)?;
+        // The other slot is written by the first advance, before anybody can look.
+        let newest = WatermarkSlot::new(found.generation, genesis, &found.mark).seal();
         Ok(Watermark {
+            io: Arc::clone(io),
             file,
+            dir: dir.to_owned(),
             path,
             genesis,
             generation: found.generation,
+            slots: [newest; 2],
+            is_sound: true,
         })
     }
 
@@ -194,10 +208,88 @@ impl Watermark {
     pub(crate) fn advance(&mut self, mark: &Mark) -> Result<(), StoreError> {
         let generation = self.generation + 1;
         let slot = WatermarkSlot::new(generation, self.genesis, mark).seal();
-        let offset = generation % SLOT_COUNT * PAGE_BYTES;
-        write_all_at(self.file.as_ref(), offset, &[&slot]).at("pwrite", &self.path)?;
+        let index = generation % SLOT_COUNT;
+        write_all_at(self.file.as_ref(), index * PAGE_BYTES, &[&slot]).at("pwrite", &self.path)?;
         self.file.sync_data().at("fdatasync", &self.path)?;
         self.generation = generation;
+        self.slots[to_usize(index)] = slot;
         Ok(())
+    }
+
+    /// Looks whether the file under its name is still what was written, and writes it anew where
+    /// it is not; true if it did. A handful of calls that no disk is asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::WatermarkReplaced`], with nothing changed; or the system's, after which the
+    /// next look tries again: it writes to a file of its own, never to the handle of the log.
+    pub(crate) fn look(&mut self, metrics: &StoreMetrics) -> Result<bool, StoreError> {
+        let is_written = self.is_written()?;
+        if is_written && self.is_sound {
+            return Ok(false);
+        }
+        if std::mem::take(&mut self.is_sound) {
+            metrics.watermarks_damaged.add(1);
+        }
+        // A file that can be read as a watermark while ours has lost its name alone: the whole
+        // directory may have been exchanged, and a copy of another day must stay what it is.
+        if !is_written
+            && self.holds_slots(self.file.as_ref())?
+            && !is_lost(read(&self.io, &self.dir, &self.genesis))?
+        {
+            let path = self.path.clone();
+            return Err(StoreError::WatermarkReplaced { path });
+        }
+        self.renew()?;
+        self.is_sound = true;
+        Ok(true)
+    }
+
+    /// Whether the file that has the name now has both slots, and their length.
+    fn is_written(&self) -> Result<bool, StoreError> {
+        let path = &self.path;
+        let file = match self.io.open(path, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.at("open", path)?,
+        };
+        let len_bytes = self.io.len_bytes(path).at("stat", path)?;
+        Ok(len_bytes == FILE_BYTES && self.holds_slots(file.as_ref())?)
+    }
+
+    /// Whether a file holds both slots as they were written last.
+    fn holds_slots(&self, file: &dyn BlockFile) -> Result<bool, StoreError> {
+        for (index, slot) in (0..).zip(&self.slots) {
+            let mut image = [0; HEAD_BYTES];
+            match read_exact_at(file, index * PAGE_BYTES, &mut image) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                read => read.at("pread", &self.path)?,
+            }
+            if image != *slot {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Puts a new file in the place of the damaged one. What is written from now on goes there,
+    /// also where the sync of its name fails.
+    fn renew(&mut self) -> Result<(), StoreError> {
+        let mut image = Vec::with_capacity(to_usize(FILE_BYTES));
+        for slot in &self.slots {
+            image.extend_from_slice(slot);
+            image.resize(image.len() + to_usize(PAGE_BYTES) - HEAD_BYTES, 0);
+        }
+        self.file = put_file(&self.io, &self.dir, WATERMARK_NAME, &[&image])?;
+        let synced = self.io.sync_dir(&self.dir);
+        synced.at("fsync of the directory", &self.dir)
+    }
+}
+
+/// Whether neither slot of a watermark file can be read.
+fn is_lost(read: Result<Found, StoreError>) -> Result<bool, StoreError> {
+    match read {
+        Err(StoreError::WatermarkLost { .. }) => Ok(true),
+        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error @ StoreError::Io { .. }) => Err(error),
+        Ok(_) | Err(_) => Ok(false),
     }
 }

@@ -78,7 +78,7 @@ impl Store {
             },
             last: mark,
             durable: mark.sequence,
-            watermark,
+            watermark: Arc::new(Mutex::new(Some(watermark))),
             preparer,
             poison: None,
             payload_bytes_max: options.payload_bytes_max(),
@@ -123,7 +123,8 @@ pub struct Writer {
     /// The end of what was appended.
     last: Mark,
     durable: Sequence,
-    watermark: Watermark,
+    /// Nothing once the writer is poisoned or gone: nobody writes to the file then.
+    watermark: Arc<Mutex<Option<Watermark>>>,
     preparer: Preparer,
     poison: Option<Poison>,
     payload_bytes_max: u64,
@@ -209,7 +210,10 @@ impl Writer {
         let synced = self.active.file.sync_data();
         let synced = synced.at("fdatasync", self.active.segment.view.path());
         self.guard(synced)?;
-        let advanced = self.watermark.advance(&self.last);
+        let advanced = match lock(&self.watermark).as_mut() {
+            Some(watermark) => watermark.advance(&self.last),
+            None => unreachable!("a writer that is not poisoned has its watermark"),
+        };
         self.guard(advanced)?;
         let elapsed = self.shared.io.monotonic_ns().saturating_sub(started);
         self.active.segment.view.set_stable(self.active.end);
@@ -251,6 +255,14 @@ impl Writer {
         self.preparer.clone()
     }
 
+    /// A handle that looks after the watermark file, from any thread.
+    pub fn watermark_guard(&self) -> WatermarkGuard {
+        WatermarkGuard {
+            watermark: Arc::clone(&self.watermark),
+            metrics: Arc::clone(self.metrics()),
+        }
+    }
+
     /// Zero-fills the next segment now, on this thread, unless one is ready; true if it did.
     ///
     /// # Errors
@@ -290,6 +302,7 @@ impl Writer {
         }) = &result
         {
             self.metrics().write_failures.add(1);
+            *lock(&self.watermark) = None;
             self.poison = Some(Poison {
                 operation,
                 path: path.clone(),
@@ -355,6 +368,35 @@ impl Drop for Writer {
     /// A preparer that outlives the writer must not fill a file that the next writer may own.
     fn drop(&mut self) {
         *self.preparer.lock() = Ready::Closed;
+        *lock(&self.watermark) = None;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notices while the node runs what would otherwise stop its next start: a watermark file that was
+/// damaged, removed or replaced from outside. The writer knows what belongs there.
+#[derive(Debug)]
+pub struct WatermarkGuard {
+    watermark: Arc<Mutex<Option<Watermark>>>,
+    metrics: Arc<StoreMetrics>,
+}
+
+impl WatermarkGuard {
+    /// Compares the file with what was written last, and puts a new one in its place where it is
+    /// anything else; true if it did. Does nothing once the writer is gone or poisoned. A few
+    /// system calls, none of which waits for the disk unless there is damage; for once a second.
+    ///
+    /// # Errors
+    /// [`StoreError::WatermarkReplaced`] when another readable watermark stands there, which is
+    /// left as it is; [`StoreError::Io`] when the system fails. The writer stays usable.
+    pub fn look(&self) -> Result<bool, StoreError> {
+        match lock(&self.watermark).as_mut() {
+            Some(watermark) => watermark.look(&self.metrics),
+            None => Ok(false),
+        }
     }
 }
 
@@ -425,7 +467,7 @@ impl Preparer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ready> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ready)
     }
 
     fn fill(&self, path: &Path) -> Result<Arc<dyn BlockFile>, StoreError> {

@@ -1,11 +1,12 @@
 //! Watermarks that do not tell the truth: damaged, stale, from an old copy. Whatever is whole and
-//! chained is found and kept, the slot is named, and nothing acknowledged is cut.
+//! chained is found and kept, the slot is named, and nothing acknowledged is cut. A writer that
+//! runs meanwhile puts the file right.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clearway_store::testing::MemoryIo;
-use clearway_store::{Damage, Reader, Recovery, Store, StoreError};
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
+use clearway_store::{Access, BlockIo, Damage, Reader, Recovery, Store, StoreError};
 
 use crate::support::{DIR, Item, append, assert_prefix, filled, items, open, options};
 
@@ -239,4 +240,163 @@ fn a_read_only_open_tells_an_unfinished_record_from_more() {
             assert_eq!(tail.one_record, !beyond, "{reached}: {tail:?}");
         }
     }
+}
+
+/// Gives the watermark's name to another file.
+fn replace(io: &MemoryIo, bytes: &[u8]) {
+    let other = Path::new("/elsewhere");
+    let file = io.open(other, Access::Create).expect("made");
+    let slices = [std::io::IoSlice::new(bytes)];
+    file.write_some_at(0, &slices).expect("memory");
+    io.rename(other, &path()).expect("renamed");
+}
+
+#[test]
+fn what_happens_to_the_file_while_the_writer_runs_is_put_right() {
+    type Change = fn(&MemoryIo);
+    let damages: [(&str, Change); 9] = [
+        ("emptied", |io| io.damage(&path(), Vec::clear)),
+        ("cut", |io| {
+            io.damage(&path(), |bytes| bytes.truncate(PAGE_BYTES))
+        }),
+        ("longer", |io| io.damage(&path(), |bytes| bytes.push(0))),
+        ("a bit", |io| {
+            io.damage(&path(), |bytes| bytes[HASH_AT] ^= 1)
+        }),
+        ("a bit of the other slot", |io| {
+            io.damage(&path(), |bytes| bytes[PAGE_BYTES + HASH_AT] ^= 1);
+        }),
+        ("zeroed", |io| io.damage(&path(), |bytes| bytes.fill(0))),
+        ("an old copy", |io| {
+            let start = filled(&[], 3).files()[&path()].clone();
+            io.damage(&path(), |bytes| bytes.copy_from_slice(&start));
+        }),
+        ("removed", |io| io.remove(&path()).expect("it is there")),
+        ("replaced", |io| replace(io, &[7; 2 * PAGE_BYTES])),
+    ];
+    for (name, damage) in damages {
+        let items = items(67, 9, 300);
+        let io = filled(&items[..3], 3);
+        let (mut writer, ..) = open(&io).expect("whole");
+        let guard = writer.watermark_guard();
+        let damaged = |expected: u64, writer: &clearway_store::Writer| {
+            assert_eq!(
+                writer.metrics().watermarks_damaged.value(),
+                expected,
+                "{name}"
+            );
+        };
+        assert!(
+            !guard.look().expect("memory"),
+            "{name}: nothing happened yet"
+        );
+        append(&mut writer, &items[3..6]).expect("memory");
+        writer.commit().expect("memory");
+        assert!(
+            !guard.look().expect("memory"),
+            "{name}: written by a commit"
+        );
+        damaged(0, &writer);
+        let whole = io.files();
+        damage(&io);
+        assert!(guard.look().expect("memory"), "{name}");
+        assert_eq!(io.files(), whole, "{name}");
+        assert!(!guard.look().expect("memory"), "{name}: put right already");
+        damaged(1, &writer);
+        // A commit between damage and look writes one slot of the damaged file.
+        damage(&io);
+        append(&mut writer, &items[6..]).expect("memory");
+        writer.commit().expect("memory");
+        // Put right by that, where the other slot was whole.
+        let is_damaged = name != "a bit of the other slot";
+        assert_eq!(
+            guard.look().expect("memory"),
+            is_damaged,
+            "{name}, then a commit"
+        );
+        damaged(1 + u64::from(is_damaged), &writer);
+        drop(writer);
+        let after = io.files();
+        damage(&io);
+        assert!(
+            !guard.look().expect("nothing is looked at"),
+            "{name}: the writer is gone"
+        );
+        check_whole(&MemoryIo::from_files(after), &items, None, name);
+    }
+}
+
+#[test]
+fn another_watermark_that_can_be_read_is_left_where_it_was_put() {
+    let items = items(68, 6, 300);
+    let io = filled(&items[..3], 3);
+    let copy = io.files()[&path()].clone();
+    let (mut writer, ..) = open(&io).expect("whole");
+    let guard = writer.watermark_guard();
+    append(&mut writer, &items[3..]).expect("memory");
+    writer.commit().expect("memory");
+    let whole = io.files();
+    replace(&io, &copy);
+    for _ in 0..2 {
+        let error = guard.look().expect_err("it is not the writer's");
+        assert!(
+            matches!(error, StoreError::WatermarkReplaced { .. }),
+            "{error}"
+        );
+        assert_eq!(io.files()[&path()], copy);
+        assert_eq!(writer.metrics().watermarks_damaged.value(), 1);
+    }
+    // As its message says.
+    io.remove(&path()).expect("it is there");
+    assert!(guard.look().expect("memory"));
+    assert_eq!(io.files(), whole);
+}
+
+#[test]
+fn a_look_that_fails_leaves_the_writer_usable_and_the_next_one_puts_the_file_right() {
+    let items = items(69, 9, 300);
+    for fail_at in 0.. {
+        let memory = filled(&items[..3], 3);
+        let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::TornWrite(5));
+        let (mut writer, ..) = Store::open(Arc::new(io.clone()), options(DIR)).expect("whole");
+        let guard = writer.watermark_guard();
+        memory.damage(&path(), Vec::clear);
+        io.fail_after(fail_at);
+        let looked = guard.look();
+        let fired = io.fired();
+        io.fail_after(1 << 40);
+        assert_eq!(looked.is_err(), fired, "call {fail_at}");
+        append(&mut writer, &items[3..6]).expect("the log is not concerned");
+        writer.commit().expect("the log is not concerned");
+        assert_eq!(guard.look().expect("works again"), fired, "call {fail_at}");
+        append(&mut writer, &items[6..]).expect("works");
+        writer.commit().expect("works");
+        assert_eq!(writer.metrics().watermarks_damaged.value(), 1);
+        assert_eq!(writer.metrics().write_failures.value(), 0);
+        drop(writer);
+        check_whole(&memory, &items, None, &format!("call {fail_at}"));
+        if !fired {
+            assert!(
+                fail_at > 5,
+                "{fail_at} calls are fewer than a new file needs"
+            );
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_poisoned_writer_has_nobody_look_after_its_file() {
+    let items = items(70, 6, 300);
+    let memory = filled(&items[..3], 3);
+    let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::Error(5));
+    let (mut writer, ..) = Store::open(Arc::new(io.clone()), options(DIR)).expect("whole");
+    let guard = writer.watermark_guard();
+    append(&mut writer, &items[3..]).expect("works");
+    io.fail_after(0);
+    writer.commit().expect_err("the sync fails");
+    memory.damage(&path(), Vec::clear);
+    let before = memory.files();
+    assert!(!guard.look().expect("nothing is looked at"));
+    assert_eq!(memory.files(), before);
 }
