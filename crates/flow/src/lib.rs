@@ -1,5 +1,5 @@
-//! The pipes between the stages: bounded links, workers, counters and the two tables that stages
-//! share.
+//! The pipes between the stages: bounded links, workers, counters, the [`metrics!`] tables in which
+//! each crate says what it counts, and the two tables that stages share.
 //!
 //! # In
 //! Messages of [`clearway_types::messages`] from one stage.
@@ -10,10 +10,12 @@
 //! control. Never looks into a message.
 //! # Limits
 //! Each link is bounded by the capacity that the topology gives it; [`InFlight`] by what the links
-//! and the lane window hold.
+//! and the lane window hold. A histogram of times ([`metric::Times`]) takes some 40 KB, however
+//! many times it holds.
 //! # Cost
 //! Two clock reads and one channel operation a message; messages carry up to thousands of
-//! envelopes, so this stays below a nanosecond per envelope at load.
+//! envelopes, so this stays below a nanosecond per envelope at load. A counter is one atomic
+//! addition, a time one uncontended lock and one addition in a histogram.
 
 pub mod counter;
 mod in_flight;

@@ -138,10 +138,12 @@ impl Times {
 
     /// Adds one time.
     pub fn record(&self, time: Duration) {
+        let (low, high) = Self::NS;
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let ns = ns.clamp(low, high);
         let mut recorded = self.lock();
         recorded.histogram.saturating_record(ns);
-        recorded.sum = recorded.sum.saturating_add(time);
+        recorded.sum = recorded.sum.saturating_add(Duration::from_nanos(ns));
     }
 
     /// How many were recorded.
@@ -159,7 +161,7 @@ impl Times {
     /// The recorded time that so large a part of all does not exceed; zero when there is none.
     #[must_use]
     pub fn quantile(&self, part: f64) -> Duration {
-        Duration::from_nanos(self.lock().histogram.value_at_quantile(part))
+        self.lock().quantile(part)
     }
 
     /// All that was recorded in any of these.
@@ -176,17 +178,24 @@ impl Times {
         merged
     }
 
-    /// Names and values in seconds of the quantiles that are shown.
+    /// Names and values in seconds of the quantiles that are shown, all of one moment.
     pub fn quantiles(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let seconds = |part| self.quantile(part).as_secs_f64();
-        Self::QUANTILES
-            .into_iter()
-            .map(move |(name, part)| (name, seconds(part)))
+        self.lock().quantiles().into_iter()
     }
 
     fn lock(&self) -> MutexGuard<'_, Recorded> {
         // Recording does not panic half-way: behind a poisoned lock stands a whole histogram.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recorded {
+    fn quantile(&self, part: f64) -> Duration {
+        Duration::from_nanos(self.histogram.value_at_quantile(part))
+    }
+
+    fn quantiles(&self) -> [(&'static str, f64); 4] {
+        Times::QUANTILES.map(|(name, part)| (name, self.quantile(part).as_secs_f64()))
     }
 }
 
@@ -267,10 +276,16 @@ impl Shown for Family {
 
 impl Shown for Times {
     fn show(&self, row: &Row, out: &mut Vec<Metric>) {
-        let quantiles = self
-            .quantiles()
+        // Of one moment, so that number, sum and quantiles speak of the same times.
+        let (quantiles, count, sum) = {
+            let recorded = self.lock();
+            let (count, sum) = (recorded.histogram.len(), recorded.sum);
+            (recorded.quantiles(), count, sum)
+        };
+        let samples = quantiles
+            .into_iter()
             .map(|(label, seconds)| (vec![label.to_owned()], seconds));
-        let samples = quantiles.collect();
+        let samples = samples.collect();
         let labels = &["quantile"];
         out.push(Metric::labelled(
             row.name,
@@ -280,7 +295,7 @@ impl Shown for Times {
             samples,
         ));
         let help = format!("Times in clearway_{}", row.name);
-        let count = number(self.count());
+        let count = number(count);
         out.push(Metric::plain(
             row.count_name,
             &help,
@@ -288,7 +303,7 @@ impl Shown for Times {
             count,
         ));
         let help = format!("Sum of the times in clearway_{}", row.name);
-        let sum = self.sum().as_secs_f64();
+        let sum = sum.as_secs_f64();
         out.push(Metric::plain(row.sum_name, &help, MetricKind::Counter, sum));
     }
 }
@@ -481,8 +496,10 @@ mod tests {
         times.record(Duration::ZERO);
         times.record(Duration::MAX);
         assert_eq!(times.count(), 2);
+        let kept = Duration::from_secs(3600) + Duration::from_nanos(1);
+        assert_eq!(times.sum(), kept);
         let both = Times::merged([&times, &times].into_iter());
-        assert_eq!((both.count(), both.sum()), (4, Duration::MAX));
+        assert_eq!((both.count(), both.sum()), (4, 2 * kept));
         assert!(times.quantile(1.0) >= Duration::from_secs(3500));
     }
 }
