@@ -160,15 +160,14 @@ fn genesis(accounts: u32) -> Genesis {
         name: "execute_rate".into(),
         time: TimeMs(START_MS),
         rules: Rules::default(),
-        validators: vec![GenesisValidator {
-            number: ValidatorNumber(1),
-            name: "one".into(),
-            members_address: "127.0.0.1:1".into(),
-            peer_address: String::new(),
-            public_key: HexBytes([1; 32]),
-            bls_public_key: HexBytes([2; 96]),
-            bls_proof: HexBytes([3; 48]),
-        }],
+        validators: vec![GenesisValidator::new(
+            ValidatorNumber(1),
+            "one".into(),
+            "127.0.0.1:1".into(),
+            [1; 32],
+            [2; 96],
+            [3; 48],
+        )],
         participants: (1..=MEMBERS + 1).map(participant).collect(),
         ledgers: vec![GenesisLedger {
             id: LedgerId(EUR),

@@ -272,15 +272,14 @@ mod tests {
             name: "test".into(),
             time: TimeMs(1_700_000_000_000),
             rules: Rules::default(),
-            validators: vec![GenesisValidator {
-                number: ValidatorNumber(1),
-                name: "v".into(),
-                members_address: "127.0.0.1:7400".into(),
-                peer_address: String::new(),
-                public_key: HexBytes([1; 32]),
-                bls_public_key: HexBytes([2; 96]),
-                bls_proof: HexBytes([3; 48]),
-            }],
+            validators: vec![GenesisValidator::new(
+                ValidatorNumber(1),
+                "v".into(),
+                "127.0.0.1:7400".into(),
+                [1; 32],
+                [2; 96],
+                [3; 48],
+            )],
             participants: vec![GenesisParticipant {
                 id: operator,
                 role: Role::Operator,

@@ -63,9 +63,10 @@ pub struct GenesisValidator {
     pub number: ValidatorNumber,
     /// Name for people.
     pub name: String,
-    /// Where members reach its QUIC door. No part of the hash: a host may move.
+    /// Where members reach its QUIC door, `HOST:PORT`. No part of the hash: a host may move.
     pub members_address: String,
-    /// Where the other validators reach it, empty where there are none. No part of the hash.
+    /// Where the other validators reach it as `HOST:PORT`, empty where there are none. No part of
+    /// the hash. Checked, but not used yet: validators do not connect to each other so far.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub peer_address: String,
     /// Ed25519 key of its connections, hexadecimal, 32 bytes.
@@ -281,7 +282,7 @@ impl Genesis {
             }
         }
         for validator in &self.validators {
-            if validator.members_address.is_empty() {
+            if !address_shape(&validator.members_address) {
                 let help = "name its door as HOST:PORT";
                 return Err(value(validator, "members_address", help));
             }
@@ -290,7 +291,7 @@ impl Genesis {
                     let help = "leave it out: a single validator has no peers";
                     return Err(value(validator, "peer_address", help));
                 }
-                (2.., true) => {
+                (2.., _) if !address_shape(&validator.peer_address) => {
                     let help = "name as HOST:PORT where the other validators reach it";
                     return Err(value(validator, "peer_address", help));
                 }
@@ -417,11 +418,17 @@ impl Genesis {
         hasher.update(&[prefix::GENESIS]);
         self.hash_head(&mut hasher);
         put_count(&mut hasher, self.accounts.len());
-        for account in &self.accounts {
-            hasher.update(&account.id.0.to_le_bytes());
-            hasher.update(&account.ledger.0.to_le_bytes());
-            hasher.update(&account.balance.to_le_bytes());
-            hasher.update(&account.credit_line.to_le_bytes());
+        let mut bytes = Vec::new();
+        // Many at a time: the hash takes large pieces several times as fast as single numbers.
+        for accounts in self.accounts.chunks(4096) {
+            bytes.clear();
+            for account in accounts {
+                bytes.extend_from_slice(&account.id.0.to_le_bytes());
+                bytes.extend_from_slice(&account.ledger.0.to_le_bytes());
+                bytes.extend_from_slice(&account.balance.to_le_bytes());
+                bytes.extend_from_slice(&account.credit_line.to_le_bytes());
+            }
+            hasher.update(&bytes);
         }
         Digest(*hasher.finalize().as_bytes())
     }
@@ -457,6 +464,28 @@ impl Genesis {
 }
 
 impl GenesisValidator {
+    /// A row without an address for peers: its number, its name, the address of its door, the keys
+    /// of its connections and of its votes, and the proof that it holds the latter.
+    #[must_use]
+    pub fn new(
+        number: ValidatorNumber,
+        name: String,
+        members_address: String,
+        public_key: [u8; 32],
+        bls_public_key: [u8; 96],
+        bls_proof: [u8; 48],
+    ) -> Self {
+        Self {
+            number,
+            name,
+            members_address,
+            peer_address: String::new(),
+            public_key: HexBytes(public_key),
+            bls_public_key: HexBytes(bls_public_key),
+            bls_proof: HexBytes(bls_proof),
+        }
+    }
+
     fn hash_into(&self, hasher: &mut blake3::Hasher) {
         let Self {
             number,
@@ -473,6 +502,25 @@ impl GenesisValidator {
         hasher.update(&bls_public_key.0);
         hasher.update(&bls_proof.0);
     }
+}
+
+/// Whether `text` is `HOST:PORT`, an IPv6 address in brackets; whether the host exists shows when
+/// it is asked for.
+#[must_use]
+pub fn address_shape(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let inside = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').filter(|inside| !inside.is_empty()),
+        None => Some(host).filter(|host| !host.contains([':', ']'])),
+    };
+    let host_fits = inside.is_some_and(|host| {
+        let is_plain = |character: char| !character.is_whitespace() && character != '[';
+        !host.is_empty() && host.chars().all(is_plain)
+    });
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    host_fits && digits && port.parse::<u16>().is_ok()
 }
 
 /// Whether `text` has the shape of an ISO 17442 identifier; its check digits are not computed.

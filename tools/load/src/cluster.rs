@@ -138,15 +138,14 @@ mod tests {
             ..Generator::default()
         }
         .generate();
-        let validator = GenesisValidator {
-            number: ValidatorNumber(1),
-            name: "v".into(),
-            members_address: "127.0.0.1:1".into(),
-            peer_address: String::new(),
-            public_key: HexBytes([1; 32]),
-            bls_public_key: HexBytes([2; 96]),
-            bls_proof: HexBytes([3; 48]),
-        };
+        let validator = GenesisValidator::new(
+            ValidatorNumber(1),
+            "v".into(),
+            "127.0.0.1:1".into(),
+            [1; 32],
+            [2; 96],
+            [3; 48],
+        );
         let genesis = Members::new(5).genesis(&workload, vec![validator], TimeMs(1));
         genesis.check().expect("it is right");
         let issued: u64 = genesis.accounts.iter().map(|account| account.balance).sum();

@@ -79,15 +79,14 @@ pub(crate) fn genesis() -> Genesis {
         name: "ledger tests".into(),
         time: TimeMs(u64::from(START_S) * 1000),
         rules: Rules::default(),
-        validators: vec![GenesisValidator {
-            number: ValidatorNumber(1),
-            name: "one".into(),
-            members_address: "127.0.0.1:1".into(),
-            peer_address: String::new(),
-            public_key: HexBytes([1; 32]),
-            bls_public_key: HexBytes([2; 96]),
-            bls_proof: HexBytes([3; 48]),
-        }],
+        validators: vec![GenesisValidator::new(
+            ValidatorNumber(1),
+            "one".into(),
+            "127.0.0.1:1".into(),
+            [1; 32],
+            [2; 96],
+            [3; 48],
+        )],
         participants: vec![
             participant(OPERATOR, Role::Operator, 0),
             participant(OPERATOR_2, Role::Operator, 0),

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn validator(number: u32) -> GenesisValidator {
-    GenesisValidator {
-        number: ValidatorNumber(number),
-        name: "v".into(),
-        members_address: "127.0.0.1:1".into(),
-        peer_address: String::new(),
-        public_key: HexBytes([1; 32]),
-        bls_public_key: HexBytes([2; 96]),
-        bls_proof: HexBytes([3; 48]),
-    }
+    let (name, address) = ("v".into(), "127.0.0.1:1".into());
+    GenesisValidator::new(
+        ValidatorNumber(number),
+        name,
+        address,
+        [1; 32],
+        [2; 96],
+        [3; 48],
+    )
 }
 
 fn sample() -> Genesis {
@@ -119,6 +119,47 @@ fn each_of_several_validators_needs_an_address_for_its_peers() {
         validator.peer_address = format!("127.0.0.1:{}", 10 + validator.number.0);
     }
     genesis.check().expect("each has one");
+    genesis.validators[1].peer_address = "127.0.0.1".into();
+    let error = genesis.check().expect_err("no port").to_string();
+    assert!(error.contains("validator 2: `peer_address`"), "{error}");
+}
+
+#[test]
+fn an_address_is_a_host_and_a_port() {
+    for right in [
+        "127.0.0.1:7400",
+        "bank.example:1",
+        "localhost:65535",
+        "[::1]:7400",
+        "h:0",
+    ] {
+        assert!(address_shape(right), "{right}");
+    }
+    for wrong in [
+        "",
+        ":",
+        "bank.example",
+        "bank.example:",
+        ":7400",
+        "bank.example:65536",
+        "bank.example:+1",
+        "bank.example:-1",
+        "bank.example:http",
+        "bank .example:7400",
+        "::1:7400",
+        "[]:7400",
+        "[::1:7400",
+        "::1]:7400",
+        "[::1]7400",
+        "https://bank.example:7400",
+    ] {
+        assert!(!address_shape(wrong), "{wrong}");
+        let mut genesis = sample();
+        genesis.validators[0].members_address = wrong.into();
+        let error = genesis.check().expect_err(wrong).to_string();
+        let expected = "validator 1: `members_address` is out of range; name its door as HOST:PORT";
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]
