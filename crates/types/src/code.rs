@@ -359,6 +359,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_of_codes_that_ended_are_not_given_again() {
+        for number in [22, 23] {
+            assert_eq!(ResultCode::from_u16(number), None, "{number}");
+        }
+    }
+
+    #[test]
     fn every_code_but_success_says_what_to_do() {
         for &code in &ResultCode::ALL[1..] {
             let (_, remedy) = code.help().split_once(": ").unwrap_or_default();

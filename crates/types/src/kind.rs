@@ -177,6 +177,13 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_were_never_an_envelopes_are_not_given_to_one() {
+        for number in [0x07, 0x13, 0x15] {
+            assert_eq!(Kind::from_u8(number), None, "{number:#04x}");
+        }
+    }
+
+    #[test]
     fn a_number_that_is_only_reserved_is_no_kind() {
         let live = [0x01..=0x05, 0x20..=0x27];
         for number in 0..=u8::MAX {
