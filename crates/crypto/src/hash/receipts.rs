@@ -24,11 +24,7 @@ pub enum ReceiptOf<'a> {
 pub fn receipt_leaf(height: Height, index: u32, of: ReceiptOf<'_>) -> Digest {
     let [leaf] = match of {
         ReceiptOf::Envelope(leaf, outcome) => of_envelopes(height, [(leaf, index, outcome)]),
-        ReceiptOf::Event(event) => {
-            let mut block = [0; BLOCK_BYTES];
-            put_place(&mut block, &event_digest(event), height, index);
-            finish([block], PLACE_BYTES)
-        }
+        ReceiptOf::Event(event) => [of_event(height, index, event, &mut Vec::new())],
     };
     leaf
 }
@@ -50,9 +46,10 @@ pub fn receipt_leaves(
         let alone = indexed(envelopes.len() - 1, last);
         of_envelopes(height, [alone])
     });
+    let mut bytes = Vec::new();
     let events = events.iter().enumerate().map(|(at, event)| {
         let index = index_of(envelopes.len() + at);
-        receipt_leaf(height, index, ReceiptOf::Event(event))
+        of_event(height, index, event, &mut bytes)
     });
     pairs.chain(last).chain(events).collect()
 }
@@ -60,9 +57,22 @@ pub fn receipt_leaves(
 /// Digest of an event's canonical bytes.
 #[must_use]
 pub fn event_digest(event: &Event) -> Digest {
-    let mut bytes = Vec::with_capacity(BLOCK_BYTES);
-    event.encode(&mut bytes);
-    sha256(&[&[prefix::EVENT], &bytes])
+    event_digest_in(event, &mut Vec::new())
+}
+
+/// `bytes` is room for the event's, whatever stands there.
+fn event_digest_in(event: &Event, bytes: &mut Vec<u8>) -> Digest {
+    bytes.clear();
+    bytes.push(prefix::EVENT);
+    event.encode(bytes);
+    sha256(&[bytes])
+}
+
+fn of_event(height: Height, index: u32, event: &Event, bytes: &mut Vec<u8>) -> Digest {
+    let mut block = [0; BLOCK_BYTES];
+    put_place(&mut block, &event_digest_in(event, bytes), height, index);
+    let [leaf] = finish([block], PLACE_BYTES);
+    leaf
 }
 
 /// Bytes of a receipt before hashing that envelopes and events have in common.
@@ -71,7 +81,7 @@ const PLACE_BYTES: usize = 1 + 32 + 8 + 4;
 const ENVELOPE_BYTES: usize = PLACE_BYTES + 4;
 
 fn index_of(at: usize) -> u32 {
-    u32::try_from(at).expect("BLOCK_BYTES_MAX bounds a block")
+    u32::try_from(at).expect("BLOCK_BYTES_MAX and EXPIRE_PER_BLOCK_MAX bound what a block leaves")
 }
 
 fn put_place(block: &mut [u8; BLOCK_BYTES], digest: &Digest, height: Height, index: u32) {
