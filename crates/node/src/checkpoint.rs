@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use clearway_execute::Snapshot;
 use clearway_order::{FinalPoint, LaneTip};
 use clearway_store::Sequence;
-use clearway_types::batch::LaneId;
+use clearway_types::batch::{LANE_ID_BYTES, LaneId};
 use clearway_types::codec::{DecodeError, Reader};
 use clearway_types::limits::VALIDATORS_MAX;
 use clearway_types::units::{Height, TimeMs};
@@ -16,7 +16,7 @@ const MAGIC: [u8; 8] = *b"CWCHECK\x02";
 /// Encoded bytes before the lane tips.
 const HEAD_BYTES: usize = 8 + 8 + 8 + 32 + 8 + 8 + 32 + 8 + 8 + 4;
 /// Encoded bytes of one lane tip.
-const TIP_BYTES: usize = 4 + 4 + 8 + 32;
+const TIP_BYTES: usize = LANE_ID_BYTES + 8 + 32;
 
 /// Where a restart begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,9 +51,9 @@ impl CheckpointHead {
         out.extend_from_slice(&point.view.to_le_bytes());
         let lane_count = u32::try_from(point.lanes.len()).expect("at most VALIDATORS_MAX");
         out.extend_from_slice(&lane_count.to_le_bytes());
-        for (owner, tip) in &point.lanes {
-            out.extend_from_slice(&owner.0.to_le_bytes());
-            out.extend_from_slice(&tip.incarnation.0.to_le_bytes());
+        for (&owner, tip) in &point.lanes {
+            let incarnation = tip.incarnation;
+            out.extend_from_slice(&LaneId { owner, incarnation }.to_bytes());
             out.extend_from_slice(&tip.index.to_le_bytes());
             out.extend_from_slice(&tip.digest.0);
         }
