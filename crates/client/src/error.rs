@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use clearway_crypto::certificate::{CertificateError, ValidatorSetError};
+use clearway_crypto::certificate::CertificateError;
+use clearway_crypto::validators::ValidatorSetError;
 use clearway_quic::TlsError;
 use clearway_types::code::ResultCode;
 use clearway_types::codec::DecodeError;

@@ -1,8 +1,9 @@
 //! Checks proofs of settlement: certificate, chain of results, Merkle path. No node is believed.
 
-use clearway_crypto::certificate::{self, ValidatorSet, vote_namespace};
+use clearway_crypto::certificate::{self, vote_namespace};
 use clearway_crypto::hash::{self, ReceiptOf};
 use clearway_crypto::merkle;
+use clearway_crypto::validators::ValidatorSet;
 use clearway_types::code::Outcome;
 use clearway_types::codec::DecodeError;
 use clearway_types::envelope::Envelope;
@@ -151,10 +152,11 @@ fn follow_links(proof: &SettlementProof) -> Result<(Height, Digest), ProofError>
 
 #[cfg(test)]
 mod tests {
-    use clearway_crypto::certificate::{CertificateError, ValidatorSecret};
+    use clearway_crypto::certificate::CertificateError;
+    use clearway_crypto::validators::ValidatorSecret;
     use clearway_types::certificate::Certificate;
     use clearway_types::code::ResultCode;
-    use clearway_types::manifest::EpochId;
+    use clearway_types::genesis::GenesisValidator;
     use clearway_types::units::{TimeMs, ValidatorNumber};
     use clearway_types::wire::proof::ExecLink;
     use zerocopy::FromZeros;
@@ -162,23 +164,26 @@ mod tests {
     use super::*;
 
     const GENESIS: Digest = Digest([5; 32]);
-    const EPOCH: EpochId = EpochId {
-        number: 0,
-        validators: Digest([7; 32]),
-    };
 
-    fn keys() -> ClusterKeys {
+    /// A set of one validator.
+    fn set() -> ValidatorSet {
         let mut scalar = [0; 32];
         scalar[31] = 7;
         let secret = ValidatorSecret::from_bytes(&scalar).expect("a small scalar");
-        let key = (secret.public_key(), secret.prove_possession());
-        let validators = ValidatorSet::new(EPOCH, [key]).expect("an honest key");
-        ClusterKeys::new(validators, GENESIS)
+        let (key, proof) = (secret.public_key(), secret.prove_possession());
+        let address = "127.0.0.1:1".into();
+        let number = ValidatorNumber(1);
+        let one = GenesisValidator::new(number, "v".into(), address, [8; 32], key, proof);
+        ValidatorSet::new(0, &[one]).expect("an honest key")
+    }
+
+    fn keys() -> ClusterKeys {
+        ClusterKeys::new(set(), GENESIS)
     }
 
     fn manifest(height: u64, parent: Digest, state: (u64, Digest)) -> Vec<u8> {
         let manifest = Manifest {
-            epoch: EPOCH,
+            epoch: set().epoch(),
             height: Height(height),
             parent,
             time: TimeMs(1),
@@ -237,6 +242,7 @@ mod tests {
     fn each_step_is_checked_and_the_signature_last() {
         use ProofError as E;
         type Edit = fn(&mut SettlementProof);
+        let epoch = set().epoch();
         let no_signature = E::Certificate(CertificateError::SignatureEncoding);
         let quorum = E::Certificate(CertificateError::Quorum {
             required: 1,
@@ -288,8 +294,8 @@ mod tests {
                 |p| p.manifests[0][4] = 1,
                 E::Epoch {
                     height: Height(11),
-                    found: EpochId { number: 1, ..EPOCH },
-                    expected: EPOCH,
+                    found: EpochId { number: 1, ..epoch },
+                    expected: epoch,
                 },
             ),
             (
@@ -298,9 +304,9 @@ mod tests {
                     height: Height(12),
                     found: EpochId {
                         validators: Digest([8; 32]),
-                        ..EPOCH
+                        ..epoch
                     },
-                    expected: EPOCH,
+                    expected: epoch,
                 },
             ),
             (|p| p.manifests[1][52] ^= 1, E::Parent { position: 1 }),

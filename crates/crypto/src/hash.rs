@@ -19,8 +19,6 @@ use clearway_types::account::Account;
 use clearway_types::batch::{BATCH_HEADER_BYTES, BatchHeader, EnvelopeDigests};
 use clearway_types::domain::prefix;
 use clearway_types::envelope::{BODY_BYTES, Envelope, envelopes};
-use clearway_types::genesis::Genesis;
-use clearway_types::manifest::EpochId;
 use clearway_types::units::{Digest, Height};
 use zerocopy::IntoBytes;
 
@@ -155,21 +153,6 @@ pub fn manifest_digest(canonical: &[u8]) -> Digest {
     sha256(&[&[prefix::MANIFEST], canonical])
 }
 
-/// The epoch that a genesis begins; its set's digest covers number and keys of each validator.
-#[must_use]
-pub fn genesis_epoch(genesis: &Genesis) -> EpochId {
-    let mut bytes = vec![prefix::VALIDATOR_SET];
-    for validator in &genesis.validators {
-        bytes.extend_from_slice(&validator.number.0.to_le_bytes());
-        bytes.extend_from_slice(&validator.public_key.0);
-        bytes.extend_from_slice(&validator.bls_public_key.0);
-    }
-    EpochId {
-        number: 0,
-        validators: sha256(&[&bytes]),
-    }
-}
-
 /// Leaves of the accounts tree.
 #[must_use]
 pub fn account_leaves<const N: usize>(accounts: [&Account; N]) -> [Digest; N] {
@@ -281,7 +264,6 @@ const INITIAL_STATE: [u32; 8] = [
 #[cfg(test)]
 mod tests {
     use clearway_types::batch::LaneId;
-    use clearway_types::genesis::{GenesisValidator, HexBytes, Rules};
     use clearway_types::units::{TimeMs, ValidatorNumber};
     use sha2::Digest as _;
     use zerocopy::FromBytes;
@@ -345,51 +327,6 @@ mod tests {
         };
         assert_eq!(batch_digest(&header), plain(&[&[4], &header.to_bytes()]));
         assert_eq!(manifest_digest(b"manifest"), plain(&[&[5], b"manifest"]));
-    }
-
-    #[test]
-    fn the_set_of_a_genesis_is_numbers_and_keys_and_nothing_else() {
-        let validator = |number: u8| GenesisValidator {
-            number: ValidatorNumber(number.into()),
-            name: "v".into(),
-            members_address: "127.0.0.1:1".into(),
-            peer_address: String::new(),
-            public_key: HexBytes([number; 32]),
-            bls_public_key: HexBytes([number; 96]),
-            bls_proof: HexBytes([3; 48]),
-        };
-        let mut genesis = Genesis {
-            name: "test".into(),
-            time: TimeMs(1),
-            rules: Rules::default(),
-            validators: vec![validator(1), validator(2)],
-            participants: Vec::new(),
-            ledgers: Vec::new(),
-            accounts: Vec::new(),
-        };
-        let one = |number: u8| [&[number, 0, 0, 0][..], &[number; 32], &[number; 96]].concat();
-        let epoch = EpochId {
-            number: 0,
-            validators: plain(&[&[13], &one(1), &one(2)]),
-        };
-        assert_eq!(genesis_epoch(&genesis), epoch);
-        type Edit = fn(&mut Genesis);
-        let edits: [(Edit, bool); 7] = [
-            (|g| g.name.push('x'), true),
-            (|g| g.validators[0].name.push('x'), true),
-            (|g| g.validators[0].members_address.push('1'), true),
-            (|g| g.validators[0].number.0 += 7, false),
-            (|g| g.validators[0].public_key.0[0] ^= 1, false),
-            (|g| g.validators[0].bls_public_key.0[0] ^= 1, false),
-            (|g| drop(g.validators.pop()), false),
-        ];
-        for (row, (edit, same)) in edits.into_iter().enumerate() {
-            let mut other = genesis.clone();
-            edit(&mut other);
-            assert_eq!(genesis_epoch(&other) == epoch, same, "row {row}");
-        }
-        genesis.validators.reverse();
-        assert_ne!(genesis_epoch(&genesis), epoch);
     }
 
     #[test]

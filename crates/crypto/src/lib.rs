@@ -4,7 +4,7 @@
 //! Bytes, keys and digests that others hold; nothing is fetched.
 //! # Out
 //! Verdicts ([`gate::Verdicts`]), digests ([`hash`]), roots and paths ([`merkle`]), signatures
-//! ([`keys`], [`certificate`]).
+//! ([`keys`], [`certificate`], [`validators`]).
 //! # Never
 //! Accepts or refuses a signature otherwise than [`rule`] says; draws coefficients or keys from
 //! anything but the operating system's randomness; shares a verdict with another machine.
@@ -37,3 +37,4 @@ mod portable;
 pub mod rule;
 mod search;
 pub mod suite;
+pub mod validators;

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use clearway_crypto::certificate::ValidatorSetError;
 use clearway_crypto::gate::GateError;
+use clearway_crypto::validators::ValidatorSetError;
 use clearway_execute::ExecuteError;
 use clearway_ingest::IngestError;
 use clearway_order::{OrderError, RecoveryError};

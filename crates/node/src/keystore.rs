@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use age::secrecy::SecretString;
-use clearway_crypto::certificate::ValidatorSecret;
 use clearway_crypto::keys::{KeyError, SigningKey};
+use clearway_crypto::validators::ValidatorSecret;
 use clearway_types::genesis::{GenesisValidator, HexBytes};
 use clearway_types::hex;
 use clearway_types::units::ValidatorNumber;
@@ -247,15 +247,14 @@ impl ValidatorKeys {
     /// Its row of a genesis whose only validator it is.
     #[must_use]
     pub fn genesis_row(&self, name: &str, members_address: &str) -> GenesisValidator {
-        GenesisValidator {
-            number: ValidatorNumber(1),
-            name: name.to_owned(),
-            members_address: members_address.to_owned(),
-            peer_address: String::new(),
-            public_key: HexBytes(self.connection.public_key()),
-            bls_public_key: HexBytes(self.vote.public_key()),
-            bls_proof: HexBytes(self.vote.prove_possession()),
-        }
+        GenesisValidator::new(
+            ValidatorNumber(1),
+            name.to_owned(),
+            members_address.to_owned(),
+            self.connection.public_key(),
+            self.vote.public_key(),
+            self.vote.prove_possession(),
+        )
     }
 }
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clearway_crypto::certificate::ValidatorSet;
 use clearway_crypto::gate::Gate;
+use clearway_crypto::validators::ValidatorSet;
 use clearway_execute::Ledger;
 use clearway_flow::{InFlight, LinkSender};
 use clearway_ingest::Ingest;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clearway_crypto::certificate::ValidatorSecret;
 use clearway_crypto::hash;
+use clearway_crypto::validators::ValidatorSecret;
 use clearway_order::{
     EngineConfig, OrderConfig, OrderHandle, Orderer, Recovery, Sinks, system_clock,
 };
@@ -36,15 +36,14 @@ fn genesis(secret: &ValidatorSecret) -> Genesis {
         name: "order latency".into(),
         time: TimeMs(0),
         rules: Rules::default(),
-        validators: vec![GenesisValidator {
-            number: ValidatorNumber(1),
-            name: "v0".into(),
-            members_address: "127.0.0.1:0".into(),
-            peer_address: String::new(),
-            public_key: HexBytes(clearway_types::hex::decode_array(identity).expect("hex")),
-            bls_public_key: HexBytes(secret.public_key()),
-            bls_proof: HexBytes(secret.prove_possession()),
-        }],
+        validators: vec![GenesisValidator::new(
+            ValidatorNumber(1),
+            "v0".into(),
+            "127.0.0.1:0".into(),
+            clearway_types::hex::decode_array(identity).expect("hex"),
+            secret.public_key(),
+            secret.prove_possession(),
+        )],
         participants: vec![GenesisParticipant {
             id: ParticipantId(1),
             role: Role::Operator,

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clearway_crypto::hash;
+use clearway_crypto::validators::genesis_epoch;
 use clearway_types::genesis::Genesis;
 use clearway_types::manifest::EpochId;
 use clearway_types::units::{Digest, ValidatorNumber};
@@ -52,7 +52,7 @@ impl OrderConfig {
         }
         Ok(Self {
             genesis: genesis.hash(),
-            epoch: hash::genesis_epoch(genesis),
+            epoch: genesis_epoch(genesis),
             me,
             validators,
             view_pace: Duration::from_millis(VIEW_PACE_MS.into()),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clearway_crypto::validators::genesis_epoch;
 use clearway_crypto::{hash, merkle};
 use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::certificate::Certificate;
@@ -174,7 +175,7 @@ impl RecoveryScan {
             head,
         };
         Self {
-            epoch: hash::genesis_epoch(genesis),
+            epoch: genesis_epoch(genesis),
             validators: genesis.validators.iter().map(|one| one.number).collect(),
             // The newest one may lie below the starting point, if the records do.
             certified: (Height(0), None),

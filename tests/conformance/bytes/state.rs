@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clearway_crypto::hash;
 use clearway_crypto::keys::SigningKey;
+use clearway_crypto::validators::genesis_epoch;
 use clearway_execute::Ledger;
 use clearway_types::account::{AccountFlags, Role};
 use clearway_types::batch::{Batch, BatchHeader, LaneId};
@@ -72,13 +73,15 @@ fn genesis() -> Genesis {
         credit_line,
     };
     let validator = |seed: u8| GenesisValidator {
-        number: ValidatorNumber(u32::from(seed)),
-        name: format!("validator-{seed}"),
-        members_address: format!("192.0.2.{seed}:7400"),
         peer_address: format!("192.0.2.{seed}:7500"),
-        public_key: HexBytes(fill(seed)),
-        bls_public_key: HexBytes(fill(seed + 1)),
-        bls_proof: HexBytes(fill(seed + 2)),
+        ..GenesisValidator::new(
+            ValidatorNumber(u32::from(seed)),
+            format!("validator-{seed}"),
+            format!("192.0.2.{seed}:7400"),
+            fill(seed),
+            fill(seed + 1),
+            fill(seed + 2),
+        )
     };
     Genesis {
         name: "golden".into(),
@@ -303,7 +306,7 @@ fn block(
 pub(super) fn add(table: &mut Table) {
     let genesis = genesis();
     table.add("genesis hash", genesis.hash().0);
-    let epoch = hash::genesis_epoch(&genesis);
+    let epoch = genesis_epoch(&genesis);
     table.add("digest of a validator set", epoch.validators.0);
     let ledger = Ledger::from_genesis(&genesis).expect("the sample is right");
     let mut world = World {

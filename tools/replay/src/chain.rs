@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use clearway_crypto::certificate::{self, ValidatorSet};
-use clearway_crypto::hash;
+use clearway_crypto::validators::ValidatorSet;
+use clearway_crypto::{certificate, hash};
 use clearway_store::history::{StoredBatch, StoredBlock};
 use clearway_types::genesis::Genesis;
 use clearway_types::limits::EXEC_LAG_MAX;

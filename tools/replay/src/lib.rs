@@ -20,8 +20,8 @@ mod signatures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use clearway_crypto::certificate::{ValidatorSet, ValidatorSetError};
 use clearway_crypto::gate::{BackendId, Gate, GateError};
+use clearway_crypto::validators::{ValidatorSet, ValidatorSetError};
 use clearway_execute::{ExecuteError, Ledger};
 use clearway_store::history::{History, HistoryError, StoredBlock};
 use clearway_store::{Reader, Sequence};

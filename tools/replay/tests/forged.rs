@@ -3,7 +3,7 @@
 
 mod history;
 
-use clearway_crypto::certificate::ValidatorSecret;
+use clearway_crypto::validators::ValidatorSecret;
 use clearway_replay::{Check, Checks, Difference, Options, Summary, replay};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::codec::Reader;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clearway_client::{Draft, Identity, Signer};
-use clearway_crypto::certificate::ValidatorSecret;
 use clearway_crypto::keys::SigningKey;
+use clearway_crypto::validators::ValidatorSecret;
 use clearway_order::{PowerCut, Simulation, simulate};
 use clearway_store::history::History;
 use clearway_store::testing::{RecordingIo, SplitMix};

@@ -1,8 +1,7 @@
 //! The engine's certificates against the checker that knows no engine.
 use bytes::Bytes;
-use clearway_crypto::certificate::{
-    CertificateError, ValidatorSet, check, check_possession, vote_namespace,
-};
+use clearway_crypto::certificate::{CertificateError, check, vote_namespace};
+use clearway_crypto::validators::{POSSESSION_NAMESPACE, ValidatorSet, check_possession};
 use clearway_types::certificate::Certificate;
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_consensus::simplex::types::{Finalization, Finalize, Proposal};
@@ -141,8 +140,7 @@ fn another_cluster_does_not_accept_a_certificate() {
 fn proofs_of_possession_are_the_engines() {
     let private = Bytes::copy_from_slice(secret(0).to_bytes().as_ref());
     let private = Private::decode(private).expect("a scalar");
-    let namespace = clearway_crypto::certificate::POSSESSION_NAMESPACE;
-    let proof = ops::sign_proof_of_possession::<MinSig>(&private, namespace).encode();
+    let proof = ops::sign_proof_of_possession::<MinSig>(&private, POSSESSION_NAMESPACE).encode();
     assert_eq!(proof.as_ref(), secret(0).prove_possession());
     let proof = proof.as_ref().try_into().expect("48 bytes");
     assert!(check_possession(&secret(0).public_key(), &proof));

@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use clearway_crypto::certificate::{ValidatorSet, check, vote_namespace};
+use clearway_crypto::certificate::{check, vote_namespace};
+use clearway_crypto::validators::ValidatorSet;
 use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::{OrderedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height, ValidatorNumber};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clearway_crypto::certificate::ValidatorSecret;
 use clearway_crypto::hash;
+use clearway_crypto::validators::ValidatorSecret;
 use clearway_types::account::Role;
 use clearway_types::batch::Batch;
 use clearway_types::certificate::Certificate;
@@ -44,14 +44,15 @@ pub(crate) fn validator_number(index: usize) -> ValidatorNumber {
 }
 
 pub(crate) fn genesis(validator_count: usize) -> Genesis {
-    let validator = |index: usize| GenesisValidator {
-        number: validator_number(index),
-        name: format!("v{index}"),
-        members_address: format!("127.0.0.1:{index}"),
-        peer_address: String::new(),
-        public_key: HexBytes(clearway_types::hex::decode_array(IDENTITIES[index]).expect("hex")),
-        bls_public_key: HexBytes(secret(index).public_key()),
-        bls_proof: HexBytes(secret(index).prove_possession()),
+    let validator = |index: usize| {
+        GenesisValidator::new(
+            validator_number(index),
+            format!("v{index}"),
+            format!("127.0.0.1:{index}"),
+            clearway_types::hex::decode_array(IDENTITIES[index]).expect("hex"),
+            secret(index).public_key(),
+            secret(index).prove_possession(),
+        )
     };
     Genesis {
         name: "order tests".into(),

@@ -2,7 +2,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clearway_crypto::hash;
+use clearway_crypto::validators::genesis_epoch;
 use clearway_types::codec::DecodeError;
 use clearway_types::final_record::FinalRecord;
 use clearway_types::manifest::{EpochId, PROTOCOL_VERSION};
@@ -339,12 +339,12 @@ fn damage_is_named() {
 
 #[test]
 fn a_stored_manifest_of_another_epoch_set_or_protocol_is_refused_by_name() {
-    let expected = hash::genesis_epoch(&genesis(1));
+    let expected = genesis_epoch(&genesis(1));
     let later = EpochId {
         number: 1,
         ..expected
     };
-    let others = hash::genesis_epoch(&genesis(4));
+    let others = genesis_epoch(&genesis(4));
     let height = Height(1);
     let mut manifest = manifest_on(&stage(1), genesis(1).hash(), height, vec![]);
     let mut scan = RecoveryScan::from_genesis(&genesis(1));

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use blst::min_sig::SecretKey;
 use bytes::Bytes;
-use clearway_crypto::certificate::{
-    SIGNATURE_DST, ValidatorSecret, finalize_message, vote_namespace,
-};
+use clearway_crypto::certificate::{SIGNATURE_DST, finalize_message, vote_namespace};
 use clearway_crypto::keys::SigningKey;
+use clearway_crypto::validators::{ValidatorSecret, genesis_epoch};
 use clearway_crypto::{hash, merkle};
 use clearway_execute::Ledger;
 use clearway_store::testing::MemoryIo;
@@ -92,15 +91,14 @@ impl Cluster {
             name: "replay".into(),
             time: START,
             rules: Rules::default(),
-            validators: vec![GenesisValidator {
-                number: ValidatorNumber(1),
-                name: "v".into(),
-                members_address: "127.0.0.1:1".into(),
-                peer_address: String::new(),
-                public_key: HexBytes(operator.public_key()),
-                bls_public_key: HexBytes(validator.public_key()),
-                bls_proof: HexBytes(validator.prove_possession()),
-            }],
+            validators: vec![GenesisValidator::new(
+                ValidatorNumber(1),
+                "v".into(),
+                "127.0.0.1:1".into(),
+                operator.public_key(),
+                validator.public_key(),
+                validator.prove_possession(),
+            )],
             participants: vec![
                 participant(1, Role::Operator, &operator),
                 participant(2, Role::Member, &member),
@@ -270,7 +268,7 @@ impl Chain {
     fn new(genesis: &Genesis) -> Self {
         Self {
             ledger: Ledger::from_genesis(genesis).expect("the genesis is right"),
-            epoch: hash::genesis_epoch(genesis),
+            epoch: genesis_epoch(genesis),
             parent: genesis.hash(),
             lane: Digest::ZERO,
             head: genesis.hash(),
