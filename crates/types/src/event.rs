@@ -42,11 +42,19 @@ macro_rules! events {
             /// Number and name of every event.
             pub const ALL: &'static [(u8, &'static str)] = &[$(($number, stringify!($name)),)+];
 
-            /// Its number and its name.
+            /// Its number.
             #[must_use]
-            pub fn name(&self) -> (u8, &'static str) {
+            pub fn number(&self) -> u8 {
                 match self {
-                    $(Self::$name(_) => ($number, stringify!($name)),)+
+                    $(Self::$name(_) => $number,)+
+                }
+            }
+
+            /// Its name.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)+
                 }
             }
 
@@ -60,7 +68,7 @@ macro_rules! events {
 
             /// Appends the canonical bytes, number first.
             pub fn encode(&self, out: &mut Vec<u8>) {
-                out.push(self.name().0);
+                out.push(self.number());
                 match self {
                     $(Self::$name(fields) => fields.put(out),)+
                 }
@@ -169,7 +177,9 @@ mod tests {
 
     #[test]
     fn every_event_has_a_sample() {
-        let sampled: Vec<_> = samples().iter().map(Event::name).collect();
+        let samples = samples();
+        let both = samples.iter().map(|event| (event.number(), event.name()));
+        let sampled: Vec<_> = both.collect();
         assert_eq!(sampled, Event::ALL, "a row of `samples` for each event");
     }
 
@@ -213,13 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_hold_touches_both_its_accounts_and_no_others() {
+    fn each_event_touches_its_own_accounts_and_no_others() {
         for event in samples() {
             let touched: Vec<u64> = (0..100)
                 .filter(|&at| event.touches(AccountId(at)))
                 .collect();
-            let expected = match event {
-                Event::HoldExpired(_) => [9, 10],
+            let expected: &[u64] = match event {
+                Event::HoldExpired(_) => &[9, 10],
             };
             assert_eq!(touched, expected, "{event:?}");
         }

@@ -196,7 +196,7 @@ fn add_feed(table: &mut Table) {
             index,
             event,
         };
-        add(&format!("event {}", event.name().1), item);
+        add(&format!("event {}", event.name()), item);
     }
     add("mark", FollowItem::Through { height });
     let status = AnswerStatus::Failed;

@@ -212,7 +212,7 @@ fn block(args: &BlockArgs) -> Result<(), Failure> {
 fn counted(events: &[Event]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for event in events {
-        *counts.entry(event.name().1).or_default() += 1;
+        *counts.entry(event.name()).or_default() += 1;
     }
     counts
 }

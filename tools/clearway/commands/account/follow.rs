@@ -254,7 +254,7 @@ impl Line {
                 event,
             } => {
                 (line.height, line.index) = (height.0, *index);
-                line.kind = event.name().1.into();
+                line.kind = event.name().into();
                 match event {
                     Event::HoldExpired(hold) => {
                         (line.id, line.signer) = (hold.id.to_string(), hold.signer.0);
