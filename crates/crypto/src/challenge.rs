@@ -5,7 +5,7 @@
 
 use crate::backend::Item;
 use crate::hash::{self, Hasher};
-use crate::lanes;
+use crate::simd;
 
 /// The challenges of some signatures, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,7 +23,7 @@ pub struct Challenges {
 /// blocks, at most four (431 bytes of message); others go to the hasher of this process one by one.
 #[must_use]
 pub fn challenges(items: &[Item<'_>]) -> Challenges {
-    match lanes::challenges(items) {
+    match simd::challenges(items) {
         Some((by, hashes)) => Challenges { by, hashes },
         None => {
             let hasher = hash::chosen();
@@ -39,7 +39,7 @@ pub fn challenges(items: &[Item<'_>]) -> Challenges {
 /// The same of one item, by this hasher.
 #[must_use]
 pub fn challenge_by(hasher: Hasher, item: &Item<'_>) -> [u64; 8] {
-    lanes::challenge_by(hasher, item)
+    simd::challenge_by(hasher, item)
 }
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_unit_is_that_of_the_widest_backend() {
         let by = challenges(&[]).by;
-        let widest = lanes::backends().last().map(|backend| backend.name());
+        let widest = simd::backends().last().map(|backend| backend.name());
         assert_eq!(by, widest.unwrap_or(hash::chosen().name()));
     }
 }

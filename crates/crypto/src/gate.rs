@@ -5,8 +5,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::backend::{Backend, Item, Work};
-use crate::lanes;
 use crate::portable::Portable;
+use crate::simd;
 use crate::suite::{self, SuiteFailure};
 
 /// Holds the backends that exist on this machine and answered known questions rightly.
@@ -63,9 +63,9 @@ impl Gate {
     /// [`GateError::SelfTest`] of the first that fails: a machine that miscomputes one thing is not
     /// to be trusted with the next.
     pub fn new() -> Result<Self, GateError> {
-        // A vector unit takes its line in `lanes::UNITS`.
+        // A vector unit takes its line in `simd::UNITS`.
         let portable: Box<dyn Backend> = Box::new(Portable::new());
-        let backends = [portable].into_iter().chain(lanes::backends());
+        let backends = [portable].into_iter().chain(simd::backends());
         let none = Self {
             backends: Vec::new(),
         };

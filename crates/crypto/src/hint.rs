@@ -7,7 +7,7 @@
 
 use clearway_types::wire::HINT_BYTES;
 
-use crate::lanes;
+use crate::simd;
 
 /// The hint for each signature, zeros where R is no point; `None` on a machine without the vector
 /// unit that makes them in about 1 us each.
@@ -17,5 +17,5 @@ pub fn hints<'a>(
 ) -> Option<Vec<[u8; HINT_BYTES]>> {
     let r_of = |signature: &[u8; 64]| *signature.first_chunk().expect("64 bytes");
     let encodings: Vec<[u8; 32]> = signatures.into_iter().map(r_of).collect();
-    lanes::hints(&encodings)
+    simd::hints(&encodings)
 }

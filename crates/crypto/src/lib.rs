@@ -26,15 +26,15 @@ pub mod gate;
 pub mod hash;
 pub mod hint;
 pub mod keys;
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    allow(dead_code, reason = "no vector unit of this machine is supported yet")
-)]
-mod lanes;
 pub mod merkle;
 pub mod near_miss;
 mod portable;
 pub mod rule;
 mod search;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "no vector unit of this machine is supported yet")
+)]
+mod simd;
 pub mod suite;
 pub mod validators;

@@ -14,23 +14,23 @@ use rand::RngExt as _;
 use crate::adapter::AdapterChoice;
 use crate::batch::{self, Batch, Packed};
 use crate::device::Size;
-use crate::lane::{Answer, Doubt, Job};
 use crate::metrics::GpuMetrics;
-use crate::thread::{self as lane_thread, Bounds, Opener, Patience, Shared};
+use crate::queue::{Answer, Doubt, Job};
+use crate::thread::{self as queue_thread, Bounds, Opener, Patience, Shared};
 use crate::wgpu_device::WgpuDevice;
 
-/// A device's lane as a backend of the gate.
+/// A device's queue as a backend of the gate.
 pub struct Gpu {
     /// Nothing only while it is dropped.
     jobs: Option<Sender<Job>>,
-    /// Closed when the lane's thread ends.
+    /// Closed when the queue's thread ends.
     ended: Receiver<()>,
     shared: Arc<Shared>,
     cpu: Arc<Gate>,
     cpu_backend: BackendId,
 }
 
-/// Settings of a lane.
+/// Settings of a queue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GpuConfig {
     /// Which adapter.
@@ -107,9 +107,9 @@ impl Gpu {
         let theirs = Arc::clone(&shared);
         let (end, ended) = bounded(0);
         thread::Builder::new()
-            .name("gpu-lane".into())
+            .name("gpu-queue".into())
             .spawn(move || {
-                lane_thread::run(opener, patience, &job_receiver, &theirs, &first);
+                queue_thread::run(opener, patience, &job_receiver, &theirs, &first);
                 drop(end);
             })
             .expect("the system gives a thread");
@@ -170,7 +170,7 @@ impl Gpu {
         })
     }
 
-    /// The lane's answer, or nothing once it is overdue.
+    /// The queue's answer, or nothing once it is overdue.
     fn wait(&self, asked: &Asked) -> Option<Vec<Answer>> {
         match asked.answer.recv_timeout(asked.patience) {
             Ok(accepted) => Some(accepted),
@@ -186,7 +186,7 @@ impl Gpu {
     /// Time for all that may be ahead of a job and for itself, each batch as slow as it may be.
     fn patience(&self) -> Duration {
         let waiting = self.jobs.as_ref().map_or(0, Sender::len);
-        // The lane itself holds as much as fills a batch, and the job after that.
+        // The queue itself holds as much as fills a batch, and the job after that.
         let bounds = self.shared.bounds();
         let ahead = waiting + bounds.ring_len + 3;
         bounds.patience * u32::try_from(ahead).expect("JOBS_MAX bounds it")
@@ -276,7 +276,7 @@ impl Backend for Gpu {
 }
 
 impl Drop for Gpu {
-    /// Waits for the lane to let its device go: a driver that still works while the program ends
+    /// Waits for the queue to let its device go: a driver that still works while the program ends
     /// may crash it.
     fn drop(&mut self) {
         self.jobs = None;
@@ -332,7 +332,7 @@ fn pack<'a>(
 
 /// One accepted signature in this many is verified again.
 const SAMPLE: u32 = 1024;
-/// Jobs that may wait for the lane.
+/// Jobs that may wait for the queue.
 const JOBS_MAX: usize = 16;
 /// Longest wait for a driver to let go.
 const END_PATIENCE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! What the lane needs of a device: a ring of slots that take a batch and give results.
+//! What the queue needs of a device: a ring of slots that take a batch and give results.
 
 use std::time::Duration;
 

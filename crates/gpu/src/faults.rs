@@ -1,4 +1,4 @@
-//! A device that lies, hangs or disappears: what tests put between a real one and the lane.
+//! A device that lies, hangs or disappears: what tests put between a real one and the queue.
 
 use std::thread;
 use std::time::Duration;

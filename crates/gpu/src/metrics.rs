@@ -1,11 +1,11 @@
-//! Counters of the GPU lane; the binary puts them on the metrics page.
+//! Counters of the GPU queue; the binary puts them on the metrics page.
 
 use clearway_crypto::backend::BackendFigure;
 use clearway_flow::Counter;
 
-use crate::lane::Doubt;
+use crate::queue::Doubt;
 
-/// What the lane has done since it was made.
+/// What the queue has done since it was made.
 #[derive(Debug, Default)]
 pub struct GpuMetrics {
     /// Batches whose results were trusted.

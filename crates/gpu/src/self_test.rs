@@ -9,8 +9,8 @@ use clearway_crypto::suite::{self, Case, Mixer};
 use crate::batch::{Batch, Packed, Signature};
 use crate::device::{Device, Size};
 use crate::keys::KeyDirectory;
-use crate::lane::Doubt;
 use crate::layout::{RESULT_TAG, RESULT_WORDS};
+use crate::queue::Doubt;
 use crate::twin::device::TwinDevice;
 
 /// The known answers of the suite, and what the twin says to each: found and evidence.

@@ -1,4 +1,4 @@
-//! The lane's thread: opens a device, tests it, serves callers, gives it up and tries again.
+//! The queue's thread: opens a device, tests it, serves callers, gives it up and tries again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::device::{Device, DeviceError};
-use crate::lane::{Doubt, Job, Lane, job_len_max, job_words_max};
 use crate::metrics::GpuMetrics;
+use crate::queue::{Doubt, Job, Queue, job_len_max, job_words_max};
 use crate::self_test;
 
 /// Makes a device anew.
@@ -90,11 +90,11 @@ pub(crate) fn run(
     let mut opened_before = false;
     loop {
         match open(&mut opener, patience, shared) {
-            Ok(lane) => {
+            Ok(queue) => {
                 drop(first.try_send(Ok(())));
                 opened_before = true;
                 let since = Instant::now();
-                let Err(doubt) = serve(lane, jobs, shared) else {
+                let Err(doubt) = serve(queue, jobs, shared) else {
                     return;
                 };
                 if since.elapsed() > patience.retry_max {
@@ -116,7 +116,7 @@ pub(crate) fn run(
 }
 
 /// A device that passed the self-test, with its bounds published.
-fn open(opener: &mut Opener, patience: Patience, shared: &Shared) -> Result<Lane, Doubt> {
+fn open(opener: &mut Opener, patience: Patience, shared: &Shared) -> Result<Queue, Doubt> {
     let mut device = opener()?;
     let full = self_test::pass(device.as_mut())?;
     let batch_patience = patience.batch_min.max(20 * full);
@@ -129,28 +129,28 @@ fn open(opener: &mut Opener, patience: Patience, shared: &Shared) -> Result<Lane
     shared.metrics.opened.add(1);
     shared.distrusted.store(false, Ordering::Release);
     shared.ready.store(true, Ordering::Release);
-    Ok(Lane::new(device, batch_patience, patience.delay))
+    Ok(Queue::new(device, batch_patience, patience.delay))
 }
 
 /// Serves until the callers are gone or the device is not believed.
-fn serve(mut lane: Lane, jobs: &Receiver<Job>, shared: &Shared) -> Result<(), Doubt> {
+fn serve(mut queue: Queue, jobs: &Receiver<Job>, shared: &Shared) -> Result<(), Doubt> {
     let outcome = loop {
         if shared.distrusted.load(Ordering::Acquire) {
             break Err(Doubt::Caller("its answer was wrong or late"));
         }
-        if lane.is_idle() {
+        if queue.is_idle() {
             match jobs.recv_timeout(IDLE_WAIT) {
-                Ok(job) => lane.take(job),
+                Ok(job) => queue.take(job),
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break Ok(()),
             }
         }
-        while lane.has_room()
+        while queue.has_room()
             && let Ok(job) = jobs.try_recv()
         {
-            lane.take(job);
+            queue.take(job);
         }
-        if let Err(doubt) = lane.advance(MOMENT, &shared.metrics.batches) {
+        if let Err(doubt) = queue.advance(MOMENT, &shared.metrics.batches) {
             break Err(doubt);
         }
     };
@@ -161,7 +161,7 @@ fn serve(mut lane: Lane, jobs: &Receiver<Job>, shared: &Shared) -> Result<(), Do
     }
     // A driver may hang while it lets go of what it failed: not here.
     let letting_go = thread::Builder::new().name("gpu-drop".into());
-    drop(letting_go.spawn(move || drop(lane)));
+    drop(letting_go.spawn(move || drop(queue)));
     outcome
 }
 

@@ -12,15 +12,15 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "vector instructions exist only where they were detected",
     ),
     (
-        "crates/crypto/src/lanes/avx2/field.rs",
+        "crates/crypto/src/simd/avx2/field.rs",
         "vector kernels: their instructions exist only where they were detected",
     ),
     (
-        "crates/crypto/src/lanes/avx2/words.rs",
+        "crates/crypto/src/simd/avx2/words.rs",
         "vector kernels: their instructions exist only where they were detected",
     ),
     (
-        "crates/crypto/src/lanes/ifma8/unit.rs",
+        "crates/crypto/src/simd/ifma8/unit.rs",
         "vector instructions exist only where they were detected",
     ),
     (

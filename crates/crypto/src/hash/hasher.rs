@@ -144,7 +144,7 @@ impl Hasher {
     pub fn sha512(self, parts: &[&[u8]]) -> [u8; 64] {
         #[cfg(target_arch = "x86_64")]
         if self == Self::Asm {
-            let mut state = crate::lanes::sha512::INITIAL;
+            let mut state = crate::simd::sha512::INITIAL;
             feed(parts, |block| sha2_asm::compress512(&mut state, &[*block]));
             let mut out = [0; 64];
             for (bytes, word) in out.as_chunks_mut().0.iter_mut().zip(state) {

@@ -122,7 +122,7 @@ const LINE_DIGITS: usize = 32;
 mod tests {
     use super::super::scalar::{ORDER, signed_digits};
     use super::*;
-    use crate::lanes::plain::Plain;
+    use crate::simd::plain::Plain;
     use crate::suite::Mixer;
 
     #[test]

@@ -10,11 +10,11 @@
 //! products, of either sign, stay below 2^62 less a little, which is added before they are carried:
 //! the sum is below 2^63, its excess over 51 bits below 3434, and 19 times that below 2^16.
 //!
-//! Attacked by `lanes::field_tests`, with operands at the bounds and a unit that checks them.
+//! Attacked by `simd::field_tests`, with operands at the bounds and a unit that checks them.
 
 use super::unit::Unit;
-use crate::lanes::field::{Field, LaneMask, Packed, Work};
-use crate::lanes::limbs::{LIMB_BITS, PRIME, split};
+use crate::simd::field::{Field, LaneMask, Packed, Work};
+use crate::simd::limbs::{LIMB_BITS, PRIME, split};
 
 /// Carried limbs are below this.
 pub(crate) const CARRIED_END: u64 = (1 << LIMB_BITS) + (1 << 16);

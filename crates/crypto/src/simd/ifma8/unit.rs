@@ -1,6 +1,6 @@
 //! Eight 64-bit words side by side in an AVX-512 register, and the instructions on them.
 //!
-//! Attacked by `lanes::ifma8_tests`, which compares every function with the emulation, and by the
+//! Attacked by `simd::ifma8_tests`, which compares every function with the emulation, and by the
 //! suite over the whole backend.
 #![allow(
     unsafe_code,
@@ -18,7 +18,7 @@ use std::arch::x86_64::{
 use std::fmt::Debug;
 
 use super::token::Token;
-use crate::lanes::field::{LaneMask, Packed, Work};
+use crate::simd::field::{LaneMask, Packed, Work};
 
 /// Eight words, one a lane, and all that the engine does with them. Sums and products are modulo
 /// 2^64.

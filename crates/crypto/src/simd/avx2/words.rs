@@ -1,6 +1,6 @@
 //! Four 64-bit words side by side in an AVX2 register, with the functions of SHA-512.
 //!
-//! Attacked by `lanes::engine_tests`, which compares whole hashes with the general hasher.
+//! Attacked by `simd::engine_tests`, which compares whole hashes with the general hasher.
 #![allow(
     unsafe_code,
     reason = "vector instructions exist only where they were detected; loads take addresses"
@@ -14,8 +14,8 @@ use std::arch::x86_64::{
 };
 
 use super::token::Token;
-use crate::lanes::field::Work;
-use crate::lanes::sha512::{BLOCK_BYTES, Words};
+use crate::simd::field::Work;
+use crate::simd::sha512::{BLOCK_BYTES, Words};
 
 /// Four words.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 //!
 //! Lane l of register i holds limb i of element l as a 64-bit float ([`super::super::limbs`] states
 //! the method and the bounds). Nothing is rounded but where the method says so, in the mode that
-//! every Rust program runs in. Attacked by `lanes::field_tests`, which compares every function with
+//! every Rust program runs in. Attacked by `simd::field_tests`, which compares every function with
 //! the plain twin at the bounds, in every lane.
 #![allow(
     unsafe_code,
@@ -21,8 +21,8 @@ use std::arch::x86_64::{
 };
 
 use super::token::Token;
-use crate::lanes::field::{Field, LaneMask, Packed, Work};
-use crate::lanes::limbs::{CARRIED_MAX, LIMB_BITS, LOOSE_MAX, PRIME, WIDE_MAX, split};
+use crate::simd::field::{Field, LaneMask, Packed, Work};
+use crate::simd::limbs::{CARRIED_MAX, LIMB_BITS, LOOSE_MAX, PRIME, WIDE_MAX, split};
 
 /// Five registers, a limb each.
 type Limbs = [__m256d; 5];

@@ -1,7 +1,7 @@
 //! The way of signatures over one device: batches out, results in, and whether to believe them.
 //!
 //! Nothing is lost here, because nothing is owned here: callers keep their signatures and verify
-//! themselves whatever this lane does not answer.
+//! themselves whatever this queue does not answer.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -96,7 +96,7 @@ impl Doubt {
 }
 
 /// One live device.
-pub(crate) struct Lane {
+pub(crate) struct Queue {
     device: Box<dyn Device>,
     directory: KeyDirectory,
     canaries: Canaries,
@@ -119,8 +119,8 @@ struct UnderWay {
     since: Instant,
 }
 
-impl Lane {
-    /// A lane over this device. Its batches may take `patience`.
+impl Queue {
+    /// A queue over this device. Its batches may take `patience`.
     pub(crate) fn new(device: Box<dyn Device>, patience: Duration, delay: Duration) -> Self {
         let size = device.size();
         assert!(
@@ -150,7 +150,7 @@ impl Lane {
         self.waiting.is_empty() && self.under_way.is_empty()
     }
 
-    /// Takes a job; [`Lane::advance`] starts it.
+    /// Takes a job; [`Queue::advance`] starts it.
     pub(crate) fn take(&mut self, job: Job) {
         assert!(
             job.packed.len() <= self.items_max(),

@@ -4,7 +4,7 @@
 //! thousands of copies of the checks take minutes to compile.
 
 use super::unit::Unit;
-use crate::lanes::field::{LaneMask, Packed, Work};
+use crate::simd::field::{LaneMask, Packed, Work};
 
 /// Eight words in plain memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

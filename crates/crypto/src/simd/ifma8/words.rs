@@ -1,8 +1,8 @@
 //! The functions of SHA-512 over the eight-lane unit.
 
 use super::unit::Unit;
-use crate::lanes::field::Work;
-use crate::lanes::sha512::{BLOCK_BYTES, Words};
+use crate::simd::field::Work;
+use crate::simd::sha512::{BLOCK_BYTES, Words};
 
 /// Eight words, one a lane.
 #[derive(Clone, Copy, Debug)]
