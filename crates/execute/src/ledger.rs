@@ -271,12 +271,12 @@ impl Ledger {
 
     /// A currency or asset.
     #[must_use]
-    pub fn ledger(&self, id: LedgerId) -> Option<&account::Ledger> {
+    pub fn ledger(&self, id: LedgerId) -> Option<&account::Currency> {
         self.state.currencies.by_id(id).map(|entry| &entry.ledger)
     }
 
     /// All currencies and assets in the order of definition.
-    pub fn ledgers(&self) -> impl Iterator<Item = &account::Ledger> {
+    pub fn ledgers(&self) -> impl Iterator<Item = &account::Currency> {
         self.state.currencies.iter().map(|entry| &entry.ledger)
     }
 
@@ -312,10 +312,10 @@ fn first_participant(given: &GenesisParticipant) -> Participant {
     participant
 }
 
-fn first_ledger(given: &GenesisLedger) -> account::Ledger {
+fn first_ledger(given: &GenesisLedger) -> account::Currency {
     let mut code = [0; 8];
     code[..given.code.len()].copy_from_slice(given.code.as_bytes());
-    account::Ledger {
+    account::Currency {
         id: given.id,
         code,
         exponent: given.exponent,

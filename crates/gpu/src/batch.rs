@@ -3,7 +3,7 @@
 use clearway_crypto::backend::Item;
 use zerocopy::IntoBytes;
 
-use crate::keys::KeyDirectory;
+use crate::keys::DeviceKeys;
 use crate::layout::{
     BLOCK_WORDS, HEAD_CAPACITY, HEAD_ITEM_COUNT, HEAD_KEY_COUNT, HEAD_KEYS_AT, HEAD_NONCE,
     HEAD_WORDS, ITEM_BLOCKS, ITEM_SLOT, ITEM_STREAM, ITEM_WORDS, KEY_SLOT, KEY_WORDS,
@@ -129,7 +129,7 @@ impl Batch {
     #[must_use]
     pub fn lay_out(
         order: &[Signature<'_>],
-        directory: &mut KeyDirectory,
+        directory: &mut DeviceKeys,
         capacity: usize,
         nonce: u32,
     ) -> Self {

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::batch::{Batch, Packed, Signature};
     use crate::device::Size;
-    use crate::keys::KeyDirectory;
+    use crate::keys::DeviceKeys;
     use crate::twin::device::TwinDevice;
 
     const ITEMS: usize = 16;
@@ -221,7 +221,7 @@ mod tests {
             packed.push(&case.item(16));
         }
         let order: Vec<Signature<'_>> = packed.signatures().collect();
-        let batch = Batch::lay_out(&order, &mut KeyDirectory::new(ITEMS), ITEMS, 77);
+        let batch = Batch::lay_out(&order, &mut DeviceKeys::new(ITEMS), ITEMS, 77);
         device.submit(0, &batch.words).unwrap();
         let results = device.collect(0, Duration::ZERO).unwrap().expect("at once");
         let results = results.chunks(RESULT_WORDS).take(cases.len());

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// Keys by slot and slots by key. Slots are taken again in the order in which they were filled,
 /// but never one that the same batch uses.
 #[derive(Clone, Debug)]
-pub struct KeyDirectory {
+pub struct DeviceKeys {
     slots: HashMap<[u8; 32], u32>,
     keys: Vec<Option<[u8; 32]>>,
     /// The batch that used each slot last.
@@ -15,7 +15,7 @@ pub struct KeyDirectory {
     next: usize,
 }
 
-impl KeyDirectory {
+impl DeviceKeys {
     /// An empty directory.
     #[must_use]
     pub fn new(slot_count: usize) -> Self {
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn slots_are_taken_again_oldest_first_and_never_from_the_same_batch() {
         let key = |number| [number; 32];
-        let mut directory = KeyDirectory::new(3);
+        let mut directory = DeviceKeys::new(3);
         let mut batch = |keys: &[u8]| {
             directory.begin_batch();
             let mut new = Vec::new();
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "more keys than 2 slots")]
     fn a_batch_with_too_many_keys_is_a_bug() {
-        let mut directory = KeyDirectory::new(2);
+        let mut directory = DeviceKeys::new(2);
         directory.begin_batch();
         for key in 0..3 {
             directory.slot(&[key; 32], &mut Vec::new());

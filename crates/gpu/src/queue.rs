@@ -13,7 +13,7 @@ use rand::seq::index;
 use crate::batch::{Batch, Packed, Signature};
 use crate::canary::{CANARIES_BATCH, Canaries};
 use crate::device::{Device, DeviceError};
-use crate::keys::KeyDirectory;
+use crate::keys::DeviceKeys;
 use crate::layout::{
     EVIDENCE_WORDS, ITEM_STREAM, ITEM_WORDS, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_EVIDENCE,
     RESULT_REJECT, RESULT_TAG, RESULT_WORDS, item_at,
@@ -98,7 +98,7 @@ impl Doubt {
 /// One live device.
 pub(crate) struct Queue {
     device: Box<dyn Device>,
-    directory: KeyDirectory,
+    directory: DeviceKeys,
     canaries: Canaries,
     waiting: VecDeque<Job>,
     under_way: VecDeque<UnderWay>,
@@ -129,7 +129,7 @@ impl Queue {
         );
         Self {
             device,
-            directory: KeyDirectory::new(size.key_slots),
+            directory: DeviceKeys::new(size.key_slots),
             canaries: Canaries::new(rand::random()),
             waiting: VecDeque::new(),
             under_way: VecDeque::new(),

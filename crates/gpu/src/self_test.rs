@@ -8,7 +8,7 @@ use clearway_crypto::suite::{self, Case, Mixer};
 
 use crate::batch::{Batch, Packed, Signature};
 use crate::device::{Device, Size};
-use crate::keys::KeyDirectory;
+use crate::keys::DeviceKeys;
 use crate::layout::{RESULT_TAG, RESULT_WORDS};
 use crate::queue::Doubt;
 use crate::twin::device::TwinDevice;
@@ -85,7 +85,7 @@ fn ask(
     patience: Duration,
 ) -> Result<Vec<u32>, Doubt> {
     let size = device.size();
-    let mut directory = KeyDirectory::new(size.key_slots);
+    let mut directory = DeviceKeys::new(size.key_slots);
     let batch = Batch::lay_out(order, &mut directory, size.items_max, nonce);
     device.submit(0, &batch.words)?;
     let results = device.collect(0, patience)?;

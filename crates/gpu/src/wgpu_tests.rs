@@ -6,7 +6,7 @@ use zerocopy::IntoBytes;
 
 use super::*;
 use crate::batch::{Batch, Packed, Signature};
-use crate::keys::KeyDirectory;
+use crate::keys::DeviceKeys;
 use crate::layout::{RESULT_ACCEPT, RESULT_COFACTOR};
 use crate::testing;
 use crate::twin::device::TwinDevice;
@@ -46,7 +46,7 @@ fn every_word_that_kernels_leave_is_the_twins() {
     };
     let mut device = WgpuDevice::open(choice, SIZE, None).expect("an adapter");
     let mut twin = TwinDevice::new(SIZE);
-    let mut directory = KeyDirectory::new(SIZE.key_slots);
+    let mut directory = DeviceKeys::new(SIZE.key_slots);
     let cases = suite::known_answers();
     let mut packed = Packed::default();
     for case in &cases {
@@ -91,7 +91,7 @@ fn kernels_are_kept_and_a_damaged_file_is_as_good_as_none() {
     let order: Vec<Signature<'_>> = packed.signatures().collect();
     let results = || {
         let mut device = WgpuDevice::open(choice, SIZE, Some(folder.path())).expect("an adapter");
-        let mut directory = KeyDirectory::new(SIZE.key_slots);
+        let mut directory = DeviceKeys::new(SIZE.key_slots);
         let batch = Batch::lay_out(&order, &mut directory, SIZE.items_max, 9);
         device.submit(0, &batch.words).expect("submitted");
         let found = device.collect(0, Duration::from_secs(60));

@@ -9,7 +9,7 @@ use clearway_types::limits::{CHAIN_LEN_MAX, STREAM_ENVELOPES_MAX};
 use clearway_types::units::ParticipantId;
 
 use crate::error::IngestError;
-use crate::slab::{FIRST_ROOM_BYTES, Slab};
+use crate::slab::{ArrivingSlab, FIRST_ROOM_BYTES};
 
 /// Limits of the door.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -248,7 +248,10 @@ impl IngestConfig {
     fn bytes_to_go_on(&self, connection_count: usize) -> usize {
         let frame_count = connection_count.saturating_mul(self.connection_fills_max);
         let first_rooms = frame_count.saturating_mul(FIRST_ROOM_BYTES);
-        first_rooms.saturating_add(Slab::bytes(self.frame_envelopes + CHAIN_LEN_MAX, true))
+        first_rooms.saturating_add(ArrivingSlab::bytes(
+            self.frame_envelopes + CHAIN_LEN_MAX,
+            true,
+        ))
     }
 
     /// Contracted rate of a member.

@@ -18,7 +18,7 @@ use crate::admission::TokenBucket;
 use crate::config::IngestConfig;
 use crate::error::IngestError;
 use crate::fill_room::FillRoom;
-use crate::lobby::{Lobby, Place, Verdict};
+use crate::lobby::{Admission, Lobby, Place};
 use crate::lock::lock;
 use crate::members::{Member, Members};
 use crate::metrics::IngestMetrics;
@@ -144,25 +144,25 @@ impl Door {
         // Datagrams that large wait for the proof in any case.
         let is_due = self.config.transport.payload_bytes > UNPROVEN_PAYLOAD_BYTES_MAX && !proven;
         let verdict = match is_due {
-            true => Verdict::Prove,
+            true => Admission::Prove,
             false => {
                 let leaving_count = self.leaving_count();
                 self.lobby.knock(remote, proven, leaving_count, now)
             }
         };
         match verdict {
-            Verdict::Enter { place, displaced } => {
+            Admission::Enter { place, displaced } => {
                 self.metrics.handshakes_displaced.add(displaced.into());
                 self.note_handshakes();
                 tokio::spawn(Arc::clone(self).shake(incoming, place));
             }
-            Verdict::Prove => {
+            Admission::Prove => {
                 self.metrics.handshakes_retried.add(1);
                 if incoming.retry().is_err() {
                     tracing::debug!("an address cannot be asked to prove itself twice");
                 }
             }
-            Verdict::Refuse => {
+            Admission::Refuse => {
                 self.metrics.handshakes_refused.add(1);
                 let mut said = lock(&self.refusals);
                 match said.take(now, 1, Duration::ZERO) {

@@ -378,8 +378,8 @@ mod tests {
 
     use super::*;
     use crate::config::IngestConfig;
+    use crate::slab::ArrivingSlab;
     use crate::slab::FIRST_ROOM_BYTES;
-    use crate::slab::Slab;
 
     const HOG: ParticipantId = ParticipantId(1);
     const HONEST: ParticipantId = ParticipantId(2);
@@ -440,7 +440,7 @@ mod tests {
         config.fill_bytes_max = config.fill_bytes_min();
         config.member_fill_bytes_max = config.member_fill_bytes_min();
         config.check().expect("as small as may be");
-        let whole = Slab::bytes(config.frame_envelopes + CHAIN_LEN_MAX, true);
+        let whole = ArrivingSlab::bytes(config.frame_envelopes + CHAIN_LEN_MAX, true);
         let budgets = (config.fill_bytes_max, config.member_fill_bytes_max);
         let room = Arc::new(FillRoom::new(budgets.0, budgets.1));
         let first = claim(&room, HOG, FIRST_ROOM_BYTES);

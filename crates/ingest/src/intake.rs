@@ -17,7 +17,7 @@ use crate::door::{Visit, close_code};
 use crate::fill_room::{Claim, Evicted};
 use crate::frame::{ChainCutter, Piece};
 use crate::receipts::WaitingStream;
-use crate::slab::{FIRST_ROOM_LEN, Slab};
+use crate::slab::{ArrivingSlab, FIRST_ROOM_LEN};
 use crate::stream::Break;
 
 /// Takes envelopes in, a frame at a time.
@@ -72,7 +72,7 @@ impl Patience {
 /// How filling a slab ended.
 enum Filled {
     /// With whole envelopes up to a place where a frame may end.
-    Whole(Slab),
+    Whole(ArrivingSlab),
     /// With the end of the stream, before all that was announced.
     Truncated,
     /// With the door closing.
@@ -150,7 +150,7 @@ impl<'a> Intake<'a> {
         claim: &Claim,
     ) -> Result<Filled, Break> {
         let slab_len = (frame_len + CHAIN_LEN_MAX).min(self.total - self.taken);
-        let mut slab = Slab::new(self.hinted);
+        let mut slab = ArrivingSlab::new(self.hinted);
         let mut patience = Patience::new(&self.visit.door.config);
         let mut want = frame_len;
         loop {
@@ -170,7 +170,7 @@ impl<'a> Intake<'a> {
                     0 => first_room_len(slab_len),
                     _ => slab_len,
                 };
-                let bytes = |len| Slab::bytes(len, self.hinted);
+                let bytes = |len| ArrivingSlab::bytes(len, self.hinted);
                 let more = bytes(len) - bytes(slab.room_len());
                 tokio::select! {
                     grown = claim.grow(more) => {
@@ -234,7 +234,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Offers the frames of a slab in order, and refuses its broken chains.
-    async fn offer(&mut self, slab: Slab) {
+    async fn offer(&mut self, slab: ArrivingSlab) {
         let (slab, hints) = slab.freeze();
         let all = envelopes(&slab);
         let base = self.taken;

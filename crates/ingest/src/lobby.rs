@@ -35,7 +35,7 @@ pub(crate) struct Lobby {
 }
 
 /// What becomes of a knock.
-pub(crate) enum Verdict {
+pub(crate) enum Admission {
     /// The handshake may start; `displaced` tells whether another one lost its place to it.
     Enter { place: Place, displaced: bool },
     /// The address must prove itself first (QUIC Retry).
@@ -101,20 +101,20 @@ impl Lobby {
         proven: bool,
         leaving_count: usize,
         now: Instant,
-    ) -> Verdict {
+    ) -> Admission {
         let limits = &self.limits;
         let site = Site::of(remote.ip());
         let mut state = self.lock();
         if count(&state.by_socket, &remote) >= limits.socket_max {
-            return Verdict::Refuse;
+            return Admission::Refuse;
         }
         let pressed = state.places.len() >= limits.retry_above
             || count(&state.by_site, &site) >= limits.address_retry_above;
         if pressed && !proven {
-            return Verdict::Prove;
+            return Admission::Prove;
         }
         if !state.take_rate(site, limits, now) {
-            return Verdict::Refuse;
+            return Admission::Refuse;
         }
         let known = state.is_known(site, now);
         let room = state.room(site, known, limits);
@@ -124,12 +124,12 @@ impl Lobby {
             Room::Of(_) | Room::None => LEAVING_PER_PLACE_MAX,
         };
         if leaving_count > limits.max.saturating_mul(leaving_max) {
-            return Verdict::Refuse;
+            return Admission::Refuse;
         }
         let displaced = match room {
             Room::Free => false,
             Room::Of(loser) => state.remove(loser),
-            Room::None => return Verdict::Refuse,
+            Room::None => return Admission::Refuse,
         };
         let (keep, lost) = oneshot::channel();
         let number = state.insert(Held {
@@ -143,7 +143,7 @@ impl Lobby {
             number,
             lost,
         };
-        Verdict::Enter { place, displaced }
+        Admission::Enter { place, displaced }
     }
 
     /// Notes that a member has completed a handshake from here.
@@ -302,8 +302,8 @@ mod tests {
 
     fn enter(lobby: &Arc<Lobby>, remote: SocketAddr) -> Option<Place> {
         match lobby.knock(remote, true, 0, Instant::now()) {
-            Verdict::Enter { place, .. } => Some(place),
-            Verdict::Prove | Verdict::Refuse => None,
+            Admission::Enter { place, .. } => Some(place),
+            Admission::Prove | Admission::Refuse => None,
         }
     }
 
@@ -403,15 +403,15 @@ mod tests {
         let first = knock(remote(1, 1), false);
         let second = knock(remote(1, 2), false);
         assert!(
-            matches!(knock(remote(1, 3), false), Verdict::Prove),
+            matches!(knock(remote(1, 3), false), Admission::Prove),
             "its address"
         );
         let third = knock(remote(2, 1), false);
         assert!(
-            matches!(knock(remote(3, 1), false), Verdict::Prove),
+            matches!(knock(remote(3, 1), false), Admission::Prove),
             "all addresses"
         );
-        assert!(matches!(knock(remote(3, 1), true), Verdict::Enter { .. }));
+        assert!(matches!(knock(remote(3, 1), true), Admission::Enter { .. }));
         drop((first, second, third));
     }
 
@@ -432,14 +432,14 @@ mod tests {
         let mut kept = Vec::new();
         for ((host, why), per_place, expected) in rows {
             let verdict = lobby.knock(remote(host, 1), true, per_place * 16, Instant::now());
-            let is_in = matches!(verdict, Verdict::Enter { .. });
+            let is_in = matches!(verdict, Admission::Enter { .. });
             assert_eq!(is_in, expected, "{why}, {per_place} a place");
             kept.push(verdict);
         }
         drop(strangers);
         for (per_place, expected) in [(5, true), (6, false)] {
             let verdict = lobby.knock(remote(3, 1), true, per_place * 16, Instant::now());
-            let is_in = matches!(verdict, Verdict::Enter { .. });
+            let is_in = matches!(verdict, Admission::Enter { .. });
             assert_eq!(is_in, expected, "a free place, {per_place} a place");
         }
     }
@@ -450,12 +450,12 @@ mod tests {
         let now = Instant::now();
         let knock = |host, at| lobby.knock(remote(host, 1), true, 0, at);
         for _ in 0..3 {
-            assert!(matches!(knock(1, now), Verdict::Enter { .. }));
+            assert!(matches!(knock(1, now), Admission::Enter { .. }));
         }
-        assert!(matches!(knock(1, now), Verdict::Refuse));
-        assert!(matches!(knock(2, now), Verdict::Enter { .. }), "another");
+        assert!(matches!(knock(1, now), Admission::Refuse));
+        assert!(matches!(knock(2, now), Admission::Enter { .. }), "another");
         let later = now + Duration::from_millis(101);
-        assert!(matches!(knock(1, later), Verdict::Enter { .. }));
+        assert!(matches!(knock(1, later), Admission::Enter { .. }));
     }
 
     #[test]

@@ -9,14 +9,14 @@ use clearway_types::wire::{HINT_BYTES, HINTED_BYTES};
 /// the whole frame, and they are copied over.
 pub(crate) const FIRST_ROOM_LEN: usize = 32;
 /// Bytes of that first room, in the stream that needs most: 14 KiB.
-pub(crate) const FIRST_ROOM_BYTES: usize = Slab::bytes(FIRST_ROOM_LEN, true);
+pub(crate) const FIRST_ROOM_BYTES: usize = ArrivingSlab::bytes(FIRST_ROOM_LEN, true);
 
 /// Fills up with whole items of a submit stream; room for them is given as they come.
 ///
 /// Envelopes lie one behind the other from here on to the disk. Those of a hinted stream come with
 /// their hints between them, and are sorted out of a small buffer.
 #[derive(Debug)]
-pub(crate) struct Slab {
+pub(crate) struct ArrivingSlab {
     /// Items that it has room for.
     room_len: usize,
     envelopes: BytesMut,
@@ -30,7 +30,7 @@ struct Hinted {
     arriving: Vec<u8>,
 }
 
-impl Slab {
+impl ArrivingSlab {
     /// A slab without room.
     pub(crate) fn new(hinted: bool) -> Self {
         let hinted = hinted.then(|| Hinted {
@@ -145,7 +145,7 @@ mod tests {
         for hinted in [false, true] {
             for step in [1, 100, 223, 224, 225, 40_000] {
                 let sent: Vec<u8> = (0..200).flat_map(|number| item(number, hinted)).collect();
-                let mut slab = Slab::new(hinted);
+                let mut slab = ArrivingSlab::new(hinted);
                 assert!(slab.room(200).is_none(), "no room yet");
                 let mut rest = &sent[..];
                 while slab.envelopes().len() < 200 {
@@ -176,16 +176,16 @@ mod tests {
 
     #[test]
     fn a_short_stream_takes_little_room() {
-        assert_eq!(Slab::bytes(1, true), 2 * HINTED_BYTES);
-        assert_eq!(Slab::bytes(1, false), ENVELOPE_BYTES);
+        assert_eq!(ArrivingSlab::bytes(1, true), 2 * HINTED_BYTES);
+        assert_eq!(ArrivingSlab::bytes(1, false), ENVELOPE_BYTES);
         let most = 2048 * HINTED_BYTES + ARRIVING_BYTES_MAX;
-        assert_eq!(Slab::bytes(2048, true), most);
+        assert_eq!(ArrivingSlab::bytes(2048, true), most);
     }
 
     #[test]
     fn no_more_is_taken_than_was_asked_for() {
         for hinted in [false, true] {
-            let mut slab = Slab::new(hinted);
+            let mut slab = ArrivingSlab::new(hinted);
             slab.reserve(3);
             assert!(slab.room(0).is_none());
             let mut room = slab.room(1).expect("one is missing");

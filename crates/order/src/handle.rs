@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::error::OrderError;
 use crate::metrics::OrderMetrics;
 use crate::now::{Clock, Now};
-use crate::rules::Verdict;
+use crate::rules::VoteDecision;
 use crate::stage::{OrderStage, Outgoing, Proposal};
 
 /// Where the stage's output goes. Both are called from the engine's thread too, so they must not
@@ -392,14 +392,14 @@ impl OrderHandle {
         let judges = std::mem::take(&mut requests.judge);
         for (judge, answer) in judges.into_iter().filter(|(_, answer)| !answer.is_closed()) {
             match stage.verify(judge.leader, judge.parent, judge.digest, now) {
-                Verdict::Accept => {
+                VoteDecision::Accept => {
                     let _ = answer.send(true);
                 }
-                Verdict::Refuse(reason) => {
+                VoteDecision::Refuse(reason) => {
                     tracing::warn!(manifest = %judge.digest, reason, "proposal refused");
                     let _ = answer.send(false);
                 }
-                Verdict::Wait { until } => {
+                VoteDecision::Wait { until } => {
                     sooner(until);
                     requests.judge.push((judge, answer));
                 }

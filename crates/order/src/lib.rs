@@ -48,5 +48,5 @@ pub use metrics::OrderMetrics;
 pub use now::{Clock, Now, system_clock};
 pub use recovery::{FinalPoint, LaneTip, Recovery, RecoveryScan, recover_batch};
 pub use room::{AmpleRoom, JournalRoom};
-pub use rules::Verdict;
+pub use rules::VoteDecision;
 pub use stage::{BLOCKS_IN_FLIGHT_MAX, OrderStage, Outgoing, PERSIST_IN_FLIGHT_MAX, Proposal};

@@ -18,7 +18,7 @@ use crate::recovery::LaneTip;
 /// Answer to "may this validator vote for it?". A wait is never turned into a refusal: consensus
 /// asks once and takes a refusal as final.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum VoteDecision {
     /// Every rule holds.
     Accept,
     /// It is wrong for ever, for this reason.
@@ -30,7 +30,7 @@ pub enum Verdict {
     },
 }
 
-const WAIT: Verdict = Verdict::Wait { until: None };
+const WAIT: VoteDecision = VoteDecision::Wait { until: None };
 
 /// Execution heads computed here, newest last; as many as a manifest may look back.
 #[derive(Default)]
@@ -84,16 +84,16 @@ pub(crate) struct Context<'a> {
 }
 
 /// Checks `manifest`; cheap and final reasons first, waits last.
-pub(crate) fn check(manifest: &Manifest, context: &Context<'_>, now: Now) -> Verdict {
+pub(crate) fn check(manifest: &Manifest, context: &Context<'_>, now: Now) -> VoteDecision {
     if let Err(reason) = check_place(manifest, context) {
-        return Verdict::Refuse(reason);
+        return VoteDecision::Refuse(reason);
     }
     match check_batches(manifest, context) {
-        Verdict::Accept => {}
+        VoteDecision::Accept => {}
         other => return other,
     }
     match check_result(manifest, context.heads) {
-        Verdict::Accept => check_time(manifest, now),
+        VoteDecision::Accept => check_time(manifest, now),
         other => other,
     }
 }
@@ -143,9 +143,9 @@ fn check_place(manifest: &Manifest, context: &Context<'_>) -> Result<(), &'stati
 }
 
 /// Batches extend the lanes' tips, lane by lane in rotating order, within the block's bounds.
-fn check_batches(manifest: &Manifest, context: &Context<'_>) -> Verdict {
+fn check_batches(manifest: &Manifest, context: &Context<'_>) -> VoteDecision {
     if manifest.envelope_count() > BLOCK_BYTES_MAX / ENVELOPE_BYTES {
-        return Verdict::Refuse("block is too large");
+        return VoteDecision::Refuse("block is too large");
     }
     let mut rest = manifest.batches.as_slice();
     let mut missing = false;
@@ -153,17 +153,17 @@ fn check_batches(manifest: &Manifest, context: &Context<'_>) -> Verdict {
         let own = rest.iter().take_while(|batch| batch.lane.owner == owner);
         let len = own.count();
         if len > LANE_STEP_MAX {
-            return Verdict::Refuse("too many batches of one validator");
+            return VoteDecision::Refuse("too many batches of one validator");
         }
         let (own, others) = rest.split_at(len);
         rest = others;
         let mut tip = tip_of(&context.lanes, owner);
         for named in own {
             let Some((index, previous)) = tip.next(named.lane.incarnation) else {
-                return Verdict::Refuse("batch is of a lane that has ended");
+                return VoteDecision::Refuse("batch is of a lane that has ended");
             };
             if named.index != index {
-                return Verdict::Refuse("batch does not follow its lane's tip");
+                return VoteDecision::Refuse("batch does not follow its lane's tip");
             }
             match context.batches.batch(named.digest) {
                 None => missing = true,
@@ -171,13 +171,13 @@ fn check_batches(manifest: &Manifest, context: &Context<'_>) -> Verdict {
                     let header = &batch.header;
                     let lag = manifest.state_height.0.abs_diff(header.directory_height.0);
                     if header.lane != named.lane || header.index != named.index {
-                        return Verdict::Refuse("batch stands elsewhere in its lane");
+                        return VoteDecision::Refuse("batch stands elsewhere in its lane");
                     }
                     if header.previous != previous || header.count != named.count {
-                        return Verdict::Refuse("batch is not what the manifest says");
+                        return VoteDecision::Refuse("batch is not what the manifest says");
                     }
                     if lag > KEY_LAG_MAX {
-                        return Verdict::Refuse("batch was verified by too old a directory");
+                        return VoteDecision::Refuse("batch was verified by too old a directory");
                     }
                 }
             }
@@ -185,30 +185,30 @@ fn check_batches(manifest: &Manifest, context: &Context<'_>) -> Verdict {
         }
     }
     match (rest.is_empty(), missing) {
-        (false, _) => Verdict::Refuse("lanes are out of order or unknown"),
+        (false, _) => VoteDecision::Refuse("lanes are out of order or unknown"),
         (true, true) => WAIT,
-        (true, false) => Verdict::Accept,
+        (true, false) => VoteDecision::Accept,
     }
 }
 
 /// The named result is the one computed here.
-fn check_result(manifest: &Manifest, heads: &Heads) -> Verdict {
+fn check_result(manifest: &Manifest, heads: &Heads) -> VoteDecision {
     if manifest.state_height > heads.newest().height {
         return WAIT;
     }
     match heads.at(manifest.state_height) {
-        Some(head) if head == manifest.exec_head => Verdict::Accept,
-        Some(_) => Verdict::Refuse("execution head differs from the one computed here"),
+        Some(head) if head == manifest.exec_head => VoteDecision::Accept,
+        Some(_) => VoteDecision::Refuse("execution head differs from the one computed here"),
         // Older than this node remembers: it cannot judge, and must not refuse for that.
         None => WAIT,
     }
 }
 
-fn check_time(manifest: &Manifest, now: Now) -> Verdict {
+fn check_time(manifest: &Manifest, now: Now) -> VoteDecision {
     let ahead_ms = manifest.time.0.saturating_sub(now.time.0);
     match ahead_ms.saturating_sub(CLOCK_AHEAD_MS_MAX) {
-        0 => Verdict::Accept,
-        wait_ms => Verdict::Wait {
+        0 => VoteDecision::Accept,
+        wait_ms => VoteDecision::Wait {
             until: Some(now.uptime.saturating_add(Duration::from_millis(wait_ms))),
         },
     }

@@ -29,7 +29,7 @@ use crate::lane::OwnLane;
 use crate::metrics::OrderMetrics;
 use crate::now::Now;
 use crate::recovery::{FinalPoint, LaneTip, Recovery};
-use crate::rules::{Context, Heads, Verdict, check, lane_order};
+use crate::rules::{Context, Heads, VoteDecision, check, lane_order};
 
 /// Manifests that may wait for the store at once; more views than that have failed in a row.
 const MANIFESTS_UNSYNCED_MAX: usize = 8;
@@ -263,14 +263,14 @@ impl OrderStage {
         parent: Digest,
         digest: Digest,
         now: Now,
-    ) -> Verdict {
+    ) -> VoteDecision {
         if self.chain.is_final(digest) {
-            return Verdict::Accept;
+            return VoteDecision::Accept;
         }
         let (entry, head) = (self.chain.entry(digest), self.chain.head(parent));
         let lanes = self.chain.lanes_at(parent);
         let (Some(entry), Some(head), Some(lanes)) = (entry, head, lanes) else {
-            return Verdict::Wait { until: None };
+            return VoteDecision::Wait { until: None };
         };
         let context = Context {
             epoch: self.config.epoch,
@@ -283,7 +283,7 @@ impl OrderStage {
             heads: &self.heads,
         };
         let verdict = check(&entry.manifest, &context, now);
-        if matches!(verdict, Verdict::Refuse(_)) {
+        if matches!(verdict, VoteDecision::Refuse(_)) {
             self.metrics.proposals_refused.add(1);
         }
         verdict

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::{At, Hex, StoreError};
-use crate::format::{CheckpointHead, CheckpointTail, HEAD_BYTES, Head, HeadFault};
+use crate::format::{CheckpointFileHead, CheckpointTail, HEAD_BYTES, Head, HeadFault};
 use crate::io::{Access, BlockFile, BlockIo, write_all_at};
 use crate::limits::CHECKPOINT_COUNT_KEPT;
 use crate::view::View;
@@ -64,7 +64,7 @@ pub fn write_checkpoint(
         buffer: Vec::with_capacity(BUFFER_BYTES),
         hasher: blake3::Hasher::new(),
     };
-    let head = CheckpointHead::new(height, genesis).seal();
+    let head = CheckpointFileHead::new(height, genesis).seal();
     sink.write_all(&head).at("pwrite", &temporary)?;
     fill(&mut sink).at("writing a checkpoint", &temporary)?;
     sink.finish().at("pwrite", &temporary)?;
@@ -122,7 +122,7 @@ fn load(
     let view = View::open(io, &path, SegmentNumber::default(), len_bytes)?;
     let mut image = [0; HEAD_BYTES];
     view.copy_to(0, &mut image)?;
-    let head = match CheckpointHead::parse(&image) {
+    let head = match CheckpointFileHead::parse(&image) {
         Ok(head) => head,
         Err(HeadFault::Version(found)) => return Err(StoreError::version(&path, found)),
         Err(HeadFault::Blank | HeadFault::Damaged) => return Ok(None),

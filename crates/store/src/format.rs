@@ -25,7 +25,7 @@ const _: () = assert!(size_of::<IdentityHead>() == HEAD_BYTES);
 const _: () = assert!(size_of::<SegmentHead>() == HEAD_BYTES);
 const _: () = assert!(size_of::<WatermarkSlot>() == HEAD_BYTES);
 const _: () = assert!(size_of::<IndexHead>() == HEAD_BYTES);
-const _: () = assert!(size_of::<CheckpointHead>() == HEAD_BYTES);
+const _: () = assert!(size_of::<CheckpointFileHead>() == HEAD_BYTES);
 const _: () = assert!(size_of::<CheckpointTail>() == 64);
 const _: () = assert!(size_of::<IndexRow>() == 32);
 const _: () = assert!(size_of::<IndexPage>() == 4096);
@@ -433,7 +433,7 @@ pub(crate) struct OpenRow {
 /// The head of a checkpoint file.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
-pub(crate) struct CheckpointHead {
+pub(crate) struct CheckpointFileHead {
     magic: [u8; 8],
     version: U32,
     reserved: U32,
@@ -443,11 +443,11 @@ pub(crate) struct CheckpointHead {
     crc: U32,
 }
 
-impl Head for CheckpointHead {
+impl Head for CheckpointFileHead {
     const MAGIC: [u8; 8] = *b"CWCHKPT\0";
 }
 
-impl CheckpointHead {
+impl CheckpointFileHead {
     pub(crate) fn new(height: u64, genesis: [u8; 32]) -> Self {
         Self {
             height: height.into(),

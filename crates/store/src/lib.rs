@@ -61,7 +61,7 @@ pub use index::Extractor;
 pub use io::{Access, BlockFile, BlockIo, LockGuard, RealIo};
 pub use mapped::Mapped;
 pub use metrics::StoreMetrics;
-pub use reader::{Reader, Scan, Verified};
+pub use reader::{CheckedLog, Reader, Scan};
 pub use recovery::Recovery;
 pub use segment::Record;
 pub use stage::{Append, Durable, StoreStage};

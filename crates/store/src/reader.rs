@@ -104,7 +104,7 @@ pub struct Reader {
 
 /// What [`Reader::verify_all`] has checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verified {
+pub struct CheckedLog {
     /// Records whose header, place, chain and payload are right.
     pub record_count: u64,
     /// Their payload bytes.
@@ -168,7 +168,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::Corrupt`] at the first damage, [`StoreError::Io`] when something cannot be
     /// read.
-    pub fn verify_all(&self) -> Result<Verified, StoreError> {
+    pub fn verify_all(&self) -> Result<CheckedLog, StoreError> {
         let result = self.verify();
         if let Err(error) = &result {
             self.count(error);
@@ -176,9 +176,9 @@ impl Reader {
         result
     }
 
-    fn verify(&self) -> Result<Verified, StoreError> {
+    fn verify(&self) -> Result<CheckedLog, StoreError> {
         let durable = self.durable();
-        let mut verified = Verified::default();
+        let mut verified = CheckedLog::default();
         let segments = self.shared.segments();
         let mut chain = None;
         for (index, segment) in segments.iter().enumerate() {

@@ -223,7 +223,7 @@ impl Participant {
 
 /// A currency or asset.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ledger {
+pub struct Currency {
     /// Its number.
     pub id: LedgerId,
     /// ISO 4217 code or asset name, ASCII, zero-padded.

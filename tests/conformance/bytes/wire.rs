@@ -1,6 +1,6 @@
 //! Golden bytes of the members' door, both directions.
 
-use clearway_types::account::{Account, KeyEntry, Ledger, Participant, Role};
+use clearway_types::account::{Account, Currency, KeyEntry, Participant, Role};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::codec::Reader;
 use clearway_types::envelope::Body;
@@ -145,7 +145,7 @@ fn roster() -> RosterView {
         keys: [Some(key(0x50)), None, Some(key(0x90)), None],
     };
     let ledger = |seed: u8, supply| LedgerView {
-        ledger: Ledger {
+        ledger: Currency {
             id: LedgerId(n32(seed)),
             code: fill(seed + 4),
             exponent: seed + 12,

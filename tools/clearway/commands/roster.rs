@@ -1,6 +1,6 @@
 //! What commands ask the node before they sign: participants, keys, ledgers, as they are now.
 
-use clearway_types::account::{Ledger, Participant};
+use clearway_types::account::{Currency, Participant};
 use clearway_types::genesis::GenesisLedger;
 use clearway_types::units::{LedgerId, ParticipantId};
 use clearway_types::wire::roster::RosterView;
@@ -67,7 +67,7 @@ impl Known for RosterView {
 }
 
 /// A ledger as a genesis describes one.
-fn described(ledger: &Ledger) -> GenesisLedger {
+fn described(ledger: &Currency) -> GenesisLedger {
     GenesisLedger {
         id: ledger.id,
         code: text(&ledger.code),

@@ -58,7 +58,7 @@ struct Question {
 }
 
 #[derive(Serialize)]
-struct Verdict {
+struct SignatureVerdict {
     line: usize,
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,7 +224,7 @@ fn answer(
     }
     let verdicts = gate.verify(backend, &items);
     for (question, place) in questions.iter().zip(places) {
-        let verdict = Verdict {
+        let verdict = SignatureVerdict {
             line: question.line,
             valid: place.is_some_and(|place| verdicts.is_valid(place)),
             expected: question.expected,

@@ -1,6 +1,6 @@
 //! LEDGER_DEFINE: a currency or asset with its issuer account, by m of n operators.
 
-use clearway_types::account::{AccountFlags, Ledger};
+use clearway_types::account::{AccountFlags, Currency};
 use clearway_types::code::ResultCode;
 use clearway_types::control::LedgerDefine;
 use clearway_types::genesis::ledger_code_shape;
@@ -37,7 +37,7 @@ pub(crate) fn apply(state: &mut State, body: &LedgerDefine) -> Result<(), Result
     approved(state, body.as_body())?;
     define(
         state,
-        Ledger {
+        Currency {
             id,
             code: body.code,
             exponent: body.exponent,
@@ -49,7 +49,7 @@ pub(crate) fn apply(state: &mut State, body: &LedgerDefine) -> Result<(), Result
 }
 
 /// Adds a ledger and opens its issuer account.
-pub(crate) fn define(state: &mut State, ledger: Ledger) {
+pub(crate) fn define(state: &mut State, ledger: Currency) {
     let new = NewAccount {
         id: ledger.issuer_account,
         ledger: ledger.id.0,

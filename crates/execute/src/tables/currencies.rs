@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use clearway_crypto::hash::sha256;
-use clearway_types::account::{Account, Ledger};
+use clearway_types::account::{Account, Currency};
 use clearway_types::domain::prefix;
 use clearway_types::limits::LEDGERS_MAX;
 use clearway_types::units::{AccountId, Digest, LedgerId, ParticipantId};
@@ -44,7 +44,7 @@ impl Totals {
 /// A ledger and its sums.
 #[derive(Clone)]
 pub(crate) struct CurrencyEntry {
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Currency,
     pub(crate) totals: Totals,
 }
 
@@ -65,7 +65,7 @@ impl CurrencyEntry {
 
     /// Reads what [`CurrencyEntry::encode`] wrote.
     fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
-        let ledger = Ledger {
+        let ledger = Currency {
             id: LedgerId(from.u32()?),
             code: from.array()?,
             exponent: from.u8()?,
@@ -84,7 +84,7 @@ impl CurrencyEntry {
 
     #[cfg(test)]
     fn sample(number: u32) -> Self {
-        let ledger = Ledger {
+        let ledger = Currency {
             id: LedgerId(number),
             code: *b"EUR\0\0\0\0\0",
             exponent: 2,
@@ -116,7 +116,7 @@ impl Currencies {
         self.index.get(&id).map(|&index| &self.entries[index])
     }
 
-    pub(crate) fn get(&self, index: CurrencyIndex) -> &Ledger {
+    pub(crate) fn get(&self, index: CurrencyIndex) -> &Currency {
         &self.entries[index.0].ledger
     }
 

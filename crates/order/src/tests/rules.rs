@@ -11,7 +11,7 @@ use clearway_types::units::{Digest, Height, Incarnation, TimeMs, ValidatorNumber
 
 use super::stage::{manifest_on, proposed, sync, take};
 use super::{at, genesis, stage, unsigned, verified};
-use crate::{LaneTip, Verdict};
+use crate::{LaneTip, VoteDecision};
 
 /// A sealed batch of a validator's first lane, as a peer would send it.
 fn peer_batch(owner: u32, index: u64, previous: Digest, directory_height: u64) -> Arc<Batch> {
@@ -49,9 +49,9 @@ fn answer(manifest: &Manifest, held: &[Arc<Batch>]) -> Option<bool> {
         .on_manifest(manifest.encode().into())
         .expect("canonical");
     match stage.verify(ValidatorNumber(3), genesis(4).hash(), digest, at(0)) {
-        Verdict::Accept => Some(true),
-        Verdict::Refuse(_) => Some(false),
-        Verdict::Wait { .. } => None,
+        VoteDecision::Accept => Some(true),
+        VoteDecision::Refuse(_) => Some(false),
+        VoteDecision::Wait { .. } => None,
     }
 }
 
@@ -222,7 +222,7 @@ fn bytes_that_are_no_manifest_are_refused() {
     }
     assert!(take(&mut stage).manifests.is_empty());
     let unknown = stage.verify(ValidatorNumber(1), Digest::ZERO, Digest([1; 32]), at(0));
-    assert_eq!(unknown, Verdict::Wait { until: None });
+    assert_eq!(unknown, VoteDecision::Wait { until: None });
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_verdict_on_time_says_when_to_ask_again() {
         .expect("canonical");
     let verdict = stage.verify(ValidatorNumber(1), genesis(4).hash(), digest, at(0));
     let until = Some(Duration::from_millis(40));
-    assert_eq!(verdict, Verdict::Wait { until });
+    assert_eq!(verdict, VoteDecision::Wait { until });
     let verdict = stage.verify(ValidatorNumber(1), genesis(4).hash(), digest, at(40));
-    assert_eq!(verdict, Verdict::Accept);
+    assert_eq!(verdict, VoteDecision::Accept);
 }

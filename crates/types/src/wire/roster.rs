@@ -3,7 +3,7 @@
 
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::account::{KeyEntry, Ledger, Participant, Role};
+use crate::account::{Currency, KeyEntry, Participant, Role};
 use crate::codec::{DecodeError, Reader};
 use crate::envelope::{BODY_BYTES, Body};
 use crate::limits::{APPROVALS_MAX, LEDGERS_MAX};
@@ -22,7 +22,7 @@ pub const PARTICIPANT_BYTES: usize = 4 + 1 + 1 + 4 + 20 + 11 + 4 * (1 + 32 + 8 +
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LedgerView {
     /// The record.
-    pub ledger: Ledger,
+    pub ledger: Currency,
     /// Minor units that members hold; `None` for who is neither its issuer nor an overseer.
     pub supply: Option<u128>,
 }
@@ -152,7 +152,7 @@ impl LedgerView {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let ledger = Ledger {
+        let ledger = Currency {
             id: LedgerId(reader.u32()?),
             code: reader.array()?,
             exponent: reader.u8()?,
@@ -314,7 +314,7 @@ pub(crate) fn sample() -> RosterView {
         }],
         ledgers: [None, Some(1 << 70)]
             .map(|supply| LedgerView {
-                ledger: Ledger {
+                ledger: Currency {
                     id: LedgerId(978),
                     code: *b"EUR\0\0\0\0\0",
                     exponent: 2,

@@ -36,7 +36,7 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Serialize)]
-struct Verdict {
+struct Reproduction {
     reproduced: bool,
     same_work: bool,
     /// Figures that are worse than the tolerance allows, with both values.
@@ -94,10 +94,10 @@ fn recorded(arguments: &[String]) -> Result<super::Args, Failure> {
 }
 
 /// The same work, checked, and not slower than allowed.
-fn verdict(before: &Report, after: &Report, args: &Args) -> Verdict {
+fn verdict(before: &Report, after: &Report, args: &Args) -> Reproduction {
     let same_work = before.workload.hash == after.workload.hash;
     let slower = slower(before, after, args);
-    Verdict {
+    Reproduction {
         reproduced: same_work
             && after.checks.all()
             && after.check_sums().is_ok()
@@ -143,7 +143,7 @@ fn slower(before: &Report, after: &Report, args: &Args) -> Vec<String> {
     slower
 }
 
-fn judge(verdict: &Verdict, after: &Report) -> Result<(), Failure> {
+fn judge(verdict: &Reproduction, after: &Report) -> Result<(), Failure> {
     let (kind, message) = if verdict.reproduced {
         return Ok(());
     } else if !after.checks.all() {
