@@ -11,7 +11,7 @@ use crate::play::signal;
 use crate::world::program;
 
 /// Nothing here takes so long unless it is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything in a folder, by its path.
 fn names(dir: &Path) -> Vec<PathBuf> {
@@ -45,10 +45,10 @@ fn leaves_nothing(words: &str, begun: impl Fn(&Path) -> bool) {
             .expect("the program starts");
         let from = Instant::now();
         while !begun(dir.path()) {
-            assert!(from.elapsed() < PATIENCE, "{words}: it does not begin");
+            assert!(from.elapsed() < TIMEOUT, "{words}: it does not begin");
         }
         signal(child.id(), name);
-        let ended = output_within(child, PATIENCE).status;
+        let ended = output_within(child, TIMEOUT).status;
         assert_eq!(ended.code(), Some(code), "{words} {name}");
         let left = names(dir.path());
         assert!(left.is_empty(), "{words} {name}: {left:?}");

@@ -13,7 +13,7 @@ use crate::play::signal;
 use crate::world::{init, program};
 
 /// Nothing here takes so long unless it is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// A member's payment with the test's folder as working folder.
 const PAY: &str = "pay 2.1 3.1 1 --insecure-plaintext --key keys/member-2.insecure-plaintext";
 
@@ -83,7 +83,7 @@ impl Running {
     fn wait_for(&self, name: &str, least: f64) {
         let from = Instant::now();
         while self.figure(name) < least {
-            assert!(from.elapsed() < PATIENCE, "{name} stays below {least}");
+            assert!(from.elapsed() < TIMEOUT, "{name} stays below {least}");
         }
     }
 
@@ -94,7 +94,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().expect("its state can be asked") {
                 return status;
             }
-            assert!(from.elapsed() < PATIENCE, "the node does not stop");
+            assert!(from.elapsed() < TIMEOUT, "the node does not stop");
             std::thread::yield_now();
         }
     }
@@ -216,7 +216,7 @@ fn a_node_whose_log_and_output_share_a_full_disk_runs_until_it_is_stopped() {
     while std::net::TcpStream::connect(&node.admin).is_err() {
         let ended = node.child.try_wait().expect("its state can be asked");
         assert!(ended.is_none(), "it ended: {ended:?}");
-        assert!(from.elapsed() < PATIENCE, "no admin address");
+        assert!(from.elapsed() < TIMEOUT, "no admin address");
     }
     node.wait_for("clearway_block_height", 2.0);
     assert!(node.figure("clearway_log_lines_dropped_total") >= 1.0);
@@ -433,7 +433,7 @@ fn ended_or_stopped(dir: &Path) -> (Option<i32>, String, bool) {
         if let Some(status) = node.child.try_wait().expect("its state can be asked") {
             return (status.code(), node.said(), true);
         }
-        assert!(from.elapsed() < PATIENCE, "it neither goes on nor ends");
+        assert!(from.elapsed() < TIMEOUT, "it neither goes on nor ends");
     }
 }
 

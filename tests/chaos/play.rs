@@ -14,7 +14,7 @@ use crate::calls::Call;
 use crate::world::{World, program};
 
 /// Nothing here takes so long unless it is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Exit codes that the program's help promises.
 const EXITS: std::ops::RangeInclusive<i32> = 0..=7;
 /// Longest time before a signal comes, milliseconds.
@@ -138,7 +138,7 @@ pub(crate) fn play(world: &World, call: &Call, hows: &[How]) -> Result<(), Strin
         ))
     };
     if !told {
-        return failed(format!("does not end within {PATIENCE:?}"));
+        return failed(format!("does not end within {TIMEOUT:?}"));
     }
     if said.contains("panicked at") || said.contains("RUST_BACKTRACE") {
         return failed("panics".to_owned());
@@ -321,7 +321,7 @@ fn run(mut command: Command, hows: &[How], salt: u64) -> (Output, bool) {
         }
         signal(pid, name);
     }
-    match ended.recv_timeout(PATIENCE) {
+    match ended.recv_timeout(TIMEOUT) {
         Ok(output) => (output, true),
         Err(_) => {
             signal(pid, "-KILL");

@@ -13,7 +13,7 @@ use tempfile::tempdir;
 use crate::program::program;
 
 /// Nothing here takes so long unless it is stuck for good.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn account(owner: u32) -> AccountId {
     AccountId::new(ParticipantId(owner), 1)
@@ -41,7 +41,7 @@ fn answers_about_the_ledger_wait_for_a_sync_that_hangs() {
     let identity = folder::identity(dir.path(), 2);
     let server = folder::server(&genesis, node.door());
     let mut config = ClientConfig::new(identity.clone(), vec![server]);
-    (config.silence, config.give_up_after) = (PATIENCE, PATIENCE);
+    (config.silence, config.give_up_after) = (TIMEOUT, TIMEOUT);
     let signer = Signer::new(identity, genesis.hash()).expect("randomness");
     let pay = Draft::transfer(
         account(2),
@@ -72,10 +72,7 @@ fn answers_about_the_ledger_wait_for_a_sync_that_hangs() {
             }
             std::fs::remove_file(&stuck).expect("it was there");
             client.account(account(2)).await.expect("answered");
-            assert!(
-                from.elapsed() < PATIENCE,
-                "never between execution and sync"
-            );
+            assert!(from.elapsed() < TIMEOUT, "never between execution and sync");
         };
         let told = client.account(account(2)).await;
         let waits = matches!(told, Err(ClientError::Status(AnswerStatus::NotReady)));

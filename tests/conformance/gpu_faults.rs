@@ -8,7 +8,7 @@ use clearway_gpu::batch::Batch;
 use clearway_gpu::device::Size;
 use clearway_gpu::faults::{Fault, Faulty};
 use clearway_gpu::twin::device::TwinDevice;
-use clearway_gpu::{Gpu, Patience};
+use clearway_gpu::{Gpu, Timeouts};
 use clearway_node::{Gather, Node, Parts};
 
 use crate::stand::{Payer, Stand};
@@ -31,12 +31,12 @@ fn gate(fault: Fault, rate: f64, seed: u64) -> (Gate, Arc<Gpu>) {
         let device = Faulty::new(TwinDevice::new(size), fault, rate, seed);
         Ok(Box::new(device) as _)
     };
-    let patience = Patience {
+    let timeout = Timeouts {
         retry_min: Duration::from_millis(10),
-        ..Patience::default()
+        ..Timeouts::default()
     };
     let cpu = Gate::new().expect("this machine computes rightly");
-    let gpu = Gpu::with_opener(Box::new(opener), patience, Arc::new(cpu.clone()));
+    let gpu = Gpu::with_opener(Box::new(opener), timeout, Arc::new(cpu.clone()));
     let gpu = Arc::new(gpu.expect("healthy at first"));
     let gate = cpu
         .and(Arc::clone(&gpu) as _)

@@ -11,7 +11,7 @@ use tempfile::{TempDir, tempdir};
 use crate::program::{Run, program, run};
 
 /// Far less than the ten seconds after which a node misses a connection that was left open.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running node in its folder; stopped when the test ends it, killed when the test fails.
 pub(crate) struct Served {
@@ -183,7 +183,7 @@ fn a_watermark_emptied_while_the_node_runs_is_written_anew_and_told_of() {
     };
     let from = Instant::now();
     while !counted() {
-        assert!(from.elapsed() < 4 * PATIENCE, "never found");
+        assert!(from.elapsed() < 4 * TIMEOUT, "never found");
     }
     node.as_member(2, &pay).expect(0);
     // Without a stop in good order, which would need no watermark.
@@ -319,13 +319,13 @@ fn feed_ends(node: &Served, end: impl FnOnce(&mut Child), code: i32) {
     };
     let from = Instant::now();
     while !open("1.0") {
-        assert!(from.elapsed() < PATIENCE, "the feed's alone is open");
+        assert!(from.elapsed() < TIMEOUT, "the feed's alone is open");
     }
     end(&mut child);
     let from = Instant::now();
-    let ended = output_within(child, PATIENCE).status;
+    let ended = output_within(child, TIMEOUT).status;
     assert_eq!(ended.code(), Some(code));
     while !open("0.0") {
-        assert!(from.elapsed() < PATIENCE, "it is left open");
+        assert!(from.elapsed() < TIMEOUT, "it is left open");
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 const BRIEFLY: Duration = Duration::from_secs(20);
 
 /// Longest time that any command of these tests may take, on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What a run of the program gave.
 pub(crate) struct Run {
@@ -32,12 +32,12 @@ pub(crate) fn program(dir: &Path) -> Command {
 
 /// Runs the program with `arguments` in `dir`.
 pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Run {
-    run_within(dir, &[], arguments, PATIENCE)
+    run_within(dir, &[], arguments, TIMEOUT)
 }
 
 /// The end of a program that was started with both outputs piped.
 pub(crate) fn end_of(child: Child, arguments: &[&str]) -> Run {
-    finished(arguments, &output_within(child, PATIENCE))
+    finished(arguments, &output_within(child, TIMEOUT))
 }
 
 /// As [`run`] with these environment variables, for what must end soon: a node that starts where
@@ -50,7 +50,7 @@ fn run_within(
     dir: &Path,
     variables: &[(&str, &str)],
     arguments: &[&str],
-    patience: Duration,
+    timeout: Duration,
 ) -> Run {
     let child = program(dir)
         .envs(variables.iter().copied())
@@ -59,7 +59,7 @@ fn run_within(
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    finished(arguments, &output_within(child, patience))
+    finished(arguments, &output_within(child, timeout))
 }
 
 fn finished(arguments: &[&str], output: &Output) -> Run {

@@ -26,7 +26,7 @@ const TTL_S: u32 = 60;
 /// The same where an envelope's end is waited for.
 const TTL_BRIEF_S: u32 = 8;
 /// Nothing here takes so long unless it is stuck.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// An identifier of the member's own.
 const OWN_ID: &str = "00000000000000000000000000abcd00";
 
@@ -112,7 +112,7 @@ impl Payer {
 fn wait_until_it_loses(network: &Lossy) {
     let from = Instant::now();
     while !network.is_losing() {
-        assert!(from.elapsed() < PATIENCE, "nothing is sent");
+        assert!(from.elapsed() < TIMEOUT, "nothing is sent");
         std::thread::yield_now();
     }
 }
@@ -163,7 +163,7 @@ fn a_payment_that_is_never_answered_is_named_and_taken_up_again_by_what_the_mess
     let network = Lossy::start(node.door());
     let mut paid = 0;
     for number in 0..2 {
-        network.lose_answers_for(PATIENCE);
+        network.lose_answers_for(TIMEOUT);
         let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "2", "--json"];
         let lost = payer.run(&network.door(), &pay).expect(6);
         paid += 10;
@@ -195,7 +195,7 @@ fn a_command_that_is_killed_has_named_its_payment_and_resend_ends_it() {
     let payer = Payer::new();
     let mut node = payer.node();
     let network = Lossy::start(node.door());
-    network.lose_answers_for(PATIENCE);
+    network.lose_answers_for(TIMEOUT);
     let door = network.door();
     let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "60", "--json"];
     let mut child = payer.start(&door, &pay, Stdio::piped());
@@ -286,7 +286,7 @@ fn an_identifier_whose_answer_was_lost_still_moves_money_once() {
     let payer = Payer::new();
     let mut node = payer.node();
     let network = Lossy::start(node.door());
-    network.lose_answers_for(PATIENCE);
+    network.lose_answers_for(TIMEOUT);
     let pay = [
         "pay",
         "2.1",
@@ -458,11 +458,11 @@ fn commands_in_a_row_do_not_use_up_the_members_connections() {
             .expect(0);
     }
     // A connection that is left open is missed after ten seconds: none was waited for.
-    assert!(from.elapsed() < PATIENCE, "{:?}", from.elapsed());
+    assert!(from.elapsed() < TIMEOUT, "{:?}", from.elapsed());
     assert_eq!(payer.paid(node.door()), 12);
     let page = || clearway_harness::http(node.admin(), "GET /metrics").1;
     while !page().contains("\nclearway_ingest_connections_open 0.0\n") {
-        assert!(from.elapsed() < PATIENCE, "a connection is left open");
+        assert!(from.elapsed() < TIMEOUT, "a connection is left open");
     }
     node.stop();
 }

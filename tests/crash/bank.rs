@@ -22,7 +22,7 @@ const SUBMISSION_LEN: usize = 8;
 /// After so long without a sign of life, the client sends again.
 const SILENCE: Duration = Duration::from_millis(500);
 /// A node that dies every moment may need many lives for one answer: neither the payments nor the
-/// client's patience end before that. Seconds.
+/// client's timeout end before that. Seconds.
 pub(crate) const TTL_S: u32 = 1800;
 
 /// Pays from one thread for as long as it is asked to.

@@ -14,7 +14,7 @@ use clearway_types::units::{AccountId, LedgerId, ParticipantId};
 /// After so long without a sign of life, the client sends again.
 const SILENCE: Duration = Duration::from_millis(500);
 /// A node that takes longer to answer is not running.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Member 2, which pays member 3.
 pub(crate) struct Member {
@@ -53,8 +53,8 @@ impl Member {
         let server = folder::server(&self.genesis, &address.to_string());
         let mut config = ClientConfig::new(self.identity.clone(), vec![server]);
         config.silence = SILENCE;
-        config.connect_timeout = PATIENCE;
-        config.give_up_after = PATIENCE;
+        config.connect_timeout = TIMEOUT;
+        config.give_up_after = TIMEOUT;
         Client::connect(config).await
     }
 

@@ -13,13 +13,13 @@ use clearway_types::units::{AccountId, ParticipantId};
 use serde_json::Value;
 
 /// Nothing here takes so long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Submissions of a run, each a block or two.
 const SUBMISSIONS: u64 = 24;
 
 /// What a command said, and how it ended.
 pub(crate) struct Told {
-    /// `None` for a command that was ended by a signal, ours after [`PATIENCE`] among them.
+    /// `None` for a command that was ended by a signal, ours after [`TIMEOUT`] among them.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -117,7 +117,7 @@ pub(crate) fn node(dir: &Path) -> (Told, Option<u64>) {
             }
         }
     });
-    let height: Option<u64> = heights.recv_timeout(PATIENCE).ok();
+    let height: Option<u64> = heights.recv_timeout(TIMEOUT).ok();
     if height.is_some() {
         let pid = child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
@@ -148,7 +148,7 @@ fn end(mut child: Child) -> Told {
         // The waiting test may have timed out.
         let _ = told.send((status, printed, said));
     });
-    let (status, stdout, stderr) = ended.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+    let (status, stdout, stderr) = ended.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
         let killed = Command::new("kill").args(["-KILL", &pid]).status();
         assert!(killed.expect("kill exists").success(), "it is running");
         ended.recv().expect("its end is told")

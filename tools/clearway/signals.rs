@@ -17,7 +17,7 @@ const REMOVALS_MAX: u32 = 400;
 /// How long a removed folder must stay away.
 const AWAY: Duration = Duration::from_millis(5);
 /// How long a command that was told of a signal has to put things in order.
-const ORDER_PATIENCE: Duration = Duration::from_secs(1);
+const ORDER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The signals that ask for an end.
 pub(crate) struct Ends {
@@ -203,7 +203,7 @@ fn start_listening() -> io::Result<()> {
             && told.send(code).is_ok()
         {
             // It may be stuck, for example behind a reader of its results.
-            std::thread::sleep(ORDER_PATIENCE);
+            std::thread::sleep(ORDER_TIMEOUT);
         }
         let leftovers = lock(&LEFTOVERS);
         if !leftovers.is_empty() {

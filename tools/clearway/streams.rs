@@ -14,11 +14,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 const WAITING_BYTES_MAX: usize = 4 << 20;
 /// How long a line waits for room. A reader that takes nothing meanwhile has stopped reading, and
 /// nobody waits for it again before it goes on.
-const ROOM_PATIENCE: Duration = Duration::from_millis(100);
+const ROOM_TIMEOUT: Duration = Duration::from_millis(100);
 /// How often it is looked whether standard output still has a reader.
 const READER_ROUND: Duration = Duration::from_millis(500);
 /// How long the end of the program waits for the last lines to be read.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Standard output for results. A reader that has gone away has seen what it wanted: what comes
 /// after it is written nowhere. Any other failure is the caller's.
@@ -115,7 +115,7 @@ pub(crate) fn start_log_thread() {
 /// Waits, not for long, until all that was said has been read.
 pub(crate) fn finish() {
     if let Some(log) = LOG.get() {
-        log.finish(FLUSH_PATIENCE);
+        log.finish(FLUSH_TIMEOUT);
     }
 }
 
@@ -184,7 +184,7 @@ impl Log {
             return write_aside(&line);
         }
         while waiting.is_full() && !waiting.stalled {
-            let waited = self.room.wait_timeout(waiting, ROOM_PATIENCE);
+            let waited = self.room.wait_timeout(waiting, ROOM_TIMEOUT);
             let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             waiting = after;
             waiting.stalled |= timeout.timed_out();
@@ -222,8 +222,8 @@ impl Log {
         }
     }
 
-    fn finish(&self, patience: Duration) {
-        let until = Instant::now() + patience;
+    fn finish(&self, timeout: Duration) {
+        let until = Instant::now() + timeout;
         let mut waiting = self.lock();
         while waiting.writing || !waiting.lines.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
@@ -295,12 +295,12 @@ mod tests {
         assert_eq!(log.lock().lines.len(), fits);
         assert!(LINES_DROPPED.value() >= dropped + 100);
         assert!(
-            started.elapsed() < 20 * ROOM_PATIENCE,
+            started.elapsed() < 20 * ROOM_TIMEOUT,
             "one wait and not a hundred: {:?}",
             started.elapsed()
         );
         let started = Instant::now();
-        log.finish(ROOM_PATIENCE);
-        assert!(started.elapsed() >= ROOM_PATIENCE, "the lines wait");
+        log.finish(ROOM_TIMEOUT);
+        assert!(started.elapsed() >= ROOM_TIMEOUT, "the lines wait");
     }
 }

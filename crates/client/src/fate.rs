@@ -17,7 +17,7 @@ const END_MARGIN_MS: u64 = 1000;
 /// Cluster time that was heard, or asked for, more recently is not asked for again.
 const TIME_FRESH: Duration = Duration::from_secs(1);
 /// Longest wait for cluster time while results are there to be given on.
-const TIME_PATIENCE: Duration = Duration::from_millis(500);
+const TIME_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// An envelope to ask about: its name, and when it ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,7 +125,7 @@ impl Client {
         if !self.time_ref().ask_again(TIME_FRESH) {
             return;
         }
-        let asking = tokio::time::timeout(TIME_PATIENCE, self.status_of(self.preferred()));
+        let asking = tokio::time::timeout(TIME_TIMEOUT, self.status_of(self.preferred()));
         if !matches!(asking.await, Ok(Ok(_))) {
             tracing::debug!("cluster time is not renewed");
         }

@@ -106,8 +106,8 @@ impl Follow {
                 Ok(recv)
             };
             let config = self.client.config();
-            let patience = config.silence + config.connect_timeout;
-            let opened = tokio::time::timeout(patience, opening).await;
+            let timeout = config.silence + config.connect_timeout;
+            let opened = tokio::time::timeout(timeout, opening).await;
             self.stream = Some(opened.unwrap_or(Err(ClientError::NoAnswer))?);
         }
         let recv = self.stream.as_mut().expect("opened just above");

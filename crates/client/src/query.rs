@@ -239,9 +239,9 @@ impl Client {
         body: &[u8],
         decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
     ) -> Result<T, ClientError> {
-        let patience = self.config().silence + self.config().connect_timeout;
+        let timeout = self.config().silence + self.config().connect_timeout;
         let asking = self.ask_once(server, op, count, body);
-        let answer = tokio::time::timeout(patience, asking).await;
+        let answer = tokio::time::timeout(timeout, asking).await;
         let bytes = answer.unwrap_or(Err(ClientError::NoAnswer))?;
         Ok(decode(&bytes)?)
     }

@@ -215,8 +215,8 @@ impl Submission {
             Ok((connection, send, recv))
         };
         // A node that takes no further stream is as silent as one that sends nothing.
-        let patience = self.client.config().silence + self.client.config().connect_timeout;
-        let opened: Result<_, ClientError> = tokio::time::timeout(patience, opening)
+        let timeout = self.client.config().silence + self.client.config().connect_timeout;
+        let opened: Result<_, ClientError> = tokio::time::timeout(timeout, opening)
             .await
             .unwrap_or(Err(ClientError::NoAnswer));
         let (connection, send, recv) = opened.inspect_err(|_| self.client.move_on_from(server))?;

@@ -5,14 +5,14 @@
 //! hashed most often have fixed lengths, so their padding is laid out by hand and no bytes are
 //! buffered.
 
-pub(crate) mod elsewhere;
 mod hasher;
+pub(crate) mod offload;
 mod receipts;
 #[cfg(target_arch = "x86_64")]
 mod sha_ni;
 
-pub use elsewhere::{Elsewhere, hand_over};
 pub use hasher::{Hasher, NoSuchHasher, choose, chosen};
+pub use offload::{Offload, offload_to};
 pub use receipts::{ReceiptOf, event_digest, receipt_leaf, receipt_leaves};
 
 use clearway_types::account::Account;
@@ -47,7 +47,7 @@ pub fn envelope_digests_by(hasher: Hasher, envelope: &Envelope) -> EnvelopeDiges
 /// When the slab does not hold whole envelopes.
 #[must_use]
 pub fn envelope_digests_all(slab: &[u8]) -> Vec<EnvelopeDigests> {
-    if let Some(digests) = elsewhere::envelopes(slab) {
+    if let Some(digests) = offload::envelopes(slab) {
         return digests;
     }
     let (pairs, last) = envelopes(slab).as_chunks::<2>();

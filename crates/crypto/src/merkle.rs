@@ -7,7 +7,7 @@
 
 use clearway_types::units::Digest;
 
-use crate::hash::{self, elsewhere};
+use crate::hash::{self, offload};
 
 /// Root over `leaves`, in order. Allocates a buffer of their size.
 #[must_use]
@@ -203,7 +203,7 @@ fn refresh_level(lower: &[Digest], upper: &mut Vec<Digest>, dirty: &[usize]) {
             .flat_map(|&at| [lower[2 * at], lower[2 * at + 1]])
             .collect()
     };
-    if let Some(nodes) = elsewhere::nodes(whole, children) {
+    if let Some(nodes) = offload::nodes(whole, children) {
         for (&at, node) in dirty.iter().zip(nodes) {
             upper[at] = node;
         }
@@ -231,7 +231,7 @@ fn refresh_level(lower: &[Digest], upper: &mut Vec<Digest>, dirty: &[usize]) {
 fn fold(level: &mut Vec<Digest>) {
     let above = level.len().div_ceil(2);
     let whole = level.len() / 2;
-    if let Some(nodes) = elsewhere::nodes(whole, || level[..2 * whole].to_vec()) {
+    if let Some(nodes) = offload::nodes(whole, || level[..2 * whole].to_vec()) {
         let carried = level.last().copied().filter(|_| above > whole);
         *level = nodes;
         level.extend(carried);

@@ -74,7 +74,7 @@ impl ValidatorSet {
     /// Checks keys and their proofs of possession, in the order of the validators' numbers.
     ///
     /// # Errors
-    /// The first key that is malformed, doubled or not proved.
+    /// The first key that is malformed, repeated or not proved.
     pub fn new(
         epoch_number: u64,
         validators: &[GenesisValidator],

@@ -65,7 +65,7 @@ impl Default for Outcomes {
 
 impl ExecuteMetrics {
     /// How often each result was given to each kind, without the zeros; `None` is a kind that has
-    /// no number. Doubled envelopes are not in it.
+    /// no number. Duplicates are not in it.
     pub fn outcomes(&self) -> impl Iterator<Item = (Option<Kind>, ResultCode, u64)> {
         let kinds = Kind::ALL.iter().map(|kind| Some(*kind)).chain([None]);
         let places = kinds.flat_map(|kind| ResultCode::ALL.iter().map(move |code| (kind, *code)));

@@ -100,12 +100,12 @@ impl<T> LinkSender<T> {
         sent
     }
 
-    /// Puts a message in if there is room within `patience`.
+    /// Puts a message in if there is room within `timeout`.
     ///
     /// # Errors
     /// The message, when there is no room or nobody will take it any more.
-    pub fn send_timeout(&self, message: T, patience: Duration) -> Result<(), SendTimeoutError<T>> {
-        self.channel.send_timeout(message, patience)?;
+    pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        self.channel.send_timeout(message, timeout)?;
         self.stats.sent.add(1);
         Ok(())
     }

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use clearway_crypto::hash::{self, Elsewhere as _};
+use clearway_crypto::hash::{self, Offload as _};
 use clearway_gpu::{AdapterChoice, GpuHashes};
 use clearway_types::units::Digest;
 

@@ -16,7 +16,7 @@ use crate::batch::{self, Batch, Packed};
 use crate::device::Size;
 use crate::metrics::GpuMetrics;
 use crate::queue::{Answer, Doubt, Job};
-use crate::thread::{self as queue_thread, Bounds, Opener, Patience, Shared};
+use crate::thread::{self as queue_thread, Bounds, Opener, Shared, Timeouts};
 use crate::wgpu_device::WgpuDevice;
 
 /// A device's queue as a backend of the gate.
@@ -38,7 +38,7 @@ pub struct GpuConfig {
     /// What the device holds.
     pub size: Size,
     /// How long things may take.
-    pub patience: Patience,
+    pub timeout: Timeouts,
     /// Folder where compiled kernels are kept; only this user may write there.
     pub kernels_in: Option<PathBuf>,
 }
@@ -62,7 +62,7 @@ impl GpuConfig {
                 key_slots,
                 ring_len: 3,
             },
-            patience: Patience::default(),
+            timeout: Timeouts::default(),
             kernels_in: None,
         }
     }
@@ -75,7 +75,7 @@ impl GpuConfig {
             software: true,
             ..self.adapter
         };
-        config.patience.batch_min = Duration::from_secs(10);
+        config.timeout.batch_min = Duration::from_secs(10);
         config.kernels_in = self.kernels_in;
         config
     }
@@ -87,20 +87,20 @@ impl Gpu {
     /// # Errors
     /// Why no device is used.
     pub fn open(config: GpuConfig, cpu: Arc<Gate>) -> Result<Self, Doubt> {
-        let patience = config.patience;
+        let timeout = config.timeout;
         let opener = move || {
             let kept_in = config.kernels_in.as_deref();
             let device = WgpuDevice::open(config.adapter, config.size, kept_in)?;
             Ok(Box::new(device) as _)
         };
-        Self::with_opener(Box::new(opener), patience, cpu)
+        Self::with_opener(Box::new(opener), timeout, cpu)
     }
 
     /// The same over any kind of device.
     ///
     /// # Errors
     /// Why the device is not used.
-    pub fn with_opener(opener: Opener, patience: Patience, cpu: Arc<Gate>) -> Result<Self, Doubt> {
+    pub fn with_opener(opener: Opener, timeout: Timeouts, cpu: Arc<Gate>) -> Result<Self, Doubt> {
         let (jobs, job_receiver) = bounded(JOBS_MAX);
         let (first, first_receiver) = bounded(1);
         let shared = Arc::new(Shared::default());
@@ -109,12 +109,12 @@ impl Gpu {
         thread::Builder::new()
             .name("gpu-queue".into())
             .spawn(move || {
-                queue_thread::run(opener, patience, &job_receiver, &theirs, &first);
+                queue_thread::run(opener, timeout, &job_receiver, &theirs, &first);
                 drop(end);
             })
             .expect("the system gives a thread");
-        let opened = first_receiver.recv_timeout(OPEN_PATIENCE);
-        opened.unwrap_or(Err(Doubt::Late(OPEN_PATIENCE)))?;
+        let opened = first_receiver.recv_timeout(OPEN_TIMEOUT);
+        opened.unwrap_or(Err(Doubt::Late(OPEN_TIMEOUT)))?;
         Ok(Self {
             jobs: Some(jobs),
             ended,
@@ -161,18 +161,18 @@ impl Gpu {
             reply,
             since: Instant::now(),
         };
-        let patience = self.patience();
-        self.jobs.as_ref()?.send_timeout(job, patience).ok()?;
+        let timeout = self.timeout();
+        self.jobs.as_ref()?.send_timeout(job, timeout).ok()?;
         Some(Asked {
             places,
             answer,
-            patience,
+            timeout,
         })
     }
 
     /// The queue's answer, or nothing once it is overdue.
     fn wait(&self, asked: &Asked) -> Option<Vec<Answer>> {
-        match asked.answer.recv_timeout(asked.patience) {
+        match asked.answer.recv_timeout(asked.timeout) {
             Ok(accepted) => Some(accepted),
             Err(error) => {
                 if error.is_timeout() {
@@ -184,12 +184,12 @@ impl Gpu {
     }
 
     /// Time for all that may be ahead of a job and for itself, each batch as slow as it may be.
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         let waiting = self.jobs.as_ref().map_or(0, Sender::len);
         // The queue itself holds as much as fills a batch, and the job after that.
         let bounds = self.shared.bounds();
         let ahead = waiting + bounds.ring_len + 3;
-        bounds.patience * u32::try_from(ahead).expect("JOBS_MAX bounds it")
+        bounds.timeout * u32::try_from(ahead).expect("JOBS_MAX bounds it")
     }
 
     /// The CPU's verdicts on the items at these places: together where they may well be valid, one
@@ -280,7 +280,7 @@ impl Drop for Gpu {
     /// may crash it.
     fn drop(&mut self) {
         self.jobs = None;
-        let end = self.ended.recv_timeout(END_PATIENCE);
+        let end = self.ended.recv_timeout(END_TIMEOUT);
         if end.is_err_and(|error| error.is_timeout()) {
             tracing::warn!("the GPU's driver does not let go; it is left behind");
         }
@@ -302,7 +302,7 @@ fn places_of(advice: &[Option<Answer>], wanted: &[Option<Answer>]) -> Vec<usize>
 struct Asked {
     places: Vec<usize>,
     answer: Receiver<Vec<Answer>>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// Cuts items into jobs; those that no device hashes are left out.
@@ -335,6 +335,6 @@ const SAMPLE: u32 = 1024;
 /// Jobs that may wait for the queue.
 const JOBS_MAX: usize = 16;
 /// Longest wait for a driver to let go.
-const END_PATIENCE: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// Opening compiles the kernels, which takes a driver seconds, and tests the device.
-const OPEN_PATIENCE: Duration = Duration::from_secs(300);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(300);

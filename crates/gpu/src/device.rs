@@ -56,10 +56,9 @@ pub trait Device: Send {
     fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError>;
 
     /// The results of a slot's batch, ten words an item, or nothing while it runs on. Returns
-    /// after `patience` at the latest, as far as the driver lets it.
+    /// after `timeout` at the latest, as far as the driver lets it.
     ///
     /// # Errors
     /// When the device cannot; it is then given up.
-    fn collect(&mut self, slot: usize, patience: Duration)
-    -> Result<Option<Vec<u32>>, DeviceError>;
+    fn collect(&mut self, slot: usize, timeout: Duration) -> Result<Option<Vec<u32>>, DeviceError>;
 }

@@ -162,15 +162,11 @@ impl<D: Device> Device for Faulty<D> {
         self.device.submit(slot, batch)
     }
 
-    fn collect(
-        &mut self,
-        slot: usize,
-        patience: Duration,
-    ) -> Result<Option<Vec<u32>>, DeviceError> {
+    fn collect(&mut self, slot: usize, timeout: Duration) -> Result<Option<Vec<u32>>, DeviceError> {
         let Slot { sick, struck, .. } = self.slots[slot];
         match self.fault {
             Fault::Stuck if struck => {
-                thread::sleep(patience);
+                thread::sleep(timeout);
                 return Ok(None);
             }
             Fault::Slow(more) if struck => thread::sleep(more),
@@ -182,7 +178,7 @@ impl<D: Device> Device for Faulty<D> {
             }
             _ => {}
         }
-        let mut results = self.device.collect(slot, patience)?;
+        let mut results = self.device.collect(slot, timeout)?;
         if let Some(results) = results.as_mut().filter(|_| sick) {
             self.strike(slot, results);
         }

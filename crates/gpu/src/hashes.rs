@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use clearway_crypto::hash::{self, Elsewhere};
+use clearway_crypto::hash::{self, Offload};
 use clearway_types::batch::EnvelopeDigests;
 use clearway_types::envelope::{ENVELOPE_BYTES, envelopes};
 use clearway_types::units::Digest;
@@ -109,7 +109,7 @@ impl GpuHashes {
     }
 }
 
-impl Elsewhere for GpuHashes {
+impl Offload for GpuHashes {
     fn nodes(&self, lower: &[Digest]) -> Option<Vec<Digest>> {
         let bytes: Vec<[u8; 32]> = lower.iter().map(|digest| digest.0).collect();
         let nodes = self.hash(bytes.as_bytes(), |device| &device.nodes, node_is)?;
@@ -185,7 +185,7 @@ impl HashDevice {
         let since = Instant::now();
         let waiting = PollType::Wait {
             submission_index: Some(submission),
-            timeout: Some(PATIENCE),
+            timeout: Some(TIMEOUT),
         };
         // Whether it came in time is the callback's to say.
         drop(self.device.poll(waiting));
@@ -260,5 +260,5 @@ const ITEMS_MAX: usize = 65_536;
 /// One digest in this many is computed by the CPU too.
 const SAMPLE: usize = 256;
 /// Longest wait for digests; the first ones wait for the compiler.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const _: () = assert!(ITEMS_MAX.div_ceil(WORKGROUP_LEN) <= 65_535);

@@ -105,7 +105,7 @@ pub(crate) struct Queue {
     free: Vec<usize>,
     nonce: u32,
     /// Longest time that a batch may take.
-    patience: Duration,
+    timeout: Duration,
     /// Longest time that a job waits for others to share its batch.
     delay: Duration,
 }
@@ -120,8 +120,8 @@ struct UnderWay {
 }
 
 impl Queue {
-    /// A queue over this device. Its batches may take `patience`.
-    pub(crate) fn new(device: Box<dyn Device>, patience: Duration, delay: Duration) -> Self {
+    /// A queue over this device. Its batches may take `timeout`.
+    pub(crate) fn new(device: Box<dyn Device>, timeout: Duration, delay: Duration) -> Self {
         let size = device.size();
         assert!(
             size.key_slots >= size.items_max,
@@ -135,7 +135,7 @@ impl Queue {
             under_way: VecDeque::new(),
             free: (0..size.ring_len).collect(),
             nonce: rand::random(),
-            patience,
+            timeout,
             delay,
         }
     }
@@ -170,7 +170,7 @@ impl Queue {
         };
         let Some(results) = self.device.collect(oldest.slot, moment)? else {
             let waited = oldest.since.elapsed();
-            return match waited > self.patience {
+            return match waited > self.timeout {
                 true => Err(Doubt::Late(waited)),
                 false => Ok(()),
             };

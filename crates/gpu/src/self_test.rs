@@ -37,7 +37,7 @@ static KNOWN: LazyLock<(Packed, Vec<u32>)> = LazyLock::new(|| {
 /// Which batch the self-test's is.
 const NONCE: u32 = 0x7e57_0000;
 /// Compiling the kernels may take a driver this long.
-const FIRST_PATIENCE: Duration = Duration::from_secs(120);
+const FIRST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Compares the device's answers with the twin's, word by word; gives the time of a full batch.
 pub(crate) fn pass(device: &mut dyn Device) -> Result<Duration, Doubt> {
@@ -48,7 +48,7 @@ pub(crate) fn pass(device: &mut dyn Device) -> Result<Duration, Doubt> {
         .chunks(items_max)
         .zip(expected.chunks(items_max * RESULT_WORDS));
     for (part, expected) in asked {
-        let results = ask(device, part, NONCE, FIRST_PATIENCE)?;
+        let results = ask(device, part, NONCE, FIRST_TIMEOUT)?;
         let pairs = results
             .chunks(RESULT_WORDS)
             .zip(expected.chunks(RESULT_WORDS));
@@ -69,7 +69,7 @@ pub(crate) fn pass(device: &mut dyn Device) -> Result<Duration, Doubt> {
         .copied()
         .collect();
     let start = Instant::now();
-    ask(device, &honest, NONCE, FIRST_PATIENCE)?;
+    ask(device, &honest, NONCE, FIRST_TIMEOUT)?;
     Ok(start.elapsed())
 }
 
@@ -82,14 +82,14 @@ fn ask(
     device: &mut dyn Device,
     order: &[Signature<'_>],
     nonce: u32,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Vec<u32>, Doubt> {
     let size = device.size();
     let mut directory = DeviceKeys::new(size.key_slots);
     let batch = Batch::lay_out(order, &mut directory, size.items_max, nonce);
     device.submit(0, &batch.words)?;
-    let results = device.collect(0, patience)?;
-    results.ok_or(Doubt::Late(patience))
+    let results = device.collect(0, timeout)?;
+    results.ok_or(Doubt::Late(timeout))
 }
 
 fn place(at: usize) -> u32 {

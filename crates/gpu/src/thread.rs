@@ -34,12 +34,12 @@ pub(crate) struct Bounds {
     pub(crate) words_max: usize,
     pub(crate) ring_len: usize,
     /// Longest time that a batch may take.
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// Times that the thread keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// Least time that a batch may take; twenty times what a full one took is the other bound.
     pub batch_min: Duration,
     /// Longest time that a job waits for others to share its batch.
@@ -50,7 +50,7 @@ pub struct Patience {
     pub retry_max: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             batch_min: Duration::from_millis(50),
@@ -81,15 +81,15 @@ impl Shared {
 /// thread ends.
 pub(crate) fn run(
     mut opener: Opener,
-    patience: Patience,
+    timeout: Timeouts,
     jobs: &Receiver<Job>,
     shared: &Arc<Shared>,
     first: &Sender<Result<(), Doubt>>,
 ) {
-    let mut pause = patience.retry_min;
+    let mut pause = timeout.retry_min;
     let mut opened_before = false;
     loop {
-        match open(&mut opener, patience, shared) {
+        match open(&mut opener, timeout, shared) {
             Ok(queue) => {
                 drop(first.try_send(Ok(())));
                 opened_before = true;
@@ -97,8 +97,8 @@ pub(crate) fn run(
                 let Err(doubt) = serve(queue, jobs, shared) else {
                     return;
                 };
-                if since.elapsed() > patience.retry_max {
-                    pause = patience.retry_min;
+                if since.elapsed() > timeout.retry_max {
+                    pause = timeout.retry_min;
                 }
                 give_up(&doubt, pause, shared);
             }
@@ -111,25 +111,25 @@ pub(crate) fn run(
         if !wait_out(pause, jobs) {
             return;
         }
-        pause = (2 * pause).min(patience.retry_max);
+        pause = (2 * pause).min(timeout.retry_max);
     }
 }
 
 /// A device that passed the self-test, with its bounds published.
-fn open(opener: &mut Opener, patience: Patience, shared: &Shared) -> Result<Queue, Doubt> {
+fn open(opener: &mut Opener, timeout: Timeouts, shared: &Shared) -> Result<Queue, Doubt> {
     let mut device = opener()?;
     let full = self_test::pass(device.as_mut())?;
-    let batch_patience = patience.batch_min.max(20 * full);
+    let batch_timeout = timeout.batch_min.max(20 * full);
     *shared.bounds.lock().expect("nothing panics under it") = Bounds {
         len_max: job_len_max(device.as_ref()),
         words_max: job_words_max(device.as_ref()),
         ring_len: device.size().ring_len,
-        patience: batch_patience,
+        timeout: batch_timeout,
     };
     shared.metrics.opened.add(1);
     shared.distrusted.store(false, Ordering::Release);
     shared.ready.store(true, Ordering::Release);
-    Ok(Queue::new(device, batch_patience, patience.delay))
+    Ok(Queue::new(device, batch_timeout, timeout.delay))
 }
 
 /// Serves until the callers are gone or the device is not believed.

@@ -125,11 +125,11 @@ impl WgpuDevice {
     }
 
     /// Waits for the map of a readback buffer; nothing when it takes longer.
-    fn wait(&self, slot: usize, patience: Duration) -> Result<bool, DeviceError> {
+    fn wait(&self, slot: usize, timeout: Duration) -> Result<bool, DeviceError> {
         let under_way = self.slots[slot].under_way.as_ref().expect("a batch in it");
         let waiting = PollType::Wait {
             submission_index: Some(under_way.submission.clone()),
-            timeout: Some(patience),
+            timeout: Some(timeout),
         };
         match self.device.poll(waiting) {
             Ok(_) | Err(PollError::Timeout) => {}
@@ -191,12 +191,8 @@ impl Device for WgpuDevice {
         Ok(())
     }
 
-    fn collect(
-        &mut self,
-        slot: usize,
-        patience: Duration,
-    ) -> Result<Option<Vec<u32>>, DeviceError> {
-        if !self.wait(slot, patience)? {
+    fn collect(&mut self, slot: usize, timeout: Duration) -> Result<Option<Vec<u32>>, DeviceError> {
+        if !self.wait(slot, timeout)? {
             return Ok(None);
         }
         let slot = &mut self.slots[slot];

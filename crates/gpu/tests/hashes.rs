@@ -1,6 +1,6 @@
 //! Nodes, trees and envelopes that a device hashes: the same digests as the CPU's.
 
-use clearway_crypto::hash::{self, Elsewhere as _};
+use clearway_crypto::hash::{self, Offload as _};
 use clearway_crypto::merkle::{self, DenseTree};
 use clearway_crypto::suite::Mixer;
 use clearway_gpu::twin::kernels;
@@ -65,7 +65,7 @@ fn digests_from_a_device_are_the_cpus() {
     };
     let digests = || hash::envelope_digests_all(&slab(77));
     let expected = (roots(), tree_roots(), digests());
-    assert!(hash::hand_over(Box::new(hashes), 1), "for the first time");
+    assert!(hash::offload_to(Box::new(hashes), 1), "for the first time");
     assert!(
         (roots(), tree_roots(), digests()) == expected,
         "from the device"

@@ -45,14 +45,14 @@ enum Read {
 
 /// How long a frame's bytes are waited for: a fixed time, and more for all that has come.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+struct FillTime {
     fixed: Duration,
     bytes_per_s_min: u32,
     waited: Duration,
     moved_bytes: u64,
 }
 
-impl Patience {
+impl FillTime {
     fn new(config: &IngestConfig) -> Self {
         Self {
             fixed: config.frame_fill_max,
@@ -151,13 +151,13 @@ impl<'a> Intake<'a> {
     ) -> Result<Filled, Break> {
         let slab_len = (frame_len + CHAIN_LEN_MAX).min(self.total - self.taken);
         let mut slab = ArrivingSlab::new(self.hinted);
-        let mut patience = Patience::new(&self.visit.door.config);
+        let mut fill = FillTime::new(&self.visit.door.config);
         let mut want = frame_len;
         loop {
             while let Some(mut room) = slab.room(want) {
                 let read = {
                     let reading = std::pin::pin!(recv.read_buf(&mut room));
-                    self.read(reading, claim, &mut patience).await?
+                    self.read(reading, claim, &mut fill).await?
                 };
                 match read {
                     Read::Some => slab.settle(),
@@ -192,7 +192,7 @@ impl<'a> Intake<'a> {
         &self,
         mut reading: Pin<&mut impl Future<Output = std::io::Result<usize>>>,
         claim: &Claim,
-        patience: &mut Patience,
+        fill: &mut FillTime,
     ) -> Result<Read, Break> {
         let at_once = std::future::poll_fn(|context| match reading.as_mut().poll(context) {
             Poll::Ready(read) => Poll::Ready(Some(read)),
@@ -208,18 +208,18 @@ impl<'a> Intake<'a> {
                     read = reading => read,
                     () = self.visit.door.stopped() => return Ok(Read::Stopped),
                     () = claim.evicted() => return Err(self.on_evicted(Evicted)),
-                    () = tokio::time::sleep(patience.left()) => {
+                    () = tokio::time::sleep(fill.left()) => {
                         return Err(Break::Fault(CloseCode::TooSlow));
                     }
                 };
-                patience.waited += from.elapsed();
+                fill.waited += from.elapsed();
                 read
             }
         };
         match read {
             Ok(0) => Ok(Read::End),
             Ok(bytes) => {
-                patience.moved_bytes += bytes as u64;
+                fill.moved_bytes += bytes as u64;
                 Ok(Read::Some)
             }
             Err(_) => Err(Break::Gone),
@@ -273,10 +273,10 @@ impl<'a> Intake<'a> {
 
     /// Nothing may follow what was announced; what was announced is answered all the same.
     async fn expect_end(&self, recv: &mut RecvStream) -> Result<(), Break> {
-        let patience = self.visit.door.config.frame_fill_max;
+        let timeout = self.visit.door.config.frame_fill_max;
         let ended = tokio::select! {
             biased;
-            ended = tokio::time::timeout(patience, recv.read_chunk(1, true)) => ended,
+            ended = tokio::time::timeout(timeout, recv.read_chunk(1, true)) => ended,
             () = self.visit.door.stopped() => return Ok(()),
         };
         let code = match ended {
@@ -322,13 +322,13 @@ mod tests {
         let mut config = IngestConfig::new(([127, 0, 0, 1], 0).into());
         config.frame_fill_max = Duration::from_secs(5);
         config.fill_bytes_per_s_min = 1000;
-        let mut patience = Patience::new(&config);
-        assert_eq!(patience.left(), Duration::from_secs(5));
-        patience.waited = Duration::from_secs(4);
-        assert_eq!(patience.left(), Duration::from_secs(1));
-        patience.moved_bytes = 2000;
-        assert_eq!(patience.left(), Duration::from_secs(3));
-        patience.waited = Duration::from_secs(60);
-        assert_eq!(patience.left(), Duration::ZERO);
+        let mut fill = FillTime::new(&config);
+        assert_eq!(fill.left(), Duration::from_secs(5));
+        fill.waited = Duration::from_secs(4);
+        assert_eq!(fill.left(), Duration::from_secs(1));
+        fill.moved_bytes = 2000;
+        assert_eq!(fill.left(), Duration::from_secs(3));
+        fill.waited = Duration::from_secs(60);
+        assert_eq!(fill.left(), Duration::ZERO);
     }
 }

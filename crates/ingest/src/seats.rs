@@ -251,16 +251,13 @@ mod tests {
         let first = seats.take(1, Duration::ZERO).await.expect("free");
         let busy = first.busy();
         assert!(seats.take(1, Duration::from_millis(1)).await.is_none());
-        let patience = Duration::from_secs(30);
+        let timeout = Duration::from_secs(30);
         let (waiter, second) = (Arc::clone(&seats), Arc::clone(&seats));
-        let waiting = tokio::spawn(async move { waiter.take(1, patience).await });
+        let waiting = tokio::spawn(async move { waiter.take(1, timeout).await });
         while seats.waiting_count.load(Ordering::Relaxed) == 0 {
             tokio::task::yield_now().await;
         }
-        assert!(
-            second.take(1, patience).await.is_none(),
-            "one waits already"
-        );
+        assert!(second.take(1, timeout).await.is_none(), "one waits already");
         drop(busy);
         let seat = waiting.await.expect("no panic");
         assert!(seat.is_some());

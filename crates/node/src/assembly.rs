@@ -7,12 +7,12 @@ use clearway_ingest::IngestMetrics;
 use clearway_order::Orderer;
 use clearway_types::genesis::Genesis;
 
+use crate::checkpointer::CheckpointerMetrics;
 use crate::clock::{ClockMetrics, ClockWatch};
 use crate::config::NodeConfig;
 use crate::door;
 use crate::error::NodeError;
 use crate::gather::Figures;
-use crate::keeper::KeeperMetrics;
 use crate::keystore::ValidatorKeys;
 use crate::machine::{DoorEnds, Machine, Shared};
 use crate::node::{Addresses, Node};
@@ -35,7 +35,7 @@ pub(crate) fn assemble(
         stop_feedback,
         execute,
         store,
-        mut keeper,
+        mut checkpointer,
         kept,
         door,
         shared,
@@ -63,13 +63,13 @@ pub(crate) fn assemble(
     let ingest = runtime.block_on(opening)?;
     let failure = Failure::new(shared.readiness.clone());
     let mut threads = Threads::new(failure.clone(), config.pin_threads);
-    let keeper_metrics = Arc::clone(&keeper.metrics);
+    let checkpointer_metrics = Arc::clone(&checkpointer.metrics);
     for (number, verify) in verify.into_iter().enumerate() {
         threads.start("verify", number, move |worker| stages::run(verify, worker))?;
     }
     threads.start("order", 0, move |worker| stages::run(feed, worker))?;
     threads.start("order", 1, move |_| Ok(orderer.run()?))?;
-    threads.start("news", 0, move |worker| stages::run(feedback, worker))?;
+    threads.start("feedback", 0, move |worker| stages::run(feedback, worker))?;
     threads.start("execute", 0, move |worker| stages::run(execute, worker))?;
     threads.start("store", 0, move |worker| stages::run(store, worker))?;
     let receipts = Receipts {
@@ -78,8 +78,8 @@ pub(crate) fn assemble(
         router: ingest.router(),
     };
     threads.start("receipts", 0, move |worker| stages::run(receipts, worker))?;
-    threads.start("keeper", 0, move |_| {
-        keeper.run(&kept);
+    threads.start("checkpointer", 0, move |_| {
+        checkpointer.run(&kept);
         Ok(())
     })?;
 
@@ -88,7 +88,7 @@ pub(crate) fn assemble(
         admin,
     };
     let times = (threads.times(), clocks.metrics());
-    let figures = figures(&shared, times, ingest.metrics(), keeper_metrics);
+    let figures = figures(&shared, times, ingest.metrics(), checkpointer_metrics);
     door::serve_admin(
         &runtime,
         listener,
@@ -116,7 +116,7 @@ fn figures(
     shared: &Shared,
     (workers, clock): (Vec<Arc<WorkerTimes>>, Arc<ClockMetrics>),
     ingest: Arc<IngestMetrics>,
-    keeper: Arc<KeeperMetrics>,
+    checkpointer: Arc<CheckpointerMetrics>,
 ) -> Arc<Figures> {
     Arc::new(Figures {
         links: shared.links.clone(),
@@ -130,7 +130,7 @@ fn figures(
         execute: Arc::clone(&shared.execute),
         store: Arc::clone(shared.reader.metrics()),
         disk: Arc::clone(shared.disk.metrics()),
-        keeper,
+        checkpointer,
         in_flight: Arc::clone(&shared.in_flight),
         index: Arc::clone(&shared.index),
     })

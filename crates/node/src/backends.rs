@@ -93,7 +93,7 @@ pub fn open(name: &str, software: bool) -> Result<(Gate, BackendId), BackendErro
 }
 
 /// The gate that a node of this configuration needs, and why a device was left out that it would
-/// have taken. Hashing is handed over here.
+/// have taken. Hashing is offloaded here.
 ///
 /// A device that is asked for by name and cannot be had is an error. Left to choose, a node goes on
 /// with the processor and says so: that is the way to outlive the loss of a GPU.
@@ -121,8 +121,8 @@ fn choose_hasher(config: &NodeConfig) -> Result<(), BackendError> {
             return Ok(());
         }
     };
-    let handed = device::hand_over_hashes(config.allow_software_adapter, len_min);
-    handed.map_err(|error| error.or_instead("hash_backend = \"cpu\""))
+    let offloaded = device::offload_hashes(config.allow_software_adapter, len_min);
+    offloaded.map_err(|error| error.or_instead("hash_backend = \"cpu\""))
 }
 
 /// An adapter of this machine, and why it is or is not used.
@@ -190,14 +190,14 @@ mod device {
         caches.map(|caches| caches.join("clearway"))
     }
 
-    pub(super) fn hand_over_hashes(software: bool, len_min: usize) -> Result<(), BackendError> {
+    pub(super) fn offload_hashes(software: bool, len_min: usize) -> Result<(), BackendError> {
         let choice = AdapterChoice {
             index: None,
             software,
         };
         let hashes = GpuHashes::open(choice).map_err(unusable)?;
         // A second node of this process finds it done.
-        hash::hand_over(Box::new(hashes), len_min);
+        hash::offload_to(Box::new(hashes), len_min);
         Ok(())
     }
 
@@ -234,7 +234,7 @@ mod device {
         Err(without())
     }
 
-    pub(super) fn hand_over_hashes(_: bool, _: usize) -> Result<(), BackendError> {
+    pub(super) fn offload_hashes(_: bool, _: usize) -> Result<(), BackendError> {
         Err(without())
     }
 

@@ -61,7 +61,7 @@ impl Warned {
     }
 }
 
-/// The disk as store, keeper and ordering see it.
+/// The disk as store, checkpointer and ordering see it.
 pub(crate) struct Disk {
     io: Arc<dyn BlockIo>,
     dir: PathBuf,

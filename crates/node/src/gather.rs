@@ -13,9 +13,9 @@ use clearway_store::StoreMetrics;
 use clearway_verify::VerifyMetrics;
 
 use crate::admin::AdminMetrics;
+use crate::checkpointer::CheckpointerMetrics;
 use crate::clock::ClockMetrics;
 use crate::disk::DiskMetrics;
-use crate::keeper::KeeperMetrics;
 use crate::log_index::LogIndex;
 use crate::samples::Gather;
 use crate::topology::INGEST_VERIFY;
@@ -42,8 +42,8 @@ pub struct Figures {
     pub store: Arc<StoreMetrics>,
     /// Figures of the data folder's disk.
     pub disk: Arc<DiskMetrics>,
-    /// Counters of the keeper.
-    pub keeper: Arc<KeeperMetrics>,
+    /// Counters of the checkpointer.
+    pub checkpointer: Arc<CheckpointerMetrics>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) index: Arc<LogIndex>,
 }
@@ -63,7 +63,7 @@ impl Gather for Figures {
             self.execute.gather(),
             self.store.gather(),
             self.disk.gather(),
-            self.keeper.gather(),
+            self.checkpointer.gather(),
             self.clock.gather(),
             self.admin.gather(),
         ];

@@ -141,11 +141,11 @@ impl LogIndex {
     pub(crate) fn wait_durable(
         &self,
         height: Height,
-        patience: Duration,
+        timeout: Duration,
         wanted: &dyn Fn() -> bool,
     ) -> bool {
         let mut tip = self.lock();
-        let until = Instant::now() + patience;
+        let until = Instant::now() + timeout;
         while tip.height < height {
             let left = until.checked_duration_since(Instant::now());
             let Some(left) = left.filter(|_| wanted()) else {

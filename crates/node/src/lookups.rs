@@ -17,8 +17,8 @@ use clearway_types::units::{Digest, Height};
 use clearway_types::wire::proof::{ExecLink, SettlementProof};
 use clearway_types::wire::query::{Found, Lookup};
 
+use crate::checkpointer::EnvelopeIds;
 use crate::damage_log::DamageLog;
-use crate::keeper::EnvelopeIds;
 use crate::log_index::LogIndex;
 
 /// Final records that one question keeps at hand, each with up to 4 bytes per envelope of a block.
@@ -98,8 +98,8 @@ impl<'a> Lookups<'a> {
             if place.found.outcome.remembered() {
                 return Ok(Some(place));
             }
-            // A doubled one repeats the result; a late one says nothing about the others.
-            if left.as_ref().is_none_or(|left| !left.doubled()) {
+            // A duplicate repeats the result; a late one says nothing about the others.
+            if left.as_ref().is_none_or(|left| !left.is_duplicate()) {
                 left = Some(place);
             }
         }
@@ -270,7 +270,7 @@ impl Place {
         self.location
     }
 
-    fn doubled(&self) -> bool {
+    fn is_duplicate(&self) -> bool {
         self.found.outcome.flags.0 & OutcomeFlags::DUPLICATE != 0
     }
 

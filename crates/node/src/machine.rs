@@ -22,11 +22,11 @@ use tokio::sync::watch;
 
 use crate::admin::Readiness;
 use crate::backends::{self, BackendError};
+use crate::checkpointer::{Checkpointer, Keep};
 use crate::config::NodeConfig;
 use crate::disk::Disk;
 use crate::door::Frames;
 use crate::error::NodeError;
-use crate::keeper::{Keep, Keeper};
 use crate::keystore::ValidatorKeys;
 use crate::log_index::LogIndex;
 use crate::query::LedgerQuery;
@@ -79,7 +79,7 @@ pub(crate) struct Machine {
     pub(crate) stop_feedback: channel::Sender<()>,
     pub(crate) execute: Execute,
     pub(crate) store: Storing,
-    pub(crate) keeper: Keeper,
+    pub(crate) checkpointer: Checkpointer,
     pub(crate) kept: channel::Receiver<Keep>,
     pub(crate) door: DoorEnds,
     pub(crate) shared: Shared,
@@ -172,7 +172,7 @@ impl Machine {
             receipts: links.store_ingest.0,
         };
         let checkpoints = config.data_dir.join(CHECKPOINT_FOLDER);
-        let keeper = Keeper::new(
+        let checkpointer = Checkpointer::new(
             io,
             (checkpoints, genesis.hash()),
             &writer,
@@ -187,7 +187,7 @@ impl Machine {
             stop_feedback,
             execute,
             store,
-            keeper,
+            checkpointer,
             kept,
             door: DoorEnds {
                 frames: Frames::new(frames, *verifier.scheduler()),

@@ -25,7 +25,7 @@ use crate::keystore::ValidatorKeys;
 use crate::log_index::LogIndex;
 use crate::machine::{Machine, Parts};
 use crate::query::{LedgerQuery, ask};
-use crate::threads::{DRAIN_PATIENCE, Failure, LOOK_AROUND, Threads};
+use crate::threads::{DRAIN_TIMEOUT, Failure, LOOK_AROUND, Threads};
 
 /// How long a start waits for the engine to read its journal. It takes milliseconds; an engine that
 /// has nothing to ask for so long is not known to be damaged, and is no reason not to start.
@@ -164,16 +164,16 @@ impl Node {
         // What is left unanswered may never be: a full disk, or a stage that has ended, gives the
         // lane no room, and the feed of a full lane would wait for ever.
         let goes_on = self.in_flight.is_empty() && !failed();
-        if !goes_on || !threads.end_within("verify", DRAIN_PATIENCE) {
+        if !goes_on || !threads.end_within("verify", DRAIN_TIMEOUT) {
             order.stop();
         }
         threads.join("verify");
         order.stop();
         threads.join("order");
         drop(stop_feedback);
-        threads.join("news");
+        threads.join("feedback");
         drop((order, queries));
-        for stage in ["execute", "store", "receipts", "keeper"] {
+        for stage in ["execute", "store", "receipts", "checkpointer"] {
             threads.join(stage);
         }
         drop(self.readiness);
@@ -193,9 +193,9 @@ fn turn_to_stopping(readiness: &watch::Sender<Readiness>) {
     });
 }
 
-/// Waits until everything taken in has been answered, at most for the patience of a stop.
+/// Waits until everything taken in has been answered, at most for the timeout of a stop.
 fn drain(in_flight: &InFlight, failed: &impl Fn() -> bool) {
-    let until = Instant::now() + DRAIN_PATIENCE;
+    let until = Instant::now() + DRAIN_TIMEOUT;
     while !in_flight.is_empty() && !failed() && Instant::now() < until {
         std::thread::sleep(LOOK_AROUND);
     }

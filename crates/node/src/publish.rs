@@ -38,7 +38,7 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_name_is_taken_once_and_what_has_it_stays() {
@@ -92,7 +92,7 @@ mod tests {
                         Ok(found) => break found,
                         Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound),
                     }
-                    assert!(from.elapsed() < PATIENCE, "file {number} never came");
+                    assert!(from.elapsed() < TIMEOUT, "file {number} never came");
                 };
                 assert_eq!(found, b"whole", "file {number}");
             }

@@ -7,7 +7,7 @@ use clearway_flow::LinkSender;
 use crossbeam::channel;
 
 /// How long an answer may take: a block executes in milliseconds.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One question with the way back for its answer.
 pub struct LedgerQuery(Box<dyn FnOnce(&mut Ledger) + Send>);
@@ -36,5 +36,5 @@ pub(crate) fn ask<R: Send + 'static>(
         let _ = answer.send(question(ledger));
     }));
     ledger.send(query).ok()?;
-    receiver.recv_timeout(ANSWER_PATIENCE).ok()
+    receiver.recv_timeout(ANSWER_TIMEOUT).ok()
 }

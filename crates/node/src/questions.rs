@@ -24,7 +24,7 @@ use crate::roster::Roster;
 use crate::touches::accounts;
 
 /// How long an answer about the ledger waits for its state to be durable, before it is `NotReady`.
-const DURABLE_PATIENCE: Duration = Duration::from_secs(5);
+const DURABLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The node's side of [`QueryService`].
 pub(crate) struct Questions {
@@ -68,7 +68,7 @@ impl Questions {
         });
         let (height, answer) = asked.ok_or(QueryError::Failed)?;
         let wanted = || !asker.is_gone();
-        match self.index.wait_durable(height, DURABLE_PATIENCE, &wanted) {
+        match self.index.wait_durable(height, DURABLE_TIMEOUT, &wanted) {
             true => Ok((height, answer)),
             false => Err(QueryError::NotReady),
         }

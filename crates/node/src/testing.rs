@@ -28,7 +28,7 @@ use crate::machine::Parts;
 use crate::node::Node;
 
 /// Nothing that a test waits for takes so long unless it never comes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 const LEDGER: LedgerId = LedgerId(978);
 
 /// A cluster of one node with its log in memory: participant 1 is the operator, 2 to 4 are members
@@ -162,7 +162,7 @@ pub(crate) fn genesis_at(keys: &ValidatorKeys, time: TimeMs) -> Genesis {
 pub(crate) fn wait(what: &str, reached: impl Fn() -> bool) {
     let from = Instant::now();
     while !reached() {
-        assert!(from.elapsed() < PATIENCE, "never: {what}");
+        assert!(from.elapsed() < TIMEOUT, "never: {what}");
         std::thread::yield_now();
     }
 }

@@ -14,7 +14,7 @@ use crate::error::NodeError;
 /// How often a stop looks whether it may go on.
 pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(2);
 /// How long a stop waits for what is in flight to be answered.
-pub(crate) const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the node stopped by itself, once it did; shared by all threads.
 #[derive(Clone, Debug)]
@@ -97,9 +97,9 @@ impl Threads {
         self.times.clone()
     }
 
-    /// Waits until every thread of `stage` has ended, at most for `patience`; whether they have.
-    pub(crate) fn end_within(&self, stage: &str, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
+    /// Waits until every thread of `stage` has ended, at most for `timeout`; whether they have.
+    pub(crate) fn end_within(&self, stage: &str, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
         let mut threads = self.handles.iter().filter(|(name, _)| *name == stage);
         threads.all(|(_, handle)| {
             while !handle.is_finished() && Instant::now() < until {

@@ -116,7 +116,7 @@ pub const STAGES: &[StageRow] = &[
         name: "order",
         takes: &["verify_order", "store_order", "execute_order"],
         fills: &["order_store", "order_execute"],
-        threads: "one feeds the lane, one brings news, one runtime thread for the engine",
+        threads: "one feeds the lane, one brings feedback, one runtime thread for the engine",
     },
     StageRow {
         name: "execute",
@@ -128,7 +128,7 @@ pub const STAGES: &[StageRow] = &[
         name: "store",
         takes: &["order_store", "execute_store"],
         fills: &["store_order", "store_ingest"],
-        threads: "one writer; one keeper for segments, indexes and checkpoints",
+        threads: "one writer; one checkpointer for segments, indexes and checkpoints",
     },
 ];
 

@@ -28,8 +28,8 @@ pub(crate) fn accounts(body: &Body) -> [Option<AccountId>; 2] {
 pub(crate) fn touches(account: AccountId, envelope: &Envelope, outcome: Outcome) -> bool {
     let body = &envelope.body;
     let named = accounts(body).contains(&Some(account));
-    let doubled = outcome.flags.0 & OutcomeFlags::DUPLICATE != 0;
-    named && !doubled && (outcome.code.applied() || body.signer() == account.owner())
+    let duplicate = outcome.flags.0 & OutcomeFlags::DUPLICATE != 0;
+    named && !duplicate && (outcome.code.applied() || body.signer() == account.owner())
 }
 
 #[cfg(test)]

@@ -217,12 +217,12 @@ impl OrderHandle {
     }
 
     /// Waits for [`OrderHandle::stop`], no longer than this; whether it came.
-    pub(crate) fn wait_stopped(&self, patience: Duration) -> bool {
+    pub(crate) fn wait_stopped(&self, timeout: Duration) -> bool {
         let state = self.lock();
         let waited = self
             .shared
             .ended
-            .wait_timeout_while(state, patience, |state| !state.stopped);
+            .wait_timeout_while(state, timeout, |state| !state.stopped);
         waited.unwrap_or_else(PoisonError::into_inner).0.stopped
     }
 

@@ -24,7 +24,7 @@ pub struct FinalRecord {
     pub certificate: Option<Certificate>,
     /// What execution did by itself, in this order.
     pub events: Vec<Event>,
-    /// First heights of doubled envelopes.
+    /// First heights of duplicates.
     pub duplicates: Vec<Duplicate>,
     /// One outcome an envelope, in block order.
     pub results: Vec<Outcome>,

@@ -143,7 +143,7 @@ pub struct ExecutedBlock {
     pub block: OrderedBlock,
     /// One outcome an envelope, in block order.
     pub results: Vec<Outcome>,
-    /// First heights of the doubled ones, ascending by index.
+    /// First heights of the duplicates, ascending by index.
     pub duplicates: Vec<Duplicate>,
     /// What execution did by itself, in this order.
     pub events: Vec<Event>,

@@ -1,4 +1,4 @@
-//! Stop 2: every signature is checked; expired and doubled envelopes leave here.
+//! Stop 2: every signature is checked; expired envelopes and duplicates leave here.
 //!
 //! # In
 //! `ingest_verify`: frames of one stream each, chains never split over two. The key directory as

@@ -68,7 +68,7 @@ const ORDINARY: [&str; 65] = [
     "ingest_sink_wait_count",
     "ingest_sink_wait_sum_seconds",
     "ingest_submit_streams",
-    "keeper_checkpoints",
+    "checkpointer_checkpoints",
     "link_messages",
     "link_wait_count",
     "link_wait_sum_seconds",
@@ -110,7 +110,7 @@ const ORDINARY: [&str; 65] = [
     "verify_verdicts",
 ];
 /// Nothing here takes so long unless it is stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Work that takes longer than this never ends: the door itself gives up after some seconds.
 const HUNG: Duration = Duration::from_secs(90);
 
@@ -332,7 +332,7 @@ impl Desk {
     pub(crate) fn wait_until(&self, time: TimeMs) {
         let from = Instant::now();
         while self.time() < time {
-            assert!(from.elapsed() < PATIENCE, "cluster time stands still");
+            assert!(from.elapsed() < TIMEOUT, "cluster time stands still");
         }
     }
 
@@ -430,7 +430,7 @@ impl Desk {
             if moved == *wanted {
                 return Ok(());
             }
-            if from.elapsed() > PATIENCE {
+            if from.elapsed() > TIMEOUT {
                 return Err(format!("moved {moved:?} and not {wanted:?}"));
             }
         }

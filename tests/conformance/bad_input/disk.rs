@@ -23,7 +23,7 @@ const SUBMISSION_LEN: usize = 8192;
 /// What is not answered after so long has to wait for something.
 const A_WHILE: Duration = Duration::from_millis(300);
 /// Nothing here takes so long unless it is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -74,7 +74,7 @@ impl Bank {
         let server = folder::server(&genesis, "127.0.0.1:0");
         let mut config = ClientConfig::new(identity.clone(), vec![server]);
         // A payer that waits for room sends nothing again meanwhile.
-        (config.silence, config.give_up_after) = (PATIENCE, PATIENCE);
+        (config.silence, config.give_up_after) = (TIMEOUT, TIMEOUT);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -255,7 +255,7 @@ fn readyz(node: &NodeProcess, expected: u16) -> String {
             return text;
         }
         assert!(
-            from.elapsed() < PATIENCE,
+            from.elapsed() < TIMEOUT,
             "{status} {text} and not {expected}"
         );
     }

@@ -10,7 +10,7 @@ use clearway_node::keystore::{self, Unlock};
 use clearway_node::{Clock, Node, Now, Parts, config, system_clock};
 use clearway_types::units::TimeMs;
 
-use crate::twice::{PATIENCE, Payer};
+use crate::twice::{Payer, TIMEOUT};
 
 const HOUR_S: i64 = 3600;
 
@@ -84,7 +84,7 @@ impl Clocked {
         let from = Instant::now();
         while !is_so(self) {
             assert!(
-                from.elapsed() < PATIENCE,
+                from.elapsed() < TIMEOUT,
                 "timed out: {what}: {:?}",
                 self.page("/readyz")
             );

@@ -2,19 +2,19 @@
 
 use clearway_harness::Lossy;
 
-use crate::twice::{OWN_ID, PATIENCE, Payer, to_type};
+use crate::twice::{OWN_ID, Payer, TIMEOUT, to_type};
 
 #[test]
 fn an_entry_of_another_cluster_is_not_sent_overwritten_or_forgotten() {
     let (here, there) = (Payer::new(), Payer::new());
     let (mut node, mut other_node) = (here.node(), there.node());
     let network = Lossy::start(node.door());
-    network.lose_answers_for(PATIENCE);
+    network.lose_answers_for(TIMEOUT);
     let outbox = here.outbox();
     let outbox = ["--outbox", outbox.to_str().expect("text")];
     let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
-    let patience = ["--timeout-s", "2"];
-    let lost = here.run(&network.door(), &[&pay[..], &outbox, &patience].concat());
+    let timeout = ["--timeout-s", "2"];
+    let lost = here.run(&network.door(), &[&pay[..], &outbox, &timeout].concat());
     let lost = lost.expect(6);
     let entry = here.outbox().join(format!("{OWN_ID}.json"));
     let kept = std::fs::read(&entry).expect("it waits");

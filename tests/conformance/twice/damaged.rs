@@ -2,19 +2,19 @@
 
 use clearway_harness::Lossy;
 
-use crate::twice::{OWN_ID, PATIENCE, Payer};
+use crate::twice::{OWN_ID, Payer, TIMEOUT};
 
 #[test]
 fn a_damaged_entry_and_a_stray_file_keep_no_other_one_back() {
     let payer = Payer::new();
     let mut node = payer.node();
     let network = Lossy::start(node.door());
-    network.lose_answers_for(PATIENCE);
+    network.lose_answers_for(TIMEOUT);
     let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "2"];
     payer
         .run(&network.door(), &[&pay[..], &["--id", OWN_ID]].concat())
         .expect(6);
-    network.lose_answers_for(PATIENCE);
+    network.lose_answers_for(TIMEOUT);
     payer.run(&network.door(), &pay).expect(6);
     assert_eq!(payer.waiting().len(), 2);
     let bad = payer.outbox().join(format!("{OWN_ID}.json"));

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clearway_harness::Lossy;
 use serde_json::Value;
 
-use crate::twice::{OWN_ID, PATIENCE, Payer, TTL_BRIEF_S, TTL_S};
+use crate::twice::{OWN_ID, Payer, TIMEOUT, TTL_BRIEF_S, TTL_S};
 
 #[test]
 fn the_instruction_of_another_machine_is_never_told_as_ones_own() {
@@ -118,7 +118,7 @@ pub(super) fn wait_until(payer: &Payer, door: &str, ends_s: u64) {
         if status.json("node-status")["time_ms"].as_u64() > Some(ends_ms + 1000) {
             return;
         }
-        assert!(from.elapsed() < PATIENCE, "cluster time stands still");
+        assert!(from.elapsed() < TIMEOUT, "cluster time stands still");
     }
 }
 
@@ -126,10 +126,10 @@ pub(super) fn wait_until(payer: &Payer, door: &str, ends_s: u64) {
 pub(super) fn keep_and_lose(payer: &Payer, call: &[&str]) {
     let mut node = payer.node();
     let network = Lossy::start(node.door());
-    network.lose_answers_for(PATIENCE);
-    let patience = ["--timeout-s", "2"];
+    network.lose_answers_for(TIMEOUT);
+    let timeout = ["--timeout-s", "2"];
     payer
-        .run(&network.door(), &[call, &patience].concat())
+        .run(&network.door(), &[call, &timeout].concat())
         .expect(6);
     node.stop();
     std::fs::remove_dir_all(payer.path().join("data")).expect("its data");

@@ -15,7 +15,7 @@ use zerocopy::IntoBytes as _;
 
 use crate::program::{Run, end_of};
 use crate::twice::machines::wait_until;
-use crate::twice::{PATIENCE, Payer, TTL_BRIEF_S, to_type};
+use crate::twice::{Payer, TIMEOUT, TTL_BRIEF_S, to_type};
 
 const EUR: LedgerId = LedgerId(978);
 
@@ -165,8 +165,8 @@ fn what_the_node_alone_can_say_ends_as_a_further_copy_does() {
     let mut node = payer.node();
     let signer = signer(&payer).with_ttl(Duration::from_secs(4));
     let network = Lossy::start(node.door());
-    network.lose_answers_for(PATIENCE);
-    let (brief, patience) = (["--timeout-s", "2"], ["--timeout-s", "20"]);
+    network.lose_answers_for(TIMEOUT);
+    let (brief, timeout) = (["--timeout-s", "2"], ["--timeout-s", "20"]);
     let signed = signer.sign(draft());
     let lost = submit(&payer, &network.door(), signed.as_bytes(), &brief).expect(6);
     assert_eq!(payer.waiting(), [signed.body.id.to_string()]);
@@ -188,7 +188,7 @@ fn what_the_node_alone_can_say_ends_as_a_further_copy_does() {
     let unknown = Signer::new(unknown, genesis).expect("identifiers");
     let unknown = unknown.with_ttl(Duration::from_secs(4)).sign(draft());
     for (envelope, state) in [(late, "expired"), (poor, "rejected"), (unknown, "refused")] {
-        let told = submit(&payer, node.door(), envelope.as_bytes(), &patience).expect(1);
+        let told = submit(&payer, node.door(), envelope.as_bytes(), &timeout).expect(1);
         let answer = told.json("answer");
         assert_eq!(answer["state"], state, "{answer}");
     }
@@ -197,7 +197,7 @@ fn what_the_node_alone_can_say_ends_as_a_further_copy_does() {
 
     // Other bytes of the same name wait: they come first.
     let named = signer.sign(draft());
-    network.lose_answers_for(PATIENCE);
+    network.lose_answers_for(TIMEOUT);
     submit(&payer, &network.door(), named.as_bytes(), &brief).expect(6);
     let other = signer.sign_as(draft(), named.body.id, UnixSeconds(u32::MAX));
     let refused = submit(&payer, node.door(), other.as_bytes(), &[]).expect(3);

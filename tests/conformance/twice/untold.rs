@@ -6,7 +6,7 @@ use std::process::Stdio;
 use clearway_harness::Lossy;
 
 use crate::program::{Run, end_of};
-use crate::twice::{OWN_ID, PATIENCE, Payer, wait_until_it_loses};
+use crate::twice::{OWN_ID, Payer, TIMEOUT, wait_until_it_loses};
 
 /// Runs a command whose result goes to a full disk.
 fn unwritten(payer: &Payer, door: &str, call: &[&str]) -> Run {
@@ -44,7 +44,7 @@ fn an_entry_that_cannot_be_forgotten_is_no_failed_payment() {
     let payer = Payer::new();
     let mut node = payer.node();
     let network = Lossy::start(node.door());
-    network.lose_answers_for(PATIENCE);
+    network.lose_answers_for(TIMEOUT);
     let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "20"];
     let child = payer.start(&network.door(), &pay, Stdio::piped());
     wait_until_it_loses(&network);

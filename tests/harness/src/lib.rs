@@ -17,13 +17,13 @@ pub use lossy::Lossy;
 pub use recorder::Recorder;
 
 /// Longest time in which a node opens its door: it may have a long log to recover.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest time in which a node that stops or cannot go on ends, on a loaded machine.
-const END_PATIENCE: Duration = Duration::from_secs(60);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time until a kill comes that something else counts down to.
-const KILL_PATIENCE: Duration = Duration::from_secs(300);
+const KILL_TIMEOUT: Duration = Duration::from_secs(300);
 /// Longest time for an answer of the operators' page.
-const PAGE_PATIENCE: Duration = Duration::from_secs(30);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running `clearway node run`; killed when it is dropped.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl NodeProcess {
             let lines = BufReader::new(stdout).lines().map_while(Result::ok);
             told.send(lines.take(2).collect::<Vec<String>>())
         });
-        let lines = said.recv_timeout(START_PATIENCE).unwrap_or_default();
+        let lines = said.recv_timeout(START_TIMEOUT).unwrap_or_default();
         let address = |number: usize, name: &str| {
             let mut words = lines.get(number)?.split_whitespace();
             words.next().filter(|word| *word == name)?;
@@ -100,7 +100,7 @@ impl NodeProcess {
             sent.expect("kill exists").success(),
             "the node is not there any more"
         );
-        let (status, said) = self.end(END_PATIENCE);
+        let (status, said) = self.end(END_TIMEOUT);
         assert!(status.success(), "{status}: {said}");
     }
 
@@ -109,7 +109,7 @@ impl NodeProcess {
     /// # Panics
     /// When it ends otherwise, or goes on; its words are in the message.
     pub fn wait_killed(&mut self) {
-        let (status, said) = self.end(KILL_PATIENCE);
+        let (status, said) = self.end(KILL_TIMEOUT);
         assert!(status.code().is_none(), "{status}: {said}");
     }
 
@@ -118,12 +118,12 @@ impl NodeProcess {
     /// # Panics
     /// When it goes on.
     pub fn ended(&mut self) -> (Option<i32>, String) {
-        let (status, said) = self.end(END_PATIENCE);
+        let (status, said) = self.end(END_TIMEOUT);
         (status.code(), said)
     }
 
     /// Its standard error ends with it.
-    fn end(&mut self, patience: Duration) -> (ExitStatus, String) {
+    fn end(&mut self, timeout: Duration) -> (ExitStatus, String) {
         let mut stderr = self.child.stderr.take().expect("it was asked for");
         let (told, said) = mpsc::channel();
         std::thread::spawn(move || {
@@ -131,7 +131,7 @@ impl NodeProcess {
             let read = stderr.read_to_string(&mut words);
             told.send(read.map(|_| words))
         });
-        let said = said.recv_timeout(patience).expect("the node ends");
+        let said = said.recv_timeout(timeout).expect("the node ends");
         let status = self.child.wait().expect("it has ended");
         (status, said.expect("its words are text"))
     }
@@ -177,8 +177,8 @@ pub fn free_door() -> String {
 #[must_use]
 pub fn http(admin: &str, line: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(admin).expect("the page is there");
-    let patience = stream.set_read_timeout(Some(PAGE_PATIENCE));
-    patience.expect("a socket has timeouts");
+    let timeout = stream.set_read_timeout(Some(PAGE_TIMEOUT));
+    timeout.expect("a socket has timeouts");
     let request = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();
@@ -193,11 +193,11 @@ pub fn http(admin: &str, line: &str) -> (u16, String) {
 /// # Panics
 /// When its output cannot be read.
 #[must_use]
-pub fn output_within(child: Child, patience: Duration) -> Output {
+pub fn output_within(child: Child, timeout: Duration) -> Output {
     let pid = child.id().to_string();
     let (ended, end) = mpsc::channel();
     std::thread::spawn(move || ended.send(child.wait_with_output()));
-    let output = end.recv_timeout(patience).unwrap_or_else(|_| {
+    let output = end.recv_timeout(timeout).unwrap_or_else(|_| {
         // Killed, it has no exit code, which no test expects.
         let killed = Command::new("kill").args(["-KILL", &pid]).status();
         assert!(killed.expect("kill exists").success(), "it is running");

@@ -22,7 +22,7 @@ use crate::ui;
 /// Shortest time without an answer after which a command sends or asks again.
 const SILENCE_MIN: Duration = Duration::from_millis(500);
 /// How long a command waits for its connection to be closed on the other side.
-const CLOSE_PATIENCE: Duration = Duration::from_millis(100);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Which cluster, and as whom.
 #[derive(clap::Args, Debug)]
@@ -251,7 +251,7 @@ impl Drop for Session {
     /// Closes the connection: one that is left open takes up a place of the member's until the node
     /// has missed it for ten seconds.
     fn drop(&mut self) {
-        let closing = async { tokio::time::timeout(CLOSE_PATIENCE, self.client.close()).await };
+        let closing = async { tokio::time::timeout(CLOSE_TIMEOUT, self.client.close()).await };
         // The word has been sent; whether it is acknowledged does not matter.
         let _ = self.runtime.block_on(closing);
     }

@@ -103,7 +103,7 @@ pub(crate) struct Oracle {
 pub(crate) struct Verdict {
     pub(crate) code: ResultCode,
     pub(crate) may_pass: bool,
-    /// Height of the first answer, for a doubled envelope.
+    /// Height of the first answer, for a duplicate.
     pub(crate) first: Option<u64>,
 }
 

@@ -8,12 +8,12 @@ use clearway_quic::Transport;
 use clearway_types::wire::CloseCode;
 
 use crate::raw::connect;
-use crate::rig::{Node, PATIENCE, config, member, payments, until};
+use crate::rig::{Node, TIMEOUT, config, member, payments, until};
 use crate::rude::{HalfOpen, Slow};
 
 /// Attackers hold what they have for so long, far longer than anything else may take here: who is
 /// served meanwhile did not wait for them to end.
-const HELD_FOR: Duration = Duration::from_secs(4 * PATIENCE.as_secs());
+const HELD_FOR: Duration = Duration::from_secs(4 * TIMEOUT.as_secs());
 const HERE: [u8; 4] = [127, 0, 0, 1];
 const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 
@@ -28,7 +28,7 @@ fn patient() -> IngestConfig {
 
 /// What comes of it, unless it is stuck.
 async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(PATIENCE, work).await;
+    let done = tokio::time::timeout(TIMEOUT, work).await;
     done.unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
@@ -109,7 +109,7 @@ async fn a_flood_that_quic_has_not_forgotten_yet_keeps_no_known_address_out() {
     while refused() == 0 {
         attack.start(1, true).await;
         assert!(
-            from.elapsed() < PATIENCE,
+            from.elapsed() < TIMEOUT,
             "QUIC forgets faster than it comes"
         );
     }
@@ -218,7 +218,7 @@ async fn frames_that_lose_their_room_do_not_count_as_faults_of_their_connection(
     let from = Instant::now();
     while evicted() < 4 {
         honest.submit(&payments(39, 2000)).await.unwrap();
-        assert!(from.elapsed() < PATIENCE, "{} evicted", evicted());
+        assert!(from.elapsed() < TIMEOUT, "{} evicted", evicted());
     }
     let told = || node.metrics.closes(CloseCode::TooSlow) >= 4;
     until("the streams are reset by name", told).await;

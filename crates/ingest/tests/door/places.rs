@@ -100,7 +100,7 @@ async fn the_ninth_connection_is_refused_by_name_while_all_others_are_busy() {
 async fn a_connection_that_comes_while_all_are_busy_waits_for_one_that_ends() {
     let mut config = config();
     config.member_connections_max = 1;
-    config.seat_wait_max = crate::rig::PATIENCE;
+    config.seat_wait_max = crate::rig::TIMEOUT;
     let node = Node::start(config).await;
     let first = placed(&node, 1).await;
     let feed = follow(&first, 1).await;
@@ -123,7 +123,7 @@ async fn a_connection_that_comes_while_all_are_busy_waits_for_one_that_ends() {
 async fn a_place_of_a_full_node_that_is_freed_goes_to_one_that_waits() {
     let mut config = config();
     config.connections_max = 3;
-    config.seat_wait_max = crate::rig::PATIENCE;
+    config.seat_wait_max = crate::rig::TIMEOUT;
     let node = Node::start(config).await;
     let (mut open, mut feeds) = (Vec::new(), Vec::new());
     for id in 1..=3 {

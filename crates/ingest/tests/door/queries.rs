@@ -12,7 +12,7 @@ use clearway_types::wire::query::{FollowCursor, FollowItem, FollowRequest, Looku
 use clearway_types::wire::{ANSWER_HEADER_BYTES, AnswerHeader, AnswerStatus, Op, StreamHeader};
 
 use crate::raw::connect;
-use crate::rig::{Ledger, Node, PATIENCE, account, config, member, payments, until};
+use crate::rig::{Ledger, Node, TIMEOUT, account, config, member, payments, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_executed_is_found_and_the_rest_is_not() {
@@ -275,7 +275,7 @@ async fn a_member_that_takes_no_answers_has_no_more_of_them_made_than_it_may_ask
     let mut config = config();
     config.member_queries_max = 2;
     config.query_wait_max = Duration::from_millis(200);
-    config.answer_take_max = 2 * PATIENCE;
+    config.answer_take_max = 2 * TIMEOUT;
     let node = Node::start(config).await;
     // A roster does not fit the window: all of it is handed over only when some has been read.
     let narrow = Transport {
@@ -384,7 +384,7 @@ async fn a_feed_that_no_server_can_go_on_with_ends_after_each_was_asked() {
     let client = Client::connect(ClientConfig::new(member(1), servers)).await;
     let client = client.unwrap();
     let mut feed = client.follow(account(1), Height(2));
-    let ended = tokio::time::timeout(PATIENCE, async {
+    let ended = tokio::time::timeout(TIMEOUT, async {
         loop {
             if let Err(error) = feed.next().await {
                 break error;

@@ -45,7 +45,7 @@ pub(crate) const AMOUNT_REFUSED: u64 = 666;
 /// An amount that the pipeline executes without success.
 pub(crate) const AMOUNT_UNFUNDED: u64 = 777;
 /// Nothing here takes so long unless it is stuck.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the pipeline does with frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -258,7 +258,7 @@ impl Node {
 pub(crate) async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     let from = Instant::now();
     while !is_true() {
-        assert!(from.elapsed() < PATIENCE, "timed out: {what}");
+        assert!(from.elapsed() < TIMEOUT, "timed out: {what}");
         tokio::task::yield_now().await;
     }
 }

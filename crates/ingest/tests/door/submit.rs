@@ -21,7 +21,7 @@ use zerocopy::little_endian::U16;
 
 use crate::raw::{connect, read_closed};
 use crate::rig::{
-    AMOUNT_REFUSED, AMOUNT_UNFUNDED, LINK_FRAMES, Mode, Node, PATIENCE, config, draft, member,
+    AMOUNT_REFUSED, AMOUNT_UNFUNDED, LINK_FRAMES, Mode, Node, TIMEOUT, config, draft, member,
     payments, set, signer, slab, until,
 };
 
@@ -382,8 +382,8 @@ async fn a_graceful_stop_answers_what_was_taken_and_refuses_the_rest() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_graceful_stop_waits_for_no_member_that_holds_a_stream_open() {
     let mut config = config();
-    config.stop_grace = 4 * PATIENCE;
-    config.frame_fill_max = 4 * PATIENCE;
+    config.stop_grace = 4 * TIMEOUT;
+    config.frame_fill_max = 4 * TIMEOUT;
     let node = Node::start(config).await;
     let raw = connect(&member(1), node.server, &Transport::default())
         .await
@@ -406,7 +406,7 @@ async fn a_graceful_stop_waits_for_no_member_that_holds_a_stream_open() {
     let (_, answered) = &mut held[2];
     let answer = answered.read_to_end(1 << 10).await.unwrap();
     assert_eq!(answer.len(), RUN_HEADER_BYTES + 4);
-    let stopping = tokio::time::timeout(PATIENCE, node.ingest.stop());
+    let stopping = tokio::time::timeout(TIMEOUT, node.ingest.stop());
     assert!(stopping.await.is_ok(), "it waited for the member");
     for (_, recv) in &mut held[..2] {
         let end = recv.read_chunk(1, true).await.expect_err("reset");

@@ -180,8 +180,8 @@ impl Life {
         let durable = self.machine.shared.index.durable_height();
         let due = self.machine.execute.point.height <= durable;
         match due.then(|| self.machine.kept.try_recv()) {
-            Some(Ok(keep)) => self.machine.keeper.on_keep(&keep),
-            _ if !busy => self.machine.keeper.on_idle(Instant::now()),
+            Some(Ok(keep)) => self.machine.checkpointer.on_keep(&keep),
+            _ if !busy => self.machine.checkpointer.on_idle(Instant::now()),
             _ => {}
         }
         busy

@@ -13,7 +13,7 @@ use clearway_types::units::Height;
 use super::Node;
 use crate::admin::Readiness;
 use crate::error::NodeError;
-use crate::testing::{PATIENCE, Stand, wait};
+use crate::testing::{Stand, TIMEOUT, wait};
 
 /// Room for two full batches a segment.
 const SEGMENT_BYTES: u64 = 4 << 20;
@@ -63,7 +63,7 @@ fn stop_behind_a_full_lane(stand: &Stand, node: Node) -> Result<(), NodeError> {
     wait("a full link before the lane", || link.depth() >= 64);
     let (told, stopped) = mpsc::channel();
     std::thread::spawn(move || told.send(node.stop()));
-    let stopped = stopped.recv_timeout(PATIENCE).expect("the stop ends");
+    let stopped = stopped.recv_timeout(TIMEOUT).expect("the stop ends");
     filler.join().expect("no panic");
     member.runtime.shutdown_background();
     stopped
@@ -85,7 +85,9 @@ fn a_stop_of_a_node_that_failed_while_its_disk_was_full_ends() {
     node.order.on_verified(full_batch()).expect("it runs");
     let full = || *node.readiness.borrow() == Readiness::DiskFull;
     wait("a full disk", full);
-    node.failure.note(NodeError::Panic { stage: "keeper" });
+    node.failure.note(NodeError::Panic {
+        stage: "checkpointer",
+    });
     let stopped = stop_behind_a_full_lane(&stand, node);
     assert!(
         matches!(stopped, Err(NodeError::Panic { .. })),

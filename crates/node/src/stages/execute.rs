@@ -10,8 +10,8 @@ use clearway_types::messages::{ExecHead, ExecutedBlock, OrderedBlock};
 use crossbeam::channel::{Sender, select};
 
 use super::{Progress, Stage};
+use crate::checkpointer::Keep;
 use crate::error::NodeError;
-use crate::keeper::Keep;
 use crate::query::LedgerQuery;
 
 /// Links of execution.
@@ -23,7 +23,7 @@ pub(crate) struct ExecuteLinks {
     pub(crate) keep: Sender<Keep>,
 }
 
-/// Executes blocks and answers questions; at the end hands the last state to the keeper.
+/// Executes blocks and answers questions; at the end hands the last state to the checkpointer.
 pub(crate) struct Execute {
     links: ExecuteLinks,
     pub(crate) stage: ExecuteStage,
@@ -100,7 +100,7 @@ impl Stage for Execute {
         }
         if let Some(snapshot) = executed.snapshot {
             let point = self.point.clone();
-            // The keeper is busy with the one before: this one is left out, the next will do.
+            // The checkpointer is busy with the one before: this one is left out, the next will do.
             let _ = self.links.keep.try_send(Keep { snapshot, point });
         }
         let block = Arc::new(executed.block);
@@ -115,7 +115,7 @@ impl Stage for Execute {
     fn end(&mut self) {
         let snapshot = self.stage.ledger_mut().snapshot();
         let point = self.point.clone();
-        // Without a keeper the log alone carries the state to the next start.
+        // Without a checkpointer the log alone carries the state to the next start.
         let _ = self.links.keep.send(Keep { snapshot, point });
     }
 }

@@ -68,38 +68,38 @@ impl Feedback {
 }
 
 /// What ordering is told.
-pub(crate) enum News {
+pub(crate) enum Told {
     Persisted(Vec<Persisted>),
     Executed(ExecHead),
 }
 
 impl Stage for Feedback {
-    type Work = News;
+    type Work = Told;
 
-    fn wait(&mut self) -> Option<News> {
-        let news = select! {
-            recv(self.persisted.channel()) -> news => news.ok().map(News::Persisted),
-            recv(self.executed.channel()) -> news => news.ok().map(News::Executed),
+    fn wait(&mut self) -> Option<Told> {
+        let told = select! {
+            recv(self.persisted.channel()) -> told => told.ok().map(Told::Persisted),
+            recv(self.executed.channel()) -> told => told.ok().map(Told::Executed),
             recv(self.stop) -> _ => None,
         };
-        match &news {
+        match &told {
             None => {}
-            Some(News::Persisted(_)) => self.persisted.note_taken(),
-            Some(News::Executed(_)) => self.executed.note_taken(),
+            Some(Told::Persisted(_)) => self.persisted.note_taken(),
+            Some(Told::Executed(_)) => self.executed.note_taken(),
         }
-        news
+        told
     }
 
-    fn poll(&mut self) -> Option<News> {
+    fn poll(&mut self) -> Option<Told> {
         let (persisted, executed) = (&self.persisted, &self.executed);
-        try_receive_either((persisted, News::Persisted), (executed, News::Executed))
+        try_receive_either((persisted, Told::Persisted), (executed, Told::Executed))
     }
 
-    fn step(&mut self, news: News, _: &mut Worker) -> Result<Progress, NodeError> {
-        match news {
-            News::Persisted(all) => tracing::trace_span!("store_order", records = all.len())
+    fn step(&mut self, told: Told, _: &mut Worker) -> Result<Progress, NodeError> {
+        match told {
+            Told::Persisted(all) => tracing::trace_span!("store_order", records = all.len())
                 .in_scope(|| all.into_iter().for_each(|one| self.order.on_persisted(one))),
-            News::Executed(head) => tracing::trace_span!("execute_order", height = head.height.0)
+            Told::Executed(head) => tracing::trace_span!("execute_order", height = head.height.0)
                 .in_scope(|| self.order.on_executed(head)),
         }
         Ok(Progress::GoesOn)

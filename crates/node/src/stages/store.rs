@@ -14,7 +14,7 @@ use super::{Progress, Stage};
 use crate::disk::Disk;
 use crate::error::NodeError;
 use crate::log_index::LogIndex;
-use crate::threads::DRAIN_PATIENCE;
+use crate::threads::DRAIN_TIMEOUT;
 
 /// Bytes that one group commit takes at most: bounds how long an answer waits for its sync.
 const GROUP_BYTES_MAX: usize = 16 << 20;
@@ -189,7 +189,7 @@ fn commit(
                 disk.on_log(Some(&error));
                 if disk.is_stopping() {
                     let since = *stopping.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= DRAIN_PATIENCE {
+                    if since.elapsed() >= DRAIN_TIMEOUT {
                         let records = inbox.len();
                         tracing::warn!(records, "stopped on a full disk: unanswered and not kept");
                         return Ok(None);

@@ -49,7 +49,7 @@ const VIEW_RETENTION: u64 = 128;
 /// How long to wait before a full disk is looked at again.
 const ROOM_PAUSE: Duration = Duration::from_millis(200);
 /// How long the engine may take to end.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A validator's ordering, ready to run.
 pub struct Orderer {
@@ -193,7 +193,7 @@ impl Orderer {
             _ = engine => Some("its engine task ended"),
             _ = timer => Some("its timer task ended"),
         };
-        if context.stop(0, Some(STOP_PATIENCE)).await.is_err() {
+        if context.stop(0, Some(STOP_TIMEOUT)).await.is_err() {
             tracing::warn!("the engine did not end in time and is cut off");
         }
         ended

@@ -16,7 +16,7 @@ use super::{Record, config, execute, genesis, head_of, recover, secret, tags, ve
 use crate::{EngineConfig, OrderError, OrderHandle, Orderer, Sinks, system_clock};
 
 /// Longest that any of these tests waits for one thing; they fail then.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the rest of the node has: a log that is durable at once, executed blocks, a switch that
 /// keeps acknowledgements back.
@@ -161,14 +161,14 @@ impl Rig {
         let mut state = self.node.0.lock().expect("no panic");
         while !done(&state) {
             assert!(
-                since.elapsed() < PATIENCE,
+                since.elapsed() < TIMEOUT,
                 "no {what}: {:?}",
                 self.handle.failure()
             );
             state = self
                 .node
                 .1
-                .wait_timeout(state, PATIENCE)
+                .wait_timeout(state, TIMEOUT)
                 .expect("no panic")
                 .0;
         }
@@ -553,7 +553,7 @@ fn a_full_lane_makes_the_caller_wait_and_stop_gives_the_batch_back() {
     });
     let room = clearway_types::limits::LANE_WINDOW;
     for tag in 0..room as u64 {
-        assert_eq!(taken.recv_timeout(PATIENCE), Ok(tag));
+        assert_eq!(taken.recv_timeout(TIMEOUT), Ok(tag));
     }
     while handle.metrics().lane_full.value() == 0 {
         std::thread::yield_now();

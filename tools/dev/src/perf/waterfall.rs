@@ -15,11 +15,13 @@ const STAGES: &[(&str, &str)] = &[
     ("ingest", "QUIC in and out, frames"),
     ("verify", "hashes, signatures, copies in flight"),
     ("order", "seals batches; the engine"),
-    ("news", "tells ordering what is durable and executed"),
+    ("feedback", "tells ordering what is durable and executed"),
+    ("news", "feedback, as older runs call it"),
     ("execute", "the ledger, roots"),
     ("store", "writes and syncs the log"),
     ("receipts", "routes answers to their streams"),
-    ("keeper", "segments, indexes, checkpoints"),
+    ("checkpointer", "segments, indexes, checkpoints"),
+    ("keeper", "checkpointer, as older runs call it"),
     ("other", "threads without a stage's name"),
 ];
 
@@ -50,7 +52,7 @@ pub(super) fn write(out: &mut String, rows: &[&Row], command: &str) {
     for (stage, what) in stages(rows, is_stage) {
         let us = value(&format!("{FIGURE}{stage}")).unwrap_or_default();
         let bar = bar(start / sum, (start + us) / sum);
-        let line = format!("{stage:<9}{us:>5.2}  {bar:<48}{what}");
+        let line = format!("{stage:<12}{us:>5.2}  {bar:<48}{what}");
         put(out, format_args!("{}\n", line.trim_end()));
         start += us;
     }

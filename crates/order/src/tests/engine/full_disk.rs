@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::config;
-use super::{Node, PATIENCE, Rig, audit, engine_config, start_paced, start_with};
+use super::{Node, Rig, TIMEOUT, audit, engine_config, start_paced, start_with};
 use crate::JournalRoom;
 
 /// A disk that is full while a switch says so.
@@ -30,7 +30,7 @@ impl JournalRoom for Switch {
 fn wait_for_pause(rig: &Rig, round: u64) {
     let since = Instant::now();
     while rig.handle.metrics().journal_pauses.value() < round {
-        assert!(since.elapsed() < PATIENCE, "ordering goes on");
+        assert!(since.elapsed() < TIMEOUT, "ordering goes on");
         std::thread::yield_now();
     }
 }

@@ -1,4 +1,4 @@
-//! The keeper: prepares segments, indexes sealed ones, writes checkpoints and looks after the
+//! The checkpointer: prepares segments, indexes sealed ones, writes checkpoints and looks after the
 //! watermark file, off the hot path.
 
 use std::path::PathBuf;
@@ -20,13 +20,13 @@ use crate::checkpoint::CheckpointHead;
 use crate::disk::{Disk, is_for_want_of_room};
 use crate::log_index::LogIndex;
 
-/// How often the keeper looks whether a segment has to be prepared or indexed.
+/// How often the checkpointer looks whether a segment has to be prepared or indexed.
 const ROUND: Duration = Duration::from_millis(50);
 /// Shortest and longest pause before work that failed is tried again.
 const AGAIN_MIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// How long a checkpoint waits for its block to be durable.
-const DURABLE_PATIENCE: Duration = Duration::from_secs(10);
+const DURABLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two looks at the watermark file: a start in between would need a backup.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -37,8 +37,8 @@ pub(crate) struct Keep {
 }
 
 clearway_flow::metrics! {
-    /// Figures of the keeper.
-    pub struct KeeperMetrics in "keeper" {
+    /// Figures of the checkpointer.
+    pub struct CheckpointerMetrics in "checkpointer" {
         /// Checkpoints written.
         checkpoints: total,
         /// Height of the newest checkpoint.
@@ -79,8 +79,8 @@ impl Again {
     }
 }
 
-/// What the keeper works with.
-pub(crate) struct Keeper {
+/// What the checkpointer works with.
+pub(crate) struct Checkpointer {
     io: Arc<dyn BlockIo>,
     checkpoints: PathBuf,
     genesis: Digest,
@@ -88,15 +88,15 @@ pub(crate) struct Keeper {
     preparer: Preparer,
     watermark: WatermarkGuard,
     index: Arc<LogIndex>,
-    pub(crate) metrics: Arc<KeeperMetrics>,
+    pub(crate) metrics: Arc<CheckpointerMetrics>,
     disk: Arc<Disk>,
     prepare_again: Again,
     index_again: Again,
     look_again: Again,
 }
 
-impl Keeper {
-    /// A keeper of this log, whose checkpoints of this cluster go into a folder.
+impl Checkpointer {
+    /// A checkpointer of this log, whose checkpoints of this cluster go into a folder.
     pub(crate) fn new(
         io: Arc<dyn BlockIo>,
         (checkpoints, genesis): (PathBuf, Digest),
@@ -190,7 +190,7 @@ impl Keeper {
                 self.disk.on_left_out(error);
                 return done;
             }
-            tracing::warn!(%error, what, "the keeper failed; the log alone carries on");
+            tracing::warn!(%error, what, "the checkpointer failed; the log alone carries on");
         }
         done
     }
@@ -228,7 +228,7 @@ impl Keeper {
         if height.0 == 0 || height.0 == self.metrics.checkpoint_height.value() {
             return Ok(());
         }
-        if !self.index.wait_durable(height, DURABLE_PATIENCE, &|| true) {
+        if !self.index.wait_durable(height, DURABLE_TIMEOUT, &|| true) {
             tracing::warn!(
                 height = height.0,
                 "block not durable in time; no checkpoint"
@@ -285,9 +285,9 @@ mod tests {
 
     const BATCH_COUNT: u64 = 30;
 
-    /// A keeper of a log with several sealed segments, the disk it fails on, their count, and the
-    /// log's writer, without which no further segment is wanted.
-    fn with_sealed(memory: &MemoryIo) -> (Keeper, FaultyIo, usize, Writer) {
+    /// A checkpointer of a log with several sealed segments, the disk it fails on, their count, and
+    /// the log's writer, without which no further segment is wanted.
+    fn with_sealed(memory: &MemoryIo) -> (Checkpointer, FaultyIo, usize, Writer) {
         let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::Error(5));
         let shared: Arc<dyn BlockIo> = Arc::new(io.clone());
         let mut options = StoreOptions::new("log", [1; 32]);
@@ -319,10 +319,10 @@ mod tests {
         let readiness = watch::Sender::new(Readiness::Ready);
         let disk = Arc::new(Disk::new(Arc::clone(&shared), "data".into(), readiness));
         let place = ("checkpoints".into(), Digest([1; 32]));
-        let keeper = Keeper::new(shared, place, &writer, (&reader, &index), &disk);
+        let checkpointer = Checkpointer::new(shared, place, &writer, (&reader, &index), &disk);
         let sealed_count = files(memory, "seg").len() - 1;
         assert!(sealed_count > 1);
-        (keeper, io, sealed_count, writer)
+        (checkpointer, io, sealed_count, writer)
     }
 
     /// Files of this kind.
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn a_segment_that_cannot_be_prepared_waits_before_the_next_try() {
         let memory = MemoryIo::new();
-        let (mut keeper, io, _, _writer) = with_sealed(&memory);
+        let (mut checkpointer, io, _, _writer) = with_sealed(&memory);
         let from = Instant::now();
         let prepared = || {
             memory
@@ -364,8 +364,8 @@ mod tests {
         // The first call is that of the segment.
         io.fail_after(0);
         for (ms, is_prepared) in [(0, false), (50, false), (900, false), (1100, true)] {
-            keeper.on_idle(from + Duration::from_millis(ms));
-            assert_eq!(keeper.metrics.failures.value(), 1, "{ms} ms");
+            checkpointer.on_idle(from + Duration::from_millis(ms));
+            assert_eq!(checkpointer.metrics.failures.value(), 1, "{ms} ms");
             assert_eq!(prepared(), is_prepared, "{ms} ms");
         }
     }
@@ -373,29 +373,29 @@ mod tests {
     #[test]
     fn an_index_that_fails_does_not_keep_the_other_one_from_being_written() {
         let memory = MemoryIo::new();
-        let (keeper, io, sealed_count, _writer) = with_sealed(&memory);
+        let (checkpointer, io, sealed_count, _writer) = with_sealed(&memory);
         let counts = || ["idx", "blk"].map(|suffix| files(&memory, suffix).len());
         // The first call is that of the identifiers.
         io.fail_after(0);
-        keeper.index();
-        assert_eq!(keeper.metrics.failures.value(), 1);
+        checkpointer.index();
+        assert_eq!(checkpointer.metrics.failures.value(), 1);
         assert_eq!(counts(), [0, sealed_count]);
-        keeper.index();
-        assert_eq!(keeper.metrics.failures.value(), 1);
+        checkpointer.index();
+        assert_eq!(checkpointer.metrics.failures.value(), 1);
         assert_eq!(counts(), [sealed_count; 2]);
     }
 
     #[test]
     fn an_index_that_rots_or_goes_while_running_hides_no_payment_and_is_told_of() {
         let memory = MemoryIo::new();
-        let (keeper, _, _, _writer) = with_sealed(&memory);
-        let (lines, _) = lines_of(|| keeper.index());
+        let (checkpointer, _, _, _writer) = with_sealed(&memory);
+        let (lines, _) = lines_of(|| checkpointer.index());
         assert_eq!(
             lines, [""; 0],
             "an index that was not there yet is no damage"
         );
         let find = || {
-            let found = keeper.reader.find([0; 16], 0, &EnvelopeIds);
+            let found = checkpointer.reader.find([0; 16], 0, &EnvelopeIds);
             found.expect("memory").len()
         };
         assert_eq!(find(), usize::try_from(BATCH_COUNT).expect("small"));
@@ -408,12 +408,12 @@ mod tests {
         for lose in losses {
             lose();
             assert_eq!(find(), usize::try_from(BATCH_COUNT).expect("small"));
-            let (lines, _) = lines_of(|| keeper.index());
+            let (lines, _) = lines_of(|| checkpointer.index());
             assert_eq!(lines.len(), 1, "{lines:?}");
             assert!(lines[0].starts_with("WARN"), "{lines:?}");
             assert!(lines[0].contains("files=1"), "{lines:?}");
             assert_eq!(memory.files(), whole);
-            let (lines, _) = lines_of(|| keeper.index());
+            let (lines, _) = lines_of(|| checkpointer.index());
             assert_eq!(lines, [""; 0], "told once");
         }
     }
@@ -421,20 +421,20 @@ mod tests {
     #[test]
     fn a_watermark_damaged_while_running_is_written_anew_within_a_second_and_told_of() {
         let memory = MemoryIo::new();
-        let (mut keeper, _, _, _writer) = with_sealed(&memory);
+        let (mut checkpointer, _, _, _writer) = with_sealed(&memory);
         let (from, path) = (Instant::now(), PathBuf::from("log/watermark"));
-        keeper.on_idle(from);
+        checkpointer.on_idle(from);
         let whole = memory.files();
         memory.damage(&path, Vec::clear);
         for (ms, count) in [(999, 0), (1000, 1), (2000, 1)] {
             let now = from + Duration::from_millis(ms);
-            let (lines, _) = lines_of(|| keeper.on_idle(now));
+            let (lines, _) = lines_of(|| checkpointer.on_idle(now));
             assert_eq!(memory.files() == whole, count == 1, "{ms} ms");
             let told = lines.iter().filter(|line| line.starts_with("ERROR"));
             assert_eq!(told.count(), usize::from(ms == 1000), "{ms} ms: {lines:?}");
-            let damaged = &keeper.reader.metrics().watermarks_damaged;
+            let damaged = &checkpointer.reader.metrics().watermarks_damaged;
             assert_eq!(damaged.value(), count, "{ms} ms");
         }
-        assert_eq!(keeper.metrics.failures.value(), 0);
+        assert_eq!(checkpointer.metrics.failures.value(), 0);
     }
 }
