@@ -2,7 +2,7 @@
 
 use clearway_node::genesis_file;
 use clearway_types::account::Role;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::node::Served;
 use crate::program::Run;
@@ -371,6 +371,68 @@ fn operators_see_what_waits_for_them_and_approve_it() {
     node.node.stop();
 }
 
+#[test]
+fn debit_limits_are_shown_and_lifted_by_name_alone() {
+    let mut node = start();
+    let run = |number: u32, line: &str| {
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        node.as_member(number, &arguments)
+    };
+    let shown = || {
+        let shown = run(2, "account show 2.1").expect(0).json("account");
+        assert_eq!(
+            shown["limit_count"],
+            shown["limits"].as_array().expect("a list").len()
+        );
+        shown["limits"].clone()
+    };
+    assert_eq!(shown(), json!([]));
+    run(1, "account limit 2.1 --amount 500.50").expect(0);
+    run(1, "account limit 2.1 --amount 20 --towards 3").expect(0);
+    run(2, "pay 2.1 3.1 12.25").expect(0);
+    let everyone = json!({ "towards": 0, "limit": "500.50", "paid_net": "12.25" });
+    let to_three = json!({ "towards": 3, "limit": "20.00", "paid_net": "12.25" });
+    assert_eq!(shown(), json!([everyone, to_three]));
+    let text = crate::program::run(
+        node.dir.path(),
+        &[
+            "account",
+            "show",
+            "2.1",
+            "--key",
+            "keys/member-2.insecure-plaintext",
+            "--insecure-plaintext",
+            "--server",
+            node.node.door(),
+        ],
+    );
+    let text = text.expect(0).stdout;
+    for words in [
+        "500.50 a day to everyone",
+        "20.00 a day to participant 3, 12.25 paid net",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+
+    // Neither by leaving something out nor without a yes.
+    let refused = run(1, "account limit 2.1").expect(2);
+    assert!(refused.said().contains("--amount"), "{}", refused.said());
+    says(run(1, "account limit 2.1 --lift"), 2, "give --yes");
+    let largest = "account limit 2.1 --amount 184467440737095516.15 --yes";
+    says(run(1, largest), 2, "give --lift");
+    says(
+        run(1, "account limit 2.1 --lift --towards 1 --yes"),
+        1,
+        "no debit limit",
+    );
+    assert_eq!(shown(), json!([everyone, to_three]));
+    let lifted = run(1, "account limit 2.1 --lift --towards 3 --yes").expect(0);
+    let told = "debit limit: 20.00 EUR a day -> none";
+    assert!(lifted.said().contains(told), "{}", lifted.said());
+    assert_eq!(shown(), json!([everyone]));
+    node.node.stop();
+}
+
 /// The lines of a feed that ends at a height.
 fn feed(node: &Served, number: u32, account: &str, to: u64) -> Vec<Value> {
     let to = to.to_string();
@@ -402,7 +464,7 @@ fn a_feed_tells_what_touched_the_account_in_its_currency_and_nothing_else() {
     let freed = id(&done(2, "hold 2.1 3.1 3.00", 0));
     done(2, &format!("void {freed} 2.1 3.1"), 0);
     done(1, "account limit 2.1 --amount 5000 --towards 3", 0);
-    done(1, "account limit 2.1", 0);
+    done(1, "account limit 2.1 --lift --towards 3 --yes", 0);
     done(1, "account freeze 3.1 --state debit", 0);
     let last = height(&done(1, "account freeze 2.1 --state none", 0));
     // What comes later is beyond the end.

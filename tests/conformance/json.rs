@@ -72,6 +72,7 @@ const ONLINE: &[Row] = &[
     ("account freeze 3.2 --state debit {1}", 0, "answer"),
     ("account freeze 3.9 --state debit {1}", 1, "answer"),
     ("account limit 2.1 --amount 500 {1}", 0, "answer"),
+    ("account limit 2.1 --lift {1}", 2, ""),
     ("account limit 2.1 --amount 0.001 {1}", 2, ""),
     ("ledger list {2}", 0, "ledgers"),
     ("ledger list --key none.age", 5, ""),

@@ -286,6 +286,12 @@ impl Ledger {
         self.state.debit_limits.get(from, counterparty)
     }
 
+    /// The net debit limits of an account by participant, and what it paid net on the last block's
+    /// day.
+    pub fn limits_of(&self, from: AccountId) -> impl Iterator<Item = (&Limit, i128)> {
+        self.state.debit_limits.of(from, self.state.clock)
+    }
+
     /// Net debit limits in force.
     #[must_use]
     pub fn limit_count(&self) -> usize {

@@ -13,7 +13,9 @@ use clearway_types::directory::KeyDirectory;
 use clearway_types::genesis::Genesis;
 use clearway_types::units::{AccountId, Digest, Height, ParticipantId};
 use clearway_types::wire::proof::SettlementProof;
-use clearway_types::wire::query::{AccountView, FollowRequest, Found, Lookup, StatusView};
+use clearway_types::wire::query::{
+    AccountView, FollowRequest, Found, LimitView, Lookup, StatusView, VIEW_LIMITS_MAX,
+};
 use clearway_types::wire::roster::RosterView;
 
 use crate::feed;
@@ -135,10 +137,14 @@ impl QueryService for Questions {
         if id.owner() != asker.member && !self.oversees(asker.member)? {
             return Err(QueryError::NotAllowed);
         }
-        let account = move |ledger: &mut Ledger| ledger.account(id).copied();
-        let (height, account) = self.ask_durable(asker, account)?;
-        let account = account.ok_or(QueryError::NotFound)?;
-        Ok(AccountView { height, account })
+        let question = move |ledger: &mut Ledger| (ledger.account(id).copied(), limits(ledger, id));
+        let (height, (account, (limit_count, limits))) = self.ask_durable(asker, question)?;
+        Ok(AccountView {
+            height,
+            account: account.ok_or(QueryError::NotFound)?,
+            limit_count,
+            limits,
+        })
     }
 
     fn follow(
@@ -173,6 +179,19 @@ impl QueryService for Questions {
             directory_height: self.directory.load().height,
         })
     }
+}
+
+/// How many net debit limits an account has, and those that a view shows.
+fn limits(ledger: &Ledger, id: AccountId) -> (u32, Vec<LimitView>) {
+    let count = ledger.limits_of(id).count();
+    let shown = ledger.limits_of(id).take(VIEW_LIMITS_MAX);
+    let shown = shown.map(|(limit, net)| LimitView {
+        towards: ParticipantId(limit.counterparty.get()),
+        limit: limit.limit.get(),
+        net,
+    });
+    let count = u32::try_from(count).expect("a participant each, and everyone");
+    (count, shown.collect())
 }
 
 #[cfg(test)]

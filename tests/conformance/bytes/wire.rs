@@ -8,7 +8,7 @@ use clearway_types::units::{
     AccountId, Height, LedgerId, ParticipantId, TimeMs, TransferId, UnixSeconds,
 };
 use clearway_types::wire::query::{
-    AccountView, FollowCursor, FollowItem, FollowRequest, Found, Lookup, StatusView,
+    AccountView, FollowCursor, FollowItem, FollowRequest, Found, LimitView, Lookup, StatusView,
 };
 use clearway_types::wire::roster::{ApprovalView, LedgerView, RosterView};
 use clearway_types::wire::{
@@ -90,6 +90,12 @@ fn add_answers(table: &mut Table) {
     let view = AccountView {
         height: Height(n64(0x10)),
         account: account(),
+        limit_count: 1,
+        limits: vec![LimitView {
+            towards: ParticipantId(n32(0xa0)),
+            limit: n64(0xa8),
+            net: n128(0xb0).cast_signed(),
+        }],
     };
     table.add("answer account", view.to_bytes());
     table.add("answer status", status().to_bytes());

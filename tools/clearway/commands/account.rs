@@ -1,20 +1,26 @@
 //! `clearway account open|show|freeze|limit|follow`: accounts of a running cluster.
 
-use clearway_client::Draft;
-use clearway_types::account::{Account, AccountFlags};
+use clearway_client::{ClientError, Draft};
+use clearway_types::account::AccountFlags;
 use clearway_types::amount::Decimal;
 use clearway_types::genesis::GenesisLedger;
-use clearway_types::units::{AccountId, Height, ParticipantId};
+use clearway_types::units::{AccountId, ParticipantId};
+use clearway_types::wire::AnswerStatus;
+use clearway_types::wire::query::{AccountView, LimitView};
 use serde::Serialize;
 
+use crate::commands::confirm::{Change, Confirm};
 use crate::commands::connect::{Connect, Session};
 use crate::commands::roster::Known as _;
-use crate::commands::send::Sending;
+use crate::commands::send::{Order, Sending};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 use crate::written::{parse_account, show_account};
 
 mod follow;
+
+/// A limit of this many minor units lifts the limit.
+const NO_LIMIT: u64 = u64::MAX;
 
 /// Accounts
 #[derive(clap::Subcommand, Debug)]
@@ -93,12 +99,17 @@ pub(crate) struct LimitArgs {
     target: Target,
     #[command(flatten)]
     sending: Sending,
-    /// Most that may be paid net in a day; without it the limit is lifted
-    #[arg(long)]
+    /// Most that may be paid net in a day
+    #[arg(long, required_unless_present = "lift")]
     amount: Option<String>,
+    /// Lift the limit, once that is confirmed
+    #[arg(long, conflicts_with = "amount")]
+    lift: bool,
     /// Towards this participant only
     #[arg(long)]
     towards: Option<u32>,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
@@ -112,12 +123,12 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 }
 
 impl Target {
-    fn send(
+    fn send<T: Into<Order>>(
         &self,
         sending: &Sending,
-        draft: impl FnOnce(&Session) -> Result<Draft, Failure>,
+        order: impl FnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<(), Failure> {
-        sending.send(&self.connect, self.output, false, draft)
+        sending.send(&self.connect, self.output, false, order)
     }
 }
 
@@ -150,18 +161,73 @@ fn freeze(args: &Freeze) -> Result<(), Failure> {
 fn limit(args: &LimitArgs) -> Result<(), Failure> {
     args.target.send(&args.sending, |session| {
         let ledger = session.ledger(args.target.ledger)?;
-        let most = match &args.amount {
-            // The largest number would say "no limit".
+        let (account, towards) = (args.target.account, args.towards.map(ParticipantId));
+        let (most, refused) = match &args.amount {
+            None => (NO_LIMIT, lift(session, args, &ledger)?),
             Some(text) => match session.amount(text, &ledger)?.minor {
-                u64::MAX => return Err(Failure::usage("this --amount is as good as no limit")),
-                minor => minor,
+                NO_LIMIT => {
+                    let message = "this --amount is as good as no limit: give --lift";
+                    return Err(Failure::usage(message));
+                }
+                minor => (minor, None),
             },
-            None => u64::MAX,
         };
-        let towards = args.towards.map(ParticipantId);
-        let account = args.target.account;
-        Ok(Draft::limit_set(account, ledger.id, towards, most))
+        let draft = Draft::limit_set(account, ledger.id, towards, most);
+        Ok(Order::unless(draft, refused))
     })
+}
+
+/// Shows the limit that is to be lifted and asks; why it need not be, where there is none.
+fn lift(
+    session: &Session,
+    args: &LimitArgs,
+    ledger: &GenesisLedger,
+) -> Result<Option<Failure>, Failure> {
+    let account = args.target.account;
+    let towards = args.towards.unwrap_or(0);
+    let found = session.ask(async |client| match client.account(account).await {
+        // A sponsor may lift what it is not shown.
+        Err(ClientError::Status(AnswerStatus::NotAllowed)) => Ok(None),
+        found => Ok(Some(found?.ok_or_else(|| unknown(account)))),
+    })?;
+    let limit = |found: &AccountView| {
+        let mut limits = found.limits.iter();
+        limits.find(|limit| limit.towards.0 == towards).copied()
+    };
+    let before = match &found.transpose()? {
+        None => "not shown to this key".to_owned(),
+        Some(found) => match limit(found) {
+            Some(limit) => format!("{} {} a day", minor(limit.limit, ledger), ledger.code),
+            None if found.limit_count as usize > found.limits.len() => "not shown".to_owned(),
+            None => {
+                let message = format!("account {account} has no debit limit {}", to(towards));
+                return Ok(Some(Failure::new(Kind::Failed, message)));
+            }
+        },
+    };
+    let change = Change {
+        field: "debit limit",
+        before,
+        after: "none".to_owned(),
+    };
+    let what = format!("Account {account}, what it pays net {}:", to(towards));
+    args.confirm.ask(&what, &[change])?;
+    Ok(None)
+}
+
+/// Whom a limit is for.
+fn to(towards: u32) -> String {
+    match towards {
+        0 => "to everyone".to_owned(),
+        number => format!("to participant {number}"),
+    }
+}
+
+fn minor(minor: u64, ledger: &GenesisLedger) -> Decimal {
+    Decimal {
+        minor: minor.into(),
+        exponent: ledger.exponent,
+    }
 }
 
 /// An account as people and scripts see it; amounts in JSON are text.
@@ -179,18 +245,56 @@ struct View {
     flags: u16,
     /// The same in words; none for an account that may do everything.
     settings: Vec<&'static str>,
+    /// Net debit limits, by participant; the first thousand or so.
+    limits: Vec<LimitShown>,
+    limit_count: u32,
     height: u64,
 }
 
+/// A net debit limit as people and scripts see it.
+#[derive(Serialize)]
+struct LimitShown {
+    /// 0 for everyone.
+    towards: u32,
+    /// A day.
+    limit: String,
+    /// On the day of the height.
+    paid_net: String,
+}
+
+impl LimitShown {
+    fn of(limit: &LimitView, ledger: &GenesisLedger) -> Self {
+        Self {
+            towards: limit.towards.0,
+            limit: minor(limit.limit, ledger).to_string(),
+            paid_net: signed(limit.net.is_negative(), limit.net.unsigned_abs(), ledger),
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            limit, paid_net, ..
+        } = self;
+        format!(
+            "{limit} a day {}, {paid_net} paid net today",
+            to(self.towards)
+        )
+    }
+}
+
+fn signed(negative: bool, minor: u128, ledger: &GenesisLedger) -> String {
+    let exponent = ledger.exponent;
+    let sign = if negative { "-" } else { "" };
+    format!("{sign}{}", Decimal { minor, exponent })
+}
+
 impl View {
-    fn of(ledger: &GenesisLedger, account: &Account, height: Height) -> Self {
-        let exponent = ledger.exponent;
-        let decimal = |minor: u128| Decimal { minor, exponent }.to_string();
+    fn of(ledger: &GenesisLedger, found: &AccountView) -> Self {
+        let account = &found.account;
+        let decimal = |minor: u128| signed(false, minor, ledger);
         let (debits, credits) = (account.debits_posted.get(), account.credits_posted.get());
-        let balance = match credits.checked_sub(debits) {
-            Some(minor) => decimal(minor),
-            None => format!("-{}", decimal(debits - credits)),
-        };
+        let balance = signed(debits > credits, credits.abs_diff(debits), ledger);
+        let limits = found.limits.iter();
         Self {
             id: show_account(account.id()),
             owner: account.owner.get(),
@@ -203,7 +307,9 @@ impl View {
             credit_line: decimal(account.credit_line.get().into()),
             flags: account.flags.get(),
             settings: settings(account.flags.get()),
-            height: height.0,
+            limits: limits.map(|limit| LimitShown::of(limit, ledger)).collect(),
+            limit_count: found.limit_count,
+            height: found.height.0,
         }
     }
 }
@@ -225,33 +331,43 @@ fn settings(flags: u16) -> Vec<&'static str> {
 fn show(target: &Target) -> Result<(), Failure> {
     let session = target.connect.open()?;
     let found = session.ask(async |client| client.account(target.account).await)?;
-    let Some(found) = found else {
-        let name = show_account(target.account);
-        return Err(Failure::new(
-            Kind::NotFound,
-            format!("account {name} does not exist"),
-        ));
-    };
+    let found = found.ok_or_else(|| unknown(target.account))?;
     let ledger = session.ledger(Some(found.account.ledger.get()))?;
-    let view = View::of(&ledger, &found.account, found.height);
-    target.output.result("account", &view, || {
-        ui::rows([
-            ("account", view.id.clone()),
-            ("ledger", view.ledger.to_string()),
-            ("balance", view.balance.clone()),
-            ("held for debits", view.debits_pending.clone()),
-            ("held for credits", view.credits_pending.clone()),
-            ("credit line", view.credit_line.clone()),
-            (
-                "settings",
-                match view.settings.is_empty() {
-                    true => {
-                        "none: it pays and is paid, up to a debit limit if it has one".to_owned()
-                    }
-                    false => view.settings.join(", "),
-                },
-            ),
-            ("height", view.height.to_string()),
-        ])
-    })
+    let view = View::of(&ledger, &found);
+    target.output.result("account", &view, || shown(&view))
+}
+
+fn unknown(account: AccountId) -> Failure {
+    let message = format!("account {account} does not exist");
+    Failure::new(Kind::NotFound, message)
+}
+
+fn shown(view: &View) -> String {
+    let settings = match view.settings.is_empty() {
+        true => "none: it pays and is paid, up to a debit limit if it has one".to_owned(),
+        false => view.settings.join(", "),
+    };
+    let mut rows = vec![
+        ("account", view.id.clone()),
+        ("ledger", view.ledger.to_string()),
+        ("balance", view.balance.clone()),
+        ("held for debits", view.debits_pending.clone()),
+        ("held for credits", view.credits_pending.clone()),
+        ("credit line", view.credit_line.clone()),
+        ("settings", settings),
+    ];
+    if view.limits.is_empty() {
+        rows.push(("debit limit", "none".to_owned()));
+    }
+    rows.extend(
+        view.limits
+            .iter()
+            .map(|limit| ("debit limit", limit.text())),
+    );
+    let more = view.limit_count as usize - view.limits.len();
+    if more > 0 {
+        rows.push(("debit limits", format!("and {more} more")));
+    }
+    rows.push(("height", view.height.to_string()));
+    ui::rows(rows)
 }

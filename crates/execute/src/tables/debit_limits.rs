@@ -41,6 +41,8 @@ impl Record for Limit {
 pub(crate) struct DebitLimits {
     pub(crate) slots: Slots<Limit>,
     index: HashMap<LimitKey, Slot>,
+    /// The keys of `index` in order, to list those of an account.
+    keys: BTreeSet<LimitKey>,
     free: BTreeSet<Slot>,
 }
 
@@ -56,7 +58,13 @@ impl DebitLimits {
                 index.insert(key(limit), slot);
             }
         }
-        Self { slots, index, free }
+        let keys = index.keys().copied().collect();
+        Self {
+            slots,
+            index,
+            keys,
+            free,
+        }
     }
 
     /// Limits in force.
@@ -67,6 +75,16 @@ impl DebitLimits {
     pub(crate) fn get(&self, from: AccountId, counterparty: ParticipantId) -> Option<&Limit> {
         let slot = self.index.get(&(from, counterparty))?;
         Some(self.slots.get(*slot))
+    }
+
+    /// The limits of an account by counterparty, and what was paid net on the clock's day.
+    pub(crate) fn of(&self, from: AccountId, clock: Clock) -> impl Iterator<Item = (&Limit, i128)> {
+        let all = (from, EVERYONE)..=(from, ParticipantId(u32::MAX));
+        let limits = self
+            .keys
+            .range(all)
+            .map(|key| self.slots.get(self.index[key]));
+        limits.map(move |limit| (limit, net_on_day(limit, clock)))
     }
 
     /// Whether a limit for this key exists or can be made.
@@ -146,11 +164,13 @@ impl DebitLimits {
             self.free.remove(&slot);
         } else {
             self.index.remove(&key(&old));
+            self.keys.remove(&key(&old));
         }
         if new.from.get() == 0 {
             self.free.insert(slot);
         } else {
             self.index.insert(key(&new), slot);
+            self.keys.insert(key(&new));
         }
     }
 
@@ -225,7 +245,7 @@ impl Table for DebitLimits {
     #[cfg(test)]
     fn hidden(&self) -> String {
         let index: BTreeMap<_, _> = self.index.iter().collect();
-        format!("{index:?} {:?}", self.free)
+        format!("{index:?} {:?} {:?}", self.keys, self.free)
     }
 }
 

@@ -128,6 +128,14 @@ fn a_limit_set_anew_keeps_what_was_paid_and_a_lifted_one_is_gone() {
     let again = world.limit_set(A, BOB, 5);
     world.settle(again.as_body());
     assert_eq!(world.ledger.limit_count(), 1, "the slot is used again");
+    let everyone = world.limit_set(A, 0, 7);
+    world.settle(everyone.as_body());
+    let payment = world.transfer(A, B, 4);
+    world.settle(payment.as_body());
+    let listed = world.ledger.limits_of(AccountId(A));
+    let listed = listed.map(|(one, net)| (one.counterparty.get(), one.limit.get(), net));
+    assert_eq!(listed.collect::<Vec<_>>(), [(0, 7, 4), (BOB, 5, 4)]);
+    assert_eq!(world.ledger.limits_of(AccountId(B)).count(), 0);
 }
 
 #[test]

@@ -382,6 +382,11 @@ fn compare(world: &World, oracle: &Oracle) {
         if u64::from(limit.day.get()) == row.day {
             assert_eq!(limit.net.get().cast_signed(), row.net);
         }
+        let of_account = oracle.limits.range((*from, 0)..=(*from, u32::MAX));
+        let of_account: Vec<u32> = of_account.map(|((_, to), _)| *to).collect();
+        let listed = world.ledger.limits_of(AccountId(*from));
+        let listed: Vec<u32> = listed.map(|(limit, _)| limit.counterparty.get()).collect();
+        assert_eq!(listed, of_account);
     }
     let version = oracle.key_changes.last().copied();
     assert_eq!(Some(world.ledger.directory().height.0), version);

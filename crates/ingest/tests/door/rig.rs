@@ -452,6 +452,8 @@ impl QueryService for Service {
         Ok(AccountView {
             height,
             account: record,
+            limit_count: 0,
+            limits: Vec::new(),
         })
     }
 

@@ -18,8 +18,12 @@ pub const FOUND_BYTES: usize = 16;
 pub const ACCOUNT_REQUEST_BYTES: usize = 8;
 /// Bytes of a [`FollowRequest`].
 pub const FOLLOW_REQUEST_BYTES: usize = 20;
-/// Bytes of an [`AccountView`].
-pub const ACCOUNT_VIEW_BYTES: usize = 8 + size_of::<Account>();
+/// Bytes of a [`LimitView`].
+pub const LIMIT_VIEW_BYTES: usize = 4 + 8 + 16;
+/// Limits that an [`AccountView`] shows: 28 KiB of them.
+pub const VIEW_LIMITS_MAX: usize = 1024;
+/// Bytes of an [`AccountView`] without its limits.
+pub const ACCOUNT_VIEW_BYTES: usize = 8 + size_of::<Account>() + 4;
 /// Bytes of a [`StatusView`].
 pub const STATUS_VIEW_BYTES: usize = 32 + 8 + 32 + 8 + 8 + 8 + 8;
 
@@ -108,13 +112,44 @@ impl Found {
     }
 }
 
+/// A net debit limit of an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LimitView {
+    /// The paid participant; 0 for everyone.
+    pub towards: ParticipantId,
+    /// Minor units a day.
+    pub limit: u64,
+    /// Paid minus received on the day of the view's height, minor units.
+    pub net: i128,
+}
+
+impl LimitView {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.towards.0.to_le_bytes());
+        out.extend_from_slice(&self.limit.to_le_bytes());
+        out.extend_from_slice(&self.net.to_le_bytes());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            towards: ParticipantId(reader.u32()?),
+            limit: reader.u64()?,
+            net: i128::from_le_bytes(reader.array()?),
+        })
+    }
+}
+
 /// An account as of a height that is durable.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccountView {
     /// Last height executed into it.
     pub height: Height,
     /// The record.
     pub account: Account,
+    /// Net debit limits that it has.
+    pub limit_count: u32,
+    /// The first of them by participant: all, or [`VIEW_LIMITS_MAX`].
+    pub limits: Vec<LimitView>,
 }
 
 impl std::fmt::Debug for AccountView {
@@ -131,6 +166,10 @@ impl AccountView {
         let mut out = Vec::with_capacity(ACCOUNT_VIEW_BYTES);
         out.extend_from_slice(&self.height.0.to_le_bytes());
         out.extend_from_slice(self.account.as_bytes());
+        out.extend_from_slice(&self.limit_count.to_le_bytes());
+        for limit in &self.limits {
+            limit.encode(&mut out);
+        }
         out
     }
 
@@ -143,8 +182,17 @@ impl AccountView {
         let height = Height(reader.u64()?);
         let account = Account::read_from_bytes(reader.bytes(size_of::<Account>())?)
             .expect("the reader gives the length asked for");
+        let limit_count = reader.u32()?;
+        let shown = (limit_count as usize).min(VIEW_LIMITS_MAX);
+        let limits = (0..shown).map(|_| LimitView::decode(&mut reader));
+        let limits = limits.collect::<Result<_, _>>()?;
         reader.finish()?;
-        Ok(Self { height, account })
+        Ok(Self {
+            height,
+            account,
+            limit_count,
+            limits,
+        })
     }
 }
 
@@ -524,9 +572,11 @@ mod tests {
 
     #[test]
     fn views_and_requests_decode_to_themselves_and_refuse_cuts_and_tails() {
-        let view = AccountView {
+        let view = |limit_count: usize| AccountView {
             height: Height(2),
             account: Account::new_zeroed(),
+            limit_count: u32::try_from(limit_count).unwrap(),
+            limits: vec![limit(); limit_count.min(VIEW_LIMITS_MAX)],
         };
         let status = StatusView {
             genesis: Digest([1; 32]),
@@ -541,12 +591,14 @@ mod tests {
             account: AccountId(6),
             from: FollowCursor::at(Height(7)),
         };
-        check(
-            &view.to_bytes(),
-            ACCOUNT_VIEW_BYTES,
-            AccountView::decode,
-            view,
-        );
+        for count in [0, 1, VIEW_LIMITS_MAX, VIEW_LIMITS_MAX + 1] {
+            check(
+                &view(count).to_bytes(),
+                ACCOUNT_VIEW_BYTES + count.min(VIEW_LIMITS_MAX) * LIMIT_VIEW_BYTES,
+                AccountView::decode,
+                view(count),
+            );
+        }
         check(
             &status.to_bytes(),
             STATUS_VIEW_BYTES,
@@ -559,6 +611,14 @@ mod tests {
             FollowRequest::decode,
             follow,
         );
+    }
+
+    fn limit() -> LimitView {
+        LimitView {
+            towards: ParticipantId(3),
+            limit: 5,
+            net: -1,
+        }
     }
 
     fn check<T: PartialEq + std::fmt::Debug>(

@@ -15,9 +15,9 @@ use clearway_types::wire::AnswerStatus;
 use clearway_types::wire::query::{FollowItem, Lookup};
 use serde::Serialize;
 
-use super::Target;
+use super::{Target, unknown};
 use crate::commands::connect::client_failure;
-use crate::failure::{Failure, Kind as Fault};
+use crate::failure::Failure;
 use crate::written::show_account;
 use crate::{signals, streams, ui};
 
@@ -40,10 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let session = args.target.connect.open()?;
     let account = args.target.account;
     let found = session.ask(async |client| client.account(account).await)?;
-    let found = found.ok_or_else(|| {
-        let message = format!("account {} does not exist", show_account(account));
-        Failure::new(Fault::NotFound, message)
-    })?;
+    let found = found.ok_or_else(|| unknown(account))?;
     let ledger = session.ledger(Some(found.account.ledger.get()))?;
     let notice = signals::notice()?;
     let signal = session.drive(async |client| {
