@@ -113,7 +113,8 @@ pub(crate) const CALLS: &[Call] = &[
     change("account open 3.{n} {as1} --server {door}"),
     change("account show 2.1 {as2} --server {door}"),
     change("account freeze 3.1 --state none {as1} --server {door}"),
-    change("account limit 2.1 {as2} --server {door}"),
+    change("account limit 2.1 --lift --yes {as1} --server {door}"),
+    change("account limit 2.1 --amount 1 {as2} --server {door}"),
     change("account follow 2.1 --to 1 {as2} --server {door}"),
     paying("pay 2.1 3.1 0.01 {as2} --server {door}"),
     paying("hold 2.1 3.1 0.01 {as2} --server {door} --json"),
@@ -123,6 +124,8 @@ pub(crate) const CALLS: &[Call] = &[
     change("lookup 00000000000000000000000000000001 {as2} --server {door}"),
     change("resend {as2} --server {door}"),
     call("resend --list {as2} --json", 0),
+    // It came too late.
+    call("submit late.bin {as2} --server {door}", 1),
     // Nobody listens there.
     call(
         "pay 2.1 3.1 0.01 {as2} --server 127.0.0.1:9 --timeout-s 1",

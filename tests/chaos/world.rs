@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use clearway_client::{Draft, Signer};
 use clearway_crypto::keys::SigningKey;
 use clearway_harness::{NodeProcess, folder};
+use clearway_types::amount::Amount;
 use clearway_types::hex;
+use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs, TransferId, UnixSeconds};
 use tempfile::{TempDir, tempdir};
+use zerocopy::IntoBytes as _;
 
 use crate::calls::Call;
 
@@ -67,6 +71,7 @@ impl World {
         let vectors: String = (0..200).map(vector).collect();
         write("vectors.jsonl", &vectors);
         std::fs::create_dir(dir.path().join("tmp")).expect("made");
+        write_late(dir.path());
         let report = "bench --count 300 --account-count 50 --json report.json";
         folder::succeed(program(dir.path()).args(report.split(' ')));
         let node = start(dir.path());
@@ -108,6 +113,16 @@ impl World {
         let output = program(self.dir()).args(words).output();
         String::from_utf8(output.expect("the program starts").stdout).expect("text")
     }
+}
+
+/// A signed payment whose time is over.
+fn write_late(dir: &Path) {
+    let account = |owner| AccountId::new(ParticipantId(owner), 1);
+    let draft = Draft::transfer(account(2), account(3), Amount::new(1, LedgerId(978)));
+    let signer = Signer::new(folder::identity(dir, 2), folder::genesis(dir).hash());
+    let signer = signer.expect("identifiers");
+    let late = signer.sign_as(draft, TransferId::new(TimeMs(1), 1, 0), UnixSeconds(1));
+    std::fs::write(dir.join("late.bin"), late.as_bytes()).expect("written");
 }
 
 fn start(dir: &Path) -> NodeProcess {
