@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod confirm;
 pub(crate) mod connect;
+pub(crate) mod content;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod earlier;

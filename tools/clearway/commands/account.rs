@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::commands::confirm::{Change, Confirm};
 use crate::commands::connect::{Connect, Session};
+use crate::commands::content::settings;
 use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Sending};
 use crate::failure::{Failure, Kind};
@@ -312,20 +313,6 @@ impl View {
             height: found.height.0,
         }
     }
-}
-
-/// The settings of an account that are on.
-fn settings(flags: u16) -> Vec<&'static str> {
-    let words = [
-        (AccountFlags::ISSUER, "issuer's account"),
-        (AccountFlags::FROZEN_DEBIT, "frozen for debits"),
-        (AccountFlags::FROZEN_CREDIT, "frozen for credits"),
-        (AccountFlags::CLOSED, "closed"),
-    ];
-    let on = words
-        .into_iter()
-        .filter(|(mask, _)| AccountFlags(flags).has(*mask));
-    on.map(|(_, word)| word).collect()
 }
 
 fn show(target: &Target) -> Result<(), Failure> {

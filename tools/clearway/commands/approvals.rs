@@ -1,10 +1,11 @@
 //! `clearway approvals`: records that wait for further operators.
 
+use clearway_types::genesis::GenesisLedger;
 use clearway_types::wire::roster::{ApprovalView, RosterView};
 use serde::Serialize;
 
 use crate::commands::connect::Connect;
-use crate::commands::instruction::{described, kind_name};
+use crate::commands::instruction::Instruction;
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -35,14 +36,18 @@ struct Listed {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let roster = args.connect.open()?.roster()?;
+    let session = args.connect.open()?;
+    let roster = session.roster()?;
     let Some(approvals) = &roster.approvals else {
         let message = "approvals are shown to operators and auditors: ask with such a key";
         return Err(Failure::new(Kind::Failed, message));
     };
     let listed = Listed {
         height: roster.height.0,
-        approvals: approvals.iter().map(|one| shown(&roster, one)).collect(),
+        approvals: approvals
+            .iter()
+            .map(|one| shown(&roster, &session.genesis.ledgers, one))
+            .collect(),
     };
     args.output.result("approvals", &listed, || {
         let rows = listed.approvals.iter().map(|shown| {
@@ -60,9 +65,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
-fn shown(roster: &RosterView, approval: &ApprovalView) -> Shown {
-    let (kind, what) = match &approval.body {
-        Some(body) => (kind_name(body), described(body)),
+fn shown(roster: &RosterView, ledgers: &[GenesisLedger], approval: &ApprovalView) -> Shown {
+    let instruction = approval.body.as_ref();
+    let instruction = instruction.map(|body| Instruction::of(body, ledgers));
+    let (kind, what) = match instruction {
+        Some(Instruction { kind, what, .. }) => (kind, what.unwrap_or_default()),
         None => (
             "unknown".to_owned(),
             "approved before the node was started: the log has its content".to_owned(),

@@ -8,15 +8,15 @@ use clearway_store::history::{History, StoredBlock};
 use clearway_store::{RecordKind, Sequence};
 use clearway_types::envelope::{Envelope, envelopes};
 use clearway_types::event::Event;
-use clearway_types::kind::{Kind as EnvelopeKind, Layout};
-use clearway_types::transfer::Transfer;
+use clearway_types::genesis::Genesis;
 use clearway_types::units::{Height, ParticipantId, TransferId};
 use serde::Serialize;
 
+use crate::commands::instruction::Instruction;
 use crate::commands::log::{LogArgs, LogEnd, history_failure, store_failure};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
-use crate::written::{parse_id, show_account};
+use crate::written::parse_id;
 
 /// The log of a stopped or running node, and the figures it shows
 #[derive(clap::Subcommand, Debug)]
@@ -86,11 +86,8 @@ struct EnvelopeView {
     index: usize,
     id: String,
     signer: u32,
-    kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<String>,
+    #[serde(flatten)]
+    instruction: Instruction,
     #[serde(skip_serializing_if = "Option::is_none")]
     amount_minor: Option<String>,
     code: String,
@@ -98,21 +95,17 @@ struct EnvelopeView {
 }
 
 impl EnvelopeView {
-    fn of(block: &StoredBlock, index: usize, envelope: &Envelope) -> Self {
+    fn of(genesis: &Genesis, block: &StoredBlock, index: usize, envelope: &Envelope) -> Self {
         let body = &envelope.body;
-        let kind = EnvelopeKind::from_u8(body.kind);
-        let money = kind.is_some_and(|kind| kind.row().layout == Layout::Transfer);
-        let transfer = money.then(|| Transfer::of(body));
+        let instruction = Instruction::of(body, &genesis.ledgers);
         let outcome = block.record.results.get(index);
         Self {
             height: block.record.height.0,
             index,
             id: body.id.to_string(),
             signer: body.signer().0,
-            kind: kind.map_or_else(|| body.kind.to_string(), |kind| format!("{kind:?}")),
-            from: transfer.map(|transfer| show_account(transfer.debit())),
-            to: transfer.map(|transfer| show_account(transfer.credit())),
-            amount_minor: transfer.map(|transfer| transfer.amount.get().to_string()),
+            amount_minor: instruction.minor.map(|minor| minor.to_string()),
+            instruction,
             code: outcome.map_or_else(String::new, |outcome| outcome.code.to_string()),
             flags: outcome.map_or(0, |outcome| outcome.flags.0),
         }
@@ -120,34 +113,39 @@ impl EnvelopeView {
 
     fn cells(&self) -> Vec<String> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let Instruction {
+            kind,
+            from,
+            to,
+            amount,
+            currency,
+            what,
+            ..
+        } = &self.instruction;
         vec![
             self.index.to_string(),
             self.id.clone(),
-            self.kind.clone(),
-            text(&self.from),
-            text(&self.to),
-            text(&self.amount_minor),
+            kind.clone(),
+            text(from),
+            text(to),
+            text(amount),
+            text(currency),
+            text(what),
             self.code.clone(),
         ]
     }
 }
 
-const ENVELOPE_HEAD: [&str; 7] = [
-    "index#",
-    "id",
-    "kind",
-    "from",
-    "to",
-    "minor units#",
-    "result",
+const ENVELOPE_HEAD: [&str; 9] = [
+    "index#", "id", "kind", "from", "to", "amount#", "currency", "what", "result",
 ];
 
 /// Every envelope of a block with its position.
-fn each_envelope(block: &StoredBlock) -> Vec<EnvelopeView> {
+fn each_envelope(genesis: &Genesis, block: &StoredBlock) -> Vec<EnvelopeView> {
     let mut views = Vec::new();
     for batch in &block.batches {
         for envelope in envelopes(batch.envelopes()) {
-            views.push(EnvelopeView::of(block, views.len(), envelope));
+            views.push(EnvelopeView::of(genesis, block, views.len(), envelope));
         }
     }
     views
@@ -204,7 +202,7 @@ fn block(args: &BlockArgs) -> Result<(), Failure> {
         exec_head: record.exec_head.to_string(),
         events: counted(&record.events),
         duplicates: record.duplicates.len(),
-        envelopes: args.envelopes.then(|| each_envelope(&block)),
+        envelopes: args.envelopes.then(|| each_envelope(&genesis, &block)),
     };
     args.output.result("block", &view, || shown_block(&view))
 }
@@ -266,7 +264,7 @@ fn tx(args: &TxArgs) -> Result<(), Failure> {
         for batch in &block.batches {
             for envelope in envelopes(batch.envelopes()) {
                 if envelope.body.id == args.id && envelope.body.signer() == signer {
-                    let view = EnvelopeView::of(&block, index, envelope);
+                    let view = EnvelopeView::of(&genesis, &block, index, envelope);
                     return args.output.result("envelope", &view, || {
                         let head = format!("height {}\n", view.height);
                         head + &ui::table(&ENVELOPE_HEAD, [view.cells()])

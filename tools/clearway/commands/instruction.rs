@@ -1,37 +1,38 @@
 //! What an envelope asks for, as people and scripts read it.
 
-use clearway_types::account::Role;
-use clearway_types::amount::Decimal;
-use clearway_types::control::{
-    AccountOpen, KEY_SLOT_NONE, KeyRotate, LedgerDefine, LimitSet, ParticipantSet,
-};
 use clearway_types::envelope::Body;
 use clearway_types::genesis::GenesisLedger;
-use clearway_types::hex;
 use clearway_types::kind::{Authority, Kind, Layout};
 use clearway_types::transfer::{AMOUNT_REMAINING, Transfer};
-use clearway_types::units::AccountId;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::written::{show_account, text};
+use crate::commands::content::{self, Field, fields};
+use crate::written::show_account;
 
 /// An instruction; amounts in JSON are text.
 #[derive(Serialize, Debug)]
 pub(crate) struct Instruction {
     pub(crate) kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<String>,
+    pub(crate) to: Option<String>,
     /// With the decimals of its ledger, where that is one of the genesis.
     #[serde(skip_serializing_if = "Option::is_none")]
-    amount: Option<String>,
+    pub(crate) amount: Option<String>,
     /// The ledger's code, or its number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    currency: Option<String>,
-    /// What a record says that moves no money.
+    pub(crate) currency: Option<String>,
+    /// What else it says: of a record all, of a payment what is beside who pays whom how much.
     #[serde(skip_serializing_if = "Option::is_none")]
-    what: Option<String>,
+    pub(crate) what: Option<String>,
+    /// Minor units, where the amount is a number.
+    #[serde(skip)]
+    pub(crate) minor: Option<u64>,
+    /// What `what` says, field by field.
+    #[serde(skip)]
+    said: Vec<Field>,
 }
 
 impl Instruction {
@@ -43,45 +44,68 @@ impl Instruction {
         // A VOID frees what is held, and names no amount.
         let minor = transfer.filter(|_| kind != Some(Kind::Void));
         let minor = minor.map(|transfer| transfer.amount.get());
+        let all = kind == Some(Kind::Post) && minor == Some(AMOUNT_REMAINING);
         let number = body.ledger.get();
         let ledger = ledgers.iter().find(|ledger| ledger.id.0 == number);
-        let amount = minor.map(|minor| match (minor, ledger) {
-            (AMOUNT_REMAINING, _) if kind == Some(Kind::Post) => "all".to_owned(),
-            (_, None) => minor.to_string(),
-            (_, Some(ledger)) => {
-                let (minor, exponent) = (minor.into(), ledger.exponent);
-                Decimal { minor, exponent }.to_string()
-            }
+        let amount = minor.map(|minor| match all {
+            true => "all".to_owned(),
+            false => content::amount(minor, ledger),
         });
-        let currency = || match ledger {
-            Some(ledger) => ledger.code.clone(),
-            None => format!("minor units of ledger {number}"),
-        };
+        let mut said = fields(body, ledgers);
+        said.retain(|field| field.shown);
+        let words = said
+            .iter()
+            .map(|field| format!("{} {}", field.name, field.text));
+        let words: Vec<String> = words.collect();
         Self {
             kind: kind_name(body),
             from: transfer.map(|transfer| show_account(transfer.debit())),
             to: transfer.map(|transfer| show_account(transfer.credit())),
-            currency: amount.is_some().then(currency),
+            currency: minor.map(|_| content::currency(number, ledger)),
             amount,
-            what: kind.filter(|_| !money).map(|kind| record(kind, body)),
+            what: (!words.is_empty()).then(|| words.join(", ")),
+            minor: minor.filter(|_| !all),
+            said,
         }
     }
 
     /// On one line.
     pub(crate) fn text(&self) -> String {
-        let arrow = self.to.as_ref().map(|_| "->".to_owned());
         let Self {
-            from,
-            to,
+            kind,
             amount,
             currency,
             what,
             ..
         } = self;
-        let words = [from, &arrow, to, amount, currency, what];
+        let sides = self.sides();
+        let words = [sides.as_ref(), amount.as_ref(), currency.as_ref()];
         let words = words.into_iter().flatten().map(String::as_str);
-        let words: Vec<&str> = [self.kind.as_str()].into_iter().chain(words).collect();
-        words.join(" ")
+        let words: Vec<&str> = [kind.as_str()].into_iter().chain(words).collect();
+        let line = words.join(" ");
+        match what {
+            None => line,
+            Some(what) if sides.is_some() => format!("{line}, {what}"),
+            Some(what) => format!("{line} {what}"),
+        }
+    }
+
+    /// Who pays whom.
+    pub(crate) fn sides(&self) -> Option<String> {
+        let (from, to) = (self.from.as_ref()?, self.to.as_ref()?);
+        Some(format!("{from} -> {to}"))
+    }
+
+    /// Who pays whom and what else it says, field by field, for scripts.
+    pub(crate) fn map(&self) -> Map<String, Value> {
+        let sides = [("from", &self.from), ("to", &self.to)];
+        let sides = sides.into_iter().filter_map(|(name, account)| {
+            let account = account.clone()?;
+            Some((name.to_owned(), account.into()))
+        });
+        let said = self.said.iter();
+        let said = said.map(|field| (field.key(), field.json.clone()));
+        sides.chain(said).collect()
     }
 }
 
@@ -107,67 +131,12 @@ pub(crate) fn signed_by(kind: Kind) -> &'static str {
     }
 }
 
-fn record(kind: Kind, body: &Body) -> String {
-    let account = |id: u64| format!("account {}", show_account(AccountId(id)));
-    match kind.row().layout {
-        Layout::AccountOpen => account(AccountOpen::of(body).account.get()),
-        Layout::LimitSet => account(LimitSet::of(body).account.get()),
-        Layout::KeyRotate => format!("key slot {}", KeyRotate::of(body).slot),
-        _ => described(body),
-    }
-}
-
-/// Everything that the record says, so that a second operator knows what it approves.
-pub(super) fn described(body: &Body) -> String {
-    match Kind::from_u8(body.kind).map(|kind| kind.row().layout) {
-        Some(Layout::ParticipantSet) => participant(ParticipantSet::of(body)),
-        Some(Layout::LedgerDefine) => ledger(LedgerDefine::of(body)),
-        _ => String::new(),
-    }
-}
-
-fn participant(set: &ParticipantSet) -> String {
-    let role = Role::from_u8(set.role).map_or("?".into(), |role| format!("{role:?}"));
-    let mut words = vec![
-        format!("participant {}", set.participant),
-        format!("role {}", role.to_lowercase()),
-        format!("suspended {}", if set.status == 0 { "no" } else { "yes" }),
-        format!("sponsor {}", set.sponsor),
-    ];
-    for (name, field) in [("LEI", &set.lei[..]), ("BIC", &set.bic[..])] {
-        let value = text(field);
-        if !value.is_empty() {
-            words.push(format!("{name} {value}"));
-        }
-    }
-    if set.key_slot != KEY_SLOT_NONE {
-        words.push(match set.public_key == [0; 32] {
-            true => format!("the key in slot {} ends", set.key_slot),
-            false => format!(
-                "slot {} gets {}",
-                set.key_slot,
-                hex::encode(&set.public_key)
-            ),
-        });
-    }
-    words.join(", ")
-}
-
-fn ledger(define: &LedgerDefine) -> String {
-    format!(
-        "ledger {}, code {}, {} decimals, issuer account {}",
-        define.ledger,
-        text(&define.code),
-        define.exponent,
-        show_account(AccountId(define.issuer_account.get()))
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use clearway_client::Draft;
+    use clearway_types::account::{AccountFlags, Role};
     use clearway_types::amount::Amount;
-    use clearway_types::units::{LedgerId, ParticipantId, TransferId};
+    use clearway_types::units::{AccountId, LedgerId, ParticipantId, TransferId};
 
     use super::*;
 
@@ -187,7 +156,7 @@ mod tests {
         let account = |owner| AccountId::new(ParticipantId(owner), 1);
         let (from, to) = (account(2), account(3));
         let amount = |ledger| Amount::new(1050, ledger);
-        let hold = TransferId([1; 16]);
+        let (hold, by_signer) = (TransferId([1; 16]), ParticipantId(0));
         let rows = [
             (
                 Draft::transfer(from, to, amount(EUR)),
@@ -198,18 +167,53 @@ mod tests {
                 "Transfer 2.1 -> 3.1 1050 minor units of ledger 7",
             ),
             (
+                Draft::transfer(from, to, amount(EUR)).reference(hold),
+                "Transfer 2.1 -> 3.1 10.50 EUR, reference 01010101010101010101010101010101",
+            ),
+            (
+                Draft::hold(from, to, amount(EUR), 60).hold_parties(ParticipantId(3), by_signer),
+                "Hold 2.1 -> 3.1 10.50 EUR, seconds held 60, post by 3",
+            ),
+            (
                 Draft::post(hold, from, to, amount(EUR)),
-                "Post 2.1 -> 3.1 10.50 EUR",
+                "Post 2.1 -> 3.1 10.50 EUR, hold 01010101010101010101010101010101",
             ),
             (
                 Draft::post_all(hold, from, to, EUR),
-                "Post 2.1 -> 3.1 all EUR",
+                "Post 2.1 -> 3.1 all EUR, hold 01010101010101010101010101010101",
             ),
-            (Draft::void(hold, from, to, EUR), "Void 2.1 -> 3.1"),
-            (Draft::account_open(from, EUR), "AccountOpen account 2.1"),
+            (
+                Draft::void(hold, from, to, EUR),
+                "Void 2.1 -> 3.1, hold 01010101010101010101010101010101",
+            ),
+            (
+                Draft::account_open(from, EUR).credit_line(500),
+                "AccountOpen account 2.1, ledger EUR, credit line 5.00 EUR",
+            ),
+            (
+                Draft::account_set(from, EUR).account_flags(AccountFlags::FROZEN_DEBIT),
+                "AccountSet account 2.1, settings frozen for debits",
+            ),
+            (
+                Draft::account_set(from, EUR).account_flags(0),
+                "AccountSet account 2.1, settings none",
+            ),
+            (
+                Draft::limit_set(from, EUR, Some(ParticipantId(3)), 500),
+                "LimitSet account 2.1, towards 3, limit 5.00 EUR",
+            ),
+            (
+                Draft::limit_set(from, EUR, None, u64::MAX),
+                "LimitSet account 2.1, towards everyone, limit none",
+            ),
             (
                 Draft::participant_set(ParticipantId(2), Role::Member, true),
                 "ParticipantSet participant 2, role member, suspended yes, sponsor 0",
+            ),
+            (
+                Draft::ledger_define(EUR, "EUR", 2, from),
+                "LedgerDefine ledger 978, ledger code EUR, decimals 2, issuer 2, \
+                 issuer account 2.1",
             ),
         ];
         let euro = GenesisLedger {

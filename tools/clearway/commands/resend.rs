@@ -84,7 +84,7 @@ enum Listed {
         id: String,
         signer: u32,
         #[serde(flatten)]
-        instruction: Instruction,
+        instruction: Box<Instruction>,
         expires_at: u32,
         /// Hash of its cluster's genesis.
         genesis: String,
@@ -108,11 +108,12 @@ fn list(args: &Args) -> Result<(), Failure> {
     let show = |entry: Entry| {
         let own = genesis.as_ref();
         let own = own.filter(|genesis| genesis.hash() == entry.genesis);
+        let ledgers = own.map_or(&[][..], |genesis| &genesis.ledgers);
         let body = &entry.envelope.body;
         Listed::Waits {
             id: body.id.to_string(),
             signer: body.signer().0,
-            instruction: Instruction::of(body, own.map_or(&[], |genesis| &genesis.ledgers)),
+            instruction: Box::new(Instruction::of(body, ledgers)),
             expires_at: body.expires_at().0,
             genesis: entry.genesis.to_string(),
         }

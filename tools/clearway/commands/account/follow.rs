@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 
 use clearway_client::{Client, ClientError};
 use clearway_types::amount::Decimal;
-use clearway_types::control::{AccountOpen, LedgerDefine, LimitSet};
-use clearway_types::envelope::Envelope;
 use clearway_types::event::Event;
 use clearway_types::genesis::GenesisLedger;
 use clearway_types::kind::{Kind, Layout};
 use clearway_types::transfer::{AMOUNT_REMAINING, Transfer};
-use clearway_types::units::{AccountId, Height, ParticipantId, TransferId};
+use clearway_types::units::{Height, ParticipantId, TransferId};
 use clearway_types::wire::AnswerStatus;
 use clearway_types::wire::query::{FollowItem, Lookup};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{Target, unknown};
 use crate::commands::connect::client_failure;
+use crate::commands::instruction::Instruction;
 use crate::failure::Failure;
-use crate::written::show_account;
 use crate::{signals, streams, ui};
 
 #[derive(clap::Args, Debug)]
@@ -177,37 +176,18 @@ struct Line {
     kind: String,
     id: String,
     signer: u32,
-    /// What it did, by the kind.
+    /// What it says beside its amount, by the kind.
     #[serde(flatten)]
-    what: What,
+    fields: Map<String, Value>,
+    /// The same for people.
+    #[serde(skip)]
+    what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     amount: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     amount_minor: Option<String>,
     currency: String,
     code: String,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum What {
-    Money {
-        from: String,
-        to: String,
-    },
-    Expired {
-        expired_hold_of: u32,
-    },
-    Limit {
-        account: String,
-        /// 0 for everyone.
-        towards: u32,
-        /// `none` when it is lifted.
-        limit: String,
-    },
-    Account {
-        account: String,
-    },
 }
 
 impl Line {
@@ -218,9 +198,8 @@ impl Line {
             kind: String::new(),
             id: String::new(),
             signer: 0,
-            what: What::Account {
-                account: String::new(),
-            },
+            fields: Map::new(),
+            what: String::new(),
             amount: moved.map(|minor| decimal(minor, ledger)),
             amount_minor: moved.map(|minor| minor.to_string()),
             currency: ledger.code.clone(),
@@ -235,15 +214,16 @@ impl Line {
             } => {
                 let body = &envelope.body;
                 (line.height, line.index) = (height.0, *index);
-                line.kind = Kind::from_u8(body.kind).map_or("unknown".into(), |k| format!("{k:?}"));
                 (line.id, line.signer) = (body.id.to_string(), body.signer().0);
-                line.what = what(envelope, ledger);
                 line.code = outcome.code.to_string();
                 let foreign = body.ledger.get() != ledger.id.0;
                 if foreign && line.amount.take().is_some() {
                     line.currency = format!("minor units of ledger {}", body.ledger);
                     line.amount.clone_from(&line.amount_minor);
                 }
+                let instruction = Instruction::of(body, std::slice::from_ref(ledger));
+                line.what = line.told(&instruction);
+                (line.fields, line.kind) = (instruction.map(), instruction.kind);
             }
             FollowItem::Event {
                 height,
@@ -255,9 +235,10 @@ impl Line {
                 match event {
                     Event::HoldExpired(hold) => {
                         (line.id, line.signer) = (hold.id.to_string(), hold.signer.0);
-                        line.what = What::Expired {
-                            expired_hold_of: hold.signer.0,
-                        };
+                        let signer = hold.signer.0;
+                        line.fields = Map::from_iter([("expired_hold_of".into(), signer.into())]);
+                        let amount = line.amount_text();
+                        line.what = format!("hold of {signer} expired,{amount} freed");
                         line.code = "Expired".into();
                     }
                 }
@@ -269,67 +250,32 @@ impl Line {
         line
     }
 
-    fn text(&self) -> String {
+    /// The amount that was moved with a blank before it, if there is one.
+    fn amount_text(&self) -> String {
         let amount = self.amount.as_deref();
         let amount = amount.map(|amount| format!(" {amount} {}", self.currency));
-        let amount = amount.unwrap_or_default();
-        let what = match &self.what {
-            What::Money { from, to } => format!("{from} -> {to}{amount}"),
-            What::Expired { expired_hold_of } => {
-                format!("hold of {expired_hold_of} expired,{amount} freed")
-            }
-            What::Limit {
-                account,
-                towards: 0,
-                limit,
-            } => format!("{account} a day to everyone: {limit}"),
-            What::Limit {
-                account,
-                towards,
-                limit,
-            } => format!("{account} a day to {towards}: {limit}"),
-            What::Account { account } => account.clone(),
-        };
+        amount.unwrap_or_default()
+    }
+
+    /// Who pays whom how much, and what else an instruction says.
+    fn told(&self, instruction: &Instruction) -> String {
+        let amount = self.amount_text();
+        let sides = instruction.sides().map(|sides| format!("{sides}{amount}"));
+        let words = [sides, instruction.what.clone()];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
+    fn text(&self) -> String {
         let Self {
             height,
             index,
             kind,
             id,
+            what,
             code,
             ..
         } = self;
         format!("{height}/{index} {kind} {id} {what} {code}")
-    }
-}
-
-fn what(envelope: &Envelope, ledger: &GenesisLedger) -> What {
-    let body = &envelope.body;
-    let account = |id: u64| show_account(AccountId(id));
-    match Kind::from_u8(body.kind).map(|kind| kind.row().layout) {
-        Some(Layout::Transfer) => {
-            let transfer = Transfer::of(body);
-            What::Money {
-                from: show_account(transfer.debit()),
-                to: show_account(transfer.credit()),
-            }
-        }
-        Some(Layout::LimitSet) => {
-            let set = LimitSet::of(body);
-            What::Limit {
-                account: account(set.account.get()),
-                towards: set.counterparty.get(),
-                limit: match set.limit.get() {
-                    u64::MAX => "none".to_owned(),
-                    minor => format!("{} {}", decimal(minor, ledger), ledger.code),
-                },
-            }
-        }
-        Some(Layout::LedgerDefine) => What::Account {
-            account: account(LedgerDefine::of(body).issuer_account.get()),
-        },
-        _ => What::Account {
-            account: account(AccountOpen::of(body).account.get()),
-        },
     }
 }
 
@@ -343,8 +289,9 @@ mod tests {
     use clearway_client::Draft;
     use clearway_types::amount::Amount;
     use clearway_types::code::{Outcome, ResultCode};
+    use clearway_types::envelope::Envelope;
     use clearway_types::event::HoldExpired;
-    use clearway_types::units::LedgerId;
+    use clearway_types::units::{AccountId, LedgerId};
 
     use super::*;
 
