@@ -276,6 +276,22 @@ fn an_identifier_of_ones_own_moves_money_once() {
         "{}",
         other.said()
     );
+    assert!(
+        other.said().contains("differs in: amount;"),
+        "{}",
+        other.said()
+    );
+    // One that looks the same names what does not show, or shows in passing.
+    let reference = ["--reference", OWN_ID];
+    let call = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
+    let other = payer
+        .run(&door, &[&call[..], &reference].concat())
+        .expect(3);
+    assert!(
+        other.said().contains("differs in: reference;"),
+        "{}",
+        other.said()
+    );
     assert_eq!(payer.paid(&door), 10);
     assert!(payer.waiting().is_empty());
     node.stop();

@@ -8,6 +8,7 @@ use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
 use crate::commands::connect::Session;
+use crate::commands::content::differing;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::Entry;
 use crate::failure::{Failure, Kind};
@@ -39,7 +40,8 @@ impl Session {
             return Ok(None);
         };
         if !same_instruction(&entry.envelope.body, &envelope.body) {
-            let other = self.other_use(&entry.envelope.body, "in the outbox");
+            let kept = &entry.envelope.body;
+            let other = self.other_use(&envelope.body, kept, "in the outbox");
             return Ok(Some(Earlier::Other(other)));
         }
         let named = Named::of(&entry.envelope);
@@ -58,7 +60,7 @@ impl Session {
             true => Earlier::Executed(found, executed),
             false => {
                 let place = format!("at height {}", found.height);
-                Earlier::Other(self.other_use(&executed.body, &place))
+                Earlier::Other(self.other_use(&envelope.body, &executed.body, &place))
             }
         })
     }
@@ -76,13 +78,14 @@ impl Session {
     /// How a command ends whose envelope was not executed since another has its name.
     pub(super) fn conflict(
         &self,
-        id: TransferId,
+        own: &Envelope,
         executed: Result<Envelope, Failure>,
         may_pass: bool,
     ) -> Failure {
         let failure = match executed {
-            Ok(executed) => self.other_use(&executed.body, "in the log"),
+            Ok(executed) => self.other_use(&own.body, &executed.body, "in the log"),
             Err(failure) => {
+                let id = own.body.id;
                 let message = format!("identifier {id} stands for another instruction");
                 let unknown = format!("which one cannot be told: {failure}");
                 Failure::new(Kind::Mismatch, message).adding(&unknown)
@@ -95,11 +98,12 @@ impl Session {
     }
 
     /// An identifier that stands for this instruction, and not for the one that was meant.
-    fn other_use(&self, other: &Body, place: &str) -> Failure {
+    fn other_use(&self, own: &Body, other: &Body, place: &str) -> Failure {
         let message = format!(
-            "identifier {} stands for another instruction {place}, {}",
+            "identifier {} stands for another instruction {place}, {}; this one differs in: {}",
             other.id,
-            Instruction::of(other, &self.genesis.ledgers).text()
+            Instruction::of(other, &self.genesis.ledgers).text(),
+            differing(own, other).join(", ")
         );
         let remedy = "take a fresh identifier only for another payment";
         Failure::new(Kind::Mismatch, message).remedy(remedy)

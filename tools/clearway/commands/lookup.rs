@@ -78,9 +78,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let opened = args.connect.open_with(&Sending::beside(&args.outbox));
     let session = opened.map_err(Failure::end_open)?;
     let told = tell(&session, args, file).map_err(Failure::end_open)?;
-    if let Some(Other { executed, may_pass }) = told.other {
+    if let Some(other) = told.other {
         told.said.map_err(Failure::end_open)?;
-        return Err(session.conflict(args.id, Ok(executed), may_pass));
+        let Other {
+            own,
+            executed,
+            may_pass,
+        } = other;
+        return Err(session.conflict(&own, Ok(executed), may_pass));
     }
     verdict(told, &session.again, session.genesis.rules.ttl_s_max)
 }
@@ -100,6 +105,7 @@ struct Told {
 
 /// What was executed in place of the instruction in the outbox, which may be executed yet or not.
 struct Other {
+    own: Envelope,
     executed: Envelope,
     may_pass: bool,
 }
@@ -153,7 +159,11 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         (view.state, view.r#final) = (state(found.height, outcome), is_final(receipt));
         let may_pass = receipt.transient();
         let lost_to = executed.filter(|_| conflict.is_some());
-        other = lost_to.map(|executed| Other { executed, may_pass });
+        other = kept.zip(lost_to).map(|(&own, executed)| Other {
+            own,
+            executed,
+            may_pass,
+        });
     }
     let said = args.output.result("lookup", &view, || shown(&view));
     let proof = proof.unwrap_or(Ok(()));

@@ -303,7 +303,7 @@ impl Session {
             self.forget(name);
         }
         if is_other {
-            let conflict = self.conflict(name.id, self.executed(name), may_pass);
+            let conflict = self.conflict(envelope, self.executed(name), may_pass);
             return Err(match said {
                 Ok(()) => conflict,
                 Err(unsaid) => conflict.adding(&unsaid.to_string()),
