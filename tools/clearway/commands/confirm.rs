@@ -36,9 +36,8 @@ impl Confirm {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-            return Err(Failure::usage(
-                "no terminal to ask on, so nothing was sent: give --yes to send this",
-            ));
+            let remedy = "give --yes to send this";
+            return Err(Failure::usage("no terminal to ask on").remedy(remedy));
         }
         let mut stderr = std::io::stderr().lock();
         write!(stderr, "Sign and send this? [y/N] ")?;
@@ -47,7 +46,7 @@ impl Confirm {
         std::io::stdin().lock().read_line(&mut line)?;
         match line.trim() {
             "y" | "Y" | "yes" => Ok(()),
-            _ => Err(Failure::usage("not confirmed, so nothing was sent")),
+            _ => Err(Failure::usage("not confirmed")),
         }
     }
 }

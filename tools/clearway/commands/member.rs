@@ -315,10 +315,7 @@ fn change(
             draft = draft.participant_key(slot, public_key, Height(valid_from));
         }
         let so_already = || {
-            let message = format!(
-                "participant {} is so already, so nothing was sent",
-                target.number
-            );
+            let message = format!("participant {} is so already", target.number);
             Failure::new(Kind::Failed, message)
         };
         let refused = ended.or_else(|| changes.is_empty().then(so_already));
@@ -375,8 +372,7 @@ fn ends_already(before: &Participant, key: Option<KeyChange>) -> Option<Failure>
     };
     let height = before.keys[usize::from(slot)]?.valid_to.0;
     let message = format!(
-        "the key of participant {} in slot {slot} ends at height {height} already, so nothing was \
-         sent",
+        "the key of participant {} in slot {slot} ends at height {height} already",
         before.id
     );
     (height != u64::MAX).then(|| Failure::new(Kind::Failed, message))

@@ -128,10 +128,7 @@ impl Sending {
 /// A failure before anything was sent. With `earlier`, an earlier use of the same identifier may
 /// have moved money all the same, so that it is never the end of the instruction.
 pub(super) fn unsent(failure: Failure, earlier: bool) -> Failure {
-    let failure = match failure.to_string().contains(NOTHING_SENT) {
-        true => failure,
-        false => failure.adding(NOTHING_SENT),
-    };
+    let failure = failure.adding(NOTHING_SENT);
     match (failure.kind(), earlier) {
         (Kind::Unavailable, _) | (Kind::Failed, true) => failure.of(Kind::NotSent),
         _ => failure,
