@@ -183,33 +183,37 @@ impl Session {
             None => self.signer.sign(draft),
             Some(id) => self.signer.sign_with_id(draft, id),
         };
-        let refused = refusal.map_or(Ok(()), Err);
         if self.sending.dry_run {
-            return refused.and_then(|()| self.show(&envelope, output));
+            return match refusal {
+                None => self.show(&envelope, output),
+                Some(failure) => Err(failure),
+            };
         }
         let unsent = |failure: Failure| self.sending.unsent(failure);
         let earlier = self.sending.id.map(|_| self.earlier(&envelope));
-        match earlier.transpose().map_err(unsent)?.flatten() {
-            Some(Earlier::Other(other)) => Err(other.adding(NOTHING_SENT)),
+        let replaces = match earlier.transpose().map_err(unsent)?.flatten() {
+            Some(Earlier::Other(other)) => return Err(other.adding(NOTHING_SENT)),
             Some(Earlier::Executed(found, executed)) => {
                 let again = Receipt {
                     outcome: Outcome::duplicate_of(found.outcome.code),
                     ..receipt(found)
                 };
-                self.tell(&executed, again, prove, output)
+                return self.tell(&executed, again, prove, output);
             }
-            Some(Earlier::Waiting(earlier)) => self.settle(&earlier, Copy::Further, prove, output),
-            Some(Earlier::Over) => {
-                let kept = refused.and_then(|()| self.outbox.replace(self.entry(envelope)));
-                kept.map_err(unsent)?;
-                self.settle(&envelope, Copy::First, prove, output)
+            Some(Earlier::Waiting(earlier)) => {
+                return self.settle(&earlier, Copy::Further, prove, output);
             }
-            None => {
-                let kept = refused.and_then(|()| self.outbox.keep(self.entry(envelope)));
-                kept.map_err(unsent)?;
-                self.settle(&envelope, Copy::First, prove, output)
-            }
-        }
+            Some(Earlier::Over) => true,
+            None => false,
+        };
+        let entry = self.entry(envelope);
+        let kept = match (refusal, replaces) {
+            (Some(failure), _) => Err(failure),
+            (None, true) => self.outbox.replace(entry),
+            (None, false) => self.outbox.keep(entry),
+        };
+        kept.map_err(unsent)?;
+        self.settle(&envelope, Copy::First, prove, output)
     }
 
     /// Names an envelope of the outbox, sends it, and tells its end.

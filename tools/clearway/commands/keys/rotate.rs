@@ -38,18 +38,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Some(slot) => slot,
             None => free_slot(participant, height)?,
         };
-        let checked = check_new(participant, held)
-            .and_then(|()| check_slot(participant, slot, height))
-            .inspect(|()| {
-                ui::note(&format!(
-                    "key slot {slot} of participant {signer}: valid {KEY_LAG_MAX} heights after \
-                     it is answered; sign with it by --key {} --slot {slot} --as {signer}",
-                    args.new_key.display()
-                ));
-            });
+        let refused = held_already(participant, held).or_else(|| taken(participant, slot, height));
+        if refused.is_none() {
+            ui::note(&format!(
+                "key slot {slot} of participant {signer}: valid {KEY_LAG_MAX} heights after it is \
+                 answered; sign with it by --key {} --slot {slot} --as {signer}",
+                args.new_key.display()
+            ));
+        }
         let tag = DomainTag::new(session.genesis.hash());
         let draft = Draft::key_rotate(ParticipantId(signer.0), slot, &key, tag);
-        Ok(Order::unless(draft, checked.err()))
+        Ok(Order::unless(draft, refused))
     })
 }
 
@@ -68,29 +67,24 @@ fn slot_of(participant: &Participant, public_key: &[u8; 32], height: Height) -> 
 }
 
 /// A key that is in use already would take a second slot, and replace nothing.
-fn check_new(participant: &Participant, held: Option<u8>) -> Result<(), Failure> {
-    held.map_or(Ok(()), |slot| {
-        let message = format!(
-            "slot {slot} of participant {} holds this key already",
-            participant.id
-        );
-        let remedy = "make a new one with `clearway keys new`";
-        Err(Failure::new(Kind::Failed, message).remedy(remedy))
-    })
+fn held_already(participant: &Participant, held: Option<u8>) -> Option<Failure> {
+    let message = format!(
+        "slot {} of participant {} holds this key already",
+        held?, participant.id
+    );
+    let remedy = "make a new one with `clearway keys new`";
+    Some(Failure::new(Kind::Failed, message).remedy(remedy))
 }
 
-fn check_slot(participant: &Participant, slot: u8, height: Height) -> Result<(), Failure> {
-    match is_free(participant, slot, height) {
-        true => Ok(()),
-        false => Err(Failure::new(
-            Kind::Failed,
-            format!(
-                "slot {slot} of participant {} holds a key that has not ended: take another slot, \
-                 or have an operator end it with `clearway member end-key`",
-                participant.id
-            ),
-        )),
-    }
+fn taken(participant: &Participant, slot: u8, height: Height) -> Option<Failure> {
+    let message = || {
+        format!(
+            "slot {slot} of participant {} holds a key that has not ended: take another slot, or \
+             have an operator end it with `clearway member end-key`",
+            participant.id
+        )
+    };
+    (!is_free(participant, slot, height)).then(|| Failure::new(Kind::Failed, message()))
 }
 
 fn free_slot(participant: &Participant, height: Height) -> Result<u8, Failure> {
