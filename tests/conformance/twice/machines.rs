@@ -31,9 +31,10 @@ fn one_that_outlives_what_has_its_identifier_is_not_final_and_waits() {
     keep_and_lose(&payer, &[&limit("11.00")[..], &elsewhere].concat());
     keep_and_lose(&payer, &limit("10.00"));
     let mut node = payer.node();
-    payer
-        .run(node.door(), &[&["resend", OWN_ID][..], &elsewhere].concat())
-        .expect(0);
+    // It is not the member's to set, and has the identifier all the same.
+    let refused = [&["resend", OWN_ID, "--json"][..], &elsewhere].concat();
+    let refused = payer.run(node.door(), &refused).expect(1);
+    assert_eq!(refused.json("answer")["code"], "NotAuthorised");
     for (call, schema) in [("resend", "answer"), ("lookup", "lookup")] {
         let told = payer.run(node.door(), &[call, OWN_ID, "--json"]).expect(3);
         let view = told.json(schema);
