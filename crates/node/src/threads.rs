@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::admin::Readiness;
 use crate::error::NodeError;
+use crate::topology::threads_named;
 
 /// How often a stop looks whether it may go on.
 pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(2);
@@ -67,13 +68,17 @@ impl Threads {
         }
     }
 
-    /// Starts worker `number` of `stage`; a failure or panic of `body` ends the node.
+    /// Starts thread `number` of this name; a failure or panic of `body` ends the node.
+    ///
+    /// # Panics
+    /// When no row of the topology has that name.
     pub(crate) fn start(
         &mut self,
         stage: &'static str,
         number: usize,
         body: impl FnOnce(Worker) -> Result<(), NodeError> + Send + 'static,
     ) -> Result<(), NodeError> {
+        assert!(threads_named(stage).is_some(), "{stage} has a row");
         let worker = Worker::new(stage, number);
         self.times.push(worker.times());
         let failure = self.failure.clone();

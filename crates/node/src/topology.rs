@@ -23,17 +23,37 @@ pub struct LinkRow {
     pub why: &'static str,
 }
 
+/// Threads of one name, `<name>-<number>`, which measure what they spend under it.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadRow {
+    /// The name.
+    pub name: &'static str,
+    /// How many, and what for.
+    pub what: &'static str,
+}
+
 /// One stage and the threads that work for it.
 #[derive(Clone, Copy, Debug)]
 pub struct StageRow {
-    /// Name of the stage; its threads are `<name>-<number>`.
+    /// Name of the stage.
     pub name: &'static str,
     /// Links it takes from.
     pub takes: &'static [&'static str],
     /// Links it fills.
     pub fills: &'static [&'static str],
-    /// How many threads, and why.
-    pub threads: &'static str,
+    /// Its threads.
+    pub threads: &'static [ThreadRow],
+}
+
+/// The row of the threads of this name.
+#[must_use]
+pub fn threads_named(name: &str) -> Option<&'static ThreadRow> {
+    let rows = STAGES.iter().flat_map(|stage| stage.threads);
+    rows.into_iter().find(|row| row.name == name)
+}
+
+const fn threads(name: &'static str, what: &'static str) -> ThreadRow {
+    ThreadRow { name, what }
 }
 
 /// Both ends of a link.
@@ -104,31 +124,52 @@ pub const STAGES: &[StageRow] = &[
         name: "ingest",
         takes: &["store_ingest", "verify_ingest"],
         fills: &["ingest_verify"],
-        threads: "a tokio runtime for QUIC, one thread that routes answers",
+        threads: &[
+            threads(
+                "ingest",
+                "a tokio runtime for QUIC, questions and the operators' page",
+            ),
+            threads("receipts", "one, which routes answers to their streams"),
+        ],
     },
     StageRow {
         name: "verify",
         takes: &["ingest_verify"],
         fills: &["verify_order", "verify_ingest"],
-        threads: "one a core by default, a link each: signatures are most of the work",
+        threads: &[threads(
+            "verify",
+            "one per core by default, a link each: signatures are most of the work",
+        )],
     },
     StageRow {
         name: "order",
         takes: &["verify_order", "store_order", "execute_order"],
         fills: &["order_store", "order_execute"],
-        threads: "one feeds the lane, one brings feedback, one runtime thread for the engine",
+        threads: &[
+            threads(
+                "order",
+                "one feeds the lane, one is the runtime of the engine",
+            ),
+            threads("feedback", "one, which tells what is durable and executed"),
+        ],
     },
     StageRow {
         name: "execute",
         takes: &["order_execute", "query_execute"],
         fills: &["execute_store", "execute_order"],
-        threads: "one: the serial ledger is the specification",
+        threads: &[threads(
+            "execute",
+            "one: the serial ledger is the specification",
+        )],
     },
     StageRow {
         name: "store",
         takes: &["order_store", "execute_store"],
         fills: &["store_order", "store_ingest"],
-        threads: "one writer; one checkpointer for segments, indexes and checkpoints",
+        threads: &[
+            threads("store", "one writer"),
+            threads("checkpointer", "one, for segments, indexes and checkpoints"),
+        ],
     },
 ];
 
