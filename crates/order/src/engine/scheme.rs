@@ -1,5 +1,5 @@
 //! Validator keys as the engine wants them: BLS multi-signatures, ordered by connection identity.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use clearway_types::units::{ValidatorIndex, ValidatorNumber};
@@ -34,10 +34,13 @@ impl Keys {
         me: ValidatorNumber,
         secret: &[u8; 32],
     ) -> Result<Self, OrderError> {
-        let mut places = BTreeMap::new();
+        let (mut places, mut vote_keys) = (BTreeMap::new(), BTreeSet::new());
         let mut pairs = Vec::with_capacity(validators.len());
         for (index, validator) in (0..).zip(validators) {
             let (identity, vote_key) = parse(validator)?;
+            if !vote_keys.insert(validator.vote_key) {
+                return Err(key_error(validator.number, "bls_public_key"));
+            }
             let place = (ValidatorIndex(index), validator.number);
             if places.insert(identity.clone(), place).is_some() {
                 return Err(key_error(validator.number, "public_key"));
@@ -47,8 +50,7 @@ impl Keys {
         let mut owned = places.iter().filter(|(_, (_, number))| *number == me);
         let own = owned.next().map(|(identity, _)| identity.clone());
         let participants: Result<BiMap<PublicKey, _>, _> = pairs.into_iter().try_collect();
-        // Identities were just found to differ, so two vote keys are the same.
-        let participants = participants.map_err(|_| key_error(me, "bls_public_key"))?;
+        let participants = participants.expect("no key of either kind stands there twice");
         let mismatch = || OrderError::SecretMismatch { number: me };
         let secret = Private::decode(Bytes::copy_from_slice(secret)).map_err(|_| mismatch())?;
         let scheme = Scheme::signer(namespace, participants, secret).ok_or_else(mismatch)?;

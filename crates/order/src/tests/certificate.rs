@@ -19,20 +19,25 @@ use crate::config::Validator;
 use crate::engine::{Keys, from_engine, to_engine};
 use crate::error::OrderError;
 
+fn validators(count: usize) -> Vec<Validator> {
+    let rows = genesis(count).validators.into_iter();
+    rows.map(|validator| Validator {
+        number: validator.number,
+        identity: validator.public_key.0,
+        vote_key: validator.bls_public_key.0,
+    })
+    .collect()
+}
+
 fn keys(validator_count: usize, me: usize, secret_of: usize) -> Result<Keys, OrderError> {
-    let genesis = genesis(validator_count);
-    let validators: Vec<_> = genesis
-        .validators
-        .iter()
-        .map(|validator| Validator {
-            number: validator.number,
-            identity: validator.public_key.0,
-            vote_key: validator.bls_public_key.0,
-        })
-        .collect();
-    let me = validator_number(me);
-    let namespace = vote_namespace(genesis.hash());
-    Keys::new(&namespace, &validators, me, &secret(secret_of).to_bytes())
+    let namespace = vote_namespace(genesis(validator_count).hash());
+    let secret = secret(secret_of).to_bytes();
+    Keys::new(
+        &namespace,
+        &validators(validator_count),
+        validator_number(me),
+        &secret,
+    )
 }
 
 /// A finalization that the engine's own code signs and assembles.
@@ -89,6 +94,25 @@ fn engine_certificates_verify_without_the_engine() {
             assert_eq!(certificate.signer_indexes().collect::<Vec<_>>(), expected);
         }
     }
+}
+
+#[test]
+fn a_doubled_key_is_that_of_the_later_validator() {
+    let refused = |edit: fn(&mut Vec<Validator>)| {
+        let mut validators = validators(4);
+        edit(&mut validators);
+        let namespace = vote_namespace(genesis(4).hash());
+        let me = validator_number(0);
+        Keys::new(&namespace, &validators, me, &secret(0).to_bytes()).err()
+    };
+    let of_third = |field| {
+        let number = validator_number(2);
+        Some(OrderError::Key { number, field })
+    };
+    let doubled = refused(|all| all[2].vote_key = all[1].vote_key);
+    assert_eq!(doubled, of_third("bls_public_key"));
+    let doubled = refused(|all| all[2].identity = all[1].identity);
+    assert_eq!(doubled, of_third("public_key"));
 }
 
 #[test]
