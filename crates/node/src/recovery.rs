@@ -117,7 +117,7 @@ impl Replay {
         let point: FinalPoint = head.point;
         let mut replay = Self {
             log_from: head.log_from,
-            scan: RecoveryScan::new(genesis, point, exec_head),
+            scan: RecoveryScan::new(genesis, point, exec_head)?,
             assembler: Assembler::new(first),
             state: State::Restoring(Box::new(restore)),
         };

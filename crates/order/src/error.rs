@@ -145,6 +145,16 @@ pub enum RecoveryError {
         /// The epoch of the genesis.
         expected: EpochId,
     },
+    /// A checkpoint, batch or manifest names a lane of somebody who is no validator.
+    #[error(
+        "the log or a checkpoint names a lane of validator {owner}, which the genesis does not \
+             have: the data directory is damaged or of another cluster; use its genesis, or \
+             restore it from a backup"
+    )]
+    LaneOwner {
+        /// Owner of the lane.
+        owner: ValidatorNumber,
+    },
     /// A final record has no manifest before it in the log.
     #[error(
         "final record of height {height} names manifest {digest}, which is not stored before \

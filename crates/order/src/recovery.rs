@@ -168,8 +168,19 @@ pub struct RecoveryScan {
 impl RecoveryScan {
     /// Starts at `point`, whose result is `head`. Every batch that is not final at `point` and
     /// every manifest above it must be among the records that follow.
-    #[must_use]
-    pub fn new(genesis: &Genesis, point: FinalPoint, head: Digest) -> Self {
+    ///
+    /// # Errors
+    /// A lane of a validator that the genesis does not have.
+    pub fn new(genesis: &Genesis, point: FinalPoint, head: Digest) -> Result<Self, RecoveryError> {
+        let scan = Self::at(genesis, point, head);
+        scan.tip
+            .lanes
+            .keys()
+            .try_for_each(|&owner| scan.check_owner(owner))?;
+        Ok(scan)
+    }
+
+    fn at(genesis: &Genesis, point: FinalPoint, head: Digest) -> Self {
         let head = ExecHead {
             height: point.height,
             head,
@@ -189,17 +200,26 @@ impl RecoveryScan {
     /// Starts at the genesis.
     #[must_use]
     pub fn from_genesis(genesis: &Genesis) -> Self {
-        Self::new(genesis, FinalPoint::genesis(genesis), genesis.hash())
+        let point = FinalPoint::genesis(genesis);
+        let head = point.digest;
+        Self::at(genesis, point, head)
+    }
+
+    fn check_owner(&self, owner: ValidatorNumber) -> Result<(), RecoveryError> {
+        match self.validators.contains(&owner) {
+            true => Ok(()),
+            false => Err(RecoveryError::LaneOwner { owner }),
+        }
     }
 
     /// Takes a batch record: header, then envelopes. The envelopes are not read until the end.
     ///
     /// # Errors
-    /// A damaged header or length.
+    /// A damaged header or length, or a lane of a validator that the genesis does not have.
     pub fn on_batch(&mut self, payload: &Bytes) -> Result<(), RecoveryError> {
         let (header, envelopes) = Batch::decode_parts(payload)?;
-        let is_open = is_open(&self.tip, header.lane, header.index);
-        if is_open && self.validators.contains(&header.lane.owner) {
+        self.check_owner(header.lane.owner)?;
+        if is_open(&self.tip, header.lane, header.index) {
             let digest = hash::batch_digest(&header);
             self.batches.insert(digest, (header, envelopes));
         }
@@ -209,7 +229,8 @@ impl RecoveryScan {
     /// Takes a manifest record.
     ///
     /// # Errors
-    /// A damaged manifest, or one of another epoch.
+    /// A damaged manifest, one of another epoch, or a lane of a validator that the genesis does not
+    /// have.
     pub fn on_manifest(&mut self, payload: &[u8]) -> Result<(), RecoveryError> {
         let manifest = Manifest::decode(payload)?;
         if manifest.epoch != self.epoch {
@@ -218,6 +239,9 @@ impl RecoveryScan {
                 found: manifest.epoch,
                 expected: self.epoch,
             });
+        }
+        for batch in &manifest.batches {
+            self.check_owner(batch.lane.owner)?;
         }
         if manifest.height > self.certified.0 {
             let digest = hash::manifest_digest(payload);

@@ -88,7 +88,7 @@ impl OrderStage {
     pub fn new(config: OrderConfig, recovery: Recovery, metrics: Arc<OrderMetrics>) -> Self {
         let mut owners = recovery.tip.lanes.keys();
         let known = owners.all(|owner| config.validators.contains(owner));
-        assert!(known, "lanes belong to validators");
+        assert!(known, "the scan of the log refuses lanes of others");
         let mut heads = Heads::default();
         recovery.heads.iter().for_each(|head| heads.insert(*head));
         let mut batches = Batches::default();

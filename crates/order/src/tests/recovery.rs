@@ -3,11 +3,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clearway_crypto::validators::genesis_epoch;
+use clearway_types::batch::{Batch, BatchHeader, LaneId};
 use clearway_types::codec::DecodeError;
 use clearway_types::final_record::FinalRecord;
-use clearway_types::manifest::{EpochId, PROTOCOL_VERSION};
+use clearway_types::manifest::{BatchRef, EpochId, PROTOCOL_VERSION};
 use clearway_types::messages::{OrderedBlock, Persisted};
-use clearway_types::units::{Digest, Height};
+use clearway_types::units::{Digest, Height, ValidatorNumber};
 
 use super::stage::manifest_on;
 use super::{
@@ -15,7 +16,8 @@ use super::{
     verified,
 };
 use crate::{
-    OrderMetrics, OrderStage, Outgoing, Proposal, RecoveryError, RecoveryScan, recover_batch,
+    FinalPoint, OrderMetrics, OrderStage, Outgoing, Proposal, RecoveryError, RecoveryScan,
+    recover_batch,
 };
 
 /// A stage with the log that its store has written.
@@ -242,7 +244,7 @@ fn a_scan_may_begin_at_a_checkpoint() {
     rig.submit(6);
     let whole = recover(&genesis(1), &rig.log);
     for (point, head) in points {
-        let mut scan = RecoveryScan::new(&genesis(1), point.clone(), head);
+        let mut scan = RecoveryScan::new(&genesis(1), point.clone(), head).expect("own lane");
         for record in &rig.log {
             match record {
                 Record::Batch(bytes) => scan.on_batch(bytes).expect("own batch"),
@@ -257,9 +259,8 @@ fn a_scan_may_begin_at_a_checkpoint() {
         assert_eq!(recovery.tip, whole.tip, "from height {}", point.height);
         assert!(recovery.certificate.is_some(), "whatever the start");
         assert_eq!(recovery.certificate, whole.certificate);
-        let digests = |batches: &[Arc<clearway_types::batch::Batch>]| {
-            batches.iter().map(|batch| batch.digest).collect::<Vec<_>>()
-        };
+        let digests =
+            |batches: &[Arc<Batch>]| batches.iter().map(|batch| batch.digest).collect::<Vec<_>>();
         assert_eq!(digests(&recovery.batches), digests(&whole.batches));
     }
 }
@@ -364,6 +365,37 @@ fn a_stored_manifest_of_another_epoch_set_or_protocol_is_refused_by_name() {
     let refused = DecodeError::Protocol { found, supported };
     let refused = RecoveryError::Record(refused);
     assert_eq!(scan.on_manifest(&bytes), Err(refused));
+}
+
+#[test]
+fn a_lane_of_somebody_who_is_no_validator_is_refused_wherever_it_is_named() {
+    let owner = ValidatorNumber(7);
+    let refused = || RecoveryError::LaneOwner { owner };
+    let genesis = genesis(1);
+    let mut rig = Rig::new();
+    rig.submit(1);
+    let [Record::Batch(bytes), ..] = rig.log.as_slice() else {
+        panic!("a batch is stored first");
+    };
+    let (header, envelopes) = Batch::decode_parts(bytes).expect("own batch");
+    let lane = LaneId::first(owner);
+    let foreign = [&BatchHeader { lane, ..header }.to_bytes()[..], &envelopes].concat();
+    let mut scan = RecoveryScan::from_genesis(&genesis);
+    assert_eq!(scan.on_batch(&foreign.into()), Err(refused()));
+
+    let named = BatchRef {
+        lane,
+        count: 1,
+        index: 1,
+        digest: Digest([3; 32]),
+    };
+    let manifest = manifest_on(&rig.stage, genesis.hash(), Height(1), vec![named]);
+    assert_eq!(scan.on_manifest(&manifest.encode()), Err(refused()));
+
+    let mut point = FinalPoint::genesis(&genesis);
+    point.advance(Digest([4; 32]), &manifest, None);
+    let begun = RecoveryScan::new(&genesis, point, Digest([5; 32]));
+    assert_eq!(begun.err(), Some(refused()));
 }
 
 #[test]
