@@ -55,16 +55,24 @@ clearway_flow::metrics! {
         answer_bytes: total,
         /// Answers for streams that had gone away.
         answers_undelivered: total,
-        /// Refusals that no drop reason stands for: header checks.
+        /// Envelopes refused that no drop reason stands for: by a check of their header, or with a
+        /// chain of which another member was refused.
         refusals_other: total,
         /// Questions answered without what was asked for, by status; a member that asks for what is
         /// not its own grows `NotAllowed`.
-        queries_refused: family("status", AnswerStatus::ALL.iter().map(|status| status.name())),
-        /// Envelopes refused before order, by reason; a reason that grows names what to look at.
+        queries_refused: family("status", refusing().map(AnswerStatus::name)),
+        /// Envelopes refused before order, by reason, by the door or by verification; a reason that
+        /// grows names what to look at.
         drops: family("reason", DropReason::ALL.iter().map(|reason| reason.name())),
         /// Connections closed and streams reset, by code; a member whose codes grow needs help.
         closes: family("code", CloseCode::ALL.iter().map(|code| code.name())),
     }
+}
+
+/// Every status that is no answer.
+fn refusing() -> impl Iterator<Item = AnswerStatus> {
+    let all = AnswerStatus::ALL.iter().copied();
+    all.filter(|status| *status != AnswerStatus::Ok)
 }
 
 impl IngestMetrics {
@@ -80,14 +88,19 @@ impl IngestMetrics {
         self.closes.at(code as usize).value()
     }
 
-    /// Questions answered with this status instead of what was asked for.
+    /// Questions answered with this status instead of what was asked for; none with `Ok`.
     #[must_use]
     pub fn queries_refused(&self, status: AnswerStatus) -> u64 {
-        self.queries_refused.at(status as usize).value()
+        let place = refusing().position(|one| one == status);
+        place.map_or(0, |place| self.queries_refused.at(place).value())
     }
 
+    /// # Panics
+    /// For `Ok`, with which nothing is refused.
     pub(crate) fn count_query_refused(&self, status: AnswerStatus) {
-        self.queries_refused.at(status as usize).add(1);
+        let place = refusing().position(|one| one == status);
+        let place = place.expect("nothing is refused with an answer");
+        self.queries_refused.at(place).add(1);
     }
 
     pub(crate) fn count_close(&self, code: CloseCode) {
@@ -118,13 +131,16 @@ mod tests {
             metrics.count_close(code);
             assert_eq!(metrics.closes(code), 1, "{code:?}");
         }
-        for &status in AnswerStatus::ALL {
+        for status in refusing() {
             metrics.count_query_refused(status);
             assert_eq!(metrics.queries_refused(status), 1, "{status:?}");
         }
+        assert_eq!(refusing().count() + 1, AnswerStatus::ALL.len());
+        assert_eq!(metrics.queries_refused(AnswerStatus::Ok), 0);
         metrics.count_refusals(ResultCode::KeySlotEmpty, 4);
         assert_eq!(metrics.drops(DropReason::UnknownSigner), 7);
         metrics.count_refusals(ResultCode::VersionUnknown, 2);
-        assert_eq!(metrics.refusals_other.value(), 2);
+        metrics.count_refusals(ResultCode::LinkedFailed, 3);
+        assert_eq!(metrics.refusals_other.value(), 5);
     }
 }

@@ -42,7 +42,8 @@ clearway_flow::metrics! {
         group: times,
         /// Groups that were verified in small batches or one by one because of their source's past.
         groups_cautious: total,
-        /// Envelopes refused, by reason.
+        /// Envelopes that verification refused, by reason; the door counts all of them once more,
+        /// with its own, in `clearway_ingest_drops`.
         refused: family("reason", DropReason::ALL.iter().map(|reason| reason.name())),
     }
 }
