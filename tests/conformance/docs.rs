@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use clearway_types::code::{ResultCode, Trace};
+use clearway_types::drop_reason::DropReason;
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -71,4 +73,105 @@ fn metrics(listed: &[Value]) -> String {
         writeln!(page, "| `{name}` | {kind} | {labels} | {help} |").expect("memory takes text");
     }
     page
+}
+
+#[test]
+fn the_page_of_codes_is_the_tables_of_codes_and_reasons() {
+    page("deploy/CODES.md", &codes());
+}
+
+const CODES: &str = "\
+# Result codes and drop reasons
+
+Written by `cargo dev docs` from `crates/types`; a test compares it. Do not edit it.
+
+Where several codes apply, the first of this list is answered. \"Then\" says what the answer means
+for the same bytes, and for a new envelope in their place:
+
+| then | means |
+|---|---|
+| used up | The answer is kept with the identifier: the same bytes get it again until they end. |
+| refused again | Nothing is kept. The same bytes are refused whenever they come; another envelope \
+may be signed at once. |
+| may pass | Nothing is kept, and the cause may end while the envelope lives. Sign another only \
+after its end: anybody with the old bytes can still send them. |
+| send again | Nothing is kept: send the same bytes again a little later. |
+
+## Result codes
+
+| code | name | what happened | what to do | then |
+|--:|---|---|---|---|
+";
+
+const DROPS: &str = "
+## Drop reasons
+
+An envelope that never reaches the order is answered with a code, at height 0. Most such codes have
+a reason here, with a counter (`clearway_ingest_drops_total{reason}`). What a check of the header
+refuses, and the other members of a chain of which one was refused, has none: the door counts it in
+`clearway_ingest_refusals_other_total`.
+
+| reason | what happened | answered |
+|---|---|---|
+";
+
+fn codes() -> String {
+    let mut page = CODES.to_owned();
+    for code in ResultCode::ALL {
+        let (what, remedy) = code.help().split_once(": ").unwrap_or((code.help(), ""));
+        let (number, name) = (code.as_u16(), format!("{code:?}"));
+        let cells = [
+            format!("<a id=\"{name}\"></a>{number}"),
+            format!("`{name}`"),
+            sentence(what),
+            sentence(remedy),
+            then(code.trace()).to_owned(),
+        ];
+        writeln!(page, "| {} |", cells.join(" | ")).expect("memory takes text");
+    }
+    page.push_str(DROPS);
+    for reason in DropReason::ALL {
+        let answered = ResultCode::ALL.iter();
+        let answered = answered.filter(|code| DropReason::of(**code) == Some(*reason));
+        let answered: Vec<_> = answered
+            .map(|code| format!("[`{code:?}`](#{code:?})"))
+            .collect();
+        let (name, what) = (reason.name(), reason.help());
+        let row = format!("<a id=\"drop-{name}\"></a>`{name}` | {what}");
+        writeln!(page, "| {row} | {} |", answered.join(", ")).expect("memory takes text");
+    }
+    page
+}
+
+/// What a result leaves behind, to who holds the envelope.
+fn then(trace: Trace) -> &'static str {
+    match trace {
+        Trace::Remembered => "used up",
+        Trace::Forgotten => "refused again",
+        Trace::MayPass => "may pass",
+        Trace::Transient => "send again",
+    }
+}
+
+/// With a capital at its start and a full stop at its end.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    let text: String = first.into_iter().chain(chars).collect();
+    match text.ends_with('.') || text.is_empty() {
+        true => text,
+        false => format!("{text}."),
+    }
+}
+
+#[test]
+fn a_sentence_begins_large_and_ends() {
+    for (text, wanted) in [
+        ("clear it", "Clear it."),
+        ("`kind` is unknown", "`kind` is unknown."),
+        ("Done.", "Done."),
+        ("", ""),
+    ] {
+        assert_eq!(sentence(text), wanted);
+    }
 }

@@ -23,6 +23,14 @@ macro_rules! reasons {
                 }
             }
 
+            /// What happened.
+            #[must_use]
+            pub fn help(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+
             /// The reason that stands for a refusal with this code, if one does.
             #[must_use]
             pub fn of(code: ResultCode) -> Option<Self> {

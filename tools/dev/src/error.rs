@@ -36,10 +36,6 @@ pub(crate) enum DevError {
     },
     #[error("{path} is not what benches/results gives; run `cargo dev perf` and commit it")]
     PerfStale { path: PathBuf },
-    #[error("{path} is not what the code gives; run `cargo dev docs` and commit it")]
-    DocsStale { path: PathBuf },
-    #[error("{path}: `{line}` is no line of a table that the pages are written from")]
-    TableUnread { path: PathBuf, line: String },
     #[error("{path} cannot be recorded: {fault}")]
     Report { path: PathBuf, fault: String },
     #[error("{path} is missing; write the machine's hardware into it first")]

@@ -33,7 +33,7 @@ enum Command {
     /// Stops at the first step that fails. The last line counts the tests of all binaries; a step
     /// other than the tests counts as one failure when it fails.
     Ci,
-    /// The house rules, and whether PERF.md and deploy/CODES.md are current (a second or two).
+    /// The house rules, and whether PERF.md is current (a second or two).
     Tidy,
     /// Writes PERF.md and the tables of each machine from the results in benches/results.
     Perf {
@@ -41,7 +41,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Writes the pages that follow from the code: deploy/CODES.md.
+    /// Writes the pages that follow from the code: deploy/CODES.md and deploy/METRICS.md.
     Docs {
         /// Only say whether the pages are what the code gives.
         #[arg(long)]
