@@ -405,11 +405,12 @@ mod tests {
             &|| memory.damage(&path, |bytes| bytes.fill(0)),
             &|| memory.remove(&path).expect("it is there"),
         ];
-        for lose in losses {
+        for (told, lose) in (1..).zip(losses) {
             lose();
             assert_eq!(find(), usize::try_from(BATCH_COUNT).expect("small"));
             let (lines, _) = lines_of(|| checkpointer.index());
             assert_eq!(lines.len(), 1, "{lines:?}");
+            assert_eq!(checkpointer.metrics.damages_told.value(), told);
             assert!(lines[0].starts_with("WARN"), "{lines:?}");
             assert!(lines[0].contains("files=1"), "{lines:?}");
             assert_eq!(memory.files(), whole);

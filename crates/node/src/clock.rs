@@ -183,6 +183,27 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_is_counted_and_its_length_shown_by_its_direction() {
+        let wall = Arc::new(AtomicU64::new(NOON));
+        let read = Arc::clone(&wall);
+        let clock: Clock = Arc::new(move || Now {
+            time: TimeMs(read.load(Ordering::Relaxed)),
+            uptime: Duration::ZERO,
+        });
+        let watch = ClockWatch::new(&clock, &Arc::default());
+        for (jumps, time, forward_ms, backward_ms) in
+            [(1, NOON + 1500, 1500, 0), (2, NOON - HOUR, 0, HOUR + 1500)]
+        {
+            wall.store(time, Ordering::Relaxed);
+            watch.look();
+            let metrics = watch.metrics();
+            assert_eq!(metrics.jumps.value(), jumps);
+            assert_eq!(metrics.jump_forward.value(), forward_ms, "{time}");
+            assert_eq!(metrics.jump_backward.value(), backward_ms, "{time}");
+        }
+    }
+
+    #[test]
     fn cluster_time_ahead_is_shown_until_the_clock_has_reached_it() {
         let wall = Arc::new(AtomicU64::new(NOON));
         let read = Arc::clone(&wall);

@@ -42,6 +42,8 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         }
         if file.name() == "metrics.rs" {
             findings.extend(judge(file, "counter", counters_of(file), &tested));
+        } else if is_shown_by_tables(file) {
+            findings.extend(judge(file, "counter", rows_of_tables(file), &tested));
         }
         if is_shown_by_tables(file) {
             findings.extend(hidden_counters(file));
@@ -166,6 +168,17 @@ fn counters_of(file: &SourceFile) -> Vec<Outcome> {
     )
 }
 
+/// The rows of the `metrics!` tables of a file that holds other things, too.
+fn rows_of_tables(file: &SourceFile) -> Vec<Outcome> {
+    // A struct of a table names the stage that it counts for.
+    let opens = |line: &str| has_word(line, "struct") && has_word(line, "in");
+    members_of(file, opens, |line| {
+        let (name, kind) = line.trim_start_matches("pub ").split_once(": ")?;
+        let is_row = ROW_KINDS.iter().any(|row| has_word(kind, row));
+        is_row.then(|| name.to_owned())
+    })
+}
+
 /// Members at one indent below each declaration that `declares` accepts.
 fn members_of(
     file: &SourceFile,
@@ -287,6 +300,27 @@ clearway_flow::metrics! {
             ("crates/verify/src/metrics.rs", 7, "counter"),
             ("crates/verify/src/metrics.rs", 11, "shown"),
             ("crates/verify/src/metrics.rs", 13, "shown"),
+        ];
+        assert_eq!(rules(&check(&tree)), expected);
+    }
+
+    #[test]
+    fn rows_of_a_table_beside_other_code_are_counters_too() {
+        let table = TABLE.split("    + {").next().expect("a table");
+        let source = format!("{table}}}\n\npub struct Other {{\n    lost: Counter,\n}}\n");
+        let tree = Tree::of(&[
+            (
+                "crates/types/src/code.rs",
+                "pub enum ResultCode {\n    /// Done.\n    Ok,\n}\n",
+            ),
+            ("crates/types/src/drop.rs", DROPS),
+            ("crates/node/src/clock.rs", &source),
+            ("crates/gpu/src/clock.rs", &source),
+            ("tests/stages/main.rs", "fn a() { Ok; Oversize; frames }\n"),
+        ]);
+        let expected = [
+            ("crates/node/src/clock.rs", 7, "counter"),
+            ("crates/node/src/clock.rs", 12, "shown"),
         ];
         assert_eq!(rules(&check(&tree)), expected);
     }
