@@ -2,6 +2,7 @@
 //! at chosen steps, comes back, and keeps what it has promised; the same seed gives the same bytes.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,12 @@ use clearway_store::Sequence;
 /// When the simulated machine is switched on.
 const START: TimeMs = TimeMs(1_700_000_000_000);
 const PAYMENTS: usize = 10_000;
+/// The members send a stream each time that so much cluster time has passed.
+const STREAM_PAUSE_MS: u64 = 600;
+/// What a step of a stage takes on the simulated machine.
+const STEP: Duration = Duration::from_micros(200);
+/// How long the machine waits for the engine and the members when no stage has anything to do.
+const IDLE: Duration = Duration::from_millis(1);
 /// Power cuts of a run.
 const CUTS: usize = 12;
 /// Envelopes of a stream, and streams on their way at once: far below the lane window, so that no
@@ -133,10 +140,12 @@ impl Life {
         }
     }
 
-    /// Members send what they have no answer to.
-    fn send(&mut self, unsent: &mut impl Iterator<Item = Envelope>) {
+    /// Members send what they have no answer to, each payment from its own time on.
+    fn send(&mut self, unsent: &mut Peekable<impl Iterator<Item = Envelope>>, now: TimeMs) {
+        let is_due = |payment: &Envelope| due(payment) <= now;
         while self.streams.len() < STREAMS_MAX {
-            let envelopes: Vec<Envelope> = unsent.take(STREAM_LEN).collect();
+            let due = std::iter::from_fn(|| unsent.next_if(is_due));
+            let envelopes: Vec<Envelope> = due.take(STREAM_LEN).collect();
             if envelopes.is_empty() {
                 return;
             }
@@ -156,35 +165,41 @@ impl Life {
         }
     }
 
-    /// One step of each stage that has something to do, while there is power; whether any had.
-    fn step(&mut self) -> bool {
+    /// One step of each stage that has something to do, while there is power; how long that took.
+    fn step(&mut self) -> Duration {
         let Self {
             machine,
             worker,
             steps_left,
             ..
         } = self;
-        let mut busy = false;
+        let before = *steps_left;
         for verify in &mut machine.verify {
-            busy |= step(verify, worker, steps_left);
+            step(verify, worker, steps_left);
         }
-        busy |= step(&mut machine.feed, worker, steps_left);
-        busy |= step(&mut machine.store, worker, steps_left);
-        busy |= step(&mut machine.feedback, worker, steps_left);
-        busy |= step(&mut machine.execute, worker, steps_left);
+        step(&mut machine.feed, worker, steps_left);
+        step(&mut machine.store, worker, steps_left);
+        step(&mut machine.feedback, worker, steps_left);
+        step(&mut machine.execute, worker, steps_left);
+        let steps = u32::try_from(before - *steps_left).expect("a step a stage");
         if self.steps_left == 0 {
-            return busy;
+            return steps * STEP;
         }
-        busy |= self.answer();
+        let busy = self.answer() || steps > 0;
         // A state is kept once it is durable: until then it waits, as the thread would.
         let durable = self.machine.shared.index.durable_height();
         let due = self.machine.execute.point.height <= durable;
         match due.then(|| self.machine.kept.try_recv()) {
-            Some(Ok(keep)) => self.machine.checkpointer.on_keep(&keep),
+            Some(Ok(keep)) => {
+                let checkpointer = &self.machine.checkpointer;
+                checkpointer.on_keep(&keep);
+                let height = keep.snapshot.height().0;
+                assert_eq!(checkpointer.metrics.checkpoint_height.value(), height);
+            }
             _ if !busy => self.machine.checkpointer.on_idle(Instant::now()),
             _ => {}
         }
-        busy
+        (steps * STEP).max(if busy { STEP } else { IDLE })
     }
 
     /// What the door's way back does: answers go to the streams.
@@ -219,17 +234,23 @@ impl Life {
     }
 }
 
+/// When a payment is sent first: streams come one after the other.
+fn due(payment: &Envelope) -> TimeMs {
+    let number = u128::from_be_bytes(payment.body.id.0) >> 8;
+    let number = u64::try_from(number - 1).expect("few payments");
+    TimeMs(START.0 + number / STREAM_LEN as u64 * STREAM_PAUSE_MS)
+}
+
 /// Steps a stage if there is power and it has something to do.
-fn step<S: Stage>(stage: &mut S, worker: &mut Worker, steps_left: &mut usize) -> bool {
+fn step<S: Stage>(stage: &mut S, worker: &mut Worker, steps_left: &mut usize) {
     if *steps_left == 0 {
-        return false;
+        return;
     }
     let Some(work) = stage.poll() else {
-        return false;
+        return;
     };
     *steps_left -= 1;
     stage.step(work, worker).expect("the disk is sound");
-    true
 }
 
 /// When power goes: so many steps of stages after so many payments are answered.
@@ -256,20 +277,18 @@ async fn live(
         .payments
         .iter()
         .filter(|payment| !known.contains_key(&payment.body.id));
-    let mut unsent = unsent.copied();
+    let mut unsent = unsent.copied().peekable();
     let mut cut = cut;
     for _ in 0..ROUNDS_MAX {
         if let Some(now) = cut.take_if(|cut| life.told.len() >= cut.told) {
             life.steps_left = now.steps;
         }
-        life.send(&mut unsent);
-        let busy = life.step();
+        life.send(&mut unsent, clock().time);
+        let taken = life.step();
         if life.steps_left == 0 || life.told.len() == PAYMENTS {
             break;
         }
-        if !busy {
-            simulation.pass(Duration::from_millis(1)).await;
-        }
+        simulation.pass(taken).await;
     }
     let order = &life.machine.shared.order;
     assert!(order.failure().is_none(), "{:?}", order.failure());
@@ -405,8 +424,15 @@ fn a_node_that_loses_power_keeps_every_promise_and_its_seed_repeats_it() {
     assert!(told_at[CUTS] > PAYMENTS / 2, "{told_at:?}");
     let (simulated, real) = (first.took, since.elapsed());
     println!(
-        "{} lives: {simulated:.1?} of cluster time in {real:.1?}",
-        first.lives
+        "{} lives: {simulated:.1?} of cluster time in {real:.1?}, {:.1} times as fast",
+        first.lives,
+        simulated.as_secs_f64() / real.as_secs_f64()
+    );
+    let streams = (PAYMENTS / STREAM_LEN) as u64;
+    let sent_in = Duration::from_millis((streams - 1) * STREAM_PAUSE_MS);
+    assert!(
+        simulated >= sent_in,
+        "payments come spread over {sent_in:?}"
     );
     check(seed, &first);
     let second = run(seed, CUTS);
