@@ -6,9 +6,9 @@
 //! `crates/store/FORMAT.md`.
 
 mod disk;
-mod records;
+pub(crate) mod records;
 mod state;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -97,7 +97,7 @@ pub(crate) fn golden(name: &str) -> PathBuf {
 }
 
 /// Bytes that stand nowhere else in a sample: `seed`, and each next one higher by 1.
-fn fill<const N: usize>(seed: u8) -> [u8; N] {
+pub(crate) fn fill<const N: usize>(seed: u8) -> [u8; N] {
     let mut next = seed;
     [(); N].map(|()| {
         let byte = next;
@@ -106,7 +106,7 @@ fn fill<const N: usize>(seed: u8) -> [u8; N] {
     })
 }
 
-fn digest(seed: u8) -> Digest {
+pub(crate) fn digest(seed: u8) -> Digest {
     Digest(fill(seed))
 }
 
@@ -114,11 +114,11 @@ fn n16(seed: u8) -> u16 {
     u16::from_le_bytes(fill(seed))
 }
 
-fn n32(seed: u8) -> u32 {
+pub(crate) fn n32(seed: u8) -> u32 {
     u32::from_le_bytes(fill(seed))
 }
 
-fn n64(seed: u8) -> u64 {
+pub(crate) fn n64(seed: u8) -> u64 {
     u64::from_le_bytes(fill(seed))
 }
 

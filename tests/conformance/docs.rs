@@ -1,5 +1,7 @@
 //! Pages that are written from the code: a page that says anything else turns red.
 
+pub(crate) mod protocol;
+
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -122,7 +122,7 @@ fn body(kind: Kind) -> Body {
     }
 }
 
-pub(super) fn envelope() -> Envelope {
+pub(crate) fn envelope() -> Envelope {
     Envelope {
         body: body(Kind::Transfer),
         signature: fill(0xa0),
@@ -193,7 +193,7 @@ fn add_batches(table: &mut Table) {
     table.add("batch root", merkle::root(&leaves).0);
 }
 
-fn manifest() -> Manifest {
+pub(crate) fn manifest() -> Manifest {
     let batch = |seed| BatchRef {
         lane: lane(seed),
         count: n32(seed + 8),
@@ -221,7 +221,7 @@ fn add_manifest(table: &mut Table) {
     table.add("manifest digest", hash::manifest_digest(&bytes).0);
 }
 
-fn certificate() -> Certificate {
+pub(crate) fn certificate() -> Certificate {
     Certificate {
         epoch: n64(0x10),
         view: n64(0x18),
@@ -268,7 +268,7 @@ fn add_trees(table: &mut Table) {
 }
 
 /// One of each event.
-pub(super) fn events() -> Vec<Event> {
+pub(crate) fn events() -> Vec<Event> {
     let events = vec![Event::HoldExpired(HoldExpired {
         signer: ParticipantId(n32(0x10)),
         id: TransferId(fill(0x20)),
@@ -338,7 +338,7 @@ fn add_final_records(table: &mut Table) {
     table.add("final record of an empty block", bare.encode());
 }
 
-fn proof() -> SettlementProof {
+pub(crate) fn proof() -> SettlementProof {
     let link = |seed, state_root| ExecLink {
         receipts_root: digest(seed),
         state_root,

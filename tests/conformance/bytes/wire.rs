@@ -77,17 +77,28 @@ fn add_answers(table: &mut Table) {
         let head = AnswerHeader::new(status, 0x0001_0203);
         table.add(format!("answer head {}", status.name()), head.to_bytes());
     }
-    let found = Found {
-        height: Height(n64(0x10)),
-        index: n32(0x20),
-        outcome: Outcome::duplicate_of(ResultCode::InsufficientFunds),
-    };
-    for (name, found) in [("found", Some(&found)), ("not found", None)] {
+    for (name, found) in [("found", Some(&found())), ("not found", None)] {
         let mut bytes = Vec::new();
         Found::encode(found, &mut bytes);
         table.add(format!("answer {name}"), bytes);
     }
-    let view = AccountView {
+    table.add("answer account", account_view().to_bytes());
+    table.add("answer status", status().to_bytes());
+    let bytes = roster().to_bytes();
+    assert_eq!(RosterView::decode(&bytes), Ok(roster()));
+    table.add("answer roster", bytes);
+}
+
+pub(crate) fn found() -> Found {
+    Found {
+        height: Height(n64(0x10)),
+        index: n32(0x20),
+        outcome: Outcome::duplicate_of(ResultCode::InsufficientFunds),
+    }
+}
+
+pub(crate) fn account_view() -> AccountView {
+    AccountView {
         height: Height(n64(0x10)),
         account: account(),
         limit_count: 1,
@@ -96,12 +107,7 @@ fn add_answers(table: &mut Table) {
             limit: n64(0xa8),
             net: n128(0xb0).cast_signed(),
         }],
-    };
-    table.add("answer account", view.to_bytes());
-    table.add("answer status", status().to_bytes());
-    let bytes = roster().to_bytes();
-    assert_eq!(RosterView::decode(&bytes), Ok(roster()));
-    table.add("answer roster", bytes);
+    }
 }
 
 fn account() -> Account {
@@ -123,7 +129,7 @@ fn account() -> Account {
     }
 }
 
-fn status() -> StatusView {
+pub(crate) fn status() -> StatusView {
     StatusView {
         genesis: digest(0x10),
         height: Height(n64(0x30)),
@@ -135,7 +141,7 @@ fn status() -> StatusView {
     }
 }
 
-fn roster() -> RosterView {
+pub(crate) fn roster() -> RosterView {
     let key = |seed| KeyEntry {
         public_key: fill(seed),
         valid_from: Height(n64(seed + 0x20)),
@@ -182,29 +188,34 @@ fn roster() -> RosterView {
 }
 
 fn add_feed(table: &mut Table) {
-    let (height, index) = (Height(n64(0x10)), n32(0x20));
-    let mut add = |name: &str, item: FollowItem| {
+    for (name, item) in feed() {
         let mut bytes = Vec::new();
         item.encode(&mut bytes);
         assert_eq!(FollowItem::decode(&mut Reader::new(&bytes)), Ok(item));
         table.add(format!("feed {name}"), bytes);
-    };
+    }
+}
+
+/// One of each item of a feed, with its name.
+pub(crate) fn feed() -> Vec<(String, FollowItem)> {
+    let (height, index) = (Height(n64(0x10)), n32(0x20));
     let entry = FollowItem::Entry {
         height,
         index,
         outcome: Outcome::duplicate_of(ResultCode::InsufficientFunds),
         envelope: envelope(),
     };
-    add("entry", entry);
-    for event in events() {
+    let status = AnswerStatus::Failed;
+    let mut items = vec![("entry".to_owned(), entry)];
+    items.extend(events().into_iter().map(|event| {
         let item = FollowItem::Event {
             height,
             index,
             event,
         };
-        add(&format!("event {}", event.name()), item);
-    }
-    add("mark", FollowItem::Through { height });
-    let status = AnswerStatus::Failed;
-    add("end", FollowItem::Broken { height, status });
+        (format!("event {}", event.name()), item)
+    }));
+    items.push(("mark".to_owned(), FollowItem::Through { height }));
+    items.push(("end".to_owned(), FollowItem::Broken { height, status }));
+    items
 }

@@ -41,7 +41,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Writes the pages that follow from the code: deploy/CODES.md and deploy/METRICS.md.
+    /// Writes the pages that follow from the code: CODES.md, METRICS.md and PROTOCOL.md in deploy.
     Docs {
         /// Only say whether the pages are what the code gives.
         #[arg(long)]
