@@ -20,6 +20,7 @@ mod memory;
 mod node;
 mod old_format;
 mod program;
+mod python;
 mod reports;
 mod spans;
 mod stand;

@@ -27,8 +27,9 @@ const TOP_ENTRIES: &[&str] = &[
     "tools",
 ];
 
-/// Folders in which a script may stand; anything else is a subcommand of `cargo dev`.
-const SCRIPT_FOLDERS: &[&str] = &[".ci/", "deploy/"];
+/// Folders in which a script may stand; anything else is a subcommand of `cargo dev`. Clients in
+/// other languages are no scripts of ours: they are what the protocol's page is held to.
+const SCRIPT_FOLDERS: &[&str] = &[".ci/", "deploy/", "tests/clients/"];
 const SCRIPT_EXTENSIONS: &[&str] = &["sh", "bash", "py", "pl", "rb", "js", "ps1", "bat"];
 
 /// rustfmt's width; it leaves comments and strings alone, so they are checked here.
@@ -198,6 +199,12 @@ mod tests {
             ("deploy/local.sh", "", false),
             ("tools/build.sh", "", true),
             ("crates/gen.py", "", true),
+            (
+                "tests/clients/python/client.py",
+                "#!/usr/bin/env python3\n",
+                false,
+            ),
+            ("tests/gen.py", "", true),
             ("tests/doit", "#!/bin/sh\n", true),
             ("tests/x/main.rs", "#![allow(x)]\n", false),
         ];

@@ -16,7 +16,12 @@ pub const DOCUMENTED: [&str; 4] = [
 ];
 
 /// Variables of builds and tests.
-const OF_BUILDS: [&str; 3] = ["CLEARWAY_COMMIT", "CLEARWAY_REQUIRE", "CLEARWAY_TEST_DATA"];
+const OF_BUILDS: [&str; 4] = [
+    "CLEARWAY_COMMIT",
+    "CLEARWAY_PYTHON",
+    "CLEARWAY_REQUIRE",
+    "CLEARWAY_TEST_DATA",
+];
 
 /// The variables of this process that can be Clearway's; all others are left unread, whatever bytes
 /// they hold.

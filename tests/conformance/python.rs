@@ -1,0 +1,385 @@
+//! The client in Python, written from deploy/PROTOCOL.md alone: what it signs is cleared as it is,
+//! and it believes a proof only where every byte holds.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clearway_client::{Client, ClientConfig};
+use clearway_harness::{NodeProcess, folder};
+use clearway_node::genesis_file;
+use clearway_types::code::ResultCode;
+use clearway_types::envelope::envelopes;
+use clearway_types::genesis::GenesisAccount;
+use clearway_types::wire::proof::SettlementProof;
+use tempfile::{TempDir, tempdir};
+
+use crate::docs::protocol::genesis::sample;
+use crate::program::{Run, end_of, program, run};
+
+/// Names the Python that has the packages of requirements.txt; without it `python3` is tried.
+const VARIABLE: &str = "CLEARWAY_PYTHON";
+/// What the client imports that may be missing.
+const IMPORTS: &str = "import tomllib, blake3, cryptography, py_ecc";
+/// Rounds until a block holds more than one payment; the first one does as a rule.
+const ROUNDS_MAX: usize = 10;
+
+/// A cluster's folder, and the client in Python in it.
+struct Python {
+    program: OsString,
+    dir: TempDir,
+}
+
+impl Python {
+    /// Says loudly that a test did not run where Python or a package is missing; where
+    /// `CLEARWAY_REQUIRE` names `python`, that is a failure.
+    fn new(test: &str) -> Option<Self> {
+        let program_of = std::env::var_os(VARIABLE).unwrap_or_else(|| "python3".into());
+        let tried = Command::new(&program_of).args(["-c", IMPORTS]).output();
+        let lacks = match tried {
+            Ok(tried) if tried.status.success() => None,
+            Ok(tried) => Some(String::from_utf8_lossy(&tried.stderr).into_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(lacks) = lacks {
+            let required = std::env::var("CLEARWAY_REQUIRE").unwrap_or_default();
+            assert!(
+                !required.split(',').any(|name| name == "python"),
+                "CLEARWAY_REQUIRE names python, and {program_of:?} cannot run the client: {lacks}; \
+                 install tests/clients/python/requirements.txt and name that Python in {VARIABLE}"
+            );
+            println!("NOT RUN: {test}: {program_of:?} cannot run the client: {lacks}");
+            return None;
+        }
+        let dir = tempdir().expect("a temporary folder");
+        folder::init(program(dir.path()));
+        Some(Self {
+            program: program_of,
+            dir,
+        })
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let script = "tests/clients/python/clearway_client.py";
+        let child = Command::new(&self.program)
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+            .args(arguments)
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        end_of(child.expect("it started before"), arguments)
+    }
+
+    /// Its one line of output.
+    fn says(&self, arguments: &[&str]) -> String {
+        self.run(arguments).expect(0).stdout.trim_end().to_owned()
+    }
+
+    /// Signs a payment of member 2 into a file and gives its identifier.
+    fn pay(&self, amount: &str, file: &str) -> String {
+        let key = "keys/member-2.insecure-plaintext";
+        self.says(&[
+            "pay",
+            "genesis.toml",
+            "2.1",
+            "3.1",
+            amount,
+            file,
+            "--key",
+            key,
+        ])
+    }
+
+    /// Runs the program as member 2.
+    fn clearway(&self, node: &NodeProcess, call: &[&str]) -> Run {
+        let mut all = call.to_vec();
+        all.extend(["--key", "keys/member-2.insecure-plaintext"]);
+        all.extend(["--insecure-plaintext", "--server", node.door()]);
+        run(self.path(), &all)
+    }
+
+    /// Refuses these bytes in words; a program that falls over refuses nothing.
+    fn refuses(&self, genesis: &str, envelope: &str, proof: &str, what: &str) {
+        let told = self.run(&["check-proof", genesis, envelope, proof]);
+        assert_eq!(told.code, 1, "{what}: {}", told.stdout);
+        assert!(told.stdout.is_empty(), "{what}: {}", told.stdout);
+        assert!(
+            told.stderr.starts_with("wrong: "),
+            "{what}: {}",
+            told.stderr
+        );
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        std::fs::write(self.path().join(name), bytes).expect("written");
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path().join(name)).expect("read")
+    }
+}
+
+#[test]
+fn a_genesis_has_the_same_hash_in_python() {
+    let Some(python) = Python::new("the genesis in Python") else {
+        return;
+    };
+    let hash = python.says(&["genesis-hash", "genesis.toml"]);
+    assert_eq!(hash, folder::genesis(python.path()).hash().to_string());
+    // One with every field in use, text beyond ASCII, two of each, and accounts in a file.
+    let mut genesis = sample();
+    genesis.name = "clé".into();
+    genesis.validators.push(genesis.validators[0].clone());
+    genesis.participants.push(genesis.participants[0].clone());
+    genesis.ledgers.push(genesis.ledgers[0].clone());
+    let first = genesis.accounts[0];
+    let account = |number: u64| GenesisAccount {
+        balance: u64::MAX - number,
+        ..first
+    };
+    for (name, count) in [("few.toml", 2), ("many.toml", 1001)] {
+        genesis.accounts = (0..count).map(account).collect();
+        if count == 2 {
+            // TOML has no larger numbers.
+            genesis
+                .accounts
+                .iter_mut()
+                .for_each(|one| one.balance >>= 1);
+        }
+        genesis_file::save(&python.path().join(name), &genesis).expect("written");
+        let hash = python.says(&["genesis-hash", name]);
+        assert_eq!(hash, genesis.hash().to_string(), "{name}");
+    }
+}
+
+#[test]
+fn what_python_signs_is_cleared_and_python_checks_that_it_is_final() {
+    let Some(python) = Python::new("payments of Python") else {
+        return;
+    };
+    let mut node = NodeProcess::start(
+        program(python.path()),
+        Path::new("node.toml"),
+        "127.0.0.1:0",
+    );
+    let id = python.pay("10.00", "one.envelope");
+    let again = python.run(&[
+        "pay",
+        "genesis.toml",
+        "2.1",
+        "3.1",
+        "1.00",
+        "one.envelope",
+        "--key",
+        "keys/member-2.insecure-plaintext",
+    ]);
+    assert!(
+        again.expect(1).stderr.contains("one.envelope"),
+        "a file is never overwritten"
+    );
+    let submitted = python.clearway(&node, &["submit", "one.envelope", "--json"]);
+    let answers = submitted.expect(0).stdout;
+    python.write("answers.json", &answers);
+    let told = python.says(&["answer", "one.envelope", "answers.json"]);
+    let call = ["lookup", &id, "--proof", "one.proof", "--json"];
+    let found = python.clearway(&node, &call).expect(0).json("lookup");
+    let height = &found["height"];
+    assert_eq!(told, format!("settled at height {height} with code 0"));
+    let check = ["check-proof", "genesis.toml", "one.envelope", "one.proof"];
+    let checked = python.says(&check);
+    assert_eq!(checked, format!("FINAL at height {height} with code 0"));
+
+    let rounds = (0..ROUNDS_MAX).map(|round| block_of_three(&python, &node, round));
+    let mut whole = rounds.filter(|proof| !proof.receipt_path.is_empty());
+    let proof = whole.next().expect("a block of several payments");
+    node.stop();
+    every_part_counts(&python, &proof);
+    the_genesis_counts(&python);
+}
+
+/// Three payments on one stream, the second without cover; gives its proof, which Python has
+/// checked, as `three.envelope` and `three.proof`.
+fn block_of_three(python: &Python, node: &NodeProcess, round: usize) -> SettlementProof {
+    let names = [0, 1, 2].map(|at| format!("{round}.{at}.envelope"));
+    let amounts = ["1.00", "99999999.00", "2.50"];
+    let ids = [0, 1, 2].map(|at| python.pay(amounts[at], &names[at]));
+    let slab: Vec<u8> = names.iter().flat_map(|name| python.read(name)).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let receipts = runtime.block_on(async {
+        let server = folder::server(&folder::genesis(python.path()), node.door());
+        let identity = folder::identity(python.path(), 2);
+        let client = Client::connect(ClientConfig::new(identity, vec![server])).await;
+        let client = client.expect("it is up");
+        let receipts = client.submit(envelopes(&slab)).await.expect("answered");
+        client.close().await;
+        receipts
+    });
+    let codes: Vec<ResultCode> = receipts
+        .iter()
+        .map(|receipt| receipt.outcome.code)
+        .collect();
+    let (settled, poor) = (ResultCode::Settled, ResultCode::InsufficientFunds);
+    assert_eq!(codes, [settled, poor, settled]);
+    // The second one moved nothing, which is final and proven all the same.
+    let file = python.path().join("three.proof");
+    if file.exists() {
+        std::fs::remove_file(&file).expect("of the round before");
+    }
+    let call = ["lookup", &ids[1], "--proof", "three.proof"];
+    python.clearway(node, &call).expect(1);
+    python.write("three.envelope", python.read(&names[1]));
+    let proof = SettlementProof::decode(&python.read("three.proof")).expect("a proof");
+    let height = proof.height;
+    let told = python.says(&[
+        "check-proof",
+        "genesis.toml",
+        "three.envelope",
+        "three.proof",
+    ]);
+    assert_eq!(
+        told,
+        format!("FINAL at height {height} with code {}", poor.as_u16())
+    );
+    proof
+}
+
+/// Names and lengths of the parts of a proof's bytes, in order; `true` where only the pairing can
+/// tell that a part is changed, which takes Python a second.
+fn parts(proof: &SettlementProof) -> Vec<(String, usize, bool)> {
+    let part = |name: &str, len| (name.to_owned(), len, false);
+    let mut all = vec![
+        part("version", 1),
+        part("envelope", 192),
+        part("height", 8),
+        part("index", 4),
+        part("outcome", 4),
+        part("receipt count", 8),
+        part("path count", 4),
+    ];
+    let path = proof.receipt_path.iter().enumerate();
+    all.extend(path.map(|(at, _)| (format!("path {at}"), 32, false)));
+    all.extend([part("previous head", 32), part("link count", 4)]);
+    for (at, link) in proof.links.iter().enumerate() {
+        all.push((format!("receipts root {at}"), 32, false));
+        all.push((format!("state mark {at}"), 1, false));
+        all.extend(
+            link.state_root
+                .map(|_| (format!("state root {at}"), 32, false)),
+        );
+    }
+    all.push(part("manifest count", 4));
+    for (at, manifest) in proof.manifests.iter().enumerate() {
+        all.push((format!("length of manifest {at}"), 4, false));
+        // Version, epoch, validators, height, parent, time, leader, named height and head, batches.
+        for (field, len) in [4, 8, 32, 8, 32, 8, 4, 8, 32, 4].into_iter().enumerate() {
+            all.push((format!("field {field} of manifest {at}"), len, false));
+        }
+        all.push((
+            format!("batches of manifest {at}"),
+            manifest.len() - 140,
+            false,
+        ));
+    }
+    let slow = |name: &str, len| (name.to_owned(), len, true);
+    all.extend([
+        part("epoch", 8),
+        slow("view", 8),
+        slow("parent view", 8),
+        part("payload", 32),
+        part("validator count", 2),
+        part("signers", 1),
+        slow("signature", 48),
+    ]);
+    all
+}
+
+fn every_part_counts(python: &Python, proof: &SettlementProof) {
+    let whole = python.read("three.proof");
+    let mut start = 0;
+    for (name, len, slow) in parts(proof) {
+        let places = match (len, slow) {
+            (0, _) => vec![],
+            (1, _) | (_, true) => vec![start + len / 2],
+            _ => vec![start, start + len - 1],
+        };
+        for at in places {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            python.write("changed.proof", &changed);
+            let what = format!("{name}, byte {at}");
+            python.refuses("genesis.toml", "three.envelope", "changed.proof", &what);
+        }
+        start += len;
+    }
+    assert_eq!(start, whole.len(), "the parts are the whole proof");
+    python.write("changed.proof", &whole[..whole.len() - 1]);
+    python.refuses("genesis.toml", "three.envelope", "changed.proof", "cut");
+    python.write("changed.proof", [&whole[..], &[0]].concat());
+    python.refuses(
+        "genesis.toml",
+        "three.envelope",
+        "changed.proof",
+        "too long",
+    );
+    python.refuses(
+        "genesis.toml",
+        "one.envelope",
+        "three.proof",
+        "another envelope",
+    );
+    let mut changed = python.read("three.envelope");
+    changed[191] ^= 1;
+    python.write("changed.envelope", changed);
+    python.refuses(
+        "genesis.toml",
+        "changed.envelope",
+        "three.proof",
+        "the signature",
+    );
+}
+
+fn the_genesis_counts(python: &Python) {
+    let text = python.read("genesis.toml");
+    let fields = [
+        "\nname = \"",
+        "\nnumber = ",
+        "\npublic_key = \"",
+        "\nbls_public_key = \"",
+        "\nbls_proof = \"",
+        "\nbalance = ",
+        "\noperator_threshold = ",
+    ];
+    for field in fields {
+        let mut changed = text.clone();
+        let after = place_behind(&text, field);
+        changed[after] ^= 1;
+        python.write("changed.toml", changed);
+        python.refuses("changed.toml", "three.envelope", "three.proof", field);
+    }
+    // A node may move: its address is no part of the hash.
+    let mut moved = text.clone();
+    let after = place_behind(&text, "\nmembers_address = \"");
+    moved[after] ^= 1;
+    python.write("moved.toml", &moved);
+    let hashes = ["genesis.toml", "moved.toml"].map(|name| python.says(&["genesis-hash", name]));
+    assert_eq!(hashes[0], hashes[1]);
+}
+
+/// Where the first letter or digit of a value is that stays one when its lowest bit is turned.
+fn place_behind(text: &[u8], field: &str) -> usize {
+    let start = text
+        .windows(field.len())
+        .position(|at| at == field.as_bytes());
+    let start = start.expect("the field is there") + field.len();
+    let stays = |byte: &u8| byte.is_ascii_digit() || (b'b'..=b'e').contains(byte);
+    start + text[start..].iter().position(stays).expect("a value")
+}
