@@ -5,15 +5,26 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use clearway_client::{Client, ClientConfig};
+use blst::min_sig::{AggregateSignature, SecretKey, Signature};
+use clearway_client::{Client, ClientConfig, ClusterKeys};
+use clearway_crypto::certificate::{SIGNATURE_DST, finalize_message, vote_namespace};
+use clearway_crypto::hash::{self, ReceiptOf};
+use clearway_crypto::merkle;
+use clearway_crypto::validators::{ValidatorSecret, genesis_epoch};
 use clearway_harness::{NodeProcess, folder};
 use clearway_node::genesis_file;
-use clearway_types::code::ResultCode;
+use clearway_types::certificate::Certificate;
+use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::envelopes;
-use clearway_types::genesis::GenesisAccount;
-use clearway_types::wire::proof::SettlementProof;
+use clearway_types::genesis::{Genesis, GenesisAccount, GenesisValidator};
+use clearway_types::manifest::Manifest;
+use clearway_types::units::{Height, ValidatorNumber};
+use clearway_types::wire::proof::{ExecLink, SettlementProof};
 use tempfile::{TempDir, tempdir};
+use zerocopy::IntoBytes as _;
 
+use crate::bytes::digest;
+use crate::bytes::records::envelope;
 use crate::docs::protocol::genesis::sample;
 use crate::program::{Run, end_of, program, run};
 
@@ -201,6 +212,123 @@ fn what_python_signs_is_cleared_and_python_checks_that_it_is_final() {
     node.stop();
     every_part_counts(&python, &proof);
     the_genesis_counts(&python);
+}
+
+#[test]
+fn a_quorum_of_four_convinces_python_and_nothing_less() {
+    let Some(python) = Python::new("certificates of four in Python") else {
+        return;
+    };
+    python.write("any.envelope", envelope().as_bytes());
+    let four = four_validators(python.path());
+    let keys = ClusterKeys::from_genesis(&four).expect("each has proved its key");
+    let check = ["check-proof", "four.toml", "any.envelope", "four.proof"];
+    // The first validator does not sign.
+    let proof = proof_of(&four, &[1, 2, 3], 0b1110);
+    python.write("four.proof", proof.encode());
+    let final_there = format!("FINAL at height {} with code 0", proof.height);
+    assert!(keys.check(&envelope(), &proof).is_ok());
+    assert_eq!(python.says(&check), final_there);
+    let others = proof_of(&four, &[1, 2, 3], 0b1101);
+    let too_few = proof_of(&four, &[1, 2], 0b0110);
+    for (proof, what) in [(others, "others signed"), (too_few, "too few signed")] {
+        assert!(keys.check(&envelope(), &proof).is_err(), "{what}");
+        python.write("four.proof", proof.encode());
+        python.refuses("four.toml", "any.envelope", "four.proof", what);
+    }
+    // A key that nobody has proved to hold spoils the set, whoever signs.
+    let mut unproved = four;
+    unproved.validators[0].bls_proof = unproved.validators[1].bls_proof;
+    genesis_file::save(&python.path().join("four.toml"), &unproved).expect("written");
+    let proof = proof_of(&unproved, &[1, 2, 3], 0b1110);
+    python.write("four.proof", proof.encode());
+    assert!(ClusterKeys::from_genesis(&unproved).is_err());
+    python.refuses("four.toml", "any.envelope", "four.proof", "an unproved key");
+}
+
+/// The secret of the validator at this place.
+fn secret(place: usize) -> [u8; 32] {
+    [u8::try_from(place + 1).expect("few"); 32]
+}
+
+/// The folder's genesis with four validators, also as `four.toml`.
+fn four_validators(dir: &Path) -> Genesis {
+    let mut genesis = folder::genesis(dir);
+    genesis.validators = (0..4)
+        .map(|place| {
+            let keys = ValidatorSecret::from_bytes(&secret(place)).expect("below the order");
+            let number = u32::try_from(place + 1).expect("few");
+            GenesisValidator::new(
+                ValidatorNumber(number),
+                format!("validator-{number}"),
+                format!("192.0.2.{number}:7400"),
+                secret(place),
+                keys.public_key(),
+                keys.prove_possession(),
+            )
+        })
+        .collect();
+    genesis_file::save(&dir.join("four.toml"), &genesis).expect("written");
+    genesis
+}
+
+/// A proof for the sample envelope that the validators at these places signed, and whose bitmap
+/// says that those of `claimed` did.
+fn proof_of(genesis: &Genesis, signed: &[usize], claimed: u8) -> SettlementProof {
+    let (height, outcome) = (Height(7), Outcome::new(ResultCode::Settled));
+    let leaf = hash::envelope_digests(&envelope()).leaf;
+    let receipt = hash::receipt_leaf(height, 0, ReceiptOf::Envelope(&leaf, outcome));
+    let receipts_root = merkle::root(&[receipt]);
+    let manifest = Manifest {
+        epoch: genesis_epoch(genesis),
+        height: Height(8),
+        parent: digest(1),
+        time: genesis.time,
+        leader: ValidatorNumber(1),
+        state_height: height,
+        exec_head: hash::exec_head(&digest(2), height, &receipts_root, None),
+        batches: Vec::new(),
+    };
+    let manifest = manifest.encode();
+    let payload = hash::manifest_digest(&manifest);
+    let (view, parent_view) = (300, 299);
+    let message = finalize_message(
+        &vote_namespace(genesis.hash()),
+        0,
+        view,
+        parent_view,
+        payload,
+    );
+    let votes = signed.iter().map(|&place| {
+        let secret = SecretKey::from_bytes(&secret(place)).expect("below the order");
+        secret.sign(&message, SIGNATURE_DST, &[])
+    });
+    let votes: Vec<Signature> = votes.collect();
+    let all: Vec<&Signature> = votes.iter().collect();
+    let sum = AggregateSignature::aggregate(&all, true).expect("votes");
+    SettlementProof {
+        envelope: envelope(),
+        height,
+        index: 0,
+        outcome,
+        receipt_count: 1,
+        receipt_path: Vec::new(),
+        previous_exec_head: digest(2),
+        links: vec![ExecLink {
+            receipts_root,
+            state_root: None,
+        }],
+        manifests: vec![manifest],
+        certificate: Certificate {
+            epoch: 0,
+            view,
+            parent_view,
+            payload,
+            validator_count: 4,
+            signers: vec![claimed],
+            signature: sum.to_signature().compress(),
+        },
+    }
 }
 
 /// Three payments on one stream, the second without cover; gives its proof, which Python has
