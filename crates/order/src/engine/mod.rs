@@ -4,13 +4,13 @@
 //! every further instance costs a minute of compiling. `simulated` does it once more, for tests.
 mod adapter;
 mod certificate;
+mod journal;
 mod scheme;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulated;
 mod transport;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use self::adapter::Adapter;
 #[cfg(test)]
 pub(crate) use self::certificate::from_engine;
 pub(crate) use self::certificate::to_engine;
+use self::journal::PARTITION;
 pub(crate) use self::scheme::{Keys, Scheme};
 use self::transport::{NullBlocker, NullReceiver, NullSender};
 use crate::config::{EngineConfig, OrderConfig};
@@ -42,7 +43,6 @@ use crate::recovery::Recovery;
 use crate::stage::OrderStage;
 
 /// Directory of the journal's blobs below [`EngineConfig::journal_dir`].
-const PARTITION: &str = "votes";
 /// Views behind the newest final one whose certificates stay in the journal: more than can be
 /// final and not yet stored, so that a restart hears of each of them again.
 const VIEW_RETENTION: u64 = 128;
@@ -85,7 +85,7 @@ impl Orderer {
             &engine.vote_secret,
         )?;
         let metrics = Arc::new(OrderMetrics::default());
-        if recovery.tip.height > Height(0) && !has_journal(&engine.journal_dir) {
+        if recovery.tip.height > Height(0) && !journal::is_there(&engine.journal_dir) {
             // Nobody but this machine has ever seen a vote of a single validator, and no receipt
             // left that the store does not hold: going on from the newest certificate is safe.
             tracing::warn!(
@@ -117,14 +117,20 @@ impl Orderer {
     /// # Errors
     /// Why it ended by itself: the node has to stop.
     pub fn run(self) -> Result<(), OrderError> {
+        let mut is_mended = false;
         while self.wait_for_room() {
             self.handle.resume();
             let ended = catch_unwind(AssertUnwindSafe(|| self.run_engine()));
-            match ended {
-                Ok(None) => {}
-                Ok(Some(reason)) => self.on_end(reason.to_owned()),
-                Err(panic) => self.on_end(panic_text(panic.as_ref())),
+            let reason = match ended {
+                Ok(None) => continue,
+                Ok(Some(reason)) => reason.to_owned(),
+                Err(panic) => panic_text(panic.as_ref()),
+            };
+            // Once: a journal that cannot be read then is damaged where it is needed.
+            if is_unreadable(&reason) && !std::mem::replace(&mut is_mended, true) && self.mend() {
+                continue;
             }
+            self.on_end(reason);
         }
         self.handle.failure().map_or(Ok(()), Err)
     }
@@ -161,12 +167,38 @@ impl Orderer {
             return;
         }
         let dir = self.engine.journal_dir.clone();
-        self.handle.fail(
-            match reason.contains("replay") || reason.contains("open journal") {
-                true => OrderError::JournalDamaged { dir, reason },
-                false => OrderError::EngineStopped { reason },
-            },
-        );
+        self.handle.fail(match is_unreadable(&reason) {
+            true => OrderError::JournalDamaged { dir, reason },
+            false => OrderError::EngineStopped { reason },
+        });
+    }
+
+    /// The engine passes over everything in its journal up to the view where it starts, which the
+    /// store has in full: files that hold nothing else are not worth a start that fails, whichever
+    /// of them is damaged. Whether any was moved away.
+    fn mend(&self) -> bool {
+        let Floor::Finalized(newest) = self.newest_floor() else {
+            return false;
+        };
+        let view = newest.proposal.round.view().get();
+        match journal::set_aside(&self.engine.journal_dir, view) {
+            Ok((_, 0)) => false,
+            Ok((aside, files)) => {
+                self.handle.metrics().journals_mended.add(1);
+                tracing::warn!(
+                    view,
+                    files,
+                    aside = %aside.display(),
+                    "the engine's journal is damaged; going on without the views that the newest \
+                     stored certificate ends: check the disk"
+                );
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the engine's damaged journal cannot be mended");
+                false
+            }
+        }
     }
 
     /// The engine in the runtime of the product.
@@ -310,9 +342,9 @@ fn check_times(config: &OrderConfig, engine: &EngineConfig) -> Result<(), OrderE
     })
 }
 
-/// Whether the journal has any blob.
-fn has_journal(dir: &Path) -> bool {
-    std::fs::read_dir(dir.join(PARTITION)).is_ok_and(|mut blobs| blobs.next().is_some())
+/// Whether an engine ended with this reason because it could not read its journal.
+fn is_unreadable(reason: &str) -> bool {
+    reason.contains("replay") || reason.contains("open journal")
 }
 
 /// Where the engine starts: at the newest stored certificate, or below it when its own journal

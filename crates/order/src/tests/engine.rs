@@ -1,4 +1,5 @@
 //! The real engine on real directories: finality, restarts, crashes, a lost journal, bad settings.
+mod damaged;
 mod full_disk;
 
 use std::path::Path;
