@@ -121,6 +121,7 @@ impl Outbox {
 
     fn write(&self, entry: Entry, replace: bool) -> Result<(), Failure> {
         self.make_folder()?;
+        self.sweep();
         if !replace {
             self.check_room()?;
         }
@@ -151,12 +152,14 @@ impl Outbox {
         let temporary = self
             .folder
             .join(format!("{}.{}.tmp", entry.id(), std::process::id()));
-        let written = write_private(&temporary, entry.to_text()?.as_bytes()).and_then(|()| {
+        let private = write_private(&temporary, entry.to_text()?.as_bytes());
+        let written = private.and_then(|file| {
             match replace {
                 true => std::fs::rename(&temporary, &path),
                 // Unlike renaming, this leaves an entry that another process has just made.
                 false => std::fs::hard_link(&temporary, &path),
-            }
+            }?;
+            Ok(file)
         });
         // Gone where it was renamed; where it cannot be removed it is only never read.
         let _ = std::fs::remove_file(&temporary);
@@ -183,6 +186,7 @@ impl Outbox {
 
     /// Every entry, oldest identifiers first; a file that is none keeps no other one back.
     pub(crate) fn all(&self) -> Result<Vec<Result<Entry, Failure>>, Failure> {
+        self.sweep();
         let names = self.names()?;
         Ok(names.iter().map(|path| self.read(path)).collect())
     }
@@ -224,6 +228,22 @@ impl Outbox {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Removes what commands left that were killed while they wrote an entry: as long as they live
+    /// they hold a lock on it. Where that cannot be seen, or removed, it is only never read.
+    fn sweep(&self) {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
+        for entry in entries.filter_map(Result::ok) {
+            if !is_temporary(&entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            let path = entry.path();
+            let left = std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            if left {
+                let _ = std::fs::remove_file(path);
+            }
+        }
     }
 
     fn read(&self, path: &Path) -> Result<Entry, Failure> {
@@ -286,14 +306,26 @@ fn damaged(path: &Path) -> Failure {
     Failure::new(Kind::Failed, message)
 }
 
-fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+/// Whether this is the name of an entry that is being written: identifier, process, ending.
+fn is_temporary(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('.').collect();
+    let [id, process, "tmp"] = parts[..] else {
+        return false;
+    };
+    hex::decode_array::<16>(id).is_some() && process.parse::<u32>().is_ok()
+}
+
+/// Writes a file that is its owner's alone, and keeps it locked.
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
+    file.lock()?;
     file.write_all(content)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -338,6 +370,45 @@ mod tests {
         assert!(outbox.find(entry(1).id()).expect("read").is_none());
         let left = std::fs::read_dir(dir.path().join("key.age.outbox")).expect("a folder");
         assert_eq!(left.count(), 1, "nothing temporary stays");
+    }
+
+    #[test]
+    fn what_a_killed_command_was_writing_is_removed_and_nothing_else_is() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        let id = "01".repeat(16);
+        let stays = [
+            "notes.tmp",
+            "01.7.tmp",
+            &format!("{id}.x.tmp"),
+            &format!("{id}.tmp"),
+        ];
+        let left = [format!("{id}.7.tmp"), format!("{id}.4194304.tmp")];
+        let busy = dir.path().join(format!("{id}.8.tmp"));
+        let names = || {
+            let entries = std::fs::read_dir(dir.path()).expect("listed");
+            let names = entries.map(|entry| entry.expect("read").file_name());
+            names.collect::<std::collections::BTreeSet<_>>()
+        };
+        let file = write_private(&busy, b"half").expect("written");
+        for name in stays {
+            std::fs::write(dir.path().join(name), "half").expect("written");
+        }
+        let before = names();
+        for listed in [true, false] {
+            for name in &left {
+                std::fs::write(dir.path().join(name), "half").expect("written");
+            }
+            match listed {
+                true => assert!(outbox.all().expect("read").is_empty()),
+                false => outbox.keep(entry(2)).expect("written"),
+            }
+            outbox.forget(entry(2).id()).expect("gone");
+            assert_eq!(names(), before, "listed {listed}");
+        }
+        drop(file);
+        outbox.all().expect("read");
+        assert!(!busy.exists(), "its writer has ended");
     }
 
     #[cfg(unix)]
