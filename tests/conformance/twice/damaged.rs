@@ -2,6 +2,7 @@
 
 use clearway_harness::Lossy;
 
+use crate::program::Run;
 use crate::twice::{OWN_ID, Payer, TIMEOUT};
 
 #[test]
@@ -23,26 +24,43 @@ fn a_damaged_entry_and_a_stray_file_keep_no_other_one_back() {
     let stray = payer.outbox().join("0-notes.json");
     std::fs::write(&stray, "not an entry").expect("written");
 
-    // The whole one is sent, the others are named, and the end of one of them is not known.
-    let sent = payer.run(node.door(), &["resend"]).expect(6);
-    assert!(sent.stdout.contains("Settled"), "{}", sent.stdout);
-    for words in [OWN_ID, "0-notes.json", "2 of 3 did not settle"] {
+    // Of one the log has the end by its identifier, which its file's name gives: that is told. The
+    // whole one is sent, and nobody knows what the stray file was.
+    let list = payer.run(node.door(), &["resend", "--list"]).expect(0);
+    assert!(list.stdout.contains("no outbox entry"), "{}", list.stdout);
+    let sent = payer.run(node.door(), &["resend", "--json"]).expect(6);
+    for words in [OWN_ID, "10.00 EUR", "put aside", "0-notes.json"] {
         assert!(sent.said().contains(words), "{}", sent.said());
     }
-    assert_eq!(payer.waiting().len(), 2);
-    // What the message says to type tells the end of the damaged one.
-    let lookup = ["lookup", OWN_ID, "--prove"];
-    let told = payer.run(node.door(), &lookup).expect(0);
+    let told = |run: &Run| {
+        let lines = run.lines();
+        let told = lines.iter().filter(|line| line["state"] == "settled");
+        told.count()
+    };
+    assert_eq!(told(&sent), 2, "{}", sent.stdout);
+    std::fs::remove_file(stray).expect("it was left there");
+    let aside = payer.outbox().join(format!("{OWN_ID}.damaged"));
+    let kept = std::fs::read(&aside).expect("put aside");
+    assert_eq!(kept, whole[..whole.len() / 2]);
+    payer.run(node.door(), &["resend"]).expect(0);
+    assert_eq!(payer.paid(node.door()), 20);
+
+    // By its name too, and it ends by what the log has.
+    std::fs::rename(&aside, &bad).expect("damaged once more");
+    let sent = payer.run(node.door(), &["resend", OWN_ID, "--prove", "--json"]);
+    assert_eq!(told(&sent.expect(0)), 1);
+    std::fs::rename(&aside, &bad).expect("damaged once more");
+    let told = payer
+        .run(node.door(), &["lookup", OWN_ID, "--prove"])
+        .expect(0);
     assert!(told.said().contains("no outbox entry"), "{}", told.said());
+    std::fs::remove_file(bad).expect("a lookup leaves it");
     // It alone knows when it ends: without it nobody can say that it never will be executed.
     let unused = OWN_ID.replace("abcd", "abce");
     let other = payer.outbox().join(format!("{unused}.json"));
     std::fs::write(&other, "").expect("written");
     payer.run(node.door(), &["lookup", &unused]).expect(5);
-    for file in [bad, stray, other] {
-        std::fs::remove_file(file).expect("it was left there");
-    }
-    payer.run(node.door(), &["resend"]).expect(0);
-    assert_eq!(payer.paid(node.door()), 20);
+    payer.run(node.door(), &["resend"]).expect(6);
+    assert!(other.exists(), "its end is not known");
     node.stop();
 }

@@ -10,7 +10,7 @@ use zerocopy::IntoBytes as _;
 use crate::commands::connect::Session;
 use crate::commands::content::differing;
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::Entry;
+use crate::commands::outbox::{Entry, EntryError};
 use crate::failure::{Failure, Kind};
 use crate::ui;
 
@@ -153,10 +153,18 @@ impl Session {
     /// Forgets an envelope whose end has been told. Where that cannot be done the end is told once
     /// more: no reason to say that the instruction failed.
     pub(super) fn forget(&self, name: Lookup) {
-        let forgotten = self.kept(name.id).and_then(|entry| match entry {
-            Some(entry) if Lookup::of(&entry.envelope) == name => self.outbox.forget(name.id),
-            _ => Ok(()),
-        });
+        let forgotten = match self.outbox.find(name.id) {
+            Ok(Some(entry)) if Lookup::of(&entry.envelope) == name => self
+                .check_cluster(&entry)
+                .and_then(|()| self.outbox.forget(name.id)),
+            Ok(_) => Ok(()),
+            // It may be of another signer or cluster: it is put aside and not removed.
+            Err(EntryError::Damaged(_)) => self.outbox.put_aside(name.id).map(|place| {
+                let place = place.display();
+                ui::note(&format!("the damaged entry is put aside: {place}"));
+            }),
+            Err(EntryError::Unread(failure)) => Err(failure),
+        };
         if let Err(failure) = forgotten {
             ui::note(&format!("{} stays in the outbox: {failure}", name.id));
         }

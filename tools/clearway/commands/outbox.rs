@@ -57,6 +57,54 @@ struct Stored {
     checksum: String,
 }
 
+/// Why an entry cannot be had.
+#[derive(Debug)]
+pub(crate) enum EntryError {
+    /// The file is no entry of this version: what was in it may have moved money, or may still.
+    Damaged(PathBuf),
+    /// It cannot be read.
+    Unread(Failure),
+}
+
+impl EntryError {
+    /// The identifier that the name of a damaged file gives.
+    pub(crate) fn damaged_id(&self) -> Option<TransferId> {
+        let Self::Damaged(path) = self else {
+            return None;
+        };
+        let name = path.file_stem()?.to_str()?;
+        hex::decode_array(name).map(TransferId)
+    }
+}
+
+impl From<Failure> for EntryError {
+    fn from(failure: Failure) -> Self {
+        Self::Unread(failure)
+    }
+}
+
+impl From<EntryError> for Failure {
+    fn from(error: EntryError) -> Self {
+        let id = error.damaged_id();
+        let path = match error {
+            EntryError::Unread(failure) => return failure,
+            EntryError::Damaged(path) => path,
+        };
+        let what = match id {
+            Some(id) => format!(
+                "look its identifier up with `clearway lookup {id}`, and remove the file once you \
+                 know its end"
+            ),
+            None => "move the file to another folder".to_owned(),
+        };
+        let message = format!(
+            "{} is no outbox entry of this version: {what}",
+            path.display()
+        );
+        Self::new(Kind::Failed, message)
+    }
+}
+
 impl Entry {
     pub(crate) fn id(&self) -> TransferId {
         self.envelope.body.id
@@ -175,17 +223,17 @@ impl Outbox {
     }
 
     /// The entry with this identifier, if there is one.
-    pub(crate) fn find(&self, id: TransferId) -> Result<Option<Entry>, Failure> {
+    pub(crate) fn find(&self, id: TransferId) -> Result<Option<Entry>, EntryError> {
         let path = self.path(id);
         match path.try_exists() {
             Ok(false) => Ok(None),
             Ok(true) => self.read(&path).map(Some),
-            Err(error) => Err(self.failure(&path, &error)),
+            Err(error) => Err(self.failure(&path, &error).into()),
         }
     }
 
     /// Every entry, oldest identifiers first; a file that is none keeps no other one back.
-    pub(crate) fn all(&self) -> Result<Vec<Result<Entry, Failure>>, Failure> {
+    pub(crate) fn all(&self) -> Result<Vec<Result<Entry, EntryError>>, Failure> {
         self.sweep();
         let names = self.names()?;
         Ok(names.iter().map(|path| self.read(path)).collect())
@@ -200,6 +248,17 @@ impl Outbox {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Puts a damaged entry aside, where no command looks; tells where.
+    pub(crate) fn put_aside(&self, id: TransferId) -> Result<PathBuf, Failure> {
+        let (path, aside) = (self.path(id), self.folder.join(format!("{id}.damaged")));
+        let renamed = match path.is_file() {
+            true => std::fs::rename(&path, &aside),
+            false => Err(std::io::Error::other("this is no file")),
+        };
+        renamed.map_err(|error| self.failure(&path, &error))?;
+        Ok(aside)
     }
 
     /// The folder, whether it is there or not.
@@ -246,7 +305,7 @@ impl Outbox {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<Entry, Failure> {
+    fn read(&self, path: &Path) -> Result<Entry, EntryError> {
         let meta = std::fs::metadata(path).map_err(|error| self.failure(path, &error))?;
         let bytes = match meta.is_file() && meta.len() <= ENTRY_BYTES_MAX {
             true => std::fs::read(path).map_err(|error| self.failure(path, &error))?,
@@ -255,7 +314,7 @@ impl Outbox {
         let entry = std::str::from_utf8(&bytes).ok().and_then(Entry::of_text);
         // Under another name it would never be found, nor forgotten.
         let entry = entry.filter(|entry| self.path(entry.id()) == path);
-        entry.ok_or_else(|| damaged(path))
+        entry.ok_or_else(|| EntryError::Damaged(path.to_owned()))
     }
 
     fn make_folder(&self) -> Result<(), Failure> {
@@ -287,23 +346,6 @@ impl Outbox {
             format!("outbox {}: {error}; {what}", path.display()),
         )
     }
-}
-
-/// Unlike another failure it leaves the rest of the outbox as it is.
-fn damaged(path: &Path) -> Failure {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let what = match hex::decode_array::<16>(&name) {
-        Some(_) => format!(
-            "look its identifier up with `clearway lookup {name}`, and remove the file once you \
-             know its end"
-        ),
-        None => "move the file to another folder".to_owned(),
-    };
-    let message = format!(
-        "{} is no outbox entry of this version: {what}",
-        path.display()
-    );
-    Failure::new(Kind::Failed, message)
 }
 
 /// Whether this is the name of an entry that is being written: identifier, process, ending.
@@ -432,6 +474,14 @@ mod tests {
         }
     }
 
+    /// What is said of a damaged entry.
+    fn said(read: &Result<Entry, EntryError>) -> String {
+        let Err(EntryError::Damaged(path)) = read else {
+            panic!("it is whole, or cannot be read");
+        };
+        Failure::from(EntryError::Damaged(path.clone())).to_string()
+    }
+
     #[test]
     fn a_damaged_entry_is_named_and_never_sent() {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -453,7 +503,7 @@ mod tests {
             let [bad, good] = &all[..] else {
                 panic!("{} entries", all.len());
             };
-            let said = bad.as_ref().err().expect("it is damaged").to_string();
+            let said = said(bad);
             assert!(
                 said.contains("0101") && said.contains("look its identifier up"),
                 "{said}"
@@ -464,7 +514,7 @@ mod tests {
         std::fs::remove_file(&path).expect("it was there");
         std::fs::write(dir.path().join("copy.json"), &whole).expect("written");
         let all = outbox.all().expect("listed");
-        let said = all[1].as_ref().err().expect("a copy").to_string();
+        let said = said(&all[1]);
         assert!(said.contains("move the file"), "{said}");
     }
 

@@ -1,12 +1,13 @@
 //! `clearway resend`: sends what waits in the outbox again, as the same bytes.
 
 use clearway_types::units::TransferId;
+use clearway_types::wire::query::Lookup;
 use serde::Serialize;
 
 use crate::commands::connect::{Connect, Session};
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::{Entry, OutboxArg};
-use crate::commands::send::{Copy, Sending};
+use crate::commands::outbox::{Entry, EntryError, Outbox, OutboxArg};
+use crate::commands::send::{Copy, Sending, receipt};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 use crate::written::parse_id;
@@ -43,25 +44,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let session = opened.map_err(Failure::end_open)?;
     let entries = match args.id {
         None => session.outbox.all().map_err(Failure::end_open)?,
-        Some(id) => vec![Ok(waiting(&session, id)?)],
+        Some(id) => vec![waiting(&session, id)?],
     };
+    if entries.is_empty() {
+        return tell(args, &session.outbox, Vec::new());
+    }
     let total = entries.len();
-    if total == 0 {
-        return list(args);
-    }
-    let mut failures = Vec::new();
-    for entry in entries {
-        // What is in a damaged entry may have moved money, or may still.
-        let entry = entry.map_err(Failure::end_open);
-        let sent = entry.and_then(|entry| resend(&session, &entry, args));
-        failures.extend(sent.err());
-    }
-    Failure::together(failures, total)
+    let sent = entries.into_iter().map(|entry| match entry {
+        Ok(entry) => resend(&session, &entry, args),
+        Err(error) => end_of_damaged(&session, error, args).map_err(Failure::end_open),
+    });
+    Failure::together(sent.filter_map(Result::err).collect(), total)
 }
 
-fn waiting(session: &Session, id: TransferId) -> Result<Entry, Failure> {
-    let kept = session.kept(id).map_err(Failure::end_open)?;
-    kept.ok_or_else(|| {
+fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError>, Failure> {
+    let found = session.outbox.find(id).transpose();
+    found.ok_or_else(|| {
         let message = format!(
             "{id} does not wait in the outbox: its end was told, or it was signed elsewhere; type \
              `clearway lookup {id} {}`",
@@ -74,6 +72,27 @@ fn waiting(session: &Session, id: TransferId) -> Result<Entry, Failure> {
 fn resend(session: &Session, entry: &Entry, args: &Args) -> Result<(), Failure> {
     session.check_cluster(entry)?;
     session.settle(&entry.envelope, Copy::Further, args.prove, args.output)
+}
+
+/// Of a damaged entry its identifier is left: where the log has that, its end is told by it, and
+/// the entry is put aside. What the log lacks may be executed yet, as the entry alone could tell.
+fn end_of_damaged(session: &Session, error: EntryError, args: &Args) -> Result<(), Failure> {
+    let Some(id) = error.damaged_id() else {
+        return Err(error.into());
+    };
+    let signer = session.participant();
+    let name = Lookup { signer, id };
+    let found = session.ask(async |client| client.lookup(signer, id).await)?;
+    let Some(found) = found.filter(|found| found.outcome.spends_id()) else {
+        return Err(error.into());
+    };
+    let executed = session.executed(name)?;
+    let ledgers = &session.genesis.ledgers;
+    let instruction = Instruction::of(&executed.body, ledgers).text();
+    ui::note(&format!(
+        "{id} is damaged in the outbox; the log has it as: {instruction}"
+    ));
+    session.tell(&executed, receipt(found), args.prove, args.output)
 }
 
 /// What waits in an outbox, or what is wrong with a file there.
@@ -103,6 +122,15 @@ struct Listing {
 /// Lists the outbox; no node is asked.
 fn list(args: &Args) -> Result<(), Failure> {
     let outbox = args.connect.outbox(&args.outbox);
+    let entries = outbox.all()?;
+    tell(args, &outbox, entries)
+}
+
+fn tell(
+    args: &Args,
+    outbox: &Outbox,
+    entries: Vec<Result<Entry, EntryError>>,
+) -> Result<(), Failure> {
     // Amounts have the decimals of the genesis, where it is there.
     let genesis = args.connect.genesis().ok();
     let show = |entry: Entry| {
@@ -118,10 +146,10 @@ fn list(args: &Args) -> Result<(), Failure> {
             genesis: entry.genesis.to_string(),
         }
     };
-    let bad = |failure: Failure| Listed::Bad {
-        problem: failure.to_string(),
+    let bad = |error| Listed::Bad {
+        problem: Failure::from(error).to_string(),
     };
-    let entries = outbox.all()?.into_iter();
+    let entries = entries.into_iter();
     let listing = Listing {
         outbox: outbox.folder().display().to_string(),
         waiting: entries.map(|entry| entry.map_or_else(bad, show)).collect(),

@@ -281,7 +281,7 @@ impl Session {
 
     /// Tells the end of an envelope, and forgets it once that is told. Where another instruction
     /// has its identifier but ends first, this one may be executed still: it stays.
-    fn tell(
+    pub(super) fn tell(
         &self,
         envelope: &Envelope,
         receipt: Receipt,
