@@ -237,12 +237,31 @@ fn key_files_are_made_listed_checked_and_refused_when_others_can_read_them() {
     assert!(again.said().contains("exists"), "{}", again.said());
     let check = ["keys", "check", path, "--insecure-plaintext", "--json"];
     assert_eq!(run(dir.path(), &check).expect(0).json("key"), made);
-    let refused = run(dir.path(), &["keys", "check", path]).expect(1);
-    assert!(
-        refused.said().contains("--insecure-plaintext"),
-        "{}",
-        refused.said()
-    );
+    // The call lacks a switch, whatever the command would do with the key.
+    run(dir.path(), &["node", "init", "n", "--insecure-plaintext"]).expect(0);
+    let id = "00000000000000000000000000000100";
+    let genesis = ["--genesis", "n/genesis.toml"];
+    let rows: [&[&str]; 7] = [
+        &["keys", "check", path],
+        &["node", "status"],
+        &["pay", "2.1", "3.1", "1"],
+        &["pay", "2.1", "3.1", "1", "--id", id],
+        &["lookup", id],
+        &["resend"],
+        &["keys", "rotate", path],
+    ];
+    for call in rows {
+        let key = match call[0] == "keys" && call[1] == "check" {
+            true => Vec::new(),
+            false => [&genesis[..], &["--key", path, "--as", "2"]].concat(),
+        };
+        let refused = run(dir.path(), &[call, &key].concat()).expect(2);
+        assert!(
+            refused.said().contains("--insecure-plaintext"),
+            "{}",
+            refused.said()
+        );
+    }
     let listed = run(dir.path(), &["keys", "list", "--json"])
         .expect(0)
         .json("keys");

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use clearway_node::keystore::KeyFileError;
 use serde::Serialize;
 
 use crate::ui;
@@ -278,10 +279,21 @@ failed_by!(
     serde_json::Error,
     clearway_node::config::ConfigError,
     clearway_node::genesis_file::GenesisFileError,
-    clearway_node::keystore::KeyFileError,
     clearway_crypto::keys::KeyError,
     clearway_load::files::FileError,
 );
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        let kind = match &error {
+            // The file is what it is; the call lacks the switch that accepts it. So every command
+            // ends alike, also one that may have moved money before.
+            KeyFileError::Plaintext { .. } => Kind::Usage,
+            _ => kind_of(&error),
+        };
+        Self::new(kind, error)
+    }
+}
 
 /// Adds an exit code to any error.
 pub(crate) trait OrFail<T> {

@@ -55,7 +55,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a key in plain text, not allowed",
         as_it_is,
         "keys check keys/member-2.insecure-plaintext",
-        1,
+        2,
         "accept it with --insecure-plaintext",
     ),
     Row::command(
