@@ -40,7 +40,7 @@ pub(crate) struct Exit {
 }
 
 /// Every code that the program ends with.
-pub(crate) const EXITS: [Exit; 11] = [
+pub(crate) const EXITS: [Exit; 12] = [
     exit(
         0,
         "ok",
@@ -83,10 +83,27 @@ pub(crate) const EXITS: [Exit; 11] = [
         "not_sent",
         "nothing was sent: type the same command again, with the same --id where it had one",
     ),
+    exit(
+        PANICKED,
+        "panicked",
+        "a mistake of the program: report its message; what became of an instruction is not known",
+    ),
     exit(129, "hang_up", "its terminal has gone (SIGHUP)"),
     exit(130, "interrupted", "it was interrupted (SIGINT, Ctrl-C)"),
     exit(143, "terminated", "it was asked to end (SIGTERM)"),
 ];
+
+/// What the runtime ends with after a panic.
+pub(crate) const PANICKED: u8 = 101;
+
+// Those of a failure stand at their own numbers.
+const _: () = {
+    let mut code = 0;
+    while code <= Kind::NotSent as usize {
+        assert!(EXITS[code].code as usize == code);
+        code += 1;
+    }
+};
 
 const fn exit(code: u8, word: &'static str, meaning: &'static str) -> Exit {
     Exit {
@@ -99,8 +116,7 @@ const fn exit(code: u8, word: &'static str, meaning: &'static str) -> Exit {
 impl Kind {
     /// Its row of the table.
     fn exit(self) -> Exit {
-        let row = EXITS.into_iter().find(|row| row.code == self as u8);
-        row.expect("a test looks each kind up")
+        EXITS[self as usize]
     }
 }
 

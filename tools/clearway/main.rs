@@ -27,13 +27,11 @@ fn main() -> ExitCode {
 
 /// Bytes of the stack that commands run on, whatever `ulimit -s` leaves the first thread.
 const STACK_BYTES: usize = 8 << 20;
-/// What the runtime ends with after a panic.
-const PANICKED: u8 = 101;
 
 fn run_with_room() -> ExitCode {
     let main = std::thread::Builder::new().name("main".to_owned());
     match main.stack_size(STACK_BYTES).spawn(cli::run) {
-        Ok(running) => running.join().unwrap_or(ExitCode::from(PANICKED)),
+        Ok(running) => running.join().unwrap_or(ExitCode::from(failure::PANICKED)),
         // Without memory for it there is the first thread's own.
         Err(_) => cli::run(),
     }
