@@ -134,11 +134,35 @@ fn wants_json(matches: &ArgMatches) -> bool {
 
 /// Ends as a command does whose arguments are not understood, which people have been told.
 fn wrong_usage(error: &clap::Error) -> ExitCode {
-    let mut words = std::env::args_os().take_while(|word| word != "--");
-    match words.any(|word| word == "--json" || word == "--json=-") {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let words = words.take_while(|word| word != "--");
+    match named_stdout(&words.collect::<Vec<_>>()) {
         true => usage_failure(&error.render().to_string()).tell(),
         false => ExitCode::from(Kind::Usage as u8),
     }
+}
+
+/// As [`wants_json`], of words that are not understood.
+fn named_stdout(words: &[String]) -> bool {
+    let mut command = Cli::command();
+    for word in words {
+        if let Some(inner) = command.find_subcommand(word) {
+            command = inner.clone();
+        }
+    }
+    let mut switches = command.get_arguments();
+    let json = switches.find(|switch| switch.get_id() == "json");
+    let names_file = json.is_some_and(|json| json.get_action().takes_values());
+    let nexts = words.iter().skip(1).map(Some).chain([None]);
+    words
+        .iter()
+        .zip(nexts)
+        .any(|(word, next)| match word.as_str() {
+            "--json=-" => true,
+            // What follows and is no switch is a file, where the command's report may go to one.
+            "--json" => !names_file || next.is_none_or(|next| next.starts_with('-')),
+            _ => false,
+        })
 }
 
 /// What clap says, on one line: what is wrong, and how the command is written.
@@ -224,6 +248,26 @@ mod tests {
         let help = Cli::command().render_long_help().to_string();
         let about = demo::about();
         assert!(help.contains(&about), "{help} lacks {about:?}");
+    }
+
+    #[test]
+    fn wrong_usage_is_told_as_json_where_the_result_would_have_been() {
+        let rows = [
+            ("pay --json 2.1 --oops", true),
+            ("pay --oops", false),
+            ("fly --json", true),
+            ("bench --json --oops", true),
+            ("bench --json - --oops", true),
+            ("bench --json=- --oops", true),
+            ("bench --json report.json --oops", false),
+            ("bench --json=report.json --oops", false),
+            ("bench hash --json x --oops", false),
+            ("bench compare a --json b --oops", true),
+        ];
+        for (line, expected) in rows {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(named_stdout(&words), expected, "{line}");
+        }
     }
 
     #[test]
