@@ -88,3 +88,36 @@ fn one_backend_alone_is_measured_and_wrong_words_are_refused() {
     let left = std::fs::read_dir(dir.path()).expect("listed").count();
     assert_eq!(left, 0, "nothing is left behind");
 }
+
+#[test]
+fn too_little_memory_is_said_before_anything_is_measured() {
+    let dir = tempdir().expect("a temporary folder");
+    let limited = |limit: &str, more: &str| {
+        let mut command = std::process::Command::new("bash");
+        let call = format!("ulimit {limit}; exec \"$0\" bench verify --rounds 1 {more} --json");
+        command.args(["-c", &call]);
+        command.arg(crate::program::program(dir.path()).get_program());
+        let output = command.current_dir(dir.path()).output();
+        output.expect("bash starts")
+    };
+    let rows = [
+        ("-v 150000", "--quick"),
+        ("-d 100000", "--quick"),
+        ("-v 700000", "--keys distinct --batch 65536 --invalid 0"),
+    ];
+    for (limit, more) in rows {
+        let output = limited(limit, more);
+        assert_eq!(output.status.code(), Some(1), "{limit} {output:?}");
+        let error: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let said = error["message"].as_str().expect("text");
+        for words in [
+            "this measurement needs",
+            &format!("ulimit {} unlimited", &limit[..2]),
+        ] {
+            assert!(said.contains(words), "{limit}: {said}");
+        }
+    }
+    let smallest = "--keys single --batch 2 --backend portable --invalid 0";
+    let enough = limited("-v 4000000", smallest);
+    assert!(enough.status.success(), "{enough:?}");
+}

@@ -1,5 +1,5 @@
 //! Limits that the system sets to a process, and whether a node can live within them: `doctor` and
-//! every command that starts a node ask here.
+//! every command that starts a node ask here, and so does what takes much memory by itself.
 
 use std::path::Path;
 
@@ -33,9 +33,10 @@ pub(crate) struct Limits {
     file_bytes: Option<u64>,
     address_bytes: Option<u64>,
     data_bytes: Option<u64>,
-    /// Of the first thread, which the system gives.
+    /// Of the first thread, which the system gives. Commands run on a stack of their own, but the
+    /// engine's runtime gives its threads as much as the first one has.
     stack_bytes: Option<u64>,
-    /// Of the other ones, where the environment says so.
+    /// Of threads that name no size, where the environment says so.
     thread_stack_bytes: Option<u64>,
 }
 
@@ -67,49 +68,60 @@ impl Limits {
     /// Each limit that is too low for a node whose log has `segments` segments of `segment_bytes`
     /// bytes, with what to do.
     pub(crate) fn shortages(self, segments: u64, segment_bytes: u64) -> Vec<String> {
-        let files = FILES_MIN + FILES_PER_SEGMENT * segments;
-        let address_bytes = ADDRESS_BYTES_MIN + segments * segment_bytes;
+        self.below(&Needs {
+            who: "a node",
+            open_files: FILES_MIN + FILES_PER_SEGMENT * segments,
+            file_bytes: segment_bytes,
+            address_bytes: ADDRESS_BYTES_MIN + segments * segment_bytes,
+            data_bytes: DATA_BYTES_MIN,
+            stack_bytes: STACK_BYTES_MIN,
+        })
+    }
+
+    /// Each limit that is lower than what somebody needs, with what to do.
+    fn below(self, needs: &Needs) -> Vec<String> {
         let mut shortages = Vec::new();
         let mut check = |limit: Option<u64>, needed: u64, what: &str, help: &str| {
             if let Some(limit) = limit.filter(|&limit| limit < needed) {
+                let who = needs.who;
                 shortages.push(format!(
-                    "this process may have {limit} {what} and a node needs {needed}: {help}"
+                    "this process may have {limit} {what} and {who} needs {needed}: {help}"
                 ));
             }
         };
         check(
             self.open_files,
-            files,
+            needs.open_files,
             "open files",
             &format!("run `ulimit -n {FILES_WANTED}`, or set LimitNOFILE={FILES_WANTED}"),
         );
         check(
             self.file_bytes,
-            segment_bytes,
+            needs.file_bytes,
             "bytes in a file",
             "run `ulimit -f unlimited`, or take LimitFSIZE out",
         );
         check(
             self.address_bytes,
-            address_bytes,
+            needs.address_bytes,
             "bytes of address space",
             "run `ulimit -v unlimited`, or take LimitAS out",
         );
         check(
             self.data_bytes,
-            DATA_BYTES_MIN,
+            needs.data_bytes,
             "bytes of memory",
             "run `ulimit -d unlimited`, or take LimitDATA out",
         );
         check(
             self.stack_bytes,
-            STACK_BYTES_MIN,
+            needs.stack_bytes,
             "bytes of stack",
             "run `ulimit -s 8192`, or take LimitSTACK out",
         );
         check(
             self.thread_stack_bytes,
-            STACK_BYTES_MIN,
+            needs.stack_bytes,
             "bytes of stack in a thread",
             &format!("unset {THREAD_STACK}"),
         );
@@ -117,10 +129,35 @@ impl Limits {
     }
 }
 
+/// What somebody needs of the system.
+struct Needs {
+    who: &'static str,
+    open_files: u64,
+    file_bytes: u64,
+    address_bytes: u64,
+    data_bytes: u64,
+    stack_bytes: u64,
+}
+
+/// Fails before `who` begins where this process may not have so many bytes of memory.
+pub(crate) fn check_memory(who: &'static str, bytes: u64) -> Result<(), Failure> {
+    fail(Limits::raised().below(&Needs {
+        who,
+        open_files: 0,
+        file_bytes: 0,
+        address_bytes: bytes,
+        data_bytes: bytes,
+        stack_bytes: 0,
+    }))
+}
+
 /// Fails before anything is opened where a node of this configuration cannot live.
 pub(crate) fn check(config: &NodeConfig) -> Result<(), Failure> {
     let segments = segments(&config.data_dir);
-    let shortages = Limits::raised().shortages(segments, config.store.segment_bytes);
+    fail(Limits::raised().shortages(segments, config.store.segment_bytes))
+}
+
+fn fail(shortages: Vec<String>) -> Result<(), Failure> {
     match shortages.is_empty() {
         true => Ok(()),
         false => Err(Failure::new(Kind::Failed, shortages.join("; "))),

@@ -22,6 +22,7 @@ use super::core::{Pinned, UNPINNED};
 use super::statistics;
 use crate::backends::BackendArgs;
 use crate::failure::Failure;
+use crate::limits;
 use crate::ui::{self, ReportFile, ReportPlace};
 
 /// Timed rounds of each row, and of a quick run.
@@ -114,6 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let plan = Plan::new(args.quick, &args.keys, &args.batch, &args.invalid);
     let usual = if args.quick { ROUNDS_QUICK } else { ROUNDS };
     let rounds = args.rounds.unwrap_or(usual);
+    limits::check_memory("this measurement", plan.memory_bytes(rounds))?;
     let mut contenders = ours(&gate, chosen, plan.unwarned);
     let core = Pinned::choose();
     let rivals = rivals(args.rivals.as_deref(), core.as_ref())?;

@@ -1,5 +1,7 @@
 //! Which rows are measured: classes of keys, lengths of batches, shares of invalid signatures.
 
+use std::thread;
+
 use serde::Serialize;
 
 /// Whose signatures a batch holds, and what the backend knows of the keys.
@@ -131,9 +133,34 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Bytes of memory that a run of so many rounds takes at most, measured from above.
+    pub(super) fn memory_bytes(&self, rounds: u32) -> u64 {
+        let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
+        let shapes = self.shapes.iter().map(|shape| {
+            let inputs = match shape.keys {
+                Keys::Distinct => u64::from(rounds) + 1,
+                _ => 1,
+            };
+            let signature_bytes = WORK_BYTES + inputs * CASE_BYTES;
+            shape.signature_count() as u64 * signature_bytes
+        });
+        PROGRAM_BYTES + workers * WORKER_BYTES + shapes.max().unwrap_or(0)
+    }
+}
+
 fn or_usual<'a, T>(named: &'a [T], usual: &'a [T]) -> &'a [T] {
     if named.is_empty() { usual } else { named }
 }
+
+/// Program, first heap and combs of keys.
+const PROGRAM_BYTES: u64 = 96 << 20;
+/// A thread that makes signatures: its stack and its heap.
+const WORKER_BYTES: u64 = 8 << 20;
+/// A signature of a batch: points, tables and buckets of its equation, and the heap's slack.
+const WORK_BYTES: u64 = 11 << 10;
+/// A signature with its key, message and verdict, made.
+const CASE_BYTES: u64 = 512;
 
 /// Some milliseconds of work: far above the grain of the clock.
 const SIGNATURES_MIN: usize = 2048;
