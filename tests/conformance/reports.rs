@@ -7,11 +7,20 @@ use tempfile::tempdir;
 
 use crate::program::run;
 
-/// Writes a changed copy of the report.
+/// Writes a changed copy of the report, as a program without digests would have written it.
 fn forge(dir: &Path, name: &str, pointer: &str, value: Value) {
     let text = std::fs::read_to_string(dir.join("a.json")).expect("read");
     let mut report: Value = serde_json::from_str(&text).expect("a report");
     *report.pointer_mut(pointer).expect("it is there") = value;
+    write(dir, name, report);
+}
+
+/// Writes a report without its digest.
+fn write(dir: &Path, name: &str, mut report: Value) {
+    let digest = report
+        .as_object_mut()
+        .and_then(|fields| fields.remove("digest"));
+    assert!(digest.is_some(), "it had one");
     std::fs::write(dir.join(name), report.to_string()).expect("written");
 }
 
@@ -40,7 +49,7 @@ fn forge_fast(dir: &Path, name: &str, factor: u32) {
             report[of][percentile] = (us / u64::from(factor)).into();
         }
     }
-    std::fs::write(dir.join(name), report.to_string()).expect("written");
+    write(dir, name, report);
 }
 
 #[test]
@@ -199,6 +208,63 @@ fn a_report_that_failed_its_checks_or_contradicts_itself_is_refused() {
     }
 }
 
+/// Where each leaf of a report stands.
+fn leaves(value: &Value, pointer: &str, into: &mut Vec<String>) {
+    let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                leaves(value, &format!("{pointer}/{}", escaped(name)), into);
+            }
+        }
+        Value::Array(values) => {
+            for (place, value) in values.iter().enumerate() {
+                leaves(value, &format!("{pointer}/{place}"), into);
+            }
+        }
+        _ => into.push(pointer.to_owned()),
+    }
+}
+
+#[test]
+fn whatever_is_edited_in_a_report_is_noticed() {
+    let dir = tempdir().expect("a temporary folder");
+    let call = |words: &str| call(dir.path(), words);
+    call(BENCH).expect(0);
+    let text = std::fs::read_to_string(dir.path().join("a.json")).expect("read");
+    let report: Value = serde_json::from_str(&text).expect("a report");
+    let mut all = Vec::new();
+    leaves(&report, "", &mut all);
+    assert!(all.len() > 90, "{all:?}");
+    for pointer in &all {
+        let mut edited = report.clone();
+        let leaf = edited.pointer_mut(pointer).expect(pointer);
+        *leaf = match leaf {
+            Value::String(text) => format!("{text}x").into(),
+            Value::Bool(value) => (!*value).into(),
+            Value::Number(number) => (number.as_f64().expect("a number") + 1.0).into(),
+            _ => 1.into(),
+        };
+        std::fs::write(dir.path().join("edited.json"), edited.to_string()).expect("written");
+        let refused = call("bench compare a.json edited.json");
+        let own = ["/schema", "/version"].contains(&pointer.as_str());
+        let (code, words) = match own {
+            true => (1, "report"),
+            false => (3, "edited or damaged"),
+        };
+        let said = refused.expect(code).said();
+        assert!(said.contains(words), "{pointer}: {said}");
+    }
+    // A program without digests wrote some that are kept.
+    write(dir.path(), "bare.json", report);
+    let taken = call("bench compare a.json bare.json").expect(0);
+    assert!(
+        taken.said().contains("bare.json has no digest"),
+        "{}",
+        taken.said()
+    );
+}
+
 #[test]
 fn a_rerun_is_judged_by_its_latency_and_by_the_recorded_claims_too() {
     let dir = tempdir().expect("a temporary folder");
@@ -219,7 +285,7 @@ fn a_rerun_is_judged_by_its_latency_and_by_the_recorded_claims_too() {
             report[of][percentile] = 1.into();
         }
     }
-    std::fs::write(dir.path().join("quick.json"), report.to_string()).expect("written");
+    write(dir.path(), "quick.json", report);
     let again = call("bench reproduce quick.json --tolerance 99").expect(4);
     assert!(again.said().contains("p99_us"), "{}", again.said());
 }

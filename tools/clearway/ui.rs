@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
+use clearway_load::digest;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -39,16 +40,30 @@ impl Output {
 
 /// The JSON text of a result on one line, with the schema's name and version in front.
 pub(crate) fn to_json(schema: &str, value: &impl Serialize) -> Result<String, Failure> {
+    named(schema, fields(value)?)
+}
+
+/// As [`to_json`], of a report that is kept: with the digest of its content.
+fn to_sealed_json(schema: &str, report: &impl Serialize) -> Result<String, Failure> {
+    let mut fields = fields(report)?;
+    digest::seal(&mut fields);
+    named(schema, fields)
+}
+
+fn fields(value: &impl Serialize) -> Result<Map<String, Value>, Failure> {
+    Ok(match serde_json::to_value(value)? {
+        Value::Object(fields) => fields,
+        other => Map::from_iter([("result".to_owned(), other)]),
+    })
+}
+
+fn named(schema: &str, fields: Map<String, Value>) -> Result<String, Failure> {
     #[derive(Serialize)]
     struct Named {
         schema: String,
         #[serde(flatten)]
         fields: Map<String, Value>,
     }
-    let fields = match serde_json::to_value(value)? {
-        Value::Object(fields) => fields,
-        other => Map::from_iter([("result".to_owned(), other)]),
-    };
     let schema = format!("clearway/{schema}/1");
     Ok(serde_json::to_string(&Named { schema, fields })?)
 }
@@ -176,9 +191,9 @@ impl ReportPlace {
     ) -> Result<(), Failure> {
         match self.to {
             To::Text => say(&text()),
-            To::Stdout => say(&to_json(schema, report)?),
+            To::Stdout => say(&to_sealed_json(schema, report)?),
             To::File(file) => {
-                let json = to_json(schema, report)?;
+                let json = to_sealed_json(schema, report)?;
                 match file.write(&json) {
                     Ok(()) => say(&text()),
                     // What was measured is not lost with the place that was meant for it.

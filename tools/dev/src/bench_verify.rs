@@ -4,6 +4,7 @@ mod join;
 
 use crate::cargo;
 use crate::error::DevError;
+use crate::record::digest;
 use cargo_metadata::MetadataCommand;
 use serde_json::{Value, json};
 use std::fs;
@@ -54,6 +55,10 @@ pub(crate) fn run(root: &Path, comparison: &Comparison) -> Result<(), DevError> 
     let path = target.join("bench-verify.json");
     measure(&target, &path, comparison)?;
     let mut report = read(&path)?;
+    digest::check(&report).map_err(|fault| DevError::Report {
+        path: path.clone(),
+        fault: fault.to_string(),
+    })?;
     let rival_flags = rival_flags();
     join::join(&mut report, &own_flags, &rival_flags).map_err(|fault| DevError::Report {
         path: path.clone(),
@@ -63,6 +68,9 @@ pub(crate) fn run(root: &Path, comparison: &Comparison) -> Result<(), DevError> 
         "clearway": { "flags": own_flags, "command": command_line(&OURS) },
         "rivals": { "flags": rival_flags, "versions": versions(&read_text(root, RIVALS_LOCK)?) },
     });
+    if let Some(report) = report.as_object_mut() {
+        digest::seal(report);
+    }
     println!("{}", join::table(&report));
     if let Some(path) = &comparison.json {
         write(path, &report)?;

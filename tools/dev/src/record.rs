@@ -1,6 +1,12 @@
 //! `cargo dev record`: reports of `clearway bench`, `clearway bench hash` and
 //! `cargo dev bench-verify` become rows of `benches/results`.
 
+#[path = "../../load/src/digest.rs"]
+#[allow(
+    unreachable_pub,
+    reason = "the digest of `clearway bench compare`, without what its crate depends on"
+)]
+pub(crate) mod digest;
 mod hashing;
 #[path = "../../load/src/sums.rs"]
 #[allow(
@@ -12,6 +18,8 @@ mod verification;
 
 use crate::error::DevError;
 use serde_json::{Map, Value, json};
+// Of the digest, whose source stands elsewhere.
+use sha2 as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -120,6 +128,9 @@ fn rows(report: &Value, recording: &Recording, date: &str) -> Result<Vec<Value>,
     }
     if report["dirty"] == json!(true) {
         return Err("the build had uncommitted changes; commit them and measure again".into());
+    }
+    if !digest::check(report).map_err(|error| format!("it is not as it was written: {error}"))? {
+        println!("a report has no digest, as those of earlier programs: an edit is not noticed");
     }
     if report["schema"] == verification::SCHEMA {
         return verification::rows(report, recording, date);
@@ -421,6 +432,12 @@ mod tests {
                 "{pointer}"
             );
         }
+        let mut sealed = report();
+        digest::seal(sealed.as_object_mut().expect("an object"));
+        rows(&sealed, &recording(), "2026-01-31").expect("as it was written");
+        sealed["seed"] = json!(8);
+        let error = rows(&sealed, &recording(), "2026-01-31").expect_err("edited");
+        assert!(error.contains("edited or damaged"), "{error}");
         let mut dirty = report();
         dirty["dirty"] = json!(true);
         assert!(rows(&dirty, &recording(), "2026-01-31").is_err());

@@ -13,6 +13,7 @@
 //! Signing about 15 us a payment and core, before the clock starts.
 
 pub mod cluster;
+pub mod digest;
 pub mod driver;
 pub mod files;
 mod lines;

@@ -83,7 +83,7 @@ pub struct WorkloadInfo {
     pub rows: Option<FileRows>,
 }
 
-/// Everything about one run; the JSON of `bench` and `demo`.
+/// Everything about one run; the JSON of `bench` and `demo`, which adds a [`crate::digest`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// [`REPORT_VERSION`].

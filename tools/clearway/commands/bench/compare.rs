@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use clearway_load::digest;
 use clearway_load::report::{REPORT_VERSION, Report};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{FIGURES, Figure};
 use crate::failure::{Failure, Kind};
@@ -83,7 +85,17 @@ pub(super) fn load(path: &Path) -> Result<Report, Failure> {
         );
         return Err(Failure::new(Kind::Failed, message));
     }
-    let report: Report = serde_json::from_str(&text).map_err(no_report)?;
+    let value: Value = serde_json::from_str(&text).map_err(no_report)?;
+    let has_digest = digest::check(&value).map_err(|error| {
+        let message = format!("{shown} is not as it was written: {error}");
+        Failure::new(Kind::Mismatch, message)
+    })?;
+    if !has_digest {
+        ui::note(&format!(
+            "{shown} has no digest, as reports of earlier programs: an edit would not be noticed"
+        ));
+    }
+    let report: Report = serde_json::from_value(value).map_err(no_report)?;
     if !report.checks.all() {
         let checks = report.checks;
         let message = format!(
