@@ -2,6 +2,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use clearway_types::limits::WALL_TIME_MS_END;
 use clearway_types::units::TimeMs;
 
 /// One reading of both clocks.
@@ -26,15 +27,14 @@ pub fn system_clock() -> Clock {
     })
 }
 
-/// No clock of an honest machine shows the year 2100. Cluster time never falls, and ends of
-/// envelopes are 32-bit seconds, up to 2106: a block of that time would be the cluster's last.
-const WALL_TIME_MAX: Duration = Duration::from_secs(4_102_444_800);
+/// No clock of an honest machine shows this.
+const WALL_TIME_END: Duration = Duration::from_millis(WALL_TIME_MS_END);
 
 /// A clock before 1970 or from 2100 on reads as 1970: manifests then keep their parent's time, and
 /// the node says that its clock is behind.
 fn wall_time(now: SystemTime) -> TimeMs {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let since = if since < WALL_TIME_MAX {
+    let since = if since < WALL_TIME_END {
         since
     } else {
         Duration::ZERO
@@ -52,8 +52,8 @@ mod tests {
             assert_eq!(wall_time(UNIX_EPOCH + offset), TimeMs(expected));
         }
         assert_eq!(wall_time(UNIX_EPOCH - Duration::from_secs(9)), TimeMs(0));
-        let last = WALL_TIME_MAX - Duration::from_millis(1);
+        let last = WALL_TIME_END - Duration::from_millis(1);
         assert_eq!(wall_time(UNIX_EPOCH + last), TimeMs(4_102_444_799_999));
-        assert_eq!(wall_time(UNIX_EPOCH + WALL_TIME_MAX), TimeMs(0));
+        assert_eq!(wall_time(UNIX_EPOCH + WALL_TIME_END), TimeMs(0));
     }
 }

@@ -21,6 +21,10 @@ pub const EXEC_LAG_MAX: u64 = 64;
 pub const KEY_LAG_MAX: u64 = 256;
 /// Blocks between two state roots; about half a second at load.
 pub const ROOT_INTERVAL: u64 = 32;
+/// Milliseconds since 1970 from which on a clock is not believed: the year 2100. Cluster time never
+/// falls, and ends of envelopes are 32-bit seconds, up to 2106: a block of that time would be the
+/// cluster's last.
+pub const WALL_TIME_MS_END: u64 = 4_102_444_800_000;
 /// A manifest's time may be this far ahead of the local clock, milliseconds.
 pub const CLOCK_AHEAD_MS_MAX: u64 = 500;
 /// Default of the genesis value MAX_TTL, seconds: `expires_at` minus cluster time at execution.

@@ -14,6 +14,7 @@ use clearway_types::amount::parse_minor;
 use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, HexBytes, Rules,
 };
+use clearway_types::limits::WALL_TIME_MS_END;
 use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs};
 use serde::Serialize;
 
@@ -407,14 +408,16 @@ fn participant(id: ParticipantId, key: &SigningKey) -> GenesisParticipant {
     }
 }
 
-/// Ends of envelopes are 32-bit seconds, and a node takes no later clock for true.
-const YEAR_2100_MS: u64 = 4_102_444_800_000;
+/// Whether the system's clock shows a time that a node takes for true.
+pub(crate) fn check_clock() -> Result<(), Failure> {
+    now().map(drop)
+}
 
 /// The system's clock.
 pub(crate) fn now() -> Result<TimeMs, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     let ms = since.and_then(|since| u64::try_from(since.as_millis()).ok());
-    let ms = ms.filter(|ms| *ms < YEAR_2100_MS).ok_or_else(|| {
+    let ms = ms.filter(|ms| *ms < WALL_TIME_MS_END).ok_or_else(|| {
         let message = "the system clock stands before 1970 or after 2099: set it, then try again";
         Failure::new(Kind::Failed, message)
     })?;

@@ -7,7 +7,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::backends;
 use crate::commands::keys;
-use crate::commands::node::init::now;
+use crate::commands::node::init::check_clock;
 use crate::commands::node::show::ConfigArgs;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::signals::Ends;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     limits::check(&config)?;
     start_log(&config.log, args.log_json)?;
     // The operators' page writes dates, and its library panics at such a clock.
-    now()?;
+    check_clock()?;
     let genesis = genesis_file::load(&config.genesis)?;
     let unlock = keys::unlock(&config.keys, config.insecure_plaintext_keys)?;
     let validator = keystore::load_validator(&config.keys, &unlock)?;
