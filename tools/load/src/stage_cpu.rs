@@ -108,6 +108,7 @@ mod tests {
             ("tokio-rt-worker", Some("order")),
             ("load", Some("load")),
             ("clearway", None),
+            ("main", None),
             ("some-name", None),
         ];
         for (thread, expected) in rows {
