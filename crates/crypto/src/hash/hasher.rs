@@ -92,6 +92,15 @@ impl Hasher {
         Self::ALL.into_iter().filter(|hasher| hasher.is_here())
     }
 
+    /// Those of this machine that take an input at a time, the library first.
+    pub fn one_by_one() -> impl Iterator<Item = Self> {
+        let others = Self::here().filter(|other| match other {
+            Self::Asm => true,
+            Self::Sha2 | Self::ShaNi => false,
+        });
+        std::iter::once(Self::Sha2).chain(others)
+    }
+
     /// Its name in settings and reports.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -126,9 +126,7 @@ fn one_by_one<'a, T, F>(pass: impl Fn(Hasher) -> F) -> Vec<Implementation<'a, T>
 where
     F: Fn() -> Vec<T> + 'a,
 {
-    let others = Hasher::here().filter(|other| !matches!(other, Hasher::Sha2 | Hasher::ShaNi));
-    std::iter::once(Hasher::Sha2)
-        .chain(others)
+    Hasher::one_by_one()
         .map(|hasher| Implementation::new(hasher.name(), pass(hasher)))
         .collect()
 }
