@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clearway_crypto::hash::sha256;
 use clearway_harness::NodeProcess;
+use clearway_store::limits::FORMAT_VERSION;
 use clearway_types::hex;
 use clearway_types::limits::ROOT_INTERVAL;
 use clearway_types::units::Digest;
@@ -51,11 +52,7 @@ pub(crate) fn unpack(text: &str, dir: &Path) -> BTreeMap<String, String> {
             }
             [offset, bytes] => {
                 let offset = u64::from_str_radix(offset, 16).expect("a number");
-                let pairs = bytes.as_bytes().chunks(2).map(|pair| {
-                    let pair = std::str::from_utf8(pair).expect("text");
-                    u8::from_str_radix(pair, 16).expect("hexadecimal")
-                });
-                let bytes: Vec<u8> = pairs.collect();
+                let bytes = hex::decode(bytes).expect("hexadecimal");
                 let file = file.as_ref().expect("a file comes first");
                 file.write_all_at(&bytes, offset).expect("written");
             }
@@ -167,7 +164,7 @@ fn made() -> String {
 
 #[test]
 fn a_folder_of_this_format_opens_replays_to_its_roots_and_goes_on() {
-    let path = golden("format-4.txt");
+    let path = golden(&format!("format-{FORMAT_VERSION}.txt"));
     if std::env::var_os(WRITE_GOLDEN).is_some() {
         fs::write(&path, made()).expect("written");
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use clearway_store::limits::FORMAT_VERSION;
 use tempfile::tempdir;
 
 use crate::golden_folder::{contents, unpack};
@@ -112,7 +113,7 @@ fn a_folder_of_an_older_format_is_refused_by_name_with_what_to_do() {
             for words in [
                 &format!("format version {}", old.version),
                 old.written_by,
-                "reads version 4",
+                &format!("reads version {FORMAT_VERSION}"),
                 "by that program",
             ] {
                 assert!(said.contains(words), "{}: {said}", refused.call);
