@@ -381,12 +381,12 @@ fn every_answer_and_every_error_is_a_json_object_on_a_line_of_its_own() {
     commands(node.dir.path(), "", &mut all);
     assert!(all.len() >= 40, "{all:?}");
     let calls = || ONLINE.iter().chain(OFFLINE);
-    let fails = |command: &str, failed: bool| {
+    let has_row = |command: &str, failed: bool| {
         let starts = |line: &str| line == command || line.starts_with(&format!("{command} "));
         calls().any(|(line, code, _)| starts(line) && (*code != 0) == failed)
     };
-    let missing: Vec<&String> = all.iter().filter(|one| !fails(one, false)).collect();
+    let missing: Vec<&String> = all.iter().filter(|one| !has_row(one, false)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    let never: Vec<&String> = all.iter().filter(|one| !fails(one, true)).collect();
+    let never: Vec<&String> = all.iter().filter(|one| !has_row(one, true)).collect();
     assert_eq!(never, ["bench hash", "exit-codes", "inspect metrics"]);
 }

@@ -8,11 +8,11 @@ mod commands;
 mod drivers;
 mod failure;
 mod limits;
+mod notation;
 mod share;
 mod signals;
 mod streams;
 mod ui;
-mod written;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

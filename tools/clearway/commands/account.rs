@@ -15,8 +15,8 @@ use crate::commands::content::settings;
 use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Sending};
 use crate::failure::{Failure, Kind};
+use crate::notation::parse_account;
 use crate::ui::{self, Output};
-use crate::written::{parse_account, show_account};
 
 mod follow;
 
@@ -297,7 +297,7 @@ impl View {
         let balance = signed(debits > credits, credits.abs_diff(debits), ledger);
         let limits = found.limits.iter();
         Self {
-            id: show_account(account.id()),
+            id: account.id().to_string(),
             owner: account.owner.get(),
             ledger: account.ledger.get(),
             balance,

@@ -15,7 +15,7 @@ use clearway_types::transfer::{AMOUNT_REMAINING, HoldParties, Transfer};
 use clearway_types::units::{AccountId, TransferId};
 use serde_json::Value;
 
-use crate::written::text;
+use crate::notation::text;
 
 /// A field of a body.
 #[derive(Clone, PartialEq, Debug)]

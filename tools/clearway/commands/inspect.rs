@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::commands::instruction::Instruction;
 use crate::commands::log::{LogArgs, LogEnd, history_failure, store_failure};
 use crate::failure::{Failure, Kind};
+use crate::notation::parse_id;
 use crate::ui::{self, Output};
-use crate::written::parse_id;
 
 /// The log of a stopped or running node, and the figures it shows
 #[derive(clap::Subcommand, Debug)]

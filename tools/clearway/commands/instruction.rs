@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::commands::content::{self, Field, fields};
-use crate::written::show_account;
 
 /// An instruction; amounts in JSON are text.
 #[derive(Serialize, Debug)]
@@ -59,8 +58,8 @@ impl Instruction {
         let words: Vec<String> = words.collect();
         Self {
             kind: kind_name(body),
-            from: transfer.map(|transfer| show_account(transfer.debit())),
-            to: transfer.map(|transfer| show_account(transfer.credit())),
+            from: transfer.map(|transfer| transfer.debit().to_string()),
+            to: transfer.map(|transfer| transfer.credit().to_string()),
             currency: minor.map(|_| content::currency(number, ledger)),
             amount,
             what: (!words.is_empty()).then(|| words.join(", ")),

@@ -13,8 +13,8 @@ use crate::commands::connect::Connect;
 use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};
+use crate::notation::{parse_account, text};
 use crate::ui::{self, Output};
-use crate::written::{parse_account, show_account, text};
 
 /// Currencies and assets
 #[derive(clap::Subcommand, Debug)]
@@ -106,7 +106,7 @@ fn list(args: &List) -> Result<(), Failure> {
             code: text(&ledger.code),
             exponent,
             issuer: ledger.issuer.0,
-            issuer_account: show_account(ledger.issuer_account),
+            issuer_account: ledger.issuer_account.to_string(),
             supply: supply.map(|supply| supply.to_string()),
         }
     });

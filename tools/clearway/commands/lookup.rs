@@ -16,8 +16,8 @@ use crate::commands::outbox::OutboxArg;
 use crate::commands::proof_file::{self, ProofFile};
 use crate::commands::send::{Sending, exit, help, is_final, receipt, state, told_truly};
 use crate::failure::{Failure, Kind};
+use crate::notation::parse_id;
 use crate::ui::{self, Output};
-use crate::written::parse_id;
 
 #[derive(clap::Args, Debug)]
 #[command(

@@ -20,8 +20,8 @@ use crate::commands::connect::Connect;
 use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};
+use crate::notation::text;
 use crate::ui::{self, Output};
-use crate::written::text;
 
 /// Participants
 #[derive(clap::Subcommand, Debug)]

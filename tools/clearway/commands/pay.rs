@@ -8,7 +8,7 @@ use clearway_types::units::{AccountId, ParticipantId, TransferId};
 use crate::commands::connect::Session;
 use crate::commands::send::Signed;
 use crate::failure::Failure;
-use crate::written::{parse_account, parse_id};
+use crate::notation::{parse_account, parse_id};
 
 /// What all five have in common.
 #[derive(clap::Args, Debug)]

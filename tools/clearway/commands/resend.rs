@@ -9,8 +9,8 @@ use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError, Outbox, OutboxArg};
 use crate::commands::send::{Copy, Sending, receipt};
 use crate::failure::{Failure, Kind};
+use crate::notation::parse_id;
 use crate::ui::{self, Output};
-use crate::written::parse_id;
 
 #[derive(clap::Args, Debug)]
 #[command(

@@ -7,7 +7,7 @@ use clearway_types::wire::roster::RosterView;
 
 use crate::commands::connect::Session;
 use crate::failure::{Failure, Kind};
-use crate::written::text;
+use crate::notation::text;
 
 impl Session {
     /// Participants, ledgers and approvals as the node has them.

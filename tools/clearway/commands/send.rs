@@ -20,8 +20,8 @@ use crate::commands::earlier::Earlier;
 use crate::commands::instruction::{Instruction, kind_name, signed_by};
 use crate::commands::outbox::{Entry, OutboxArg};
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::notation::parse_id;
 use crate::ui::{self, Output};
-use crate::written::parse_id;
 
 /// What all commands that sign have in common.
 #[derive(clap::Args, Clone, Debug, Default)]

@@ -22,7 +22,6 @@ use crate::commands::keys;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::signals::{self, Leftover};
 use crate::ui::{self, Output};
-use crate::written::show_account;
 
 /// Decimal places of the first ledger.
 const EXPONENT: u8 = 2;
@@ -96,11 +95,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             .filter(|id| *id != OPERATOR)
             .map(|id| layout.key_of(id))
             .collect(),
-        accounts: genesis
-            .accounts
-            .iter()
-            .map(|a| show_account(a.id))
-            .collect(),
+        accounts: genesis.accounts.iter().map(|a| a.id.to_string()).collect(),
         plaintext: args.insecure_plaintext,
     };
     args.output.result("node-init", &made, || shown(&made))

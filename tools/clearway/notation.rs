@@ -20,11 +20,6 @@ pub(crate) fn parse_account(text: &str) -> Result<AccountId, String> {
     }
 }
 
-/// The inverse of [`parse_account`].
-pub(crate) fn show_account(id: AccountId) -> String {
-    id.to_string()
-}
-
 /// 32 hexadecimal digits as an identifier.
 pub(crate) fn parse_id(text: &str) -> Result<TransferId, String> {
     clearway_types::hex::decode_array(text)
@@ -47,7 +42,7 @@ mod tests {
         let id = AccountId::new(ParticipantId(7), 1);
         assert_eq!(parse_account("7.1"), Ok(id));
         assert_eq!(parse_account(&id.0.to_string()), Ok(id));
-        assert_eq!(parse_account(&show_account(id)), Ok(id));
+        assert_eq!(parse_account(&id.to_string()), Ok(id));
         for text in ["", "7", "7.", ".1", "7.1.1", "a.b", "-1", "4294967296.1"] {
             assert!(parse_account(text).is_err(), "{text}");
         }
