@@ -77,8 +77,10 @@ struct Score<'a> {
 
 impl<'a> Score<'a> {
     fn of(goal: &'a Goal, rows: &[&'a Row]) -> Option<Self> {
-        let best = |rows: &mut dyn Iterator<Item = &'a Row>| {
-            rows.max_by(|a, b| a.value.total_cmp(&b.value))
+        let is_less = |a: &&Row, b: &&Row| a.value.total_cmp(&b.value);
+        let best = |rows: &mut dyn Iterator<Item = &'a Row>| match goal.wanted {
+            Wanted::AtMost(_) => rows.min_by(is_less),
+            Wanted::AtLeast(_) | Wanted::Stated => rows.max_by(is_less),
         };
         let mut ours = rows.iter().copied().filter(|row| goal.is_for(row));
         let row = best(&mut ours)?;
