@@ -133,10 +133,10 @@ mod tests {
         let (quarter, half) = ("█".repeat(11), "█".repeat(22));
         let space = |columns: usize| " ".repeat(columns);
         let starts = [
-            format!("load      1.00  {quarter}{}", space(1)),
-            format!("verify    2.00  {}{half}{}", space(11), space(1)),
-            format!("other     0.00  {}▏", space(33)),
-            format!("strange   1.00  {}{quarter}", space(33)),
+            format!("load         1.00  {quarter}{}", space(1)),
+            format!("verify       2.00  {}{half}{}", space(11), space(1)),
+            format!("other        0.00  {}▏", space(33)),
+            format!("strange      1.00  {}{quarter}", space(33)),
         ];
         for (line, start) in bars.iter().zip(&starts) {
             assert!(line.starts_with(start), "{line}\n{start}");
