@@ -42,7 +42,7 @@ const STEPS: &[Step] = &[
         args: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
         env: None,
     },
-    // The program alone changes: everything below it is built already.
+    // The program and `node` change: everything below them is built already.
     Step {
         name: "tests without gpu",
         args: &[

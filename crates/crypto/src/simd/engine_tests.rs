@@ -66,6 +66,28 @@ macro_rules! over_every_field {
 }
 
 #[test]
+fn every_unit_is_tried_here_and_in_the_tests_of_its_field() {
+    let tests = [
+        include_str!("engine_tests.rs"),
+        include_str!("field_tests.rs"),
+    ];
+    for name in super::unit_names() {
+        // A unit may have a file of tests of its own beside these, which compares it with a twin.
+        let (engine, field) = (tests[0], tests[1].contains(&format!("super::{name}::")));
+        assert!(
+            engine.contains(&format!("super::{name}::")),
+            "{name}: a line of `over_every_field`"
+        );
+        let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("src/simd/{name}_tests.rs"));
+        assert!(
+            field || own.exists(),
+            "{name}: a line in field_tests.rs, or {name}_tests.rs"
+        );
+    }
+}
+
+#[test]
 fn hashes_agree_with_the_general_hasher_at_every_length() {
     fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
         token: F::Token,

@@ -59,6 +59,12 @@ const UNITS: &[Unit] = &[
     ifma8::UNIT,
 ];
 
+/// The name of every unit of this architecture, whether this machine has it or not.
+#[cfg(test)]
+pub(crate) fn unit_names() -> impl Iterator<Item = &'static str> {
+    UNITS.iter().map(|unit| unit.name)
+}
+
 /// The lane backends of this machine, slower ones first.
 #[must_use]
 pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
