@@ -63,9 +63,9 @@ enum Bad {
     /// Method and path of a request to the operators' page.
     Request(&'static str),
     /// Anything else against the running node.
-    Knock(fn(&Desk) -> Answer),
+    Knock(fn(&Desk) -> Reply),
     /// A node of its own; `None` where this system cannot play what is wrong.
-    Alone(fn() -> Option<Answer>),
+    Alone(fn() -> Option<Reply>),
     /// The program in a folder with a cluster that does not run, after files were put there; the
     /// words of `call` stand apart by blanks.
     Command {
@@ -117,12 +117,12 @@ enum Counter {
 }
 
 /// What came back.
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     told: Vec<Told>,
     message: String,
 }
 
-impl Answer {
+impl Reply {
     fn new(told: Told, message: impl Into<String>) -> Self {
         Self {
             told: vec![told],
@@ -149,13 +149,13 @@ impl Answer {
 
 impl Row {
     /// Compares an answer with the row's.
-    fn judge(&self, answer: &Answer) -> Result<(), String> {
+    fn judge(&self, answer: &Reply) -> Result<(), String> {
         let same = match self.told {
-            Told::Codes(codes) => Answer::codes(codes).told == answer.told,
+            Told::Codes(codes) => Reply::codes(codes).told == answer.told,
             told => answer.told == [told],
         };
         if !same {
-            let Answer { told, message } = answer;
+            let Reply { told, message } = answer;
             return Err(format!("told {told:?} ({message}) and not {:?}", self.told));
         }
         match answer.message.contains(self.says) {

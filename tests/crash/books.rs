@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clearway_client::Receipt;
+use clearway_client::Answer;
 use clearway_types::envelope::Envelope;
 use clearway_types::wire::query::Lookup;
 
@@ -14,7 +14,7 @@ pub(crate) struct Books(Arc<Mutex<Vec<Answered>>>);
 #[derive(Clone, Copy)]
 pub(crate) struct Answered {
     pub(crate) envelope: Envelope,
-    pub(crate) receipt: Receipt,
+    pub(crate) receipt: Answer,
 }
 
 impl Answered {
@@ -24,7 +24,7 @@ impl Answered {
 }
 
 impl Books {
-    pub(crate) fn note(&self, answers: impl Iterator<Item = (Envelope, Receipt)>) {
+    pub(crate) fn note(&self, answers: impl Iterator<Item = (Envelope, Answer)>) {
         let answers = answers.map(|(envelope, receipt)| Answered { envelope, receipt });
         self.answered().extend(answers);
     }

@@ -12,10 +12,10 @@ use clearway_types::wire::{ALPN, CloseCode};
 use quinn::VarInt;
 use zerocopy::IntoBytes;
 
+use crate::answer::{Answers, Copies};
 use crate::config::{ClientConfig, Server};
 use crate::error::ClientError;
 use crate::metrics::ClientMetrics;
-use crate::receipt::{Copies, Receipts};
 use crate::slab::Slab;
 use crate::submit::Submission;
 use crate::time::ClusterTime;
@@ -129,7 +129,7 @@ impl Client {
     /// # Errors
     /// When an envelope stays unanswered; those answered are answered all the same. Whether it may
     /// be cleared all the same says [`ClientError::nothing_sent`].
-    pub async fn submit(&self, envelopes: &[Envelope]) -> Result<Receipts, ClientError> {
+    pub async fn submit(&self, envelopes: &[Envelope]) -> Result<Answers, ClientError> {
         self.submit_all(hinted(envelopes).await, Copies::First)
             .await
     }
@@ -139,7 +139,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::submit`].
-    pub async fn resubmit(&self, envelopes: &[Envelope]) -> Result<Receipts, ClientError> {
+    pub async fn resubmit(&self, envelopes: &[Envelope]) -> Result<Answers, ClientError> {
         self.submit_all(hinted(envelopes).await, Copies::Further)
             .await
     }
@@ -148,25 +148,25 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::submit`], and for a slab that holds no whole number of envelopes.
-    pub async fn submit_slab(&self, slab: impl Into<Slab>) -> Result<Receipts, ClientError> {
+    pub async fn submit_slab(&self, slab: impl Into<Slab>) -> Result<Answers, ClientError> {
         self.submit_all(slab.into(), Copies::First).await
     }
 
-    async fn submit_all(&self, slab: Slab, copies: Copies) -> Result<Receipts, ClientError> {
+    async fn submit_all(&self, slab: Slab, copies: Copies) -> Result<Answers, ClientError> {
         slab.check()?;
         let total = slab.len();
-        let mut receipts = Receipts::with_capacity(total);
+        let mut answers = Answers::with_capacity(total);
         for run in slab.split_at_chains(STREAM_ENVELOPES_MAX) {
             let mut submission = Submission::new(self.clone(), run, copies)?;
             loop {
                 match submission.next().await {
-                    Ok(Some(run)) => receipts.push(&run),
+                    Ok(Some(run)) => answers.push(&run),
                     Ok(None) => break,
-                    Err(error) => return Err(error.of_all(receipts.len(), total)),
+                    Err(error) => return Err(error.of_all(answers.len(), total)),
                 }
             }
         }
-        Ok(receipts)
+        Ok(answers)
     }
 
     /// Starts one stream of at most [`STREAM_ENVELOPES_MAX`] envelopes; its answers come from

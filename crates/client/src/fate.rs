@@ -9,6 +9,7 @@ use clearway_types::units::{TimeMs, UnixSeconds};
 use clearway_types::wire::Op;
 use clearway_types::wire::query::{Found, Lookup, StatusView};
 
+use crate::answer::{Answer, Run};
 use crate::client::Client;
 use crate::error::ClientError;
 
@@ -46,7 +47,7 @@ impl Named {
     }
 }
 
-/// What became of an envelope, whatever copies of it were sent. One node's word, as a receipt is.
+/// What became of an envelope, whatever copies of it were sent. One node's word, as an answer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// It was executed, and this result stays.
@@ -141,6 +142,35 @@ impl Client {
     }
 }
 
+/// The answers at the head of those that wait as far as they are decided and of one height: what
+/// was executed has its own, what never will be, and what lost its identifier to another, keeps the
+/// refusal that came.
+pub(crate) fn decided(first_index: usize, waiting: &[Answer], fates: &[Fate]) -> Option<Run> {
+    let answers = waiting.iter().zip(fates);
+    let mut answers = answers.map_while(|(refused, fate)| match fate {
+        Fate::Executed(found) if refused.lost_to(found) => Some(*refused),
+        Fate::Executed(found) => Some(Answer {
+            height: found.height,
+            outcome: found.outcome,
+            by_name: true,
+        }),
+        Fate::Never(_) => Some(*refused),
+        Fate::Open(_) => None,
+    });
+    let first = answers.next()?;
+    let told_by = |answer: &Answer| (answer.height, answer.by_name);
+    let same = answers.take_while(|answer| told_by(answer) == told_by(&first));
+    let outcomes = std::iter::once(first)
+        .chain(same)
+        .map(|answer| answer.outcome);
+    Some(Run {
+        height: first.height,
+        first_index,
+        outcomes: outcomes.collect(),
+        by_name: first.by_name,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
@@ -223,6 +253,91 @@ mod tests {
                 };
                 assert_eq!(is, expected, "{found:?} at {time_ms}");
             }
+        }
+    }
+
+    fn answer(height: u64, code: ResultCode, flags: u16) -> Answer {
+        let mut outcome = Outcome::new(code);
+        outcome.flags.0 |= flags;
+        Answer {
+            height: Height(height),
+            outcome,
+            by_name: false,
+        }
+    }
+
+    #[test]
+    fn what_is_decided_is_given_on_run_by_run_up_to_the_first_that_is_open() {
+        let expired = answer(0, ResultCode::Expired, 0);
+        let executed = |height, code| {
+            Fate::Executed(Found {
+                height: Height(height),
+                index: 0,
+                outcome: Outcome::new(code),
+            })
+        };
+        let settled = |height| executed(height, ResultCode::Settled);
+        type Given = Option<(u64, Vec<ResultCode>)>;
+        let rows: [(&[Fate], Given); 5] = [
+            (&[Fate::Open(None), settled(3)], None),
+            (
+                &[settled(3), Fate::Open(None)],
+                Some((3, vec![ResultCode::Settled])),
+            ),
+            (
+                &[settled(3), executed(3, ResultCode::DebitFrozen), settled(4)],
+                Some((3, vec![ResultCode::Settled, ResultCode::DebitFrozen])),
+            ),
+            (
+                &[Fate::Never(None), Fate::Never(None), settled(3)],
+                Some((0, vec![ResultCode::Expired; 2])),
+            ),
+            (
+                &[settled(3), Fate::Never(None)],
+                Some((3, vec![ResultCode::Settled])),
+            ),
+        ];
+        for (fates, expected) in rows {
+            let run = decided(7, &vec![expired; fates.len()], fates);
+            let given = run.map(|run| {
+                assert_eq!(run.first_index, 7);
+                let codes = run.outcomes.iter().map(|outcome| outcome.code);
+                (run.height.0, codes.collect())
+            });
+            assert_eq!(given, expected, "{fates:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_log_has_by_name_is_told_as_that_and_never_of_what_lost_the_name_to_it() {
+        let passing = OutcomeFlags::TRANSIENT;
+        let executed = |height| {
+            Fate::Executed(Found {
+                height: Height(height),
+                index: 0,
+                outcome: Outcome::new(ResultCode::Settled),
+            })
+        };
+        let by_name = |height| Answer {
+            by_name: true,
+            ..answer(height, ResultCode::Settled, 0)
+        };
+        let conflict = answer(5, ResultCode::IdConflict, passing);
+        let expired = answer(0, ResultCode::Expired, 0);
+        let rows = [
+            (expired, executed(3), Some(by_name(3))),
+            (expired, Fate::Never(None), Some(expired)),
+            (conflict, executed(4), Some(conflict)),
+            (conflict, executed(5), Some(conflict)),
+            // After what took the name has ended, another copy had its turn.
+            (conflict, executed(6), Some(by_name(6))),
+            (conflict, Fate::Never(None), Some(conflict)),
+            (conflict, Fate::Open(None), None),
+        ];
+        for (refused, fate, expected) in rows {
+            let run = decided(0, &[refused], &[fate]);
+            let told = run.and_then(|run| run.answers().next());
+            assert_eq!(told, expected, "{refused:?}, {fate:?}");
         }
     }
 }

@@ -49,7 +49,7 @@ impl ClusterKeys {
         &self,
         envelope: &Envelope,
         proof: &SettlementProof,
-    ) -> Result<Proven, ProofError> {
+    ) -> Result<Receipt, ProofError> {
         if proof.envelope != *envelope {
             return Err(ProofError::OtherEnvelope);
         }
@@ -59,7 +59,7 @@ impl ClusterKeys {
             return Err(ProofError::OtherManifest);
         }
         certificate::check(&proof.certificate, &self.validators, &self.namespace)?;
-        Ok(Proven {
+        Ok(Receipt {
             height: proof.height,
             index: proof.index,
             outcome: proof.outcome,
@@ -70,7 +70,7 @@ impl ClusterKeys {
 /// An outcome that a quorum's signature stands behind; only [`ClusterKeys::check`] makes one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Proven {
+pub struct Receipt {
     /// Height of the block that executed the envelope.
     pub height: Height,
     /// Position in the block's results.

@@ -14,7 +14,7 @@ use clearway_types::wire::{ANSWER_HEADER_BYTES, AnswerHeader, AnswerStatus, Op, 
 
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::proof::{ClusterKeys, Proven};
+use crate::proof::{ClusterKeys, Receipt};
 
 impl Client {
     /// Where an envelope was executed, or `None` when the node has not executed it.
@@ -109,7 +109,7 @@ impl Client {
         &self,
         keys: &ClusterKeys,
         envelope: &Envelope,
-    ) -> Result<Option<Proven>, ClientError> {
+    ) -> Result<Option<Receipt>, ClientError> {
         let checked = self.checked_proof(keys, envelope).await?;
         Ok(checked.map(|(proven, _)| proven))
     }
@@ -122,7 +122,7 @@ impl Client {
         &self,
         keys: &ClusterKeys,
         envelope: &Envelope,
-    ) -> Result<Option<(Proven, SettlementProof)>, ClientError> {
+    ) -> Result<Option<(Receipt, SettlementProof)>, ClientError> {
         let name = Lookup::of(envelope);
         let until = Instant::now() + self.config().give_up_after;
         let mut false_count = 0;

@@ -17,10 +17,10 @@ use clearway_types::wire::{
 use quinn::VarInt;
 use tokio::sync::oneshot;
 
+use crate::answer::{Answer, Copies, Run, doubtful};
 use crate::client::Client;
 use crate::error::ClientError;
-use crate::fate::Named;
-use crate::receipt::{Copies, Receipt, Run, decided, doubtful};
+use crate::fate::{Named, decided};
 use crate::slab::Slab;
 
 /// Envelopes given to the transport at once: progress is noted after each.
@@ -37,7 +37,7 @@ const READ_BYTES: usize = 64 << 10;
 /// or too fast, while the first copy was settled and its answer lost. Such an answer is not given
 /// on: the envelope is looked up until the log has it, or until cluster time has passed its end and
 /// the log still lacks it. The same holds for `Expired` in any case, so that it always means: not
-/// executed, and it never will be. What the log has goes by name alone ([`Receipt::by_name`]).
+/// executed, and it never will be. What the log has goes by name alone ([`Answer::by_name`]).
 #[derive(Debug)]
 pub struct Submission {
     client: Client,
@@ -112,7 +112,7 @@ impl Submission {
             return Ok(None);
         };
         let copies = self.copies;
-        let sure = run.receipts().take_while(|r| !doubtful(r, copies)).count();
+        let sure = run.answers().take_while(|r| !doubtful(r, copies)).count();
         if sure == 0 {
             return self.look_up().await;
         }
@@ -176,8 +176,8 @@ impl Submission {
             return Ok(None);
         };
         let copies = self.copies;
-        let waiting = run.receipts().take_while(|r| doubtful(r, copies));
-        let waiting: Vec<Receipt> = waiting.take(LOOKUPS_MAX).collect();
+        let waiting = run.answers().take_while(|r| doubtful(r, copies));
+        let waiting: Vec<Answer> = waiting.take(LOOKUPS_MAX).collect();
         let places = self.answered..self.answered + waiting.len();
         let named: Vec<Named> = places.map(|at| Named::of(self.slab.envelope(at))).collect();
         let server = self.client.preferred();

@@ -39,8 +39,9 @@
 //! * **event**: what execution does by itself ([`event::Event`]);
 //! * **outcome**: result code and flags of one envelope ([`code::Outcome`]); **execution head**:
 //!   the hash of all results so far; **state root**: the hash of all tables;
-//! * **receipt**: an outcome or an event with its height, as a block commits to it; a node's word
-//!   until a certificate and a Merkle path prove it.
+//! * **answer**: an outcome with its height, a node's word; **receipt**: an outcome or an event
+//!   with its height as a leaf of the tree that a block commits to, which a certificate and a
+//!   Merkle path prove.
 //!
 //! On disk: a **record** lies in a **segment**; the **watermark** names the newest durable one; an
 //! **index** finds records by identifier; a **checkpoint** keeps the state at a height; a **feed**

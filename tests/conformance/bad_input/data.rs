@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bad_input::desk::Desk;
 use crate::bad_input::folder::as_it_is;
-use crate::bad_input::{Answer, Bad, Counter, Row, Told};
+use crate::bad_input::{Bad, Counter, Reply, Row, Told};
 
 /// A node on the damaged copy of the folder's data.
 const RUN: &str = "node run --config node.toml --set data_dir=copy";
@@ -153,7 +153,7 @@ pub(crate) const ROWS: &[Row] = &[
 
 const fn beside(
     name: &'static str,
-    knock: fn(&Desk) -> Answer,
+    knock: fn(&Desk) -> Reply,
     exit: i32,
     says: &'static str,
 ) -> Row {
@@ -205,13 +205,13 @@ pub(crate) const ROWS_BESIDE_A_NODE: &[Row] = &[
     ),
 ];
 
-fn second_node(desk: &Desk, door: &str, admin: &str) -> Answer {
+fn second_node(desk: &Desk, door: &str, admin: &str) -> Reply {
     let places = format!("--set listen={door} --set admin_listen={admin}");
     let run = "node run --config node.toml --set data_dir=second";
     desk.program(&format!("{run} {places}"))
 }
 
-fn pay(desk: &Desk, more: &str) -> Answer {
+fn pay(desk: &Desk, more: &str) -> Reply {
     let server = desk.door();
     let call = format!("pay 2.1 3.1 {more} --insecure-plaintext --server {server}");
     desk.program(&call)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clearway_client::{Client, ClientConfig, Draft, Identity, Receipt, Server, Signer};
+use clearway_client::{Answer, Client, ClientConfig, Draft, Identity, Server, Signer};
 use clearway_harness::{NodeProcess, folder, http};
 use clearway_types::account::{AccountFlags, Role};
 use clearway_types::amount::Amount;
@@ -18,7 +18,7 @@ use clearway_types::wire::ALPN;
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
 
-use crate::bad_input::{Answer, Bad, Counter, Row, Told, raw};
+use crate::bad_input::{Bad, Counter, Reply, Row, Told, raw};
 use crate::program::{Run, program, run, run_briefly};
 
 /// The currency of the genesis.
@@ -305,11 +305,11 @@ impl Desk {
     }
 
     /// Sends envelopes on one stream of the sender.
-    pub(crate) fn submit(&self, envelopes: &[Envelope]) -> Vec<Receipt> {
+    pub(crate) fn submit(&self, envelopes: &[Envelope]) -> Vec<Answer> {
         self.submit_as(SENDER, envelopes)
     }
 
-    fn submit_as(&self, member: u32, envelopes: &[Envelope]) -> Vec<Receipt> {
+    fn submit_as(&self, member: u32, envelopes: &[Envelope]) -> Vec<Answer> {
         let receipts = self.block_on(self.clients[&member].submit(envelopes));
         receipts.expect("answered").to_vec()
     }
@@ -337,7 +337,7 @@ impl Desk {
     }
 
     /// Sends bytes on a stream that never ends.
-    pub(crate) fn begin(&self, bytes: &[u8]) -> Answer {
+    pub(crate) fn begin(&self, bytes: &[u8]) -> Reply {
         self.block_on(async {
             let raw = raw::connect(&self.identity(SENDER), self.server, ALPN).await;
             raw.expect("let in").begin(bytes).await
@@ -345,16 +345,16 @@ impl Desk {
     }
 
     /// Runs the program in the cluster's folder; it must fail without a result.
-    pub(crate) fn program(&self, call: &str) -> Answer {
+    pub(crate) fn program(&self, call: &str) -> Reply {
         let arguments: Vec<&str> = call.split_whitespace().collect();
         told_by(&run_briefly(self.dir.path(), &[], &arguments))
     }
 }
 
 /// What a program that failed has told.
-pub(crate) fn told_by(run: &Run) -> Answer {
+pub(crate) fn told_by(run: &Run) -> Reply {
     assert!(run.stdout.is_empty(), "{}: {}", run.call, run.stdout);
-    Answer::new(Told::Exit(run.code), run.said())
+    Reply::new(Told::Exit(run.code), run.said())
 }
 
 fn edit(path: &Path, edit: impl FnOnce(&str) -> String) {
@@ -376,7 +376,7 @@ impl Desk {
         row.judge(&answer)?;
         let paid = self.sign(HONEST.0, pay(HONEST.0, HONEST.1, 1));
         let receipts = self.submit_as(HONEST.0, &[paid]);
-        if !receipts.iter().all(Receipt::settled) {
+        if !receipts.iter().all(Answer::settled) {
             return Err(format!("an honest payment got {receipts:?}"));
         }
         self.judge_counters(&row.moves(kind), &page)?;
@@ -384,7 +384,7 @@ impl Desk {
     }
 
     /// What comes back, and the kind of the last envelope sent.
-    fn send(&self, row: &Row, given: &[Envelope]) -> (Answer, u8) {
+    fn send(&self, row: &Row, given: &[Envelope]) -> (Reply, u8) {
         let first = given.first().map_or(TransferId::ZERO, |one| one.body.id);
         let envelopes = match row.bad {
             Bad::Edited(edit) => vec![self.edited(edit)],
@@ -410,8 +410,7 @@ impl Desk {
             "{}",
             row.name
         );
-        let mut answer =
-            Answer::codes(&receipts.iter().map(|r| r.outcome.code).collect::<Vec<_>>());
+        let mut answer = Reply::codes(&receipts.iter().map(|r| r.outcome.code).collect::<Vec<_>>());
         if receipts[0].outcome.flags.0 & OutcomeFlags::DUPLICATE != 0 {
             answer.told = vec![Told::Again(receipts[0].outcome.code)];
         }
@@ -474,9 +473,9 @@ impl Desk {
         page(self.admin())
     }
 
-    fn request(&self, line: &str) -> Answer {
+    fn request(&self, line: &str) -> Reply {
         let (status, text) = http(self.admin(), line);
-        Answer::new(Told::Page(status), text)
+        Reply::new(Told::Page(status), text)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clearway_client::{Client, ClientConfig, ClientError, Receipt, Receipts, Signer};
+use clearway_client::{Answer, Answers, Client, ClientConfig, ClientError, Signer};
 use clearway_harness::{NodeProcess, Recorder, folder, http};
 use clearway_types::envelope::Envelope;
 use clearway_types::units::Height;
@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::bad_input::desk::{account, page, pay};
-use crate::bad_input::{Answer, Bad, Counter, Row, Told};
+use crate::bad_input::{Bad, Counter, Reply, Row, Told};
 use crate::program::{program, run};
 
 /// Payments of one submission: each time it is sent again it goes into the log again.
@@ -141,7 +141,7 @@ impl Bank {
 }
 
 /// The node waits and says so; with room again everything is answered, once.
-fn log_full() -> Option<Answer> {
+fn log_full() -> Option<Reply> {
     let bank = Bank::open()?;
     bank.fill();
     let mut node = bank.node("data/log");
@@ -178,24 +178,24 @@ fn log_full() -> Option<Answer> {
         .block_on(paid)
         .expect("no panic")
         .expect("answered");
-    assert!(receipts.iter().all(Receipt::settled), "{receipts:?}");
+    assert!(receipts.iter().all(Answer::settled), "{receipts:?}");
     bank.runtime.block_on(flooded).expect("all were answered");
     assert_eq!(http(node.admin(), "GET /readyz"), (200, "ready".to_owned()));
     assert_eq!(bank.paid(&client), SUBMISSION_LEN as u128 + 1);
     node.stop();
     bank.replay("data");
-    Some(Answer::new(Told::Waits, readiness))
+    Some(Reply::new(Told::Waits, readiness))
 }
 
 /// The engine's journal has no room either: ordering waits too, and goes on by itself.
-fn all_full() -> Option<Answer> {
+fn all_full() -> Option<Reply> {
     let bank = Bank::open()?;
     let node = bank.node("data");
     Some(bank.plays_full(node, "data", || bank.fill(), || bank.free()))
 }
 
 /// A file system of its own, filled to its last byte by somebody else.
-fn filled_by_others() -> Option<Answer> {
+fn filled_by_others() -> Option<Reply> {
     let bank = Bank::open()?;
     let disk = SmallDisk::mount(&bank.dir.path().join("small"))?;
     let others = disk.dir.join("others");
@@ -270,12 +270,12 @@ impl Bank {
         data: &str,
         fill: impl Fn(),
         free: impl Fn(),
-    ) -> Answer {
+    ) -> Reply {
         let client = self.client(&node);
         let first = self.payments(1);
         let paying = client.submit(&first);
         let receipts = self.runtime.block_on(paying).expect("answered");
-        assert!(receipts.iter().all(Receipt::settled), "{receipts:?}");
+        assert!(receipts.iter().all(Answer::settled), "{receipts:?}");
         let mut readiness = String::new();
         // Twice: the room that is held back must be held again.
         for paid_before in [1, 2] {
@@ -286,7 +286,7 @@ impl Bank {
             free();
             let receipts = self.runtime.block_on(paid).expect("no panic");
             let receipts = receipts.expect("answered");
-            assert!(receipts.iter().all(Receipt::settled), "{receipts:?}");
+            assert!(receipts.iter().all(Answer::settled), "{receipts:?}");
             assert_eq!(readyz(&node, 200), "ready");
             assert_eq!(self.paid(&client), paid_before + 1);
         }
@@ -296,11 +296,11 @@ impl Bank {
         node.stop();
         free();
         self.replay(data);
-        Answer::new(Told::Waits, readiness)
+        Reply::new(Told::Waits, readiness)
     }
 
     /// A payment that has no answer while a question still has one.
-    fn unanswered(&self, client: &Client) -> JoinHandle<Result<Receipts, ClientError>> {
+    fn unanswered(&self, client: &Client) -> JoinHandle<Result<Answers, ClientError>> {
         let status = self.runtime.block_on(client.status()).expect("answered");
         assert!(status.height > Height(0));
         let late = self.payments(1);

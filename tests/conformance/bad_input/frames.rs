@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::bad_input::desk::{Desk, RATE, STREAMS, account};
 use crate::bad_input::queries::follow;
 use crate::bad_input::raw::{Raw, closed, connect};
-use crate::bad_input::{Answer, Bad, Counter, Row, Told};
+use crate::bad_input::{Bad, Counter, Reply, Row, Told};
 use clearway_types::code::ResultCode;
 
 const CURRENT: &str = "use a current client";
@@ -51,7 +51,7 @@ const fn oversize(name: &'static str, bytes: fn() -> Vec<u8>) -> Row {
 
 const fn knock(
     name: &'static str,
-    knock: fn(&Desk) -> Answer,
+    knock: fn(&Desk) -> Reply,
     told: Told,
     counter: Counter,
     says: &'static str,
@@ -237,23 +237,23 @@ pub(crate) const ROWS: &[Row] = &[
     ),
 ];
 
-fn refused(desk: &Desk, config: ClientConfig) -> Answer {
+fn refused(desk: &Desk, config: ClientConfig) -> Reply {
     let error = desk.block_on(Client::connect(config));
     let error = error.expect_err("a wrong key opens no door");
     assert!(matches!(error, ClientError::KeyRefused), "{error}");
-    Answer::new(Told::KeyRefused, error.to_string())
+    Reply::new(Told::KeyRefused, error.to_string())
 }
 
-fn other_protocol(desk: &Desk, protocol: &[u8]) -> Answer {
+fn other_protocol(desk: &Desk, protocol: &[u8]) -> Reply {
     let identity = desk.identity(2);
     let connecting = connect(&identity, desk.server, protocol);
     let error = desk.block_on(connecting).err();
     let error = error.expect("no common protocol, no connection");
-    Answer::new(Told::NoProtocol, error.to_string())
+    Reply::new(Told::NoProtocol, error.to_string())
 }
 
 /// The streams that are open come first; the next one comes when they have ended.
-fn stream_too_many(desk: &Desk) -> Answer {
+fn stream_too_many(desk: &Desk) -> Reply {
     desk.block_on(async {
         let raw = connect(&desk.identity(2), desk.server, ALPN)
             .await
@@ -275,7 +275,7 @@ fn stream_too_many(desk: &Desk) -> Answer {
         let one_more = raw.connection.open_bi().await;
         let (mut send, _recv) = one_more.expect("there is room again");
         send.reset(0u32.into()).expect("it is open");
-        Answer::new(Told::Waits, "")
+        Reply::new(Told::Waits, "")
     })
 }
 
@@ -298,7 +298,7 @@ async fn eight_connections(desk: &Desk) -> Vec<Raw> {
     open
 }
 
-fn ninth_connection(desk: &Desk) -> Answer {
+fn ninth_connection(desk: &Desk) -> Reply {
     desk.block_on(async {
         let open = eight_connections(desk).await;
         let mut streams = Vec::new();
@@ -314,11 +314,11 @@ fn ninth_connection(desk: &Desk) -> Answer {
         let ninth = connect(&desk.identity(5), desk.server, ALPN)
             .await
             .expect("a handshake");
-        Answer::close(closed(ninth.connection.closed().await))
+        Reply::close(closed(ninth.connection.closed().await))
     })
 }
 
-fn idle_connection(desk: &Desk) -> Answer {
+fn idle_connection(desk: &Desk) -> Reply {
     desk.block_on(async {
         let open = eight_connections(desk).await;
         let status = StreamHeader::new(Op::Status, 0).to_bytes();
@@ -333,11 +333,11 @@ fn idle_connection(desk: &Desk) -> Answer {
             ends.spawn(async move { connection.closed().await });
         }
         let first = ends.join_next().await.expect("there are eight");
-        Answer::close(closed(first.expect("no task panics")))
+        Reply::close(closed(first.expect("no task panics")))
     })
 }
 
-fn misbehave(desk: &Desk) -> Answer {
+fn misbehave(desk: &Desk) -> Reply {
     desk.block_on(async {
         let raw = connect(&desk.identity(2), desk.server, ALPN)
             .await
@@ -345,7 +345,7 @@ fn misbehave(desk: &Desk) -> Answer {
         for _ in 0..65 {
             raw.say(b"noise, noise, noise").await;
         }
-        Answer::close(closed(raw.connection.closed().await))
+        Reply::close(closed(raw.connection.closed().await))
     })
 }
 

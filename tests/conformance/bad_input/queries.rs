@@ -6,7 +6,7 @@ use clearway_types::wire::{ALPN, ANSWER_HEADER_BYTES, AnswerStatus, Op, StreamHe
 
 use crate::bad_input::desk::{Desk, account};
 use crate::bad_input::raw::connect;
-use crate::bad_input::{Answer, Bad, Counter, Row, Told};
+use crate::bad_input::{Bad, Counter, Reply, Row, Told};
 
 const NOT_FOUND: Counter = Counter::Line(
     "clearway_ingest_queries_refused_total{status=\"NotFound\"}",
@@ -85,7 +85,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-fn ninth_feed(desk: &Desk) -> Answer {
+fn ninth_feed(desk: &Desk) -> Reply {
     desk.block_on(async {
         let raw = connect(&desk.identity(2), desk.server, ALPN)
             .await

@@ -10,7 +10,7 @@ use clearway_types::wire::{
 };
 use quinn::{Connection, ConnectionError, ReadError, ReadToEndError, RecvStream};
 
-use crate::bad_input::Answer;
+use crate::bad_input::Reply;
 
 /// Bytes of an answer that are read at most.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -42,10 +42,10 @@ pub(crate) async fn connect(
 
 impl Raw {
     /// Sends bytes on a stream of their own, ends it, and gives what came back.
-    pub(crate) async fn say(&self, bytes: &[u8]) -> Answer {
+    pub(crate) async fn say(&self, bytes: &[u8]) -> Reply {
         let (mut send, recv) = match self.connection.open_bi().await {
             Ok(stream) => stream,
-            Err(error) => return Answer::close(closed(error)),
+            Err(error) => return Reply::close(closed(error)),
         };
         // The door may stop the stream before it has all of it; its answer tells why.
         let _ = send.write_all(bytes).await;
@@ -56,7 +56,7 @@ impl Raw {
     }
 
     /// Sends bytes on a stream that never ends, and gives what came back.
-    pub(crate) async fn begin(&self, bytes: &[u8]) -> Answer {
+    pub(crate) async fn begin(&self, bytes: &[u8]) -> Reply {
         let (mut send, recv) = self.connection.open_bi().await.expect("the first stream");
         send.write_all(bytes).await.expect("a window's worth");
         let answer = heard(recv, true).await;
@@ -66,15 +66,15 @@ impl Raw {
 }
 
 /// The whole answer of a stream.
-async fn heard(mut recv: RecvStream, submitted: bool) -> Answer {
+async fn heard(mut recv: RecvStream, submitted: bool) -> Reply {
     match recv.read_to_end(ANSWER_BYTES_MAX).await {
-        Ok(bytes) if submitted => Answer::codes(&codes(&bytes)),
+        Ok(bytes) if submitted => Reply::codes(&codes(&bytes)),
         Ok(bytes) => {
             let head = bytes.first_chunk().expect("an answer has a head");
-            Answer::status(AnswerHeader::parse(*head).expect("a sound head").0)
+            Reply::status(AnswerHeader::parse(*head).expect("a sound head").0)
         }
-        Err(ReadToEndError::Read(ReadError::Reset(code))) => Answer::close(known(code)),
-        Err(ReadToEndError::Read(ReadError::ConnectionLost(error))) => Answer::close(closed(error)),
+        Err(ReadToEndError::Read(ReadError::Reset(code))) => Reply::close(known(code)),
+        Err(ReadToEndError::Read(ReadError::ConnectionLost(error))) => Reply::close(closed(error)),
         Err(error) => panic!("not ended by the door: {error}"),
     }
 }

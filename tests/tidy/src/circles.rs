@@ -16,11 +16,6 @@ const ALLOWED: &[(&str, usize, &str)] = &[
         "a program of one page, outside the workspace: its trait stands in its root",
     ),
     (
-        "crates/client/src/client.rs",
-        4,
-        "methods of `Client` stand in the files of what they ask",
-    ),
-    (
         "tools/clearway/commands/connect.rs",
         6,
         "a session opens with a key of its own and rotates it",

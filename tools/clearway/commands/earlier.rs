@@ -1,6 +1,6 @@
 //! Earlier uses of an identifier, before it is used again: the log first, then the outbox.
 
-use clearway_client::{Fate, Named, Receipt};
+use clearway_client::{Answer, Fate, Named};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
 use clearway_types::units::{TimeMs, TransferId};
@@ -65,14 +65,14 @@ impl Session {
         })
     }
 
-    /// What became of this envelope, where the log was asked by its name and said `receipt`: that
+    /// What became of this envelope, where the log was asked by its name and said `answer`: that
     /// is so unless another instruction has the name, of another machine for example.
-    pub(super) fn own(&self, envelope: &Envelope, receipt: Receipt) -> Result<Receipt, Failure> {
+    pub(super) fn own(&self, envelope: &Envelope, answer: Answer) -> Result<Answer, Failure> {
         // Time before the log: what the log lacks then cannot come into it in time.
         let time = self.ask(async |client| client.status().await)?.time;
         let executed = self.executed(Lookup::of(envelope))?;
-        let outcome = beside(envelope, &executed, time).unwrap_or(receipt.outcome);
-        Ok(Receipt { outcome, ..receipt })
+        let outcome = beside(envelope, &executed, time).unwrap_or(answer.outcome);
+        Ok(Answer { outcome, ..answer })
     }
 
     /// How a command ends whose envelope was not executed since another has its name.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clearway_client::{Fate, Named, Receipt};
+use clearway_client::{Answer, Fate, Named};
 use clearway_types::code::Outcome;
 use clearway_types::envelope::Envelope;
 use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
@@ -14,7 +14,7 @@ use crate::commands::earlier::beside;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::OutboxArg;
 use crate::commands::proof_file::{self, ProofFile};
-use crate::commands::send::{Sending, exit, help, is_final, receipt, state, told_truly};
+use crate::commands::send::{Sending, answer_of, exit, help, is_final, state, told_truly};
 use crate::failure::{Failure, Kind};
 use crate::notation::parse_id;
 use crate::ui::{self, Output};
@@ -143,7 +143,7 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         let kept = entry.as_ref().map(|entry| &entry.envelope);
         let (executed, conflict) = executed(session, name, kept, args.proves())?;
         let proving = executed.filter(|_| args.proves());
-        let checked = proving.map(|executed| session.proof(&executed, receipt(found)));
+        let checked = proving.map(|executed| session.proof(&executed, answer_of(found)));
         view.proven = checked.as_ref().map(|one| matches!(one, Ok(Some(_))));
         proof = checked.map(|one| one.and_then(|proof| proof_file::keep(file, proof.as_ref())));
         let instruction = |executed: Envelope| {
@@ -152,12 +152,12 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         };
         view.instruction = executed.map(instruction);
         let outcome = conflict.unwrap_or(found.outcome);
-        let receipt = Receipt {
+        let answer = Answer {
             outcome,
-            ..receipt(found)
+            ..answer_of(found)
         };
-        (view.state, view.r#final) = (state(found.height, outcome), is_final(receipt));
-        let may_pass = receipt.transient();
+        (view.state, view.r#final) = (state(found.height, outcome), is_final(answer));
+        let may_pass = answer.transient();
         let lost_to = executed.filter(|_| conflict.is_some());
         other = kept.zip(lost_to).map(|(&own, executed)| Other {
             own,
@@ -223,7 +223,7 @@ fn view(session: &Session, named: Named, ends: Option<UnixSeconds>, fate: Fate) 
         height: found.map(|found| found.height.0),
         code: found.map(|found| found.outcome.code.to_string()),
         code_number: found.map(|found| found.outcome.code.as_u16()),
-        r#final: found.is_some_and(|found| is_final(receipt(found))),
+        r#final: found.is_some_and(|found| is_final(answer_of(found))),
         expires_at: ends.map(|ends| ends.0),
         cluster_time_ms: session.client.time().clock().map(|clock| clock.now().0),
         proven: None,
@@ -268,7 +268,7 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
     let (kind, message) = match fate {
         Fate::Executed(found) => {
             let help = help(found.outcome.code);
-            return exit(id, receipt(found), help, said, proof);
+            return exit(id, answer_of(found), help, said, proof);
         }
         Fate::Never(found) => (
             Kind::Failed,

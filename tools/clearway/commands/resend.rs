@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::commands::connect::{Connect, Session};
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError, Outbox, OutboxArg};
-use crate::commands::send::{Copy, Sending, receipt};
+use crate::commands::send::{Copy, Sending, answer_of};
 use crate::failure::{Failure, Kind};
 use crate::notation::parse_id;
 use crate::ui::{self, Output};
@@ -92,7 +92,7 @@ fn end_of_damaged(session: &Session, error: EntryError, args: &Args) -> Result<(
     ui::note(&format!(
         "{id} is damaged in the outbox; the log has it as: {instruction}"
     ));
-    session.tell(&executed, receipt(found), args.prove, args.output)
+    session.tell(&executed, answer_of(found), args.prove, args.output)
 }
 
 /// What waits in an outbox, or what is wrong with a file there.

@@ -1,7 +1,7 @@
 //! One signed instruction on its way: kept in the outbox and named before it is sent, told when its
 //! end is known, and never signed anew while it is not.
 
-use clearway_client::{ClientError, ClusterKeys, Draft, Receipt};
+use clearway_client::{Answer, ClientError, ClusterKeys, Draft};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::control::{KEY_SLOT_NONE, ParticipantSet};
 use clearway_types::envelope::{Body, Envelope};
@@ -156,7 +156,7 @@ struct DryRun {
 
 /// What a signed instruction came to.
 #[derive(Serialize)]
-struct Answer {
+struct AnswerView {
     id: String,
     signer: u32,
     /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired` or `unknown`.
@@ -194,9 +194,9 @@ impl Session {
         let replaces = match earlier.transpose().map_err(unsent)?.flatten() {
             Some(Earlier::Other(other)) => return Err(other.adding(NOTHING_SENT)),
             Some(Earlier::Executed(found, executed)) => {
-                let again = Receipt {
+                let again = Answer {
                     outcome: Outcome::duplicate_of(found.outcome.code),
-                    ..receipt(found)
+                    ..answer_of(found)
                 };
                 return self.tell(&executed, again, prove, output);
             }
@@ -232,14 +232,14 @@ impl Session {
                 Copy::Further => self.client.resubmit(&envelopes).await,
             }
         });
-        let receipt = sent.map(|receipts| receipts.first().copied());
-        match receipt {
+        let answer = sent.map(|answers| answers.first().copied());
+        match answer {
             // What the log has by name may be another instruction.
-            Ok(Some(receipt)) if receipt.by_name => match self.own(envelope, receipt) {
-                Ok(receipt) => self.tell(envelope, receipt, prove, output),
+            Ok(Some(answer)) if answer.by_name => match self.own(envelope, answer) {
+                Ok(answer) => self.tell(envelope, answer, prove, output),
                 Err(failure) => Err(self.unknown(envelope, &failure.to_string(), output)),
             },
-            Ok(Some(receipt)) => self.tell(envelope, receipt, prove, output),
+            Ok(Some(answer)) => self.tell(envelope, answer, prove, output),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
                 self.forget(Lookup::of(envelope));
                 Err(Failure::new(Kind::NotSent, error))
@@ -284,22 +284,22 @@ impl Session {
     pub(super) fn tell(
         &self,
         envelope: &Envelope,
-        receipt: Receipt,
+        answer: Answer,
         prove: bool,
         output: Output,
     ) -> Result<(), Failure> {
         // Of an envelope that was not executed there is no proof.
-        let is_other = receipt.outcome.code == ResultCode::IdConflict && receipt.is_final();
-        let proof = match prove && receipt.is_final() && !is_other {
-            true => Some(self.prove(envelope, receipt)),
+        let is_other = answer.outcome.code == ResultCode::IdConflict && answer.is_final();
+        let proof = match prove && answer.is_final() && !is_other {
+            true => Some(self.prove(envelope, answer)),
             false => None,
         };
         let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
-        let answer = answer(envelope, receipt, proven);
-        let said = output.result("answer", &answer, || shown(&answer));
+        let view = view_of(envelope, answer, proven);
+        let said = output.result("answer", &view, || shown(&view));
         let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
         let name = Lookup::of(envelope);
-        let may_pass = is_other && receipt.transient();
+        let may_pass = is_other && answer.transient();
         if told_truly(&said, &proof) && !may_pass {
             self.forget(name);
         }
@@ -310,7 +310,7 @@ impl Session {
                 Err(unsaid) => conflict.adding(&unsaid.to_string()),
             });
         }
-        exit(name.id, receipt, &answer.help, said, proof)
+        exit(name.id, answer, &view.help, said, proof)
     }
 
     /// An end that is not known: what to type, and an answer that says so for scripts.
@@ -322,7 +322,7 @@ impl Session {
              `clearway resend {id} {again}` to send the same bytes again, which moves money once"
         );
         let failure = Failure::new(Kind::Unavailable, message).remedy(remedy);
-        let answer = Answer {
+        let view = AnswerView {
             id: id.to_string(),
             signer: envelope.body.signer().0,
             state: "unknown",
@@ -335,7 +335,7 @@ impl Session {
             takes_effect: None,
             proven: None,
         };
-        match output.result("answer", &answer, || shown(&answer)) {
+        match output.result("answer", &view, || shown(&view)) {
             Ok(()) => failure,
             Err(unsaid) => failure.adding(&unsaid.to_string()),
         }
@@ -366,15 +366,15 @@ impl Session {
     }
 
     /// Checks certificate, chain and Merkle path of an answer.
-    fn prove(&self, envelope: &Envelope, receipt: Receipt) -> Result<bool, Failure> {
-        Ok(self.proof(envelope, receipt)?.is_some())
+    fn prove(&self, envelope: &Envelope, answer: Answer) -> Result<bool, Failure> {
+        Ok(self.proof(envelope, answer)?.is_some())
     }
 
     /// The proof of an answer, checked; `None` where there is none yet.
     pub(super) fn proof(
         &self,
         envelope: &Envelope,
-        receipt: Receipt,
+        answer: Answer,
     ) -> Result<Option<SettlementProof>, Failure> {
         let keys = ClusterKeys::from_genesis(&self.genesis).or_fail(Kind::Failed)?;
         let checked = self.ask(async |client| client.checked_proof(&keys, envelope).await)?;
@@ -382,14 +382,14 @@ impl Session {
             return Ok(None);
         };
         // A further copy has a height of its own, and the first one's result.
-        let again = receipt.outcome.duplicate() || proven.outcome.duplicate();
-        let same = proven.height == receipt.height || again;
-        if same && proven.outcome.code == receipt.outcome.code {
+        let again = answer.outcome.duplicate() || proven.outcome.duplicate();
+        let same = proven.height == answer.height || again;
+        if same && proven.outcome.code == answer.outcome.code {
             return Ok(Some(proof));
         }
         let message = format!(
             "the node answered {} at height {}, the proof says {} at height {}: do not trust it",
-            receipt.outcome.code, receipt.height, proven.outcome.code, proven.height
+            answer.outcome.code, answer.height, proven.outcome.code, proven.height
         );
         Err(Failure::new(Kind::Mismatch, message))
     }
@@ -405,14 +405,14 @@ pub(super) fn told_truly(said: &Result<(), Failure>, proof: &Result<(), Failure>
 /// told, by whether it was proved.
 pub(super) fn exit(
     id: TransferId,
-    receipt: Receipt,
+    answer: Answer,
     help: &str,
     said: Result<(), Failure>,
     proof: Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let (moved, code) = (accepted(receipt), receipt.outcome.code);
-    let state = state(receipt.height, receipt.outcome);
-    let end = format!("{id} is {state}, {code} at height {}", receipt.height);
+    let (moved, code) = (accepted(answer), answer.outcome.code);
+    let state = state(answer.height, answer.outcome);
+    let end = format!("{id} is {state}, {code} at height {}", answer.height);
     // The money has moved: what cannot be told or proved now must not look as if it had not.
     let after = |failure: Failure| match moved {
         true => failure.end_open(),
@@ -444,9 +444,9 @@ pub(super) fn help(code: ResultCode) -> &'static str {
 }
 
 /// Whether the instruction did what it is for.
-pub(super) fn accepted(receipt: Receipt) -> bool {
-    let code = receipt.outcome.code;
-    receipt.is_final() && (code.applied() || code == ResultCode::AwaitingApproval)
+pub(super) fn accepted(answer: Answer) -> bool {
+    let code = answer.outcome.code;
+    answer.is_final() && (code.applied() || code == ResultCode::AwaitingApproval)
 }
 
 /// One word for what an outcome comes to; height 0 is "before order".
@@ -461,8 +461,8 @@ pub(super) fn state(height: Height, outcome: Outcome) -> &'static str {
     }
 }
 
-pub(super) fn receipt(found: Found) -> Receipt {
-    Receipt {
+pub(super) fn answer_of(found: Found) -> Answer {
+    Answer {
         height: found.height,
         outcome: found.outcome,
         by_name: true,
@@ -470,23 +470,23 @@ pub(super) fn receipt(found: Found) -> Receipt {
 }
 
 /// Whether this result of the instruction stays, whatever becomes of other copies.
-pub(super) fn is_final(receipt: Receipt) -> bool {
-    receipt.is_final() && receipt.outcome.spends_id()
+pub(super) fn is_final(answer: Answer) -> bool {
+    answer.is_final() && answer.outcome.spends_id()
 }
 
-fn answer(envelope: &Envelope, receipt: Receipt, proven: Option<bool>) -> Answer {
-    let code = receipt.outcome.code;
-    Answer {
+fn view_of(envelope: &Envelope, answer: Answer, proven: Option<bool>) -> AnswerView {
+    let code = answer.outcome.code;
+    AnswerView {
         id: envelope.body.id.to_string(),
         signer: envelope.body.signer().0,
-        state: state(receipt.height, receipt.outcome),
-        height: receipt.height.0,
+        state: state(answer.height, answer.outcome),
+        height: answer.height.0,
         code: Some(code.to_string()),
         code_number: Some(code.as_u16()),
-        r#final: is_final(receipt),
-        duplicate: receipt.outcome.duplicate(),
+        r#final: is_final(answer),
+        duplicate: answer.outcome.duplicate(),
         help: help_for(code, &envelope.body),
-        takes_effect: takes_effect(&envelope.body, receipt),
+        takes_effect: takes_effect(&envelope.body, answer),
         proven,
     }
 }
@@ -504,36 +504,36 @@ fn help_for(code: ResultCode, body: &Body) -> String {
 
 /// When a key ends that this record ends, or is valid that it brings, where that is known: a
 /// further copy may have another height than the first one, which counts.
-fn takes_effect(body: &Body, receipt: Receipt) -> Option<u64> {
+fn takes_effect(body: &Body, answer: Answer) -> Option<u64> {
     let ends = |set: &ParticipantSet| set.key_slot != KEY_SLOT_NONE && set.public_key == [0; 32];
     let delayed = match EnvelopeKind::from_u8(body.kind)? {
         EnvelopeKind::KeyRotate => true,
         EnvelopeKind::ParticipantSet => ends(ParticipantSet::of(body)),
         _ => false,
     };
-    let known = receipt.settled() && !receipt.outcome.duplicate();
-    (delayed && known).then(|| receipt.height.0.saturating_add(KEY_LAG_MAX))
+    let known = answer.settled() && !answer.outcome.duplicate();
+    (delayed && known).then(|| answer.height.0.saturating_add(KEY_LAG_MAX))
 }
 
-fn shown(answer: &Answer) -> String {
+fn shown(view: &AnswerView) -> String {
     let unknown = || "not known yet".to_owned();
-    let last = if answer.r#final { "yes" } else { "NO" };
+    let last = if view.r#final { "yes" } else { "NO" };
     let mut rows = vec![
-        ("id", answer.id.clone()),
-        ("result", answer.code.clone().unwrap_or_else(unknown)),
+        ("id", view.id.clone()),
+        ("result", view.code.clone().unwrap_or_else(unknown)),
         ("final", last.to_owned()),
-        ("height", answer.height.to_string()),
+        ("height", view.height.to_string()),
     ];
-    if answer.duplicate {
+    if view.duplicate {
         rows.push((
             "duplicate",
             "yes: this is what the first copy came to".to_owned(),
         ));
     }
-    if let Some(height) = answer.takes_effect {
+    if let Some(height) = view.takes_effect {
         rows.push(("takes effect", format!("at height {height}")));
     }
-    if let Some(proven) = answer.proven {
+    if let Some(proven) = view.proven {
         rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
     }
     ui::rows(rows)
@@ -570,7 +570,7 @@ mod tests {
 
     #[test]
     fn what_fails_after_the_money_has_moved_never_looks_as_if_it_had_not() {
-        let receipt = |code| Receipt {
+        let answer = |code| Answer {
             height: Height(7),
             outcome: Outcome::new(code),
             by_name: false,
@@ -598,7 +598,7 @@ mod tests {
         let done = |kind: Option<Kind>| kind.map_or(Ok(()), |kind| Err(Failure::new(kind, "x")));
         for (code, said, proof, expected) in rows {
             let id = TransferId([1; 16]);
-            let ended = exit(id, receipt(code), help(code), done(said), done(proof));
+            let ended = exit(id, answer(code), help(code), done(said), done(proof));
             let kind = ended.as_ref().err().map(Failure::kind);
             assert_eq!(kind, expected, "{code}, {said:?}, {proof:?}");
             if code == settled && expected.is_some() {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, ClientError, Receipt, Slab};
+use clearway_client::{Answer, Client, ClientConfig, ClientError, Slab};
 use clearway_crypto::hint::hints;
 use clearway_quic::Transport;
 use clearway_types::code::ResultCode;
@@ -27,7 +27,7 @@ use crate::rig::{
 
 const MANY: usize = 8192;
 
-fn codes(receipts: &[Receipt]) -> Vec<(bool, ResultCode)> {
+fn codes(receipts: &[Answer]) -> Vec<(bool, ResultCode)> {
     receipts
         .iter()
         .map(|r| (r.is_final(), r.outcome.code))

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clearway_client::{Client, ClientConfig, ClientError, Receipt, Server};
+use clearway_client::{Answer, Client, ClientConfig, ClientError, Server};
 use clearway_types::code::ResultCode;
 use clearway_types::envelope::Envelope;
 use clearway_types::units::{Height, UnixSeconds};
@@ -44,7 +44,7 @@ async fn sent_twice(
     client: &Client,
     sent: &[Envelope],
     (first, further): (Mode, Mode),
-) -> Result<Vec<Receipt>, ClientError> {
+) -> Result<Vec<Answer>, ClientError> {
     node.set(first);
     let seen = node.seen_count() + sent.len();
     let submitting = {
@@ -149,7 +149,7 @@ async fn a_further_copy_that_is_refused_for_now_is_sent_again_until_it_settles()
     };
     let receipts = sent_twice(&node, &client, &ending(2), modes).await.unwrap();
     waiting.await.unwrap();
-    assert!(receipts.iter().all(Receipt::settled), "{receipts:?}");
+    assert!(receipts.iter().all(Answer::settled), "{receipts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
