@@ -115,7 +115,8 @@ pub(crate) fn read(
     genesis: &[u8; 32],
 ) -> Result<Found, StoreError> {
     let path = dir.join(WATERMARK_NAME);
-    if io.len_bytes(&path).at("stat", &path)? != FILE_BYTES {
+    // What somebody appended does no harm to the slots.
+    if io.len_bytes(&path).at("stat", &path)? < FILE_BYTES {
         return Err(StoreError::WatermarkLost { path });
     }
     let file = io.open(&path, Access::Read).at("open", &path)?;
@@ -223,8 +224,11 @@ impl Watermark {
     /// [`StoreError::WatermarkReplaced`], with nothing changed; or the system's, after which the
     /// next look tries again: it writes to a file of its own, never to the handle of the log.
     pub(crate) fn look(&mut self, metrics: &StoreMetrics) -> Result<bool, StoreError> {
-        let is_written = self.is_written()?;
-        if is_written && self.is_sound {
+        let holds = match self.named()? {
+            Some(file) => self.holds_slots(file.as_ref())?,
+            None => false,
+        };
+        if holds && self.is_sound && self.has_its_length()? {
             return Ok(false);
         }
         if std::mem::take(&mut self.is_sound) {
@@ -232,7 +236,7 @@ impl Watermark {
         }
         // A file that can be read as a watermark while ours has lost its name alone: the whole
         // directory may have been exchanged, and a copy of another day must stay what it is.
-        if !is_written
+        if !holds
             && self.holds_slots(self.file.as_ref())?
             && !is_lost(read(&self.io, &self.dir, &self.genesis))?
         {
@@ -244,15 +248,25 @@ impl Watermark {
         Ok(true)
     }
 
-    /// Whether the file that has the name now has both slots, and their length.
-    fn is_written(&self) -> Result<bool, StoreError> {
-        let path = &self.path;
-        let file = match self.io.open(path, Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            file => file.at("open", path)?,
-        };
-        let len_bytes = self.io.len_bytes(path).at("stat", path)?;
-        Ok(len_bytes == FILE_BYTES && self.holds_slots(file.as_ref())?)
+    /// The file that has the name now; nothing when it is gone, or a pipe, a directory or a device
+    /// stands in its place.
+    fn named(&self) -> Result<Option<Arc<dyn BlockFile>>, StoreError> {
+        match self.io.open(&self.path, Access::Read) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                Ok(None)
+            }
+            file => file.map(Some).at("open", &self.path),
+        }
+    }
+
+    fn has_its_length(&self) -> Result<bool, StoreError> {
+        let len_bytes = self.io.len_bytes(&self.path).at("stat", &self.path)?;
+        Ok(len_bytes == FILE_BYTES)
     }
 
     /// Whether a file holds both slots as they were written last.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,9 +62,8 @@ impl BlockIo for RealIo {
                 options.write(true).create(true).truncate(true);
             }
         }
-        Ok(Arc::new(RealFile {
-            file: options.open(path)?,
-        }))
+        let file = open_regular(&mut options, path)?;
+        Ok(Arc::new(RealFile { file }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -100,17 +99,27 @@ impl BlockIo for RealIo {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = open_regular(&mut options, path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(RealLock { _file: file }))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
+        // A lock file that somebody removes as stale would let a second writer in: the directory
+        // itself cannot be made anew under the files. Where the system locks no directory, the file
+        // alone must do.
+        let dir = path.parent().map(File::open).transpose()?;
+        if let Some(dir) = &dir
+            && matches!(dir.try_lock(), Err(TryLockError::WouldBlock))
+        {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(RealLock {
+            _file: file,
+            _dir: dir,
+        })))
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
@@ -127,6 +136,20 @@ impl BlockIo for RealIo {
 #[derive(Debug)]
 struct RealLock {
     _file: File,
+    _dir: Option<File>,
+}
+
+/// Opens what is a regular file, and waits for nobody: a named pipe would wait for its other end.
+fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let no_wait = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).expect("a small flag");
+    let file = options.custom_flags(no_wait).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file: something else was put in its place",
+        )),
+    }
 }
 
 impl LockGuard for RealLock {}
@@ -151,5 +174,42 @@ impl BlockFile for RealFile {
 
     fn map(&self, bytes: u64) -> io::Result<Option<Arc<Mapped>>> {
         Mapped::new(&self.file, bytes).map(|map| Some(Arc::new(map)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_and_waits_for_nobody() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo runs").success());
+        let io = RealIo::new();
+        for access in [Access::Read, Access::ReadWrite, Access::Create] {
+            let error = io.open(&pipe, access).expect_err("no file");
+            assert_eq!(
+                error.kind(),
+                io::ErrorKind::InvalidInput,
+                "{access:?}: {error}"
+            );
+        }
+        let error = io.lock(&pipe).expect_err("no file");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    }
+
+    #[test]
+    fn a_lock_holds_also_when_its_file_is_removed() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("LOCK");
+        let io = RealIo::new();
+        let first = io.lock(&path).expect("no error").expect("free");
+        assert!(io.lock(&path).expect("no error").is_none());
+        fs::remove_file(&path).expect("removed as stale");
+        assert!(io.lock(&path).expect("no error").is_none());
+        drop(first);
+        assert!(io.lock(&path).expect("no error").is_some());
     }
 }

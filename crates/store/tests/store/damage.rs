@@ -332,6 +332,9 @@ fn small_files_lost_or_damaged_are_named() {
         assert!(check(&error), "{name} {cut_to:?}: {error}");
         assert_eq!(io.files(), files, "{name} {cut_to:?}");
     }
+    let io = MemoryIo::from_files(sample.io.files());
+    io.damage(&Path::new(DIR).join("watermark"), |bytes| bytes.push(7));
+    open(&io).expect("both slots are whole");
     for at in 0..128 {
         let io = MemoryIo::from_files(sample.io.files());
         io.damage(&Path::new(DIR).join("identity"), |bytes| bytes[at] ^= 2);
