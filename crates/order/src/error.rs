@@ -104,9 +104,10 @@ pub enum OrderError {
     /// The engine cannot read its journal.
     #[error(
         "the ordering engine cannot read its journal in {}: {reason}; put the folder back from a \
-             backup taken at the same moment as the log, or, with a single validator, move it away \
-             and start again: the node goes on from its newest stored certificate, and nothing \
-             that was answered is lost",
+             backup taken at the same moment as the log. With a single validator, and only if \
+             this log is the last one that it wrote and no older copy, move it away and start \
+             again: the node goes on from its newest stored certificate, and \
+             nothing that was answered is lost",
         dir.display()
     )]
     JournalDamaged {
