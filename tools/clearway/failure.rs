@@ -49,7 +49,8 @@ pub(crate) const EXITS: [Exit; 12] = [
     exit(
         1,
         "failed",
-        "it could not be done; of an instruction: no money moved and none will",
+        "it could not be done; of an instruction: no money moved and none will; of several, see \
+         their answers: at least one moved nothing",
     ),
     exit(
         2,
@@ -197,20 +198,35 @@ impl Failure {
     }
 
     /// How a command ends whose `total` instructions ended one by one, some of them in `failures`.
-    pub(crate) fn together(mut failures: Vec<Self>, total: usize) -> Result<(), Self> {
-        match (failures.pop(), failures.len()) {
-            (None, _) => Ok(()),
-            (Some(only), 0) => Err(only),
-            (Some(last), others) => {
-                failures.iter().for_each(|one| ui::note(&one.to_string()));
-                // One whose end is not known outweighs those that are known to have failed, as do
-                // their exit codes.
-                let kinds = failures.iter().map(Self::kind);
-                let kind = kinds.fold(last.kind, |a, b| if b as u8 > a as u8 { b } else { a });
-                let message = format!("{} of {total} did not settle; the last: {last}", others + 1);
-                Err(Self::new(kind, message))
-            }
+    /// What is not known outweighs what a proof or a check contradicts, and that what moved
+    /// nothing; "nothing was sent" holds where that is so of all.
+    pub(crate) fn together(failures: Vec<Self>, total: usize) -> Result<(), Self> {
+        if failures.is_empty() || total == 1 {
+            return failures.into_iter().next().map_or(Ok(()), Err);
         }
+        failures.iter().for_each(|one| ui::note(&one.to_string()));
+        let count = |kind| failures.iter().filter(|one| one.kind == kind).count();
+        let (unknown, unsent) = (count(Kind::Unavailable), count(Kind::NotSent));
+        let failed = failures.len() - unknown - unsent;
+        let kinds = [Kind::Unavailable, Kind::Mismatch];
+        let kind = match kinds.into_iter().find(|kind| count(*kind) > 0) {
+            Some(kind) => kind,
+            None if unsent == total => Kind::NotSent,
+            None => Kind::Failed,
+        };
+        let message = format!(
+            "of {total} instructions {} did what they are for, {failed} moved nothing, the end of \
+             {unknown} is not known, {unsent} were not sent",
+            total - failures.len()
+        );
+        let mut causes = failures.into_iter();
+        let cause = causes.find(|one| one.kind == kind || kind == Kind::Failed);
+        let cause = cause.expect("one of them decided the kind");
+        let first = Self::new(kind, format!("{message}; the first of them: {cause}"));
+        Err(match cause.remedy {
+            Some(remedy) => first.remedy(remedy),
+            None => first,
+        })
     }
 
     /// Tells people on stderr, and scripts by the exit code; with `--json` also by an object on
@@ -353,6 +369,55 @@ mod tests {
         let page = include_str!("../../deploy/README.md");
         let rows = EXITS.map(|row| format!("| {} | `{}` | {} |", row.code, row.word, row.meaning));
         assert!(page.contains(&rows.join("\n")), "{}", rows.join("\n"));
+    }
+
+    #[test]
+    fn several_ends_are_counted_and_the_gravest_decides() {
+        let (failed, mismatch) = (Kind::Failed, Kind::Mismatch);
+        let (unknown, unsent) = (Kind::Unavailable, Kind::NotSent);
+        // How those of three instructions ended that did not settle, how all of them do.
+        let rows: [(&[Kind], Option<Kind>, &str); 7] = [
+            (&[], None, ""),
+            (
+                &[failed],
+                Some(failed),
+                "2 did what they are for, 1 moved nothing",
+            ),
+            (
+                &[failed, unknown],
+                Some(unknown),
+                "1 moved nothing, the end of 1 is not known",
+            ),
+            (
+                &[unknown, unsent],
+                Some(unknown),
+                "1 is not known, 1 were not sent",
+            ),
+            (&[mismatch, unsent], Some(mismatch), "1 did what"),
+            (
+                &[unsent; 2],
+                Some(failed),
+                "1 did what they are for, 0 moved nothing",
+            ),
+            (&[unsent; 3], Some(unsent), "0 did what"),
+        ];
+        for (kinds, expected, words) in rows {
+            let failures = kinds
+                .iter()
+                .map(|kind| Failure::new(*kind, "x").remedy("y"));
+            let ended = Failure::together(failures.collect(), 3);
+            assert_eq!(
+                ended.as_ref().err().map(Failure::kind),
+                expected,
+                "{kinds:?}"
+            );
+            let said = ended
+                .err()
+                .map_or_else(String::new, |error| error.to_string());
+            assert!(said.contains(words), "{kinds:?}: {said}");
+        }
+        let only = Failure::together(vec![Failure::new(unknown, "x")], 1);
+        assert_eq!(only.expect_err("it failed").to_string(), "x");
     }
 
     #[test]

@@ -124,7 +124,8 @@ codes! {
     /// Cluster time has passed `expires_at`, so this copy moved nothing: look up whether an
     /// earlier copy was executed, and sign a new envelope only when none was.
     Expired = 60, Forgotten;
-    /// `expires_at` is further away than the cluster's MAX_TTL: sign with an earlier one.
+    /// `expires_at` is further away than the cluster's MAX_TTL: send the same bytes again later, or
+    /// sign with an earlier end; but never both.
     TtlTooLong = 61, MayPass;
     /// The chain starts in the middle, has a gap, mixes signers, is too long or ends open: send it
     /// whole on one stream, with consecutive identifiers and its last member not linked.

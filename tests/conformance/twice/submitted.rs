@@ -9,13 +9,13 @@ use clearway_harness::{Lossy, folder};
 use clearway_types::amount::Amount;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope};
 use clearway_types::hex;
-use clearway_types::units::{AccountId, LedgerId, ParticipantId, UnixSeconds};
+use clearway_types::units::{AccountId, LedgerId, ParticipantId, TransferId, UnixSeconds};
 use serde_json::Value;
 use zerocopy::IntoBytes as _;
 
 use crate::program::{Run, end_of};
 use crate::twice::machines::wait_until;
-use crate::twice::{Payer, TIMEOUT, TTL_BRIEF_S, to_type};
+use crate::twice::{OWN_ID, Payer, TIMEOUT, TTL_BRIEF_S, to_type};
 
 const EUR: LedgerId = LedgerId(978);
 
@@ -88,6 +88,48 @@ fn envelopes_of_a_file_settle_as_they_are_and_once() {
     drop(stdin);
     end_of(child, &call).expect(0);
     assert_eq!(payer.paid(node.door()), 30);
+    node.stop();
+}
+
+#[test]
+fn an_identifier_that_was_used_is_looked_up_before_anything_is_sent() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
+    payer.run(node.door(), &pay).expect(0);
+    let id = TransferId(hex::decode_array(OWN_ID).expect("an identifier"));
+    let brief = signer(&payer).with_ttl(Duration::from_secs(7));
+    let not_sent =
+        |run: &Run| assert!(!run.stderr.contains("clearway/sending/1"), "{}", run.stderr);
+    // The same instruction with another end is that instruction.
+    let anew = brief.sign_with_id(draft(), id);
+    let told = submit(&payer, node.door(), anew.as_bytes(), &[]).expect(0);
+    let answer = &answers(&told)[0];
+    assert_eq!(
+        (&answer["state"], &answer["duplicate"]),
+        (&"settled".into(), &true.into())
+    );
+    not_sent(&told);
+    let account = |owner| AccountId::new(ParticipantId(owner), 1);
+    let more = Draft::transfer(account(2), account(3), Amount::new(1001, EUR));
+    let other = brief.sign_with_id(more, id);
+    let told = submit(&payer, node.door(), other.as_bytes(), &[]).expect(3);
+    for words in ["another instruction", "nothing was sent"] {
+        assert!(told.said().contains(words), "{}", told.said());
+    }
+    not_sent(&told);
+    // An end that the cluster does not take yet.
+    let late = signer(&payer).with_ttl(Duration::from_secs(3600));
+    let late = late.sign(draft());
+    let told = submit(&payer, node.door(), late.as_bytes(), &[]).expect(7);
+    assert!(
+        told.said().contains("submit it again in"),
+        "{}",
+        told.said()
+    );
+    not_sent(&told);
+    assert_eq!(payer.paid(node.door()), 10);
+    assert!(payer.waiting().is_empty());
     node.stop();
 }
 
@@ -199,7 +241,8 @@ fn what_the_node_alone_can_say_ends_as_a_further_copy_does() {
     let named = signer.sign(draft());
     network.lose_answers_for(TIMEOUT);
     submit(&payer, &network.door(), named.as_bytes(), &brief).expect(6);
-    let other = signer.sign_as(draft(), named.body.id, UnixSeconds(u32::MAX));
+    let later = UnixSeconds(named.body.expires_at().0 + 1);
+    let other = signer.sign_as(draft(), named.body.id, later);
     let refused = submit(&payer, node.door(), other.as_bytes(), &[]).expect(3);
     assert!(
         refused

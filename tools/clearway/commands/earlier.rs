@@ -3,7 +3,7 @@
 use clearway_client::{Answer, Fate, Named};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
-use clearway_types::units::{TimeMs, TransferId};
+use clearway_types::units::{ParticipantId, TimeMs, TransferId};
 use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
@@ -11,8 +11,9 @@ use crate::commands::connect::Session;
 use crate::commands::content::differing;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError};
+use crate::commands::send::answer_of;
 use crate::failure::{Failure, Kind};
-use crate::ui;
+use crate::ui::{self, Output};
 
 /// What became of an earlier use of an identifier that is the member's own choice.
 pub(super) enum Earlier {
@@ -73,6 +74,47 @@ impl Session {
         let executed = self.executed(Lookup::of(envelope))?;
         let outcome = beside(envelope, &executed, time).unwrap_or(answer.outcome);
         Ok(Answer { outcome, ..answer })
+    }
+
+    /// Tells what became of an instruction that was executed as `executed`, whenever that ended.
+    pub(super) fn tell_again(
+        &self,
+        found: Found,
+        executed: &Envelope,
+        prove: bool,
+        output: Output,
+    ) -> Result<(), Failure> {
+        let outcome = Outcome::duplicate_of(found.outcome.code);
+        let again = Answer {
+            outcome,
+            ..answer_of(found)
+        };
+        self.tell(executed, again, prove, output)
+    }
+
+    /// Tells the end of an envelope whose identifier was taken: by the same instruction with
+    /// another end, or by another one.
+    pub(super) fn lost(
+        &self,
+        envelope: &Envelope,
+        answer: Answer,
+        prove: bool,
+        output: Output,
+    ) -> Result<(), Failure> {
+        match self.earlier(envelope) {
+            Ok(Some(Earlier::Executed(found, executed))) => {
+                self.tell_again(found, &executed, prove, output)
+            }
+            _ => self.tell(envelope, answer, prove, output),
+        }
+    }
+
+    /// How to name the signer of what is not the member's own.
+    pub(super) fn of_another(&self, signer: ParticipantId) -> String {
+        match signer == self.participant() {
+            true => String::new(),
+            false => format!(" --signer {signer}"),
+        }
     }
 
     /// How a command ends whose envelope was not executed since another has its name.

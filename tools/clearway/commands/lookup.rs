@@ -289,9 +289,10 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
             Kind::NotFound,
             format!(
                 "{id} of participant {signer} was not executed so far{}; without its envelope \
-                 nobody can say whether it still may be: it may until its `expires_at`, at most \
-                 the cluster's MAX_TTL of {ttl_s_max} s after it was signed. If another \
-                 participant signed it, name that one with --signer",
+                 nobody can say whether it still may be: it may until its `expires_at`, which is \
+                 at most MAX_TTL, {ttl_s_max} s, after it was signed by this program, and any time \
+                 after it was signed by another. If another participant signed it, name that one \
+                 with --signer",
                 refused(found)
             ),
         ),
@@ -364,7 +365,7 @@ mod tests {
                 Fate::Open(Some(found(suspended))),
                 false,
                 Some(Kind::NotFound),
-                vec!["SignerSuspended", "MAX_TTL of 60 s"],
+                vec!["SignerSuspended", "MAX_TTL, 60 s"],
             ),
         ];
         for (fate, kept, kind, words) in rows {

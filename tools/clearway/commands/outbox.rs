@@ -297,6 +297,10 @@ impl Outbox {
             if !is_temporary(&entry.file_name().to_string_lossy()) {
                 continue;
             }
+            // A pipe would wait for its other end.
+            if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                continue;
+            }
             let path = entry.path();
             let left = std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
             if left {

@@ -94,7 +94,7 @@ impl Order {
 }
 
 /// The words of a failure after which nothing was sent.
-const NOTHING_SENT: &str = "nothing was sent";
+pub(super) const NOTHING_SENT: &str = "nothing was sent";
 
 impl Sending {
     /// Nothing of one's own, beside this outbox.
@@ -194,11 +194,7 @@ impl Session {
         let replaces = match earlier.transpose().map_err(unsent)?.flatten() {
             Some(Earlier::Other(other)) => return Err(other.adding(NOTHING_SENT)),
             Some(Earlier::Executed(found, executed)) => {
-                let again = Answer {
-                    outcome: Outcome::duplicate_of(found.outcome.code),
-                    ..answer_of(found)
-                };
-                return self.tell(&executed, again, prove, output);
+                return self.tell_again(found, &executed, prove, output);
             }
             Some(Earlier::Waiting(earlier)) => {
                 return self.settle(&earlier, Copy::Further, prove, output);
@@ -239,6 +235,7 @@ impl Session {
                 Ok(answer) => self.tell(envelope, answer, prove, output),
                 Err(failure) => Err(self.unknown(envelope, &failure.to_string(), output)),
             },
+            Ok(Some(answer)) if is_conflict(answer) => self.lost(envelope, answer, prove, output),
             Ok(Some(answer)) => self.tell(envelope, answer, prove, output),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
                 self.forget(Lookup::of(envelope));
@@ -271,8 +268,9 @@ impl Session {
             )
             .expect("text and numbers are JSON"),
             false => format!(
-                "id {}, kept in {} until its end is known",
+                "id {} of participant {}, kept in {} until its end is known",
                 body.id,
+                body.signer(),
                 path.display()
             ),
         };
@@ -289,7 +287,7 @@ impl Session {
         output: Output,
     ) -> Result<(), Failure> {
         // Of an envelope that was not executed there is no proof.
-        let is_other = answer.outcome.code == ResultCode::IdConflict && answer.is_final();
+        let is_other = is_conflict(answer);
         let proof = match prove && answer.is_final() && !is_other {
             true => Some(self.prove(envelope, answer)),
             false => None,
@@ -316,9 +314,10 @@ impl Session {
     /// An end that is not known: what to type, and an answer that says so for scripts.
     fn unknown(&self, envelope: &Envelope, why: &str, output: Output) -> Failure {
         let (id, again) = (envelope.body.id, &self.again);
+        let signer = self.of_another(envelope.body.signer());
         let message = format!("the end of {id} is not known ({why}). Do not sign it anew");
         let remedy = format!(
-            "type `clearway lookup {id} {again}` to ask what became of it, or \
+            "type `clearway lookup {id}{signer} {again}` to ask what became of it, or \
              `clearway resend {id} {again}` to send the same bytes again, which moves money once"
         );
         let failure = Failure::new(Kind::Unavailable, message).remedy(remedy);
@@ -467,6 +466,11 @@ pub(super) fn answer_of(found: Found) -> Answer {
         outcome: found.outcome,
         by_name: true,
     }
+}
+
+/// Whether its identifier was taken by another envelope.
+pub(super) fn is_conflict(answer: Answer) -> bool {
+    answer.outcome.code == ResultCode::IdConflict && answer.is_final()
 }
 
 /// Whether this result of the instruction stays, whatever becomes of other copies.

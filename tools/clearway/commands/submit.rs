@@ -9,8 +9,9 @@ use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
 use clearway_types::wire::roster::RosterView;
 
 use crate::commands::connect::{Connect, Session};
+use crate::commands::earlier::Earlier;
 use crate::commands::outbox::{ENTRIES_MAX, OutboxArg};
-use crate::commands::send::{Copy, Sending, unsent};
+use crate::commands::send::{Copy, NOTHING_SENT, Sending, unsent};
 use crate::failure::{Failure, Kind};
 use crate::ui::Output;
 
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let place = || place(args, all, index);
         let checked = check_signature(envelope, &roster, tag);
         checked.map_err(|wrong| of_file(wrong.at(&place())))?;
+        check_end(&session, envelope).map_err(|wrong| of_machine(wrong.at(&place())))?;
         waits(&session, envelope).map_err(of_machine)?;
     }
     let sent = all.iter().map(|envelope| send(&session, envelope, args));
@@ -168,10 +170,37 @@ fn waits(session: &Session, envelope: &Envelope) -> Result<bool, Failure> {
 }
 
 fn send(session: &Session, envelope: &Envelope, args: &Args) -> Result<(), Failure> {
+    // The cluster forgets an identifier some time after its envelope's end: what was executed under
+    // it then is known by the log alone.
+    let named = |failure: Failure| unsent(failure.at(&envelope.body.id.to_string()), true);
+    match session.earlier(envelope).map_err(named)? {
+        Some(Earlier::Other(other)) => return Err(other.adding(NOTHING_SENT)),
+        Some(Earlier::Executed(found, executed)) => {
+            return session.tell_again(found, &executed, args.prove, args.output);
+        }
+        Some(Earlier::Waiting(_) | Earlier::Over) | None => {}
+    }
     let kept = waits(session, envelope).and_then(|waits| match waits {
         true => Ok(()),
         false => session.outbox.keep(session.entry(*envelope)),
     });
-    kept.map_err(|failure| unsent(failure.at(&envelope.body.id.to_string()), true))?;
+    kept.map_err(named)?;
     session.settle(envelope, Copy::Further, args.prove, args.output)
+}
+
+/// Whether it ends so late that the cluster does not take it yet.
+fn check_end(session: &Session, envelope: &Envelope) -> Result<(), Failure> {
+    let now_s = session.client.time().now().0 / 1000;
+    let (ttl_s, ends) = (session.genesis.rules.ttl_s_max, envelope.body.expires_at());
+    let early_s = u64::from(ends.0).saturating_sub(now_s + u64::from(ttl_s));
+    // A second for cluster time that goes on meanwhile.
+    if early_s <= 1 {
+        return Ok(());
+    }
+    let message = format!(
+        "it ends at {ends} s of cluster time, and the cluster takes none that ends more than \
+         {ttl_s} s ahead"
+    );
+    let remedy = format!("submit it again in {early_s} s; until its end do not sign it anew");
+    Err(Failure::new(Kind::NotSent, message).remedy(remedy))
 }
