@@ -205,7 +205,7 @@ pub(crate) const ROWS: &[Row] = &[
         "an expiry too far in the future",
         |b| b.expires_at.set(u32::MAX),
         ResultCode::TtlTooLong,
-        "sign with an earlier one",
+        "sign with an earlier end",
     ),
     Row {
         name: "an expiry in the past",
