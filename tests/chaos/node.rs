@@ -379,11 +379,11 @@ fn a_lost_or_damaged_journal_is_told_and_needs_no_hand_where_the_store_has_the_s
             assert!(!said.contains(word), "{said}");
         }
         if code == Some(0) {
-            mended += usize::from(said.contains("going on without the views"));
+            mended += usize::from(said.contains("going on without its files"));
         } else {
             assert_eq!(code, Some(1), "{said}");
             assert!(said.contains("cannot read its journal"), "{said}");
-            assert!(said.contains("move it away"), "{said}");
+            assert!(said.contains("(never the log) away"), "{said}");
             assert!(!ran, "it said that it runs before it had read its journal");
         }
         std::fs::remove_dir_all(&engine).expect("it was there");

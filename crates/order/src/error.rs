@@ -103,11 +103,11 @@ pub enum OrderError {
     },
     /// The engine cannot read its journal.
     #[error(
-        "the ordering engine cannot read its journal in {}: {reason}; put the folder back from a \
+        "the ordering engine cannot read its journal in {}: {reason}; put that folder back from a \
              backup taken at the same moment as the log. With a single validator, and only if \
-             this log is the last one that it wrote and no older copy, move it away and start \
-             again: the node goes on from its newest stored certificate, and \
-             nothing that was answered is lost",
+             the log is the newest one of this validator and no older copy, move the journal's \
+             folder (never the log) away and start again: the node goes on from its newest \
+             stored certificate, and nothing that was answered is lost",
         dir.display()
     )]
     JournalDamaged {

@@ -282,11 +282,11 @@ impl OrderStage {
             batches: &self.batches,
             heads: &self.heads,
         };
-        let verdict = check(&entry.manifest, &context, now);
-        if matches!(verdict, VoteDecision::Refuse(_)) {
+        let decision = check(&entry.manifest, &context, now);
+        if matches!(decision, VoteDecision::Refuse(_)) {
             self.metrics.proposals_refused.add(1);
         }
-        verdict
+        decision
     }
 
     /// Checks that the engine's parent is known here. On a single validator nobody else can supply

@@ -42,7 +42,6 @@ use crate::now::Clock;
 use crate::recovery::Recovery;
 use crate::stage::OrderStage;
 
-/// Directory of the journal's blobs below [`EngineConfig::journal_dir`].
 /// Views behind the newest final one whose certificates stay in the journal: more than can be
 /// final and not yet stored, so that a restart hears of each of them again.
 const VIEW_RETENTION: u64 = 128;
@@ -126,11 +125,7 @@ impl Orderer {
                 Ok(Some(reason)) => reason.to_owned(),
                 Err(panic) => panic_text(panic.as_ref()),
             };
-            // Once: a journal that cannot be read then is damaged where it is needed.
-            if is_unreadable(&reason) && !std::mem::replace(&mut is_mended, true) && self.mend() {
-                continue;
-            }
-            self.on_end(reason);
+            self.on_end(reason, &mut is_mended);
         }
         self.handle.failure().map_or(Ok(()), Err)
     }
@@ -156,8 +151,9 @@ impl Orderer {
 
     /// The engine ends by itself, by a panic, when its journal fails it. One that was out of room
     /// goes on from where it was: each start reads what the disk has, and no vote has left this
-    /// machine.
-    fn on_end(&self, reason: String) {
+    /// machine. One that cannot be read is mended once: read in vain again, it is damaged where it
+    /// is needed.
+    fn on_end(&self, reason: String, is_mended: &mut bool) {
         if self.handle.is_stopped() {
             return;
         }
@@ -166,11 +162,13 @@ impl Orderer {
             self.handle.wait_stopped(ROOM_PAUSE);
             return;
         }
-        let dir = self.engine.journal_dir.clone();
-        self.handle.fail(match is_unreadable(&reason) {
-            true => OrderError::JournalDamaged { dir, reason },
-            false => OrderError::EngineStopped { reason },
-        });
+        if !is_unreadable(&reason) {
+            return self.handle.fail(OrderError::EngineStopped { reason });
+        }
+        if std::mem::replace(is_mended, true) || !self.mend() {
+            let dir = self.engine.journal_dir.clone();
+            self.handle.fail(OrderError::JournalDamaged { dir, reason });
+        }
     }
 
     /// The engine passes over everything in its journal up to the view where it starts, which the
@@ -189,8 +187,8 @@ impl Orderer {
                     view,
                     files,
                     aside = %aside.display(),
-                    "the engine's journal is damaged; going on without the views that the newest \
-                     stored certificate ends: check the disk"
+                    "the engine's journal is damaged; going on without its files up to the view of \
+                     the newest stored certificate: check the disk"
                 );
                 true
             }

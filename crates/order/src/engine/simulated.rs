@@ -72,7 +72,8 @@ impl Simulation {
         drop(context.spawn(async move |context| {
             orderer.handle.resume();
             if let Some(reason) = orderer.run_in(context).await {
-                orderer.on_end(reason.to_owned());
+                // It runs once, so there is nothing to mend its journal for.
+                orderer.on_end(reason.to_owned(), &mut true);
             }
         }));
     }

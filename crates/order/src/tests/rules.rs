@@ -226,16 +226,16 @@ fn bytes_that_are_no_manifest_are_refused() {
 }
 
 #[test]
-fn a_verdict_on_time_says_when_to_ask_again() {
+fn a_decision_on_time_says_when_to_ask_again() {
     let mut stage = stage(4);
     let mut manifest = manifest_on(&stage, genesis(4).hash(), Height(1), vec![]);
     manifest.time = TimeMs(10_000 + 500 + 40);
     let digest = stage
         .on_manifest(manifest.encode().into())
         .expect("canonical");
-    let verdict = stage.verify(ValidatorNumber(1), genesis(4).hash(), digest, at(0));
+    let decision = stage.verify(ValidatorNumber(1), genesis(4).hash(), digest, at(0));
     let until = Some(Duration::from_millis(40));
-    assert_eq!(verdict, VoteDecision::Wait { until });
-    let verdict = stage.verify(ValidatorNumber(1), genesis(4).hash(), digest, at(40));
-    assert_eq!(verdict, VoteDecision::Accept);
+    assert_eq!(decision, VoteDecision::Wait { until });
+    let decision = stage.verify(ValidatorNumber(1), genesis(4).hash(), digest, at(40));
+    assert_eq!(decision, VoteDecision::Accept);
 }
