@@ -22,7 +22,7 @@ pub(crate) fn check(state: &State) -> Result<(), InvariantViolation> {
 fn check_sums(state: &State) -> Result<(), InvariantViolation> {
     let mut sums: BTreeMap<LedgerId, Totals> = BTreeMap::new();
     for entry in state.currencies.iter() {
-        sums.insert(entry.ledger.id, Totals::default());
+        sums.insert(entry.currency.id, Totals::default());
     }
     for account in state.accounts.slots.iter() {
         let violation = InvariantViolation::Ledger(account.id());
@@ -30,7 +30,7 @@ fn check_sums(state: &State) -> Result<(), InvariantViolation> {
         *sum = sum_with(*sum, account).ok_or(InvariantViolation::Totals(account.ledger()))?;
     }
     for entry in state.currencies.iter() {
-        let id = entry.ledger.id;
+        let id = entry.currency.id;
         if sums[&id] != entry.totals {
             return Err(InvariantViolation::Totals(id));
         }

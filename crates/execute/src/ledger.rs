@@ -83,7 +83,7 @@ impl Ledger {
         let mut state = State::new(genesis, clock);
         state.participants = Participants::new(participants, VecDeque::from([clock.height]));
         for ledger in &genesis.ledgers {
-            ledger_define::define(&mut state, first_ledger(ledger));
+            ledger_define::define(&mut state, first_currency(ledger));
         }
         for account in &genesis.accounts {
             open_first(&mut state, account);
@@ -171,7 +171,7 @@ impl Ledger {
     /// Conservation of each ledger by the running sums, in the order of definition.
     pub fn conserved(&self) -> impl Iterator<Item = Conservation> {
         self.state.currencies.iter().map(|entry| {
-            let account = self.state.accounts.by_id(entry.ledger.issuer_account);
+            let account = self.state.accounts.by_id(entry.currency.issuer_account);
             let account = account.expect("a ledger opens its issuer account");
             let issued = account
                 .debits_posted
@@ -179,7 +179,7 @@ impl Ledger {
                 .checked_sub(account.credits_posted.get());
             let supply = entry.totals.in_being;
             Conservation {
-                ledger: entry.ledger.id,
+                ledger: entry.currency.id,
                 conserved: entry.totals.balanced() && issued.is_some_and(|sum| sum <= supply),
                 supply,
             }
@@ -271,13 +271,13 @@ impl Ledger {
 
     /// A currency or asset.
     #[must_use]
-    pub fn ledger(&self, id: LedgerId) -> Option<&account::Currency> {
-        self.state.currencies.by_id(id).map(|entry| &entry.ledger)
+    pub fn currency(&self, id: LedgerId) -> Option<&account::Currency> {
+        self.state.currencies.by_id(id).map(|entry| &entry.currency)
     }
 
     /// All currencies and assets in the order of definition.
-    pub fn ledgers(&self) -> impl Iterator<Item = &account::Currency> {
-        self.state.currencies.iter().map(|entry| &entry.ledger)
+    pub fn currencies(&self) -> impl Iterator<Item = &account::Currency> {
+        self.state.currencies.iter().map(|entry| &entry.currency)
     }
 
     /// The net debit limit of an account towards a participant, 0 for everyone.
@@ -290,6 +290,12 @@ impl Ledger {
     /// day.
     pub fn limits_of(&self, from: AccountId) -> impl Iterator<Item = (&Limit, i128)> {
         self.state.debit_limits.of(from, self.state.clock)
+    }
+
+    /// How many limits an account has.
+    #[must_use]
+    pub fn limit_count_of(&self, from: AccountId) -> usize {
+        self.state.debit_limits.count_of(from)
     }
 
     /// Net debit limits in force.
@@ -318,7 +324,7 @@ fn first_participant(given: &GenesisParticipant) -> Participant {
     participant
 }
 
-fn first_ledger(given: &GenesisLedger) -> account::Currency {
+fn first_currency(given: &GenesisLedger) -> account::Currency {
     let mut code = [0; 8];
     code[..given.code.len()].copy_from_slice(given.code.as_bytes());
     account::Currency {

@@ -183,7 +183,7 @@ impl QueryService for Questions {
 
 /// How many net debit limits an account has, and those that a view shows.
 fn limits(ledger: &Ledger, id: AccountId) -> (u32, Vec<LimitView>) {
-    let count = ledger.limits_of(id).count();
+    let count = ledger.limit_count_of(id);
     let shown = ledger.limits_of(id).take(VIEW_LIMITS_MAX);
     let shown = shown.map(|(limit, net)| LimitView {
         towards: ParticipantId(limit.counterparty.get()),

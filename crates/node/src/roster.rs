@@ -24,11 +24,11 @@ impl Roster {
         let role = ledger.participant(asker).map(|one| one.role);
         let oversees = matches!(role, Some(Role::Operator | Role::Auditor));
         let is_first = first == ParticipantId(0);
-        let ledgers = ledger.ledgers().zip(ledger.conserved());
+        let ledgers = ledger.currencies().zip(ledger.conserved());
         let ledgers = ledgers.filter(|_| is_first).map(|(known, sums)| {
             let told = oversees || known.issuer == asker;
             LedgerView {
-                ledger: known.clone(),
+                currency: known.clone(),
                 supply: told.then_some(sums.supply),
             }
         });

@@ -204,6 +204,8 @@ layout! {
     }
 }
 
+/// LIMIT_SET: a limit of so many minor units lifts the limit.
+pub const LIMIT_LIFT: u64 = u64::MAX;
 /// PARTICIPANT_SET: leave all keys as they are.
 pub const KEY_SLOT_NONE: u8 = 255;
 /// ACCOUNT_SET mask bit: change the credit line.

@@ -157,7 +157,7 @@ pub(crate) fn roster() -> RosterView {
         keys: [Some(key(0x50)), None, Some(key(0x90)), None],
     };
     let ledger = |seed: u8, supply| LedgerView {
-        ledger: Currency {
+        currency: Currency {
             id: LedgerId(n32(seed)),
             code: fill(seed + 4),
             exponent: seed + 12,

@@ -98,7 +98,7 @@ struct Listed {
 fn list(args: &List) -> Result<(), Failure> {
     let roster = args.connect.open()?.roster()?;
     let ledgers = roster.ledgers.iter().map(|known| {
-        let ledger = &known.ledger;
+        let ledger = &known.currency;
         let exponent = ledger.exponent;
         let supply = known.supply.map(|minor| Decimal { minor, exponent });
         Shown {
@@ -159,14 +159,14 @@ fn define(args: &Define) -> Result<(), Failure> {
 
 /// Why a ledger cannot be defined: its number is taken, or people know another by its code.
 fn taken(roster: &RosterView, id: LedgerId, code: &str) -> Option<Failure> {
-    let coded = |known: &&LedgerView| text(&known.ledger.code) == code;
+    let coded = |known: &&LedgerView| text(&known.currency.code) == code;
     let (message, remedy) = match roster.ledger(id) {
         Some(_) => (
             format!("ledger {id} is defined already"),
             "choose another number",
         ),
         None => {
-            let other = roster.ledgers.iter().find(coded)?.ledger.id;
+            let other = roster.ledgers.iter().find(coded)?.currency.id;
             (
                 format!("{code} is the code of ledger {other} already"),
                 "use that ledger, or choose another code",

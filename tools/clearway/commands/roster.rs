@@ -55,7 +55,7 @@ impl Known for RosterView {
     }
 
     fn known_ledger(&self, id: LedgerId) -> Result<GenesisLedger, Failure> {
-        let found = self.ledger(id).map(|known| described(&known.ledger));
+        let found = self.ledger(id).map(|known| described(&known.currency));
         found.ok_or_else(|| {
             let message = format!(
                 "ledger {id} is not defined: check the number with `clearway ledger list`, or \

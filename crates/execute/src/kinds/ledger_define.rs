@@ -48,11 +48,11 @@ pub(crate) fn apply(state: &mut State, body: &LedgerDefine) -> Result<(), Result
     Ok(())
 }
 
-/// Adds a ledger and opens its issuer account.
-pub(crate) fn define(state: &mut State, ledger: Currency) {
+/// Adds a currency and opens its issuer account.
+pub(crate) fn define(state: &mut State, currency: Currency) {
     let new = NewAccount {
-        id: ledger.issuer_account,
-        ledger: ledger.id.0,
+        id: currency.issuer_account,
+        ledger: currency.id.0,
         credit_line: 0,
         alias: [0; 16],
         code: 0,
@@ -60,7 +60,7 @@ pub(crate) fn define(state: &mut State, ledger: Currency) {
     };
     state.accounts.open(&new, state.clock);
     let totals = Totals::default();
-    state.currencies.define(CurrencyEntry { ledger, totals });
+    state.currencies.define(CurrencyEntry { currency, totals });
 }
 
 fn code_valid(code: &[u8; 8]) -> bool {

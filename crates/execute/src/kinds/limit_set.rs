@@ -2,16 +2,13 @@
 
 use clearway_types::account::AccountFlags;
 use clearway_types::code::ResultCode;
-use clearway_types::control::LimitSet;
+use clearway_types::control::{LIMIT_LIFT, LimitSet};
 use clearway_types::units::{AccountId, LedgerId, ParticipantId};
 
 use crate::authority::{authorise, sponsor_of};
 use crate::state::State;
 use crate::tables::accounts::is_issuer;
 use crate::tables::debit_limits::new_limit;
-
-/// A limit of this many minor units lifts the limit.
-const LIFT: u64 = u64::MAX;
 
 pub(crate) fn apply(state: &mut State, body: &LimitSet) -> Result<(), ResultCode> {
     let id = AccountId(body.account.get());
@@ -39,7 +36,7 @@ pub(crate) fn apply(state: &mut State, body: &LimitSet) -> Result<(), ResultCode
         return Err(ResultCode::AccountClosed);
     }
     match limit {
-        LIFT => state.debit_limits.lift(id, counterparty),
+        LIMIT_LIFT => state.debit_limits.lift(id, counterparty),
         limit => {
             let new = new_limit(id, counterparty, body.ledger.get(), limit);
             state.debit_limits.set(new, state.clock);

@@ -16,11 +16,11 @@ use crate::tables::codec::{Sink, Source};
 use crate::tables::undo::Undo;
 use crate::tables::{Table, part};
 
-/// Place of a ledger in the order of definition.
+/// Place of a currency in the order of definition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct CurrencyIndex(usize);
 
-/// Sums of the four balances over all accounts of a ledger, kept beside every move; the full scan
+/// Sums of the four balances over all accounts in a currency, kept beside every move; the full scan
 /// of `invariants` compares them with the accounts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Totals {
@@ -41,22 +41,22 @@ impl Totals {
     }
 }
 
-/// A ledger and its sums.
+/// A currency and its sums.
 #[derive(Clone)]
 pub(crate) struct CurrencyEntry {
-    pub(crate) ledger: Currency,
+    pub(crate) currency: Currency,
     pub(crate) totals: Totals,
 }
 
 impl CurrencyEntry {
     /// Canonical bytes, 89, without the money in being: in the state root and in snapshots.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let Self { ledger, totals } = self;
-        out.extend_from_slice(&ledger.id.0.to_le_bytes());
-        out.extend_from_slice(&ledger.code);
-        out.push(ledger.exponent);
-        out.extend_from_slice(&ledger.issuer.0.to_le_bytes());
-        out.extend_from_slice(&ledger.issuer_account.0.to_le_bytes());
+        let Self { currency, totals } = self;
+        out.extend_from_slice(&currency.id.0.to_le_bytes());
+        out.extend_from_slice(&currency.code);
+        out.push(currency.exponent);
+        out.extend_from_slice(&currency.issuer.0.to_le_bytes());
+        out.extend_from_slice(&currency.issuer_account.0.to_le_bytes());
         out.extend_from_slice(&totals.debits_posted.to_le_bytes());
         out.extend_from_slice(&totals.credits_posted.to_le_bytes());
         out.extend_from_slice(&totals.debits_pending.to_le_bytes());
@@ -65,7 +65,7 @@ impl CurrencyEntry {
 
     /// Reads what [`CurrencyEntry::encode`] wrote.
     fn read(from: &mut Source<'_>) -> Result<Self, ExecuteError> {
-        let ledger = Currency {
+        let currency = Currency {
             id: LedgerId(from.u32()?),
             code: from.array()?,
             exponent: from.u8()?,
@@ -79,12 +79,12 @@ impl CurrencyEntry {
             credits_pending: from.u128()?,
             in_being: 0,
         };
-        Ok(Self { ledger, totals })
+        Ok(Self { currency, totals })
     }
 
     #[cfg(test)]
     fn sample(number: u32) -> Self {
-        let ledger = Currency {
+        let currency = Currency {
             id: LedgerId(number),
             code: *b"EUR\0\0\0\0\0",
             exponent: 2,
@@ -92,7 +92,7 @@ impl CurrencyEntry {
             issuer_account: AccountId::new(ParticipantId(1), number),
         };
         let totals = Totals::default();
-        Self { ledger, totals }
+        Self { currency, totals }
     }
 }
 
@@ -117,7 +117,7 @@ impl Currencies {
     }
 
     pub(crate) fn get(&self, index: CurrencyIndex) -> &Currency {
-        &self.entries[index.0].ledger
+        &self.entries[index.0].currency
     }
 
     /// Sums up the money in being, which snapshots leave out.
@@ -145,7 +145,7 @@ impl Currencies {
 
     pub(crate) fn define(&mut self, entry: CurrencyEntry) -> CurrencyIndex {
         let index = self.entries.len();
-        let before = self.index.insert(entry.ledger.id, index);
+        let before = self.index.insert(entry.currency.id, index);
         assert!(before.is_none(), "ledger numbers are checked before");
         self.entries.push(entry);
         CurrencyIndex(index)
@@ -196,7 +196,7 @@ impl Table for Currencies {
             self.entries[index.0].totals = old;
         }
         for entry in self.entries.drain(self.begin_len..) {
-            self.index.remove(&entry.ledger.id);
+            self.index.remove(&entry.currency.id);
         }
     }
 
@@ -224,7 +224,7 @@ impl Table for Currencies {
         let mut currencies = Self::default();
         for _ in 0..from.count(LEDGERS_MAX, "ledgers")? {
             let entry = CurrencyEntry::read(from)?;
-            if currencies.index(entry.ledger.id).is_some() {
+            if currencies.index(entry.currency.id).is_some() {
                 return Err(ExecuteError::Snapshot { field: "ledgers" });
             }
             currencies.define(entry);
@@ -235,7 +235,7 @@ impl Table for Currencies {
     /// Invariant 1: both sides are equal, and the money in being is within its bound.
     fn check(&self) -> Result<(), InvariantViolation> {
         for entry in &self.entries {
-            let id = entry.ledger.id;
+            let id = entry.currency.id;
             if !entry.totals.balanced() {
                 return Err(InvariantViolation::Unbalanced(id));
             }

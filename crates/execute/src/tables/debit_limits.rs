@@ -5,10 +5,9 @@
 //! on the day of the POST, which is refused when the limit is used up by then; the hold stays open.
 //! ISSUE and REDEEM do not count: they make and take money, nobody pays.
 
-#[cfg(test)]
-use std::collections::BTreeMap;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::RangeInclusive;
 
 use clearway_crypto::hash::sha256;
 use clearway_types::account::Limit;
@@ -40,9 +39,8 @@ impl Record for Limit {
 /// All limits.
 pub(crate) struct DebitLimits {
     pub(crate) slots: Slots<Limit>,
-    index: HashMap<LimitKey, Slot>,
-    /// The keys of `index` in order, to list those of an account.
-    keys: BTreeSet<LimitKey>,
+    /// In order, to list those of an account.
+    index: BTreeMap<LimitKey, Slot>,
     free: BTreeSet<Slot>,
 }
 
@@ -50,7 +48,7 @@ impl DebitLimits {
     /// The limits of `pages`; an empty record is a free slot.
     pub(crate) fn new(pages: Pages<Limit>) -> Self {
         let slots = Slots::new(pages);
-        let (mut index, mut free) = (HashMap::new(), BTreeSet::new());
+        let (mut index, mut free) = (BTreeMap::new(), BTreeSet::new());
         for (limit, slot) in slots.iter().zip((0u32..).map(Slot)) {
             if limit.from.get() == 0 {
                 free.insert(slot);
@@ -58,13 +56,7 @@ impl DebitLimits {
                 index.insert(key(limit), slot);
             }
         }
-        let keys = index.keys().copied().collect();
-        Self {
-            slots,
-            index,
-            keys,
-            free,
-        }
+        Self { slots, index, free }
     }
 
     /// Limits in force.
@@ -79,12 +71,16 @@ impl DebitLimits {
 
     /// The limits of an account by counterparty, and what was paid net on the clock's day.
     pub(crate) fn of(&self, from: AccountId, clock: Clock) -> impl Iterator<Item = (&Limit, i128)> {
-        let all = (from, EVERYONE)..=(from, ParticipantId(u32::MAX));
         let limits = self
-            .keys
-            .range(all)
-            .map(|key| self.slots.get(self.index[key]));
+            .index
+            .range(all_of(from))
+            .map(|(_, slot)| self.slots.get(*slot));
         limits.map(move |limit| (limit, net_on_day(limit, clock)))
+    }
+
+    /// How many limits an account has.
+    pub(crate) fn count_of(&self, from: AccountId) -> usize {
+        self.index.range(all_of(from)).count()
     }
 
     /// Whether a limit for this key exists or can be made.
@@ -164,13 +160,11 @@ impl DebitLimits {
             self.free.remove(&slot);
         } else {
             self.index.remove(&key(&old));
-            self.keys.remove(&key(&old));
         }
         if new.from.get() == 0 {
             self.free.insert(slot);
         } else {
             self.index.insert(key(&new), slot);
-            self.keys.insert(key(&new));
         }
     }
 
@@ -244,9 +238,13 @@ impl Table for DebitLimits {
 
     #[cfg(test)]
     fn hidden(&self) -> String {
-        let index: BTreeMap<_, _> = self.index.iter().collect();
-        format!("{index:?} {:?} {:?}", self.keys, self.free)
+        format!("{:?} {:?}", self.index, self.free)
     }
+}
+
+/// The keys of an account's limits.
+fn all_of(from: AccountId) -> RangeInclusive<LimitKey> {
+    (from, EVERYONE)..=(from, ParticipantId(u32::MAX))
 }
 
 /// A new limit of `limit` minor units a day.

@@ -318,9 +318,9 @@ fn ledger_define_answers_each_code_at_its_place() {
     let mut world = World::new();
     let define = world.ledger_define(826, b"GBP");
     world.settle(define.as_body());
-    let ledger = world.ledger.ledger(LedgerId(826)).unwrap();
+    let ledger = world.ledger.currency(LedgerId(826)).unwrap();
     assert_eq!((ledger.exponent, ledger.issuer), (2, ParticipantId(ISSUER)));
-    assert_eq!(world.ledger.ledgers().count(), 3);
+    assert_eq!(world.ledger.currencies().count(), 3);
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn operators_approve_together_and_only_while_they_are_live() {
     );
     let approval = second(define, &mut world);
     assert_eq!(world.one(&approval), Settled);
-    assert!(world.ledger.ledger(LedgerId(826)).is_some());
+    assert!(world.ledger.currency(LedgerId(826)).is_some());
 
     let other = *world.ledger_define(392, b"JPY").as_body();
     assert_eq!(world.one(&other), AwaitingApproval);

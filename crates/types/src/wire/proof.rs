@@ -17,8 +17,8 @@ use crate::envelope::{ENVELOPE_BYTES, Envelope};
 use crate::limits::{MANIFEST_BYTES_MAX, PROOF_LINKS_MAX, PROOF_MANIFESTS_MAX, PROOF_PATH_MAX};
 use crate::units::{Digest, Height};
 
-/// Encoding version, first byte.
-const VERSION: u8 = 1;
+/// Version of the encoding, its first byte.
+pub const PROOF_VERSION: u8 = 1;
 
 /// What one height added to the chain of execution heads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +65,7 @@ impl SettlementProof {
         let links_bytes = self.links.len().saturating_mul(65);
         let lists_bytes = manifest_bytes.saturating_add(links_bytes);
         let mut out = Vec::with_capacity(lists_bytes.saturating_add(1024));
-        out.push(VERSION);
+        out.push(PROOF_VERSION);
         out.extend_from_slice(self.envelope.as_bytes());
         out.extend_from_slice(&self.height.0.to_le_bytes());
         out.extend_from_slice(&self.index.to_le_bytes());
@@ -100,7 +100,7 @@ impl SettlementProof {
     /// A cut or overlong record, another version, a list beyond its limit, an unknown code.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        if reader.u8()? != VERSION {
+        if reader.u8()? != PROOF_VERSION {
             return Err(DecodeError::Invalid { field: "version" });
         }
         let envelope = Envelope::read_from_bytes(reader.bytes(ENVELOPE_BYTES)?)

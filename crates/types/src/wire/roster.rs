@@ -22,7 +22,7 @@ pub const PARTICIPANT_BYTES: usize = 4 + 1 + 1 + 4 + 20 + 11 + 4 * (1 + 32 + 8 +
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LedgerView {
     /// The record.
-    pub ledger: Currency,
+    pub currency: Currency,
     /// Minor units that members hold; `None` for who is neither its issuer nor an overseer.
     pub supply: Option<u128>,
 }
@@ -141,18 +141,18 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
 
 impl LedgerView {
     fn encode(&self, out: &mut Vec<u8>) {
-        let ledger = &self.ledger;
-        out.extend_from_slice(&ledger.id.0.to_le_bytes());
-        out.extend_from_slice(&ledger.code);
-        out.push(ledger.exponent);
-        out.extend_from_slice(&ledger.issuer.0.to_le_bytes());
-        out.extend_from_slice(&ledger.issuer_account.0.to_le_bytes());
+        let currency = &self.currency;
+        out.extend_from_slice(&currency.id.0.to_le_bytes());
+        out.extend_from_slice(&currency.code);
+        out.push(currency.exponent);
+        out.extend_from_slice(&currency.issuer.0.to_le_bytes());
+        out.extend_from_slice(&currency.issuer_account.0.to_le_bytes());
         out.push(u8::from(self.supply.is_some()));
         out.extend_from_slice(&self.supply.unwrap_or(0).to_le_bytes());
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let ledger = Currency {
+        let currency = Currency {
             id: LedgerId(reader.u32()?),
             code: reader.array()?,
             exponent: reader.u8()?,
@@ -165,7 +165,7 @@ impl LedgerView {
             return Err(DecodeError::Invalid { field: "supply" });
         }
         let supply = told.then_some(supply);
-        Ok(Self { ledger, supply })
+        Ok(Self { currency, supply })
     }
 }
 
@@ -274,7 +274,7 @@ impl RosterView {
     /// A ledger.
     #[must_use]
     pub fn ledger(&self, id: LedgerId) -> Option<&LedgerView> {
-        self.ledgers.iter().find(|one| one.ledger.id == id)
+        self.ledgers.iter().find(|one| one.currency.id == id)
     }
 }
 
@@ -314,7 +314,7 @@ pub(crate) fn sample() -> RosterView {
         }],
         ledgers: [None, Some(1 << 70)]
             .map(|supply| LedgerView {
-                ledger: Currency {
+                currency: Currency {
                     id: LedgerId(978),
                     code: *b"EUR\0\0\0\0\0",
                     exponent: 2,

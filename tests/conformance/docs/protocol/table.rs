@@ -116,8 +116,23 @@ pub(super) fn laid_out(
     rows(&["offset", "bytes", "field", "meaning"], cells)
 }
 
-/// The table of a type by its own offsets.
+/// The table of a type by its own offsets. Of a body, whose rows that all bodies have stand in a
+/// table of their own: its fields up to the signer, then those behind its end.
 macro_rules! layout {
+    (body $type:ident {
+        $($field:ident: $meaning:literal,)+; $($last:ident: $told:literal,)+
+    }) => {
+        layout!($type {
+            id: "",
+            $($field: $meaning,)+
+            signer: "",
+            expires_at: "",
+            $($last: $told,)+
+            kind: "",
+            version: "",
+            flags: "",
+        })
+    };
     ($type:ident { $($field:ident: $meaning:literal,)+ }) => {{
         let sample = <$type as zerocopy::FromZeros>::new_zeroed();
         let fields = [$((
@@ -146,4 +161,17 @@ pub(super) fn joined(parts: &[Part<'_>]) -> (String, Vec<u8>) {
     });
     let bytes = parts.iter().flat_map(|(_, bytes)| bytes.iter().copied());
     (names.collect::<Vec<_>>().join(", "), bytes.collect())
+}
+
+/// The names of parts whose bytes are exactly this record.
+pub(super) fn held(record: &[u8], parts: &[Part<'_>]) -> String {
+    let (text, bytes) = joined(parts);
+    assert_eq!(bytes, record, "{text}");
+    text
+}
+
+/// A list: its count, then its items.
+pub(super) fn counted(count: usize, items: &[u8]) -> Vec<u8> {
+    let count = u32::try_from(count).expect("short").to_le_bytes();
+    [&count[..], items].concat()
 }

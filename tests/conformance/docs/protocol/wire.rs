@@ -10,7 +10,7 @@ use clearway_types::wire::{
 use zerocopy::IntoBytes as _;
 
 use super::Named;
-use super::table::{Part, joined, layout, rows};
+use super::table::{counted, held, joined, layout, rows};
 use crate::bytes::wire::{account_view, feed, found, roster, status};
 
 pub(super) fn all() -> Vec<Named> {
@@ -108,13 +108,6 @@ fn closes() -> String {
         ]
     });
     rows(&["code", "name", "meaning"], cells)
-}
-
-/// The names of parts whose bytes are exactly this record.
-fn held(record: &[u8], parts: &[Part<'_>]) -> String {
-    let (text, bytes) = joined(parts);
-    assert_eq!(bytes, record, "{text}");
-    text
 }
 
 fn found_parts() -> String {
@@ -305,14 +298,11 @@ fn roster_parts() -> String {
     let of = roster();
     let mut one = Vec::new();
     of.participants[0].encode(&mut one);
-    let list = |count: usize, items: Vec<u8>| {
-        let count = u32::try_from(count).expect("short").to_le_bytes();
-        [&count[..], &items].concat()
-    };
     let approvals = of.approvals.as_ref().expect("the sample has them");
-    let ledger_bytes = of.ledgers.iter().flat_map(|one| ledger_parts(one).1);
-    let approval_bytes = approvals.iter().flat_map(|one| approval_parts(one).1);
-    let told = list(approvals.len(), approval_bytes.collect());
+    let ledgers = of.ledgers.iter().flat_map(|one| ledger_parts(one).1);
+    let ledgers: Vec<u8> = ledgers.collect();
+    let told = approvals.iter().flat_map(|one| approval_parts(one).1);
+    let told = counted(approvals.len(), &told.collect::<Vec<u8>>());
     held(
         &of.to_bytes(),
         &[
@@ -323,11 +313,11 @@ fn roster_parts() -> String {
                 &of.operator_threshold.to_le_bytes(),
             ),
             ("next participant u32", &of.next.0.to_le_bytes()),
-            ("list of participants", &list(of.participants.len(), one)),
             (
-                "list of ledgers",
-                &list(of.ledgers.len(), ledger_bytes.collect()),
+                "list of participants",
+                &counted(of.participants.len(), &one),
             ),
+            ("list of ledgers", &counted(of.ledgers.len(), &ledgers)),
             (
                 "0, or 1 and a list of approvals",
                 &[&[1], &told[..]].concat(),
@@ -337,11 +327,8 @@ fn roster_parts() -> String {
 }
 
 fn approval_parts(of: &ApprovalView) -> (String, Vec<u8>) {
-    let count = u32::try_from(of.operators.len())
-        .expect("short")
-        .to_le_bytes();
     let operators = of.operators.iter().flat_map(|one| one.0.to_le_bytes());
-    let operators = [&count[..], &operators.collect::<Vec<_>>()].concat();
+    let operators = counted(of.operators.len(), &operators.collect::<Vec<u8>>());
     let body = of
         .body
         .as_ref()
@@ -386,11 +373,14 @@ fn participant_parts(of: &Participant) -> (String, String) {
 
 fn ledger_parts(of: &LedgerView) -> (String, Vec<u8>) {
     joined(&[
-        ("number u32", &of.ledger.id.0.to_le_bytes()),
-        ("code (8)", &of.ledger.code),
-        ("decimals u8", &[of.ledger.exponent]),
-        ("issuer u32", &of.ledger.issuer.0.to_le_bytes()),
-        ("its account u64", &of.ledger.issuer_account.0.to_le_bytes()),
+        ("number u32", &of.currency.id.0.to_le_bytes()),
+        ("code (8)", &of.currency.code),
+        ("decimals u8", &[of.currency.exponent]),
+        ("issuer u32", &of.currency.issuer.0.to_le_bytes()),
+        (
+            "its account u64",
+            &of.currency.issuer_account.0.to_le_bytes(),
+        ),
         (
             "1 where the supply is told",
             &[u8::from(of.supply.is_some())],
