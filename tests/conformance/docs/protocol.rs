@@ -17,6 +17,7 @@ use clearway_types::limits::{
 };
 use clearway_types::manifest::PROTOCOL_VERSION;
 use clearway_types::transfer::AMOUNT_REMAINING;
+use clearway_types::wire::proof::PROOF_VERSION;
 use clearway_types::wire::query::VIEW_LIMITS_MAX;
 use clearway_types::wire::{ALPN, WIRE_VERSION};
 use table::rows;
@@ -46,12 +47,11 @@ type Named = (&'static str, String);
 
 fn constants() -> Vec<Named> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("ASCII");
-    let max = AMOUNT_REMAINING;
-    assert_eq!(max, u64::MAX);
     vec![
         ("PROTOCOL_VERSION", PROTOCOL_VERSION.to_string()),
         ("SCHEMA_VERSION", VERSION.to_string()),
         ("WIRE_VERSION", WIRE_VERSION.to_string()),
+        ("PROOF_VERSION", PROOF_VERSION.to_string()),
         ("KEY_LAG_MAX", KEY_LAG_MAX.to_string()),
         ("ENVELOPE_BYTES", ENVELOPE_BYTES.to_string()),
         ("BODY_BYTES", BODY_BYTES.to_string()),
@@ -120,7 +120,8 @@ fn kinds() -> String {
     rows(&["kind", "name", "body", "in a chain"], cells)
 }
 
-/// Numbers of codes by what they leave behind, neighbours in the list of codes as one range.
+/// Numbers of codes by what they leave behind. A range holds codes alone: a number in a gap of the
+/// list is no code yet, and what it will leave behind is not known.
 fn codes() -> String {
     let traces = [
         (Trace::Remembered, "used up: these and no others"),
@@ -139,16 +140,12 @@ fn codes() -> String {
     ];
     let cells = traces.map(|(trace, means)| {
         let mut ranges: Vec<[u16; 2]> = Vec::new();
-        let mut before = None;
-        for code in ResultCode::ALL {
+        for code in ResultCode::ALL.iter().filter(|code| code.trace() == trace) {
             let number = code.as_u16();
-            let is_of = code.trace() == trace;
-            match ranges.last_mut().filter(|_| before == Some(trace)) {
-                Some(range) if is_of => range[1] = number,
-                _ if is_of => ranges.push([number; 2]),
-                _ => {}
+            match ranges.last_mut() {
+                Some(range) if range[1] + 1 == number => range[1] = number,
+                _ => ranges.push([number; 2]),
             }
-            before = Some(code.trace());
         }
         let shown = ranges.iter().map(|[from, to]| match from == to {
             true => from.to_string(),
@@ -161,3 +158,5 @@ fn codes() -> String {
 
 /// Every body has its envelope's length: what the tables of layouts rest on.
 const _: () = assert!(BODY_BYTES + 64 == ENVELOPE_BYTES);
+const _: () = assert!(AMOUNT_REMAINING == u64::MAX, "as the prose writes it");
+const _: () = assert!(VERSION == 1 && WIRE_VERSION == 1, "as the tables have them");

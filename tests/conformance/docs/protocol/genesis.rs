@@ -1,18 +1,22 @@
 //! The genesis on the page: its file and its canonical bytes, field by field.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use clearway_node::genesis_file;
+use clearway_harness::folder;
+use clearway_node::genesis_file::{self, GenesisFileError};
 use clearway_types::account::Role;
 use clearway_types::domain::prefix;
 use clearway_types::genesis::{
     Genesis, GenesisAccount, GenesisLedger, GenesisParticipant, GenesisValidator, HexBytes, Rules,
 };
 use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs, ValidatorNumber};
+use serde_json::Value;
 
 use super::Named;
 use super::table::rows;
 use crate::bytes::{fill, n32, n64};
+use crate::program::program;
 
 pub(super) fn all() -> Vec<Named> {
     vec![("genesis", canonical())]
@@ -294,14 +298,10 @@ fn account(one: &GenesisAccount) -> Vec<Row> {
 
 /// The table, whose bytes give the genesis hash and whose names are those of a file.
 fn canonical() -> String {
-    let rules = Rules {
-        ttl_s_max: 60,
-        return_window_s: 60,
-        operator_threshold: 1,
-    };
-    assert_eq!(Rules::default(), rules, "the defaults of the table");
     let genesis = sample();
     let all = table(&genesis);
+    let defaults = all.iter().map(|(name, default, ..)| (*name, *default));
+    check_defaults(&defaults.collect::<Vec<_>>());
     let mut bytes = vec![prefix::GENESIS];
     for (_, _, hashed, _) in &all {
         match hashed {
@@ -331,6 +331,80 @@ fn canonical() -> String {
         ]
     });
     rows(&["in the file", "default", "bytes", "meaning"], cells)
+}
+
+/// Leaves fields out of a file: those with a default read as that, those without one are missed.
+fn check_defaults(defaults: &[(&str, &str)]) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    folder::init(program(dir.path()));
+    let path = dir.path().join("genesis.toml");
+    let text = std::fs::read_to_string(&path).expect("made by init");
+    let optional = |name: &str| {
+        let mut rows = defaults.iter();
+        rows.any(|(row, default)| *row == name && !default.is_empty())
+    };
+    let bare = without(&path, &text, |name| optional(name) && !name.ends_with("[]"));
+    let bare = serde_json::to_value(bare.expect("it needs none of them")).expect("JSON");
+    let empty = without(&path, &text, |name| optional(name) && name.ends_with("[]"));
+    let empty = serde_json::to_value(empty.expect("it needs no such list")).expect("JSON");
+    for (name, default) in defaults.iter().filter(|(name, _)| *name != "accounts_file") {
+        match (name.split_once('.'), *default) {
+            (_, "") => {
+                let read = without(&path, &text, |other| other == *name);
+                let missed = matches!(read, Err(GenesisFileError::Syntax { .. }));
+                assert!(missed, "{name} has no default");
+            }
+            (None, default) => {
+                let list = &empty[name.trim_end_matches("[]")];
+                assert_eq!(
+                    (default, list),
+                    ("none", &Value::Array(Vec::new())),
+                    "{name}"
+                );
+            }
+            (Some((table, field)), default) => {
+                let default: Value = serde_json::from_str(default).expect("as JSON has it");
+                let rows = match &bare[table] {
+                    Value::Array(rows) => rows.iter().collect(),
+                    one => vec![one],
+                };
+                assert!(!rows.is_empty(), "no {table}");
+                for row in rows {
+                    // Text that is empty need not be written.
+                    let read = row.get(field).cloned().unwrap_or_else(|| "".into());
+                    assert_eq!(read, default, "{name}");
+                }
+            }
+        }
+    }
+}
+
+/// Reads the file again without the lines of some fields, a list being named `name[]`.
+fn without(
+    path: &Path,
+    text: &str,
+    left_out: impl Fn(&str) -> bool,
+) -> Result<Genesis, GenesisFileError> {
+    let (mut within, mut skipped) = (String::new(), false);
+    let mut kept = String::new();
+    for line in text.lines() {
+        if let Some(list) = line.strip_prefix("[[") {
+            let list = list.trim_end_matches(']');
+            within = format!("{list}.");
+            skipped = left_out(&format!("{list}[]"));
+        } else if let Some(table) = line.strip_prefix('[') {
+            within = format!("{}.", table.trim_end_matches(']'));
+            skipped = false;
+        }
+        let field = line.split_once(" = ");
+        let is_out = field.is_some_and(|(name, _)| left_out(&format!("{within}{name}")));
+        if !skipped && !is_out {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    std::fs::write(path, kept).expect("written");
+    genesis_file::load(path)
 }
 
 /// Names of all tables and fields of the file that the program writes.

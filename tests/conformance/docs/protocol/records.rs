@@ -1,28 +1,31 @@
 //! Records on the page: bodies, what is hashed and signed, manifests, certificates, proofs.
 
+use blst::min_sig::SecretKey;
 use clearway_crypto::certificate::{SIGNATURE_DST, finalize_message, vote_namespace};
 use clearway_crypto::hash::{self, ReceiptOf, sha256};
 use clearway_crypto::keys::SigningKey;
 use clearway_crypto::merkle;
 use clearway_crypto::validators::{
-    POSSESSION_DST, POSSESSION_NAMESPACE, ValidatorSecret, genesis_epoch,
+    POSSESSION_DST, POSSESSION_NAMESPACE, ValidatorSecret, check_possession, genesis_epoch,
 };
 use clearway_types::account::{AccountFlags, Role};
 use clearway_types::control::{
     AccountOpen, FIELD_ALIAS, FIELD_CODE, FIELD_CREDIT_LINE, FIELD_FLAGS, KEY_SLOT_NONE, KeyRotate,
-    LedgerDefine, LimitSet, ParticipantSet,
+    LIMIT_LIFT, LedgerDefine, LimitSet, ParticipantSet,
 };
 use clearway_types::domain::{DomainTag, key_proof_message, prefix};
 use clearway_types::envelope::Body;
 use clearway_types::event::Event;
-use clearway_types::limits::{EXPONENT_MAX, VALIDATORS_MAX};
+use clearway_types::limits::{EXPONENT_MAX, LANE_STEP_MAX, VALIDATORS_MAX};
+use clearway_types::manifest::PROTOCOL_VERSION;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{Height, ParticipantId};
+use clearway_types::wire::proof::PROOF_VERSION;
 use zerocopy::IntoBytes as _;
 
 use super::Named;
 use super::genesis;
-use super::table::{Field, Part, field, joined, layout, record, rows, varying};
+use super::table::{Part, counted, field, held, joined, layout, record, rows, varying};
 use crate::bytes::records::{certificate, envelope, events, manifest, proof};
 use crate::bytes::{digest, fill, n32, n64};
 
@@ -66,8 +69,7 @@ fn body() -> String {
 }
 
 fn transfer() -> String {
-    layout!(Transfer {
-        id: "",
+    layout!(body Transfer {
         debit: "account that pays",
         credit: "account that is paid",
         amount: "minor units of `ledger`",
@@ -77,18 +79,13 @@ fn transfer() -> String {
         reference: "POST, VOID: the hold's identifier; RETURN: the original's; TRANSFER: free",
         uetr: "end-to-end reference; recorded as it is",
         payload: "BLAKE3 of a message that goes another way, or zeros; recorded as it is",
-        signer: "",
-        expires_at: "",
+        ;
         ledger: "currency or asset of both accounts",
-        kind: "",
-        version: "",
-        flags: "",
     })
 }
 
 fn ledger_define() -> String {
-    layout!(LedgerDefine {
-        id: "",
+    layout!(body LedgerDefine {
         code: "ISO 4217 code or asset name, text",
         exponent: "decimals of the minor unit, 0 to 18",
         reserved_a: "",
@@ -96,12 +93,8 @@ fn ledger_define() -> String {
         reserved_b: "",
         issuer_account: "its account, which this record opens",
         reserved_c: "",
-        signer: "",
-        expires_at: "",
+        ;
         ledger: "the new ledger's number",
-        kind: "",
-        version: "",
-        flags: "",
     })
 }
 
@@ -112,8 +105,7 @@ fn participant_set() -> String {
         ([0, 1, 2], 255),
         "as the table has them"
     );
-    layout!(ParticipantSet {
-        id: "",
+    layout!(body ParticipantSet {
         participant: "its number",
         role: "0 member, 1 operator, 2 auditor",
         status: "0 active, 1 suspended",
@@ -126,27 +118,18 @@ fn participant_set() -> String {
         key_valid_from: "first height at which the key is valid; 0: as soon as may be",
         reserved_c: "",
         public_key: "Ed25519 key for `key_slot`",
-        signer: "",
-        expires_at: "",
+        ;
         ledger: "zero",
-        kind: "",
-        version: "",
-        flags: "",
     })
 }
 
 fn key_rotate() -> String {
-    layout!(KeyRotate {
-        id: "",
+    layout!(body KeyRotate {
         public_key: "the new Ed25519 key",
         proof: "its signature of its possession",
-        signer: "",
-        expires_at: "",
+        ;
         slot: "slot to fill, 0 to 3",
         reserved: "",
-        kind: "",
-        version: "",
-        flags: "",
     })
 }
 
@@ -155,8 +138,7 @@ fn account_open() -> String {
     assert_eq!([F::FROZEN_DEBIT, F::FROZEN_CREDIT, F::CLOSED], [2, 4, 8]);
     let masks = [FIELD_CREDIT_LINE, FIELD_CODE, FIELD_FLAGS, FIELD_ALIAS];
     assert_eq!(masks, [1, 2, 4, 8], "as the table has them");
-    layout!(AccountOpen {
-        id: "",
+    layout!(body AccountOpen {
         account: "its number, which names its owner",
         credit_line: "how far debits may exceed credits, minor units",
         code: "the owner's own classification",
@@ -164,29 +146,20 @@ fn account_open() -> String {
         field_mask: "ACCOUNT_SET: what changes, 1 credit line, 2 code, 4 flags, 8 alias; else 0",
         reserved_a: "",
         alias: "short hash of an IBAN or proxy, 16 bytes",
-        signer: "",
-        expires_at: "",
+        ;
         ledger: "currency or asset of the account",
-        kind: "",
-        version: "",
-        flags: "",
     })
 }
 
 fn limit_set() -> String {
-    layout!(LimitSet {
-        id: "",
+    layout!(body LimitSet {
         account: "account whose payments are limited",
         counterparty: "the paid participant; 0: everyone",
         reserved_a: "",
         limit: "minor units a day, net; 2⁶⁴ - 1 lifts the limit",
         reserved_b: "",
-        signer: "",
-        expires_at: "",
+        ;
         ledger: "ledger of the account",
-        kind: "",
-        version: "",
-        flags: "",
     })
 }
 
@@ -332,21 +305,23 @@ fn hashes_of_blocks() -> Vec<Vec<String>> {
 fn event_table() -> String {
     let cells = events().into_iter().map(|event| {
         let (number, name) = (event.number(), event.name());
-        let (text, parts) = match event {
-            Event::HoldExpired(of) => joined(&[
-                ("", &[number]),
-                ("signer u32", &of.signer.0.to_le_bytes()),
-                ("identifier (16) of a hold that has ended", &of.id.0),
-                ("its debit account u64", &of.debit.0.to_le_bytes()),
-                ("credit account u64", &of.credit.0.to_le_bytes()),
-                ("ledger u32", &of.ledger.0.to_le_bytes()),
-                ("amount freed u64", &of.amount.to_le_bytes()),
-            ]),
-        };
         let mut bytes = Vec::new();
         event.encode(&mut bytes);
-        assert_eq!(parts, bytes, "{name}");
-        vec![format!("`{name}`"), text]
+        let parts = match event {
+            Event::HoldExpired(of) => held(
+                &bytes,
+                &[
+                    ("", &[number]),
+                    ("signer u32", &of.signer.0.to_le_bytes()),
+                    ("identifier (16) of a hold that has ended", &of.id.0),
+                    ("its debit account u64", &of.debit.0.to_le_bytes()),
+                    ("credit account u64", &of.credit.0.to_le_bytes()),
+                    ("ledger u32", &of.ledger.0.to_le_bytes()),
+                    ("amount freed u64", &of.amount.to_le_bytes()),
+                ],
+            ),
+        };
+        vec![format!("`{name}`"), parts]
     });
     rows(&["event", "bytes"], cells.collect::<Vec<_>>())
 }
@@ -357,23 +332,25 @@ fn manifest_table() -> String {
     let batches = &bytes[HEAD_BYTES..];
     assert_eq!(batches.len(), of.batches.len() * REF_BYTES);
     let one = &of.batches[0];
-    let (_, reference) = joined(&[
-        ("validator", &one.lane.owner.0.to_le_bytes()),
-        ("incarnation", &one.lane.incarnation.0.to_le_bytes()),
-        ("count", &one.count.to_le_bytes()),
-        ("place", &one.index.to_le_bytes()),
-        ("digest", &one.digest.0),
-    ]);
-    assert_eq!(
-        batches[..REF_BYTES],
-        reference,
-        "the prose tells a reference"
+    // The prose tells a reference.
+    held(
+        &batches[..REF_BYTES],
+        &[
+            ("validator", &one.lane.owner.0.to_le_bytes()),
+            ("incarnation", &one.lane.incarnation.0.to_le_bytes()),
+            ("count", &one.count.to_le_bytes()),
+            ("place", &one.index.to_le_bytes()),
+            ("digest", &one.digest.0),
+        ],
     );
-    let count = u32::try_from(of.batches.len()).expect("two");
     record(
         &bytes,
         &[
-            field("version", &bytes[..4], "protocol version"),
+            field(
+                "version",
+                PROTOCOL_VERSION.to_le_bytes(),
+                "protocol version",
+            ),
             field(
                 "epoch",
                 of.epoch.number.to_le_bytes(),
@@ -406,14 +383,22 @@ fn manifest_table() -> String {
                 "height whose result it names",
             ),
             field("exec_head", of.exec_head.0, "head of `state_height`"),
-            field("count", count.to_le_bytes(), "batches"),
+            field(
+                "count",
+                counted(of.batches.len(), &[]),
+                "batches, at most 2048",
+            ),
             varying("batches", "52 each", batches, "in the order of execution"),
         ],
     )
 }
 
 const _: () = assert!(
-    VALIDATORS_MAX == 128 && EXPONENT_MAX == 18,
+    VALIDATORS_MAX == 128 && VALIDATORS_MAX * LANE_STEP_MAX == 2048 && EXPONENT_MAX == 18,
+    "as the tables have them"
+);
+const _: () = assert!(
+    LIMIT_LIFT == u64::MAX && PROOF_VERSION == 1,
     "as the tables have them"
 );
 /// Bytes of a manifest before its batches.
@@ -421,74 +406,80 @@ const HEAD_BYTES: usize = 140;
 /// Bytes of a reference to a batch, as the prose says.
 const REF_BYTES: usize = 52;
 
-fn certificate_fields() -> Vec<Field> {
-    let of = certificate();
-    vec![
-        field(
-            "epoch",
-            of.epoch.to_le_bytes(),
-            "number of the validator set",
-        ),
-        field(
-            "view",
-            of.view.to_le_bytes(),
-            "view in which the manifest was proposed",
-        ),
-        field(
-            "parent_view",
-            of.parent_view.to_le_bytes(),
-            "view of its parent",
-        ),
-        field("payload", of.payload.0, "digest of the manifest"),
-        field(
-            "validator_count",
-            of.validator_count.to_le_bytes(),
-            "validators n, 1 to 128",
-        ),
-        varying(
-            "signers",
-            "(n + 7) / 8",
-            &of.signers,
-            "a bit for each, from bit 0 of the first byte; bits beyond n are 0",
-        ),
-        field(
-            "signature",
-            of.signature,
-            "the sum of the signers' signatures",
-        ),
-    ]
-}
-
 fn certificate_table() -> String {
+    let of = certificate();
     let mut bytes = Vec::new();
-    certificate().encode(&mut bytes);
-    record(&bytes, &certificate_fields())
+    of.encode(&mut bytes);
+    record(
+        &bytes,
+        &[
+            field(
+                "epoch",
+                of.epoch.to_le_bytes(),
+                "number of the validator set",
+            ),
+            field(
+                "view",
+                of.view.to_le_bytes(),
+                "view in which the manifest was proposed",
+            ),
+            field(
+                "parent_view",
+                of.parent_view.to_le_bytes(),
+                "view of its parent",
+            ),
+            field("payload", of.payload.0, "digest of the manifest"),
+            field(
+                "validator_count",
+                of.validator_count.to_le_bytes(),
+                "validators n, 1 to 128",
+            ),
+            varying(
+                "signers",
+                "(n + 7) / 8",
+                &of.signers,
+                "a bit for each, from bit 0 of the first byte; bits beyond n are 0",
+            ),
+            field(
+                "signature",
+                of.signature,
+                "the sum of the signers' signatures",
+            ),
+        ],
+    )
 }
 
 fn signed() -> String {
     let text = |bytes: &[u8]| format!("`{}`", String::from_utf8_lossy(bytes));
     let genesis = digest(2);
     // 57 bytes: a name of 16, the hash, a suffix of 9; so the varint is one byte.
-    let (vote, bytes) = joined(&[
-        ("", &[57]),
-        ("", b"clearway/1 vote "),
-        ("genesis hash", &genesis.0),
-        ("", b"_FINALIZE"),
-        ("varint(epoch)", &[0xac, 0x02]),
-        ("varint(view)", &[0xf0, 0xa2, 0x04]),
-        ("varint(parent_view)", &[0xef, 0xa2, 0x04]),
-        ("payload", &digest(3).0),
-    ]);
     let message = finalize_message(&vote_namespace(genesis), 300, 70_000, 69_999, digest(3));
-    assert_eq!(bytes, message, "what a vote signs");
-    let secret = ValidatorSecret::from_bytes(&fill(1)).expect("below the order");
-    let key = secret.public_key();
+    let vote = held(
+        &message,
+        &[
+            ("", &[57]),
+            ("", b"clearway/1 vote "),
+            ("genesis hash", &genesis.0),
+            ("", b"_FINALIZE"),
+            ("varint(epoch)", &[0xac, 0x02]),
+            ("varint(view)", &[0xf0, 0xa2, 0x04]),
+            ("varint(parent_view)", &[0xef, 0xa2, 0x04]),
+            ("payload", &digest(3).0),
+        ],
+    );
+    let secret: [u8; 32] = fill(1);
+    let key = ValidatorSecret::from_bytes(&secret).expect("below the order");
+    let key = key.public_key();
     let len = u8::try_from(POSSESSION_NAMESPACE.len()).expect("short");
-    let (held, _) = joined(&[
+    let (possession, bytes) = joined(&[
         ("", &[len]),
         ("", POSSESSION_NAMESPACE),
         ("`bls_public_key`", &key),
     ]);
+    // Signed by itself, so that the row is the message that a node checks.
+    let signer = SecretKey::from_bytes(&secret).expect("below the order");
+    let proof = signer.sign(&bytes, POSSESSION_DST, &[]).compress();
+    assert!(check_possession(&key, &proof), "{possession}");
     let cells = [
         [
             "`signature` of a certificate".to_owned(),
@@ -498,7 +489,7 @@ fn signed() -> String {
         [
             "`bls_proof` of a validator".to_owned(),
             text(POSSESSION_DST),
-            held,
+            possession,
         ],
     ];
     rows(&["what", "tag", "message"], cells.map(Vec::from))
@@ -508,21 +499,22 @@ fn signed() -> String {
 fn key_possession() -> String {
     let (tag, participant, slot) = (DomainTag::new(digest(2)), ParticipantId(n32(3)), 7);
     let key = SigningKey::from_seed(&fill(1)).public_key();
-    let (text, bytes) = joined(&[
-        ("domain tag", &tag.0),
-        ("", b"clearway key possession"),
-        ("", &[0]),
-        ("participant u32", &participant.0.to_le_bytes()),
-        ("slot u8", &[slot]),
-        ("public key", &key),
-    ]);
-    assert_eq!(bytes, key_proof_message(tag, participant, slot, &key));
-    text
+    held(
+        &key_proof_message(tag, participant, slot, &key),
+        &[
+            ("domain tag", &tag.0),
+            ("", b"clearway key possession"),
+            ("", &[0]),
+            ("participant u32", &participant.0.to_le_bytes()),
+            ("slot u8", &[slot]),
+            ("public key", &key),
+        ],
+    )
 }
 
 fn proof_table() -> String {
     let of = proof();
-    let count = |len: usize| u32::try_from(len).expect("short").to_le_bytes();
+    let count = |len: usize| counted(len, &[]);
     let path: Vec<u8> = of.receipt_path.iter().flat_map(|one| one.0).collect();
     let links = of.links.iter().flat_map(|link| {
         let state = link
@@ -531,13 +523,13 @@ fn proof_table() -> String {
         [&link.receipts_root.0[..], &state].concat()
     });
     let manifests = of.manifests.iter();
-    let manifests = manifests.flat_map(|one| [&count(one.len())[..], one].concat());
+    let manifests = manifests.flat_map(|one| counted(one.len(), one));
     let mut certificate_bytes = Vec::new();
     of.certificate.encode(&mut certificate_bytes);
     record(
         &of.encode(),
         &[
-            field("version", [1], "1"),
+            field("version", [PROOF_VERSION], "1"),
             field(
                 "envelope",
                 of.envelope.as_bytes(),
