@@ -207,7 +207,8 @@ impl Failure {
         failures.iter().for_each(|one| ui::note(&one.to_string()));
         let count = |kind| failures.iter().filter(|one| one.kind == kind).count();
         let (unknown, unsent) = (count(Kind::Unavailable), count(Kind::NotSent));
-        let failed = failures.len() - unknown - unsent;
+        let doubtful = count(Kind::Mismatch);
+        let failed = failures.len() - unknown - unsent - doubtful;
         let kinds = [Kind::Unavailable, Kind::Mismatch];
         let kind = match kinds.into_iter().find(|kind| count(*kind) > 0) {
             Some(kind) => kind,
@@ -216,13 +217,15 @@ impl Failure {
         };
         let message = format!(
             "of {total} instructions {} did what they are for, {failed} moved nothing, the end of \
-             {unknown} is not known, {unsent} were not sent",
+             {unknown} is not known, {doubtful} are not what they should be, {unsent} were \
+             not sent",
             total - failures.len()
         );
-        let mut causes = failures.into_iter();
-        let cause = causes.find(|one| one.kind == kind || kind == Kind::Failed);
-        let cause = cause.expect("one of them decided the kind");
-        let first = Self::new(kind, format!("{message}; the first of them: {cause}"));
+        // Of some that failed and some that were not sent there may be none of the kind.
+        let decisive = failures.iter().position(|one| one.kind == kind);
+        let cause = failures.into_iter().nth(decisive.unwrap_or(0));
+        let cause = cause.expect("at least one failed");
+        let first = Self::new(kind, format!("{message}; one of them: {cause}"));
         Err(match cause.remedy {
             Some(remedy) => first.remedy(remedy),
             None => first,
@@ -391,9 +394,13 @@ mod tests {
             (
                 &[unknown, unsent],
                 Some(unknown),
-                "1 is not known, 1 were not sent",
+                "1 is not known, 0 are not what they should be, 1 were not sent",
             ),
-            (&[mismatch, unsent], Some(mismatch), "1 did what"),
+            (
+                &[mismatch, unsent],
+                Some(mismatch),
+                "0 moved nothing, the end of 0 is not known, 1 are not",
+            ),
             (
                 &[unsent; 2],
                 Some(failed),
