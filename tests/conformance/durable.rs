@@ -55,8 +55,8 @@ fn answers_about_the_ledger_wait_for_a_sync_that_hangs() {
         let paying = tokio::spawn(async move {
             let mut settled = 0;
             while !*stopped.borrow() {
-                let receipts = payer.submit(&[signer.sign(pay)]).await.expect("answered");
-                settled += receipts.settled_count();
+                let answers = payer.submit(&[signer.sign(pay)]).await.expect("answered");
+                settled += answers.settled_count();
             }
             settled
         });

@@ -8,7 +8,7 @@ use clearway_gpu::batch::Batch;
 use clearway_gpu::device::Size;
 use clearway_gpu::faults::{Fault, Faulty};
 use clearway_gpu::twin::device::TwinDevice;
-use clearway_gpu::{Gpu, Timeouts};
+use clearway_gpu::{Gpu, Timings};
 use clearway_node::{Gather, Node, Parts};
 
 use crate::stand::{Payer, Stand};
@@ -31,12 +31,12 @@ fn gate(fault: Fault, rate: f64, seed: u64) -> (Gate, Arc<Gpu>) {
         let device = Faulty::new(TwinDevice::new(size), fault, rate, seed);
         Ok(Box::new(device) as _)
     };
-    let timeout = Timeouts {
+    let timings = Timings {
         retry_min: Duration::from_millis(10),
-        ..Timeouts::default()
+        ..Timings::default()
     };
     let cpu = Gate::new().expect("this machine computes rightly");
-    let gpu = Gpu::with_opener(Box::new(opener), timeout, Arc::new(cpu.clone()));
+    let gpu = Gpu::with_opener(Box::new(opener), timings, Arc::new(cpu.clone()));
     let gpu = Arc::new(gpu.expect("healthy at first"));
     let gate = cpu
         .and(Arc::clone(&gpu) as _)
@@ -127,11 +127,11 @@ async fn pay(payer: &Payer) {
             }
             payments.push(payment);
         }
-        let receipts = payer.client.submit(&payments).await.expect("answered");
-        assert_eq!(receipts.len(), PAYMENTS);
-        for (at, receipt) in receipts.iter().enumerate() {
+        let answers = payer.client.submit(&payments).await.expect("answered");
+        assert_eq!(answers.len(), PAYMENTS);
+        for (at, answer) in answers.iter().enumerate() {
             let sound = at % BROKEN_EVERY != 0;
-            assert_eq!(receipt.settled(), sound, "stream {stream}, payment {at}");
+            assert_eq!(answer.settled(), sound, "stream {stream}, payment {at}");
         }
     }
 }

@@ -236,7 +236,7 @@ fn a_quorum_of_four_convinces_python_and_nothing_less() {
         python.write("four.proof", proof.encode());
         python.refuses("four.toml", "any.envelope", "four.proof", what);
     }
-    // A key that nobody has proved to hold spoils the set, whoever signs.
+    // One key without a proof of possession spoils the whole set.
     let mut unproved = four;
     unproved.validators[0].bls_proof = unproved.validators[1].bls_proof;
     genesis_file::save(&python.path().join("four.toml"), &unproved).expect("written");

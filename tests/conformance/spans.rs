@@ -50,8 +50,8 @@ async fn visit(payer: &Payer) {
     let mut broken = payer.payment();
     broken.signature[0] ^= 1;
     let payments = [payer.payment(), broken];
-    let receipts = payer.client.submit(&payments).await.expect("answered");
-    assert!(receipts[0].settled() && !receipts[1].is_final());
+    let answers = payer.client.submit(&payments).await.expect("answered");
+    assert!(answers[0].settled() && !answers[1].is_final());
     let account = payer.client.account(payer.account).await;
     account.expect("answered").expect("it exists");
 }

@@ -411,8 +411,8 @@ fn the_proof_of_a_payment_goes_into_a_new_file_as_its_canonical_bytes() {
     let bytes = std::fs::read(&path).expect("it was made");
     let proof = SettlementProof::decode(&bytes).expect("a proof");
     let keys = ClusterKeys::from_genesis(&folder::genesis(payer.path())).expect("keys");
-    let proven = keys.check(&proof.envelope, &proof).expect("it holds");
-    assert_eq!(proven.height.0, found["height"]);
+    let receipt = keys.check(&proof.envelope, &proof).expect("it holds");
+    assert_eq!(receipt.height.0, found["height"]);
     assert_eq!(proof.envelope.body.id.to_string(), id);
 
     // What has the name stays, and nothing is asked.

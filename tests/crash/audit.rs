@@ -41,7 +41,7 @@ impl Auditor {
     /// Looks every answered envelope up, proves some of them, and follows the bank's account from
     /// its first height; each must say what the bank was told.
     pub(crate) fn ask_again(&self, told: &[Answered], round: usize, context: &str) {
-        let told: Vec<&Answered> = told.iter().filter(|t| t.receipt.is_final()).collect();
+        let told: Vec<&Answered> = told.iter().filter(|t| t.answer.is_final()).collect();
         runtime().block_on(async {
             let client = Client::connect(self.config.clone()).await;
             let client = client.expect("the node is up");
@@ -55,13 +55,14 @@ impl Auditor {
             }
             for told in told.iter().skip(round % PROVE_EVERY).step_by(PROVE_EVERY) {
                 let name = told.name();
-                let proven = client.prove(&self.keys, &told.envelope).await;
-                let proven = proven.unwrap_or_else(|error| panic!("{context}: {name:?}: {error}"));
-                let proven = proven.unwrap_or_else(|| panic!("{context}: {name:?} has no proof"));
-                let proven = (proven.height, proven.outcome.code);
+                let receipt = client.prove(&self.keys, &told.envelope).await;
+                let receipt =
+                    receipt.unwrap_or_else(|error| panic!("{context}: {name:?}: {error}"));
+                let receipt = receipt.unwrap_or_else(|| panic!("{context}: {name:?} has no proof"));
+                let proven = (receipt.height, receipt.outcome.code);
                 assert_eq!(proven, result(told), "{context}: {name:?}");
             }
-            if let Some(last) = told.iter().map(|told| told.receipt.height).max() {
+            if let Some(last) = told.iter().map(|told| told.answer.height).max() {
                 let fed = follow(&client, last, context).await;
                 compare(&fed, &told, context);
             }
@@ -71,7 +72,7 @@ impl Auditor {
 }
 
 fn result(told: &Answered) -> (Height, ResultCode) {
-    (told.receipt.height, told.receipt.outcome.code)
+    (told.answer.height, told.answer.outcome.code)
 }
 
 /// What the feed of the bank's account gives from height 1 to `last`.
@@ -127,6 +128,6 @@ pub(crate) fn compare_with_log(dir: &Path, told: &[Answered], context: &str) {
             }
         }
     }
-    let told: Vec<&Answered> = told.iter().filter(|t| t.receipt.is_final()).collect();
+    let told: Vec<&Answered> = told.iter().filter(|t| t.answer.is_final()).collect();
     compare(&results, &told, context);
 }

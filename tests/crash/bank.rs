@@ -134,9 +134,9 @@ fn pay(
             let draft = || Draft::transfer(from, to, Amount::new(1, ledger));
             let payments: Vec<Envelope> =
                 (0..SUBMISSION_LEN).map(|_| signer.sign(draft())).collect();
-            let receipts = client.submit(&payments).await.expect("answered in the end");
-            let receipts = (0..payments.len()).map(|index| receipts[index]);
-            books.note(payments.iter().copied().zip(receipts));
+            let answers = client.submit(&payments).await.expect("answered in the end");
+            let answers = (0..payments.len()).map(|index| answers[index]);
+            books.note(payments.iter().copied().zip(answers));
             // Nobody listens any more once the kills are over.
             let _ = told.send(());
         }
@@ -155,7 +155,7 @@ impl Record {
         self.books
             .answered()
             .iter()
-            .filter(|answered| answered.receipt.settled())
+            .filter(|answered| answered.answer.settled())
             .map(|_| 1)
             .sum()
     }
@@ -167,9 +167,9 @@ impl Record {
 
     /// Nothing was refused, and what was paid is what the ledger says.
     pub(crate) fn check(&self, seed: u64) {
-        let refused = |answered: &&Answered| answered.receipt.outcome.code != ResultCode::Settled;
+        let refused = |answered: &&Answered| answered.answer.outcome.code != ResultCode::Settled;
         if let Some(answered) = self.books.answered().iter().find(refused) {
-            let (name, code) = (answered.name(), answered.receipt.outcome.code);
+            let (name, code) = (answered.name(), answered.answer.outcome.code);
             panic!("seed {seed}: {name:?} was refused: {code}");
         }
         let view = runtime().block_on(async {

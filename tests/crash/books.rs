@@ -14,7 +14,7 @@ pub(crate) struct Books(Arc<Mutex<Vec<Answered>>>);
 #[derive(Clone, Copy)]
 pub(crate) struct Answered {
     pub(crate) envelope: Envelope,
-    pub(crate) receipt: Answer,
+    pub(crate) answer: Answer,
 }
 
 impl Answered {
@@ -25,7 +25,7 @@ impl Answered {
 
 impl Books {
     pub(crate) fn note(&self, answers: impl Iterator<Item = (Envelope, Answer)>) {
-        let answers = answers.map(|(envelope, receipt)| Answered { envelope, receipt });
+        let answers = answers.map(|(envelope, answer)| Answered { envelope, answer });
         self.answered().extend(answers);
     }
 

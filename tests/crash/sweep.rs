@@ -167,11 +167,11 @@ impl Town {
             _ => &self.payee,
         };
         let envelopes: Vec<_> = drafts.iter().map(|draft| signer.sign(*draft)).collect();
-        let receipts = client.submit(&envelopes).await.expect("answered");
-        let last = receipts.iter().map(|receipt| receipt.height).max();
+        let answers = client.submit(&envelopes).await.expect("answered");
+        let last = answers.iter().map(|answer| answer.height).max();
         self.height = self.height.max(last.expect("some were sent"));
-        let answered = envelopes.iter().zip(receipts.iter());
-        let executed = answered.filter(|(_, receipt)| receipt.is_final());
+        let answered = envelopes.iter().zip(answers.iter());
+        let executed = answered.filter(|(_, answer)| answer.is_final());
         self.sent.extend(executed.map(|(envelope, _)| *envelope));
         envelopes
     }
@@ -267,9 +267,12 @@ impl Town {
                 );
             }
             for envelope in &self.sent {
-                let proven = client.prove(&keys, envelope).await.expect("proven");
+                let receipt = client.prove(&keys, envelope).await.expect("proven");
                 let name = Lookup::of(envelope);
-                table.insert(format!("{asker}: proof of {name:?}"), format!("{proven:?}"));
+                table.insert(
+                    format!("{asker}: proof of {name:?}"),
+                    format!("{receipt:?}"),
+                );
             }
             for owner in [2, 3] {
                 if asker != 1 && asker != owner {

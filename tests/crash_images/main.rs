@@ -220,7 +220,7 @@ fn whatever_a_crash_leaves_a_node_starts_on_it_and_keeps_what_was_final() {
     let plan = plan(moments, images, &kinds, &mut random);
     let (tried, fault) = try_images(run, |_, _| false, &plan, &mut random);
     println!(
-        "seed {seed}: {tried} images of {} moments, {} receipts",
+        "seed {seed}: {tried} images of {} moments, {} answers",
         run.events.len(),
         run.answers.len()
     );
@@ -263,7 +263,7 @@ struct Row {
 
 const ROWS: &[Row] = &[
     Row {
-        what: "fdatasync of a segment: the records that a receipt stands on",
+        what: "fdatasync of a segment: the records that an answer stands on",
         deaf: |name, _| name.ends_with(".seg"),
         needed: Some(true),
     },
@@ -306,7 +306,7 @@ const ROWS: &[Row] = &[
         needed: Some(false),
     },
     Row {
-        // No receipt stands on it while there is one validator: its votes have never left the
+        // No answer stands on it while there is one validator: its votes have never left the
         // machine. But the engine does not start on a journal that is torn where it was synced.
         what: "syncs of the engine's journal",
         deaf: |name, folder| !folder && name.starts_with("data/engine"),
@@ -321,7 +321,7 @@ const ROWS: &[Row] = &[
 ];
 
 #[test]
-fn a_sync_left_out_is_noticed_where_a_receipt_needs_it() {
+fn a_sync_left_out_is_noticed_where_an_answer_needs_it() {
     let Some(Runs { long: run, .. }) = RUNS.as_ref() else {
         return;
     };

@@ -32,7 +32,7 @@ pub(crate) struct Recovery<'a> {
 /// What is asked of an image.
 #[derive(Clone, Copy)]
 pub(crate) struct Question {
-    /// Receipts that had come when the record was so long must hold.
+    /// Answers that had come when the record was so long must hold.
     pub(crate) record_bytes: u64,
     /// Whether the whole log is replayed too.
     pub(crate) replay: bool,
@@ -90,30 +90,30 @@ impl<'a> Recovery<'a> {
             .connect(door)
             .await
             .map_err(|error| format!("the door stays closed: {error}"))?;
-        let answers = self.run.answers.iter();
+        let before = self.run.answers.iter();
         let told = |answer: &&Answer| answer.record_bytes <= record_bytes;
-        let last = answers.clone().rfind(told);
+        let last = before.clone().rfind(told);
         // Once the new payment is final, so is all that the crash left half-way. One that was
         // answered before the crash must not move money again.
         let mut payments = member.payments(1);
         payments.extend(last.map(|answer| answer.payment));
-        let receipts = client
+        let answers = client
             .submit(&payments)
             .await
             .map_err(|error| format!("payments are not answered: {error}"))?;
-        if !receipts[0].settled() {
-            return Err(format!("a new payment: {}", receipts[0].outcome.code));
+        if !answers[0].settled() {
+            return Err(format!("a new payment: {}", answers[0].outcome.code));
         }
-        let again = last.map(|last| (last.found.height, receipts[1]));
-        if let Some((height, receipt)) = again
-            && (receipt.height, receipt.outcome.code) != (height, ResultCode::Settled)
-            && (receipt.is_final() || receipt.outcome.code != ResultCode::Expired)
+        let again = last.map(|last| (last.found.height, answers[1]));
+        if let Some((height, answer)) = again
+            && (answer.height, answer.outcome.code) != (height, ResultCode::Settled)
+            && (answer.is_final() || answer.outcome.code != ResultCode::Expired)
         {
-            return Err(format!("settled at {height}, sent again: {receipt:?}"));
+            return Err(format!("settled at {height}, sent again: {answer:?}"));
         }
         let found = client.lookup_all(&self.names).await;
         let found = found.map_err(|error| format!("a look-up: {error}"))?;
-        for ((answer, name), found) in answers.zip(&self.names).zip(&found) {
+        for ((answer, name), found) in before.zip(&self.names).zip(&found) {
             if told(&answer) && *found != Some(answer.found) {
                 return Err(format!("{name:?} was {:?}, now {found:?}", answer.found));
             }

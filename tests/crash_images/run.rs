@@ -38,7 +38,7 @@ pub(crate) struct Run {
 pub(crate) struct Answer {
     pub(crate) payment: Envelope,
     pub(crate) found: Found,
-    /// Length of the record when the receipt had come: everything that the receipt stands on lies
+    /// Length of the record when the answer had come: everything that the answer stands on lies
     /// before.
     pub(crate) record_bytes: u64,
 }
@@ -110,20 +110,20 @@ impl Run {
     }
 }
 
-/// Pays and asks where each payment is, with the record's length as the receipts came.
+/// Pays and asks where each payment is, with the record's length as the answers came.
 async fn pay(client: &Client, log: &Path, payments: &[Envelope]) -> Vec<Answer> {
-    let receipts = client.submit(payments).await.expect("answered");
+    let answers = client.submit(payments).await.expect("answered");
     let record_bytes = record_bytes(log);
     let names: Vec<Lookup> = payments.iter().map(Lookup::of).collect();
     let found = client.lookup_all(&names).await.expect("answered");
-    let answers = payments.iter().zip(receipts.iter()).zip(found);
-    answers
-        .map(|((payment, receipt), found)| {
-            assert!(receipt.settled(), "{}", receipt.outcome.code);
+    let answered = payments.iter().zip(answers.iter()).zip(found);
+    answered
+        .map(|((payment, answer), found)| {
+            assert!(answer.settled(), "{}", answer.outcome.code);
             let found = found.expect("it was answered FINAL");
             assert_eq!(
                 (found.height, found.outcome.code),
-                (receipt.height, receipt.outcome.code)
+                (answer.height, answer.outcome.code)
             );
             Answer {
                 payment: *payment,

@@ -78,8 +78,8 @@ pub(crate) fn pay(dir: &Path) {
         for amount in 1..=SUBMISSIONS {
             let amount = Amount::new(amount, genesis.ledgers[0].id);
             let payment = signer.sign(Draft::transfer(account(2), account(3), amount));
-            let receipts = client.submit(&[payment]).await.expect("answered");
-            assert!(receipts[0].settled(), "{}", receipts[0].outcome.code);
+            let answers = client.submit(&[payment]).await.expect("answered");
+            assert!(answers[0].settled(), "{}", answers[0].outcome.code);
         }
         client.close().await;
     });

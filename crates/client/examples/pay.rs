@@ -25,10 +25,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         AccountId::new(ParticipantId(2), 1),
     );
     let payment = signer.sign(Draft::transfer(from, to, Amount::new(10_355, LedgerId(1))));
-    let receipt = client.submit(&[payment]).await?[0];
+    let answer = client.submit(&[payment]).await?[0];
 
-    println!("{} at height {}", receipt.outcome.code, receipt.height);
-    println!("{}", receipt.outcome.code.help());
+    println!("{} at height {}", answer.outcome.code, answer.height);
+    println!("{}", answer.outcome.code.help());
     client.close().await;
     Ok(())
 }

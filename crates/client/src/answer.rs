@@ -9,8 +9,8 @@ use clearway_types::wire::query::Found;
 /// What a node answered for one envelope. The node's word: [`crate::Client::prove`] checks it.
 ///
 /// Of envelopes that were sent before, the answer may be what the log has under their name (see
-/// [`Answer::by_name`]). Whoever may have used an identifier for two bodies, on two machines for
-/// example, must then compare what was executed, [`crate::Client::proof_when_ready`], with what
+/// [`Answer::by_name`]). A member that may have used an identifier for two bodies, on two machines
+/// for example, must then compare what was executed, [`crate::Client::proof_when_ready`], with what
 /// was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answer {
@@ -147,19 +147,21 @@ pub(crate) fn doubtful(answer: &Answer, copies: Copies) -> bool {
     }
 }
 
+/// An answer of a node's own, for tests.
+#[cfg(test)]
+pub(crate) fn sample(height: u64, code: ResultCode, flags: u16) -> Answer {
+    let mut outcome = Outcome::new(code);
+    outcome.flags.0 |= flags;
+    Answer {
+        height: Height(height),
+        outcome,
+        by_name: false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn answer(height: u64, code: ResultCode, flags: u16) -> Answer {
-        let mut outcome = Outcome::new(code);
-        outcome.flags.0 |= flags;
-        Answer {
-            height: Height(height),
-            outcome,
-            by_name: false,
-        }
-    }
+    use super::{sample as answer, *};
 
     #[test]
     fn a_refusal_is_neither_final_nor_settled() {

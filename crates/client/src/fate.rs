@@ -13,7 +13,7 @@ use crate::answer::{Answer, Run};
 use crate::client::Client;
 use crate::error::ClientError;
 
-/// Cluster time must have passed an envelope's end by so much before its absence is believed.
+/// Cluster time must have passed an envelope's end by this much before its absence is believed.
 const END_MARGIN_MS: u64 = 1000;
 /// Cluster time that was heard, or asked for, more recently is not asked for again.
 const TIME_FRESH: Duration = Duration::from_secs(1);
@@ -177,6 +177,7 @@ mod tests {
     use clearway_types::units::{Height, ParticipantId, TransferId};
 
     use super::*;
+    use crate::answer::sample as answer;
 
     fn found(code: ResultCode, flags: u16) -> Option<Found> {
         let mut outcome = Outcome::new(code);
@@ -253,16 +254,6 @@ mod tests {
                 };
                 assert_eq!(is, expected, "{found:?} at {time_ms}");
             }
-        }
-    }
-
-    fn answer(height: u64, code: ResultCode, flags: u16) -> Answer {
-        let mut outcome = Outcome::new(code);
-        outcome.flags.0 |= flags;
-        Answer {
-            height: Height(height),
-            outcome,
-            by_name: false,
         }
     }
 

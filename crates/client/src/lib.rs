@@ -1,4 +1,4 @@
-//! The members' side of the door: sign, submit, await receipts, look things up, check proofs.
+//! The members' side of the door: sign, submit, await answers, look things up, check receipts.
 //!
 //! ```no_run
 //! # use clearway_client::{Client, ClientConfig, Draft, Identity, Server, Signer};
@@ -10,15 +10,15 @@
 //! let signer = Signer::new(bank, genesis)?.with_time(client.time());
 //! let (from, to) = (AccountId::new(ParticipantId(7), 1), AccountId::new(ParticipantId(8), 1));
 //! let payment = signer.sign(Draft::transfer(from, to, Amount::new(10_355, LedgerId(1))));
-//! let receipts = client.submit(&[payment]).await?;
-//! println!("{:?} at height {}", receipts[0].outcome.code, receipts[0].height);
+//! let answers = client.submit(&[payment]).await?;
+//! println!("{:?} at height {}", answers[0].outcome.code, answers[0].height);
 //! # Ok(()) }
 //! ```
 //!
 //! # In
 //! Drafts, envelopes, questions.
 //! # Out
-//! Signed envelopes, receipts in the order of submission, answers, checked proofs.
+//! Signed envelopes, answers in the order of submission, what was looked up, checked receipts.
 //! # Never
 //! Believes a single node: [`Client::prove`] checks certificate, chain of results and Merkle path
 //! before it says that an outcome is final. Never signs the same envelope twice with other bytes:

@@ -111,7 +111,7 @@ impl Client {
         envelope: &Envelope,
     ) -> Result<Option<Receipt>, ClientError> {
         let checked = self.checked_proof(keys, envelope).await?;
-        Ok(checked.map(|(proven, _)| proven))
+        Ok(checked.map(|(receipt, _)| receipt))
     }
 
     /// As [`Client::prove`], with the proof, for others to check.
@@ -132,7 +132,7 @@ impl Client {
                 return Ok(None);
             };
             let error = match keys.check(envelope, &proof) {
-                Ok(proven) => return Ok(Some((proven, proof))),
+                Ok(receipt) => return Ok(Some((receipt, proof))),
                 Err(error) => error,
             };
             self.move_on_from(server);

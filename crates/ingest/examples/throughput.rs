@@ -11,7 +11,7 @@ use clearway_client::{Client, ClientConfig, Identity, Server};
 use clearway_crypto::keys::SigningKey;
 use clearway_flow::{InFlight, Latest, link};
 use clearway_ingest::{
-    Asker, FollowPage, Ingest, IngestConfig, QueryError, QueryService, ReceiptRouter,
+    AnswerRouter, Asker, FollowPage, Ingest, IngestConfig, QueryError, QueryService,
 };
 use clearway_types::account::KeyEntry;
 use clearway_types::batch::{Batch, BatchHeader, LaneId};
@@ -127,7 +127,7 @@ fn directory(member: &Identity) -> KeyDirectory {
 }
 
 /// Makes a block of a frame in which everything settles.
-fn router_answers(router: &ReceiptRouter, frame: &FrameBatch, height: Height) {
+fn router_answers(router: &AnswerRouter, frame: &FrameBatch, height: Height) {
     let count = frame.slab.len() / ENVELOPE_BYTES;
     let origin = OriginRun {
         stream: frame.stream,

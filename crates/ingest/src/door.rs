@@ -23,7 +23,7 @@ use crate::lock::lock;
 use crate::members::{Member, Members};
 use crate::metrics::IngestMetrics;
 use crate::query::QueryService;
-use crate::receipts::ReceiptRouter;
+use crate::router::AnswerRouter;
 use crate::seats::Seat;
 use crate::stage::FrameSink;
 
@@ -43,7 +43,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(crate) struct Door {
     pub(crate) config: Arc<IngestConfig>,
     pub(crate) address: SocketAddr,
-    pub(crate) router: ReceiptRouter,
+    pub(crate) router: AnswerRouter,
     pub(crate) metrics: Arc<IngestMetrics>,
     pub(crate) service: Arc<dyn QueryService>,
     pub(crate) queries: Arc<Semaphore>,
@@ -97,7 +97,7 @@ impl Door {
         let (endpoint, address) =
             listening.map_err(|cause| IngestError::Listen { address, cause })?;
         let (shared, counted) = (Arc::clone(&members), Arc::clone(&metrics));
-        let router = ReceiptRouter::new(&config, in_flight, shared, counted);
+        let router = AnswerRouter::new(&config, in_flight, shared, counted);
         let fill_room = FillRoom::new(config.fill_bytes_max, config.member_fill_bytes_max);
         let refusals = TokenBucket::new(REFUSALS_PER_S, REFUSALS_PER_S, Instant::now());
         Ok(Arc::new(Self {
@@ -143,14 +143,14 @@ impl Door {
         let proven = incoming.remote_address_validated();
         // Datagrams that large wait for the proof in any case.
         let is_due = self.config.transport.payload_bytes > UNPROVEN_PAYLOAD_BYTES_MAX && !proven;
-        let verdict = match is_due {
+        let admission = match is_due {
             true => Admission::Prove,
             false => {
                 let leaving_count = self.leaving_count();
                 self.lobby.knock(remote, proven, leaving_count, now)
             }
         };
-        match verdict {
+        match admission {
             Admission::Enter { place, displaced } => {
                 self.metrics.handshakes_displaced.add(displaced.into());
                 self.note_handshakes();

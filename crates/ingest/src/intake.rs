@@ -16,7 +16,7 @@ use crate::config::IngestConfig;
 use crate::door::{Visit, close_code};
 use crate::fill_room::{Claim, Evicted};
 use crate::frame::{ChainCutter, Piece};
-use crate::receipts::WaitingStream;
+use crate::router::WaitingStream;
 use crate::slab::{ArrivingSlab, FIRST_ROOM_LEN};
 use crate::stream::Break;
 
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_grows_with_the_bytes_that_came_and_shrinks_with_the_time_they_took() {
+    fn fill_time_grows_with_the_bytes_that_came_and_shrinks_with_the_time_they_took() {
         let mut config = IngestConfig::new(([127, 0, 0, 1], 0).into());
         config.frame_fill_max = Duration::from_secs(5);
         config.fill_bytes_per_s_min = 1000;

@@ -1,15 +1,15 @@
-//! Stop 1 of the walk, the members' door: QUIC streams become frames, receipts go back.
+//! Stop 1 of the walk, the members' door: QUIC streams become frames, answers go back.
 //!
 //! # In
 //! QUIC connections of members, known by their key; [`clearway_types::messages::Refusals`] and
-//! executed blocks through [`ReceiptRouter`].
+//! executed blocks through [`AnswerRouter`].
 //! # Out
 //! [`clearway_types::messages::FrameBatch`]es to `verify` through a [`FrameSink`]; runs of answers
 //! to the streams that wait, in stream order; answers of the [`QueryService`].
 //! # Never
 //! Looks at a signature, splits a linked chain, loses an envelope that it has offered, reads from a
 //! stream what it has no room for, writes an answer before it is final (the node calls
-//! [`ReceiptRouter::on_block`] after the sync).
+//! [`AnswerRouter::on_block`] after the sync).
 //! # Limits
 //! All of [`IngestConfig`]: handshakes by address, connections by member, streams, windows, bytes
 //! in slabs that are being filled by member, signatures per second and member, pace of a frame's
@@ -34,7 +34,7 @@ mod lock;
 mod members;
 mod metrics;
 mod query;
-mod receipts;
+mod router;
 mod seats;
 mod slab;
 mod stage;
@@ -44,5 +44,5 @@ pub use config::{HandshakeLimits, IngestConfig, MemberRate};
 pub use error::IngestError;
 pub use metrics::IngestMetrics;
 pub use query::{Asker, FollowPage, QueryError, QueryService};
-pub use receipts::ReceiptRouter;
+pub use router::AnswerRouter;
 pub use stage::{FrameSink, Ingest};

@@ -431,15 +431,15 @@ mod tests {
         ];
         let mut kept = Vec::new();
         for ((host, why), per_place, expected) in rows {
-            let verdict = lobby.knock(remote(host, 1), true, per_place * 16, Instant::now());
-            let is_in = matches!(verdict, Admission::Enter { .. });
+            let admission = lobby.knock(remote(host, 1), true, per_place * 16, Instant::now());
+            let is_in = matches!(admission, Admission::Enter { .. });
             assert_eq!(is_in, expected, "{why}, {per_place} a place");
-            kept.push(verdict);
+            kept.push(admission);
         }
         drop(strangers);
         for (per_place, expected) in [(5, true), (6, false)] {
-            let verdict = lobby.knock(remote(3, 1), true, per_place * 16, Instant::now());
-            let is_in = matches!(verdict, Admission::Enter { .. });
+            let admission = lobby.knock(remote(3, 1), true, per_place * 16, Instant::now());
+            let is_in = matches!(admission, Admission::Enter { .. });
             assert_eq!(is_in, expected, "a free place, {per_place} a place");
         }
     }

@@ -14,7 +14,7 @@ use crate::door::Door;
 use crate::error::IngestError;
 use crate::metrics::IngestMetrics;
 use crate::query::QueryService;
-use crate::receipts::ReceiptRouter;
+use crate::router::AnswerRouter;
 
 /// `ingest_verify` as the door sees it: takes a frame or says that there is no room, at once.
 ///
@@ -67,7 +67,7 @@ impl Ingest {
 
     /// Takes refusals and executed blocks, from any thread; outlives the door.
     #[must_use]
-    pub fn router(&self) -> ReceiptRouter {
+    pub fn router(&self) -> AnswerRouter {
         self.door.router.clone()
     }
 

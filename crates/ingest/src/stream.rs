@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::door::{Visit, close_code};
 use crate::intake::Intake;
 use crate::query::{Asker, Feed, MemberTurn, Question, Turns, answer, refusal};
-use crate::receipts::WaitingStream;
+use crate::router::WaitingStream;
 
 /// Room of a question's body grows by this much: an everyday question fits, and a peer that
 /// announces a long one and stays silent holds no more.

@@ -87,17 +87,6 @@ pub(crate) async fn serve(
         .await
 }
 
-/// Changes one readiness into another and leaves any third as it is.
-pub(crate) fn turn(readiness: &watch::Sender<Readiness>, from: Readiness, to: Readiness) {
-    readiness.send_if_modified(|now| {
-        let turns = *now == from;
-        if turns {
-            *now = to;
-        }
-        turns
-    });
-}
-
 /// Whether an address is one that only this machine reaches.
 #[must_use]
 pub(crate) fn private(address: SocketAddr) -> bool {

@@ -18,7 +18,7 @@ use crate::machine::{DoorEnds, Machine, Shared};
 use crate::node::{Addresses, Node};
 use crate::questions::Questions;
 use crate::stages;
-use crate::stages::receipts::Receipts;
+use crate::stages::answers::Answering;
 use crate::threads::{Failure, Threads};
 
 /// Opens the door, then starts every stage: an address in use is found before anything runs.
@@ -72,12 +72,12 @@ pub(crate) fn assemble(
     threads.start("feedback", 0, move |worker| stages::run(feedback, worker))?;
     threads.start("execute", 0, move |worker| stages::run(execute, worker))?;
     threads.start("store", 0, move |worker| stages::run(store, worker))?;
-    let receipts = Receipts {
+    let answering = Answering {
         results,
         refusals,
         router: ingest.router(),
     };
-    threads.start("receipts", 0, move |worker| stages::run(receipts, worker))?;
+    threads.start("answers", 0, move |worker| stages::run(answering, worker))?;
     threads.start("checkpointer", 0, move |_| {
         checkpointer.run(&kept);
         Ok(())
@@ -107,6 +107,7 @@ pub(crate) fn assemble(
         failure,
         readiness: shared.readiness,
         figures,
+        disk: shared.disk,
         index: shared.index,
         addresses,
     })

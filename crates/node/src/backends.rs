@@ -70,7 +70,10 @@ fn instead(setting: Option<&str>) -> String {
 /// # Errors
 /// This machine has no such backend, or it fails its self-test.
 pub fn open(name: &str, software: bool) -> Result<(Gate, BackendId), BackendError> {
-    let gate = Gate::new()?;
+    open_behind(Gate::new()?, name, software)
+}
+
+fn open_behind(gate: Gate, name: &str, software: bool) -> Result<(Gate, BackendId), BackendError> {
     if name == AUTO {
         let id = gate.preferred();
         return Ok((gate, id));
@@ -93,20 +96,21 @@ pub fn open(name: &str, software: bool) -> Result<(Gate, BackendId), BackendErro
 }
 
 /// The gate that a node of this configuration needs, and why a device was left out that it would
-/// have taken. Hashing is offloaded here.
+/// have taken. Who hashes is chosen here, too.
 ///
 /// A device that is asked for by name and cannot be had is an error. Left to choose, a node goes on
 /// with the processor and says so: that is the way to outlive the loss of a GPU.
 pub(crate) fn of(config: &NodeConfig) -> Result<(Gate, Option<BackendError>), BackendError> {
     choose_hasher(config)?;
+    let gate = Gate::new()?;
     if config.backend == AUTO && adapters().iter().any(|adapter| adapter.usable) {
-        return match open(GPU, false) {
+        return match open_behind(gate.clone(), GPU, false) {
             Ok((gate, _)) => Ok((gate, None)),
-            Err(left_out @ BackendError::Device { .. }) => Ok((Gate::new()?, Some(left_out))),
+            Err(left_out @ BackendError::Device { .. }) => Ok((gate, Some(left_out))),
             Err(error) => Err(error),
         };
     }
-    let opened = open(&config.backend, config.allow_software_adapter);
+    let opened = open_behind(gate, &config.backend, config.allow_software_adapter);
     let (gate, _) = opened.map_err(|error| error.or_instead("backend = \"auto\""))?;
     Ok((gate, None))
 }
@@ -191,12 +195,15 @@ mod device {
     }
 
     pub(super) fn offload_hashes(software: bool, len_min: usize) -> Result<(), BackendError> {
+        // A second node of this process finds it done.
+        if hash::is_offloaded() {
+            return Ok(());
+        }
         let choice = AdapterChoice {
             index: None,
             software,
         };
         let hashes = GpuHashes::open(choice).map_err(unusable)?;
-        // A second node of this process finds it done.
         hash::offload_to(Box::new(hashes), len_min);
         Ok(())
     }

@@ -11,7 +11,7 @@ use clearway_order::JournalRoom;
 use clearway_store::{Access, BlockIo, StoreError};
 use tokio::sync::watch;
 
-use crate::admin::{Readiness, turn};
+use crate::admin::Readiness;
 
 /// File in the data folder that holds room back.
 const RESERVE_NAME: &str = "reserve";
@@ -87,6 +87,16 @@ impl Disk {
 
     pub(crate) fn metrics(&self) -> &Arc<DiskMetrics> {
         &self.metrics
+    }
+
+    /// The node has started: ready, unless it waits for room by now.
+    pub(crate) fn on_start(&self) {
+        let state = self.state();
+        let to = match state.since {
+            None => Readiness::Ready,
+            Some(_) => Readiness::DiskFull,
+        };
+        turn(&self.readiness, Readiness::Starting, to);
     }
 
     /// The log waits for room, or does not any more.
@@ -166,7 +176,7 @@ impl Disk {
         Ok(free)
     }
 
-    /// Whether so much is free. A disk that does not tell is found full when it is written.
+    /// Whether this much is free. A disk that does not tell is found full when it is written.
     fn has_free(&self, bytes: u64) -> bool {
         self.free_bytes().map_or(true, |free| free >= bytes)
     }
@@ -259,6 +269,17 @@ impl JournalRoom for Disk {
     }
 }
 
+/// Changes one readiness into another and leaves any third as it is.
+fn turn(readiness: &watch::Sender<Readiness>, from: Readiness, to: Readiness) {
+    readiness.send_if_modified(|now| {
+        let turns = *now == from;
+        if turns {
+            *now = to;
+        }
+        turns
+    });
+}
+
 /// No space, or no quota.
 fn is_full(error: &io::Error) -> bool {
     matches!(
@@ -319,6 +340,24 @@ mod tests {
         assert!(disk.has_room_again());
         assert_eq!(held(), RESERVE_BYTES);
         assert_eq!(shown(), (Readiness::Ready, 0));
+    }
+
+    #[test]
+    fn a_start_beside_a_full_disk_shows_it_until_there_is_room() {
+        for (full_at_start, shown) in [(true, Readiness::DiskFull), (false, Readiness::Ready)] {
+            let readiness = watch::Sender::new(Readiness::Starting);
+            let io = Arc::new(MemoryIo::new());
+            let disk = Disk::new(io, "data".into(), readiness.clone());
+            disk.on_journal(true);
+            assert_eq!(*readiness.borrow(), Readiness::Starting);
+            if !full_at_start {
+                disk.on_journal(false);
+            }
+            disk.on_start();
+            assert_eq!(*readiness.borrow(), shown);
+            disk.on_journal(false);
+            assert_eq!(*readiness.borrow(), Readiness::Ready);
+        }
     }
 
     #[test]

@@ -98,10 +98,10 @@ pub enum NodeError {
     /// A thread cannot be started, or the runtime.
     #[error("cannot start thread or runtime: {0}; raise the limit of processes")]
     Thread(io::Error),
-    /// A stage's thread panicked: a bug.
-    #[error("stage {stage} broke an assumption and stopped; the log has its words")]
+    /// A thread panicked: a bug.
+    #[error("thread {thread} broke an assumption and stopped; the log has its words")]
     Panic {
-        /// Which.
-        stage: &'static str,
+        /// Its name.
+        thread: &'static str,
     },
 }

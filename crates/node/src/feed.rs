@@ -104,8 +104,8 @@ mod tests {
         let node = stand.start();
         let member = stand.member(&node, 2);
         let payments = member.payments(2, 3, 5);
-        let receipts = member.runtime.block_on(member.client.submit(&payments));
-        assert_eq!(receipts.expect("answered").settled_count(), 5);
+        let answers = member.runtime.block_on(member.client.submit(&payments));
+        assert_eq!(answers.expect("answered").settled_count(), 5);
         let page = || {
             let from = FollowCursor::at(Height(1));
             let request = FollowRequest {

@@ -30,7 +30,7 @@ pub(crate) struct LogIndex {
     blocks: BlockIndex,
     tip: Mutex<Tip>,
     /// Signalled when the tip moves.
-    news: Condvar,
+    changed: Condvar,
     damage_log: DamageLog,
 }
 
@@ -40,7 +40,7 @@ impl LogIndex {
         Self {
             blocks,
             tip: Mutex::new(tip),
-            news: Condvar::new(),
+            changed: Condvar::new(),
             damage_log: DamageLog::default(),
         }
     }
@@ -71,7 +71,7 @@ impl LogIndex {
             exec_head: executed.exec_head,
             time: manifest.time,
         };
-        self.news.notify_all();
+        self.changed.notify_all();
         Ok(())
     }
 
@@ -151,7 +151,7 @@ impl LogIndex {
             let Some(left) = left.filter(|_| wanted()) else {
                 return false;
             };
-            let waited = self.news.wait_timeout(tip, left.min(LOOK_AROUND));
+            let waited = self.changed.wait_timeout(tip, left.min(LOOK_AROUND));
             tip = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true

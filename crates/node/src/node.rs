@@ -16,9 +16,10 @@ use crossbeam::channel;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::admin::{self, Readiness, turn};
+use crate::admin::{self, Readiness};
 use crate::assembly::assemble;
 use crate::config::NodeConfig;
+use crate::disk::Disk;
 use crate::error::NodeError;
 use crate::gather::Figures;
 use crate::keystore::ValidatorKeys;
@@ -43,6 +44,7 @@ pub struct Node {
     pub(crate) failure: Failure,
     pub(crate) readiness: watch::Sender<Readiness>,
     pub(crate) figures: Arc<Figures>,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) index: Arc<LogIndex>,
     pub(crate) addresses: Addresses,
 }
@@ -100,11 +102,7 @@ impl Node {
         {
             return Err(self.stop().err().unwrap_or(error.into()));
         }
-        let state = match self.figures.disk.full.value() {
-            0 => Readiness::Ready,
-            _ => Readiness::DiskFull,
-        };
-        turn(&self.readiness, Readiness::Starting, state);
+        self.disk.on_start();
         Ok(self)
     }
 
@@ -173,7 +171,7 @@ impl Node {
         drop(stop_feedback);
         threads.join("feedback");
         drop((order, queries));
-        for stage in ["execute", "store", "receipts", "checkpointer"] {
+        for stage in ["execute", "store", "answers", "checkpointer"] {
             threads.join(stage);
         }
         drop(self.readiness);

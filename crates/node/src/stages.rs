@@ -1,8 +1,8 @@
 //! The loops of the stages, taken apart into steps: threads wait for work, a simulation polls it.
 
+pub(crate) mod answers;
 pub(crate) mod execute;
 pub(crate) mod order;
-pub(crate) mod receipts;
 pub(crate) mod store;
 pub(crate) mod verify;
 

@@ -74,12 +74,12 @@ impl Threads {
     /// When no row of the topology has that name.
     pub(crate) fn start(
         &mut self,
-        stage: &'static str,
+        name: &'static str,
         number: usize,
         body: impl FnOnce(Worker) -> Result<(), NodeError> + Send + 'static,
     ) -> Result<(), NodeError> {
-        assert!(threads_named(stage).is_some(), "{stage} has a row");
-        let worker = Worker::new(stage, number);
+        assert!(threads_named(name).is_some(), "{name} has a row");
+        let worker = Worker::new(name, number);
         self.times.push(worker.times());
         let failure = self.failure.clone();
         let core = self.next_core;
@@ -89,11 +89,11 @@ impl Threads {
             match catch_unwind(AssertUnwindSafe(|| body(worker))) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failure.note(error),
-                Err(_) => failure.note(NodeError::Panic { stage }),
+                Err(_) => failure.note(NodeError::Panic { thread: name }),
             }
         })
         .map_err(NodeError::Thread)?;
-        self.handles.push((stage, handle));
+        self.handles.push((name, handle));
         Ok(())
     }
 
@@ -102,10 +102,10 @@ impl Threads {
         self.times.clone()
     }
 
-    /// Waits until every thread of `stage` has ended, at most for `timeout`; whether they have.
-    pub(crate) fn end_within(&self, stage: &str, timeout: Duration) -> bool {
+    /// Waits until every thread of this name has ended, at most for `timeout`; whether they have.
+    pub(crate) fn end_within(&self, name: &str, timeout: Duration) -> bool {
         let until = Instant::now() + timeout;
-        let mut threads = self.handles.iter().filter(|(name, _)| *name == stage);
+        let mut threads = self.handles.iter().filter(|(own, _)| *own == name);
         threads.all(|(_, handle)| {
             while !handle.is_finished() && Instant::now() < until {
                 std::thread::sleep(LOOK_AROUND);
@@ -114,16 +114,16 @@ impl Threads {
         })
     }
 
-    /// Waits for every thread of `stage`.
-    pub(crate) fn join(&mut self, stage: &str) {
+    /// Waits for every thread of this name.
+    pub(crate) fn join(&mut self, name: &str) {
         let (joined, rest) = std::mem::take(&mut self.handles)
             .into_iter()
-            .partition(|(name, _)| *name == stage);
+            .partition(|(own, _)| *own == name);
         self.handles = rest;
         let joined: Vec<(&'static str, JoinHandle<()>)> = joined;
-        for (stage, handle) in joined {
+        for (name, handle) in joined {
             if handle.join().is_err() {
-                self.failure.note(NodeError::Panic { stage });
+                self.failure.note(NodeError::Panic { thread: name });
             }
         }
     }

@@ -129,7 +129,7 @@ pub const STAGES: &[StageRow] = &[
                 "ingest",
                 "a tokio runtime for QUIC, questions and the operators' page",
             ),
-            threads("receipts", "one, which routes answers to their streams"),
+            threads("answers", "one, which routes answers to their streams"),
         ],
     },
     StageRow {

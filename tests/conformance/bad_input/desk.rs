@@ -310,14 +310,14 @@ impl Desk {
     }
 
     fn submit_as(&self, member: u32, envelopes: &[Envelope]) -> Vec<Answer> {
-        let receipts = self.block_on(self.clients[&member].submit(envelopes));
-        receipts.expect("answered").to_vec()
+        let answers = self.block_on(self.clients[&member].submit(envelopes));
+        answers.expect("answered").to_vec()
     }
 
     /// Sends envelopes that must settle, and gives them back.
     pub(crate) fn settle(&self, envelopes: &[Envelope]) -> Vec<Envelope> {
-        for receipt in self.submit(envelopes) {
-            assert!(receipt.settled(), "{receipt:?}");
+        for answer in self.submit(envelopes) {
+            assert!(answer.settled(), "{answer:?}");
         }
         envelopes.to_vec()
     }
@@ -375,9 +375,9 @@ impl Desk {
         let (answer, kind) = self.send(row, &given);
         row.judge(&answer)?;
         let paid = self.sign(HONEST.0, pay(HONEST.0, HONEST.1, 1));
-        let receipts = self.submit_as(HONEST.0, &[paid]);
-        if !receipts.iter().all(Answer::settled) {
-            return Err(format!("an honest payment got {receipts:?}"));
+        let answers = self.submit_as(HONEST.0, &[paid]);
+        if !answers.iter().all(Answer::settled) {
+            return Err(format!("an honest payment got {answers:?}"));
         }
         self.judge_counters(&row.moves(kind), &page)?;
         self.judge_books(books)
@@ -402,17 +402,17 @@ impl Desk {
             Bad::Knock(knock) => return (knock(self), 0),
             Bad::Alone(_) | Bad::Command { .. } => unreachable!("no node runs for these"),
         };
-        let receipts = self.submit(&envelopes);
+        let answers = self.submit(&envelopes);
         let executed = matches!(row.counter, Counter::Executed);
         assert_eq!(
-            receipts[0].is_final(),
+            answers[0].is_final(),
             executed || row.is_duplicate(),
             "{}",
             row.name
         );
-        let mut answer = Reply::codes(&receipts.iter().map(|r| r.outcome.code).collect::<Vec<_>>());
-        if receipts[0].outcome.flags.0 & OutcomeFlags::DUPLICATE != 0 {
-            answer.told = vec![Told::Again(receipts[0].outcome.code)];
+        let mut answer = Reply::codes(&answers.iter().map(|r| r.outcome.code).collect::<Vec<_>>());
+        if answers[0].outcome.flags.0 & OutcomeFlags::DUPLICATE != 0 {
+            answer.told = vec![Told::Again(answers[0].outcome.code)];
         }
         (answer, envelopes.last().map_or(0, |last| last.body.kind))
     }

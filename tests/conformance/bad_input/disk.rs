@@ -151,8 +151,8 @@ fn log_full() -> Option<Reply> {
     let (told, stop) = tokio::sync::watch::channel(false);
     let flooded = bank.runtime.spawn(async move {
         while !*stop.borrow() {
-            let receipts = flooding.submit(&sent).await.expect("answered in the end");
-            assert_eq!(receipts.settled_count(), SUBMISSION_LEN);
+            let answers = flooding.submit(&sent).await.expect("answered in the end");
+            assert_eq!(answers.settled_count(), SUBMISSION_LEN);
         }
     });
     let readiness = readyz(&node, 503);
@@ -173,12 +173,12 @@ fn log_full() -> Option<Reply> {
     let paid = bank.unanswered(&client);
     told.send_replace(true);
     bank.free();
-    let receipts = bank
+    let answers = bank
         .runtime
         .block_on(paid)
         .expect("no panic")
         .expect("answered");
-    assert!(receipts.iter().all(Answer::settled), "{receipts:?}");
+    assert!(answers.iter().all(Answer::settled), "{answers:?}");
     bank.runtime.block_on(flooded).expect("all were answered");
     assert_eq!(http(node.admin(), "GET /readyz"), (200, "ready".to_owned()));
     assert_eq!(bank.paid(&client), SUBMISSION_LEN as u128 + 1);
@@ -274,8 +274,8 @@ impl Bank {
         let client = self.client(&node);
         let first = self.payments(1);
         let paying = client.submit(&first);
-        let receipts = self.runtime.block_on(paying).expect("answered");
-        assert!(receipts.iter().all(Answer::settled), "{receipts:?}");
+        let answers = self.runtime.block_on(paying).expect("answered");
+        assert!(answers.iter().all(Answer::settled), "{answers:?}");
         let mut readiness = String::new();
         // Twice: the room that is held back must be held again.
         for paid_before in [1, 2] {
@@ -284,9 +284,9 @@ impl Bank {
             let paid = self.unanswered(&client);
             assert!((page(node.admin())["clearway_disk_full"] - 1.0).abs() < f64::EPSILON);
             free();
-            let receipts = self.runtime.block_on(paid).expect("no panic");
-            let receipts = receipts.expect("answered");
-            assert!(receipts.iter().all(Answer::settled), "{receipts:?}");
+            let answers = self.runtime.block_on(paid).expect("no panic");
+            let answers = answers.expect("answered");
+            assert!(answers.iter().all(Answer::settled), "{answers:?}");
             assert_eq!(readyz(&node, 200), "ready");
             assert_eq!(self.paid(&client), paid_before + 1);
         }

@@ -394,8 +394,8 @@ pub(crate) const ROWS: &[Row] = &[
         bad: Bad::Envelopes {
             given: |desk| {
                 let refused = overdraft(desk);
-                let receipts = desk.submit(&[refused]);
-                assert_eq!(receipts[0].outcome.code, ResultCode::InsufficientFunds);
+                let answers = desk.submit(&[refused]);
+                assert_eq!(answers[0].outcome.code, ResultCode::InsufficientFunds);
                 vec![refused]
             },
             bad: |_, given| given.to_vec(),

@@ -222,8 +222,8 @@ fn an_envelope_ends_by_cluster_time_however_long_the_connection_lives() {
             // The first payment after a jump finds out; the next is signed by what it has learnt.
             let mut settled = false;
             for _ in 0..3 {
-                let receipts = client.submit(&[pay()]).await.expect("answered");
-                settled = receipts[0].settled();
+                let answers = client.submit(&[pay()]).await.expect("answered");
+                settled = answers[0].settled();
                 if settled {
                     break;
                 }

@@ -38,8 +38,8 @@ async fn pays(node: &Node, count: usize) {
         let client = Client::connect(ClientConfig::new(member(40), vec![node.server])).await;
         client.unwrap().submit(&payments(40, count)).await.unwrap()
     };
-    let receipts = in_time("payments over a new connection", paying).await;
-    assert_eq!(receipts.settled_count(), count);
+    let answers = in_time("payments over a new connection", paying).await;
+    assert_eq!(answers.settled_count(), count);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,8 +145,8 @@ async fn members_that_hold_all_streams_they_can_with_few_bytes_slow_nobody() {
     pays(&node, 1).await;
     for count in [1, 100, 4096] {
         let sent = payments(39, count);
-        let receipts = in_time("payments", honest.submit(&sent)).await.unwrap();
-        assert_eq!(receipts.len(), count);
+        let answers = in_time("payments", honest.submit(&sent)).await.unwrap();
+        assert_eq!(answers.len(), count);
     }
     assert_eq!(node.metrics.closes(CloseCode::TooSlow), 0, "all are held");
     let mut open = slow.iter().flat_map(Slow::connections);
@@ -173,8 +173,8 @@ async fn members_that_pay_with_bytes_for_all_the_room_lose_it_to_one_that_holds_
     }
     for count in [1, 2000, 8192] {
         let sent = payments(39, count);
-        let receipts = in_time("payments", honest.submit(&sent)).await.unwrap();
-        assert_eq!(receipts.len(), count);
+        let answers = in_time("payments", honest.submit(&sent)).await.unwrap();
+        assert_eq!(answers.len(), count);
     }
     let evicted = node.metrics.fills_evicted.value();
     assert!(evicted > 0);
@@ -199,8 +199,8 @@ async fn frames_that_hold_room_and_wait_for_more_leave_enough_for_one_to_go_on()
         slow.send_more(25_000).await;
     }
     let sent = payments(39, 8192);
-    let receipts = in_time("payments", honest.submit(&sent)).await.unwrap();
-    assert_eq!(receipts.len(), 8192);
+    let answers = in_time("payments", honest.submit(&sent)).await.unwrap();
+    assert_eq!(answers.len(), 8192);
     drop(slow);
 }
 

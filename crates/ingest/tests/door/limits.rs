@@ -16,13 +16,13 @@ use crate::rig::{Node, config, member, payments, until};
 
 /// The node still serves a well-behaved member.
 async fn serves(node: &Node) {
-    let receipts = node
+    let answers = node
         .client(40)
         .await
         .submit(&payments(40, 10))
         .await
         .unwrap();
-    assert_eq!(receipts.settled_count(), 10);
+    assert_eq!(answers.settled_count(), 10);
 }
 
 fn header(edit: impl Fn(&mut StreamHeader)) -> Vec<u8> {
@@ -147,8 +147,8 @@ async fn datagrams_as_large_as_loopback_carries_them_work_at_once() {
     let mut config = ClientConfig::new(member(1), vec![node.server]);
     config.transport.payload_bytes = 32_000;
     let client = Client::connect(config).await.unwrap();
-    let receipts = client.submit(&payments(1, 500)).await.unwrap();
-    assert_eq!(receipts.settled_count(), 500);
+    let answers = client.submit(&payments(1, 500)).await.unwrap();
+    assert_eq!(answers.settled_count(), 500);
     assert_eq!(client.metrics().connect_failures.value(), 0);
 }
 
@@ -254,9 +254,9 @@ async fn ten_thousand_garbage_streams_cost_the_sender_its_connections_alone() {
         }
     }
     assert!(lost >= STREAMS / 200, "{lost} connections lost");
-    let receipts = honest.submit(&payments(2, 10)).await.unwrap();
+    let answers = honest.submit(&payments(2, 10)).await.unwrap();
     assert_eq!(
-        receipts.settled_count(),
+        answers.settled_count(),
         10,
         "others are served all the same"
     );
@@ -272,8 +272,8 @@ async fn a_member_a_little_above_its_rate_waits_for_what_it_has_not_earned() {
     };
     config.member_rates.insert(ParticipantId(1), rate);
     let node = Node::start(config).await;
-    let receipts = node.client(1).await.submit(&payments(1, 60)).await.unwrap();
-    assert_eq!(receipts.settled_count(), 60);
+    let answers = node.client(1).await.submit(&payments(1, 60)).await.unwrap();
+    assert_eq!(answers.settled_count(), 60);
     // Credit never exceeds the burst, however long the member was silent: 50 are to be earned.
     assert_eq!(node.metrics.rate_wait.value(), 50_000_000);
 }
@@ -289,11 +289,11 @@ async fn a_member_above_its_rate_is_refused_and_its_neighbour_is_not() {
     config.rate_wait_max = Duration::from_millis(20);
     let node = Node::start(config).await;
     let client = node.client(1).await;
-    let receipts = client.submit(&payments(1, 100)).await.unwrap();
-    assert_eq!(receipts.settled_count(), 100, "the burst");
-    let receipts = client.submit(&payments(1, 2000)).await.unwrap();
+    let answers = client.submit(&payments(1, 100)).await.unwrap();
+    assert_eq!(answers.settled_count(), 100, "the burst");
+    let answers = client.submit(&payments(1, 2000)).await.unwrap();
     assert!(
-        receipts
+        answers
             .iter()
             .all(|r| r.outcome.code == ResultCode::RateLimited)
     );

@@ -64,8 +64,8 @@ async fn a_hundred_connections_that_nobody_closes_keep_the_next_one_of_the_membe
     for number in 0..100 {
         let client = Client::connect(ClientConfig::new(member(1), vec![node.server])).await;
         let client = client.unwrap_or_else(|error| panic!("client {number}: {error}"));
-        let receipts = client.submit(&payments(1, 1)).await.unwrap();
-        assert_eq!(receipts.settled_count(), 1, "client {number}");
+        let answers = client.submit(&payments(1, 1)).await.unwrap();
+        assert_eq!(answers.settled_count(), 1, "client {number}");
         left_open.push(client);
     }
     assert_eq!(node.metrics.closes(CloseCode::MemberConnections), 0);

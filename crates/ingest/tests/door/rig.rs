@@ -12,8 +12,8 @@ use clearway_crypto::hash::envelope_digests_all;
 use clearway_crypto::keys::SigningKey;
 use clearway_flow::{Counter, InFlight, Joined, Latest, LinkReceiver, LinkSender, LinkStats, link};
 use clearway_ingest::{
-    Asker, FollowPage, FrameSink, Ingest, IngestConfig, IngestMetrics, QueryError, QueryService,
-    ReceiptRouter,
+    AnswerRouter, Asker, FollowPage, FrameSink, Ingest, IngestConfig, IngestMetrics, QueryError,
+    QueryService,
 };
 use clearway_types::account::{Account, KeyEntry, Participant, Role};
 use clearway_types::amount::Amount;
@@ -279,7 +279,7 @@ impl FrameSink for CountingSink {
 /// Verification, order, execution and store in one thread: each frame becomes a block.
 struct Pipeline {
     frames_out: LinkReceiver<FrameBatch>,
-    router: ReceiptRouter,
+    router: AnswerRouter,
     in_flight: Arc<InFlight>,
     ledger: Arc<Ledger>,
     mode: SharedMode,

@@ -27,8 +27,8 @@ use crate::rig::{
 
 const MANY: usize = 8192;
 
-fn codes(receipts: &[Answer]) -> Vec<(bool, ResultCode)> {
-    receipts
+fn codes(answers: &[Answer]) -> Vec<(bool, ResultCode)> {
+    answers
         .iter()
         .map(|r| (r.is_final(), r.outcome.code))
         .collect()
@@ -47,7 +47,7 @@ async fn answers_come_in_stream_order_and_a_refusal_harms_nobody() {
     let signer = signer(1);
     let amounts = [5, AMOUNT_REFUSED, AMOUNT_UNFUNDED, 6, AMOUNT_REFUSED];
     let sent: Vec<Envelope> = amounts.map(|amount| signer.sign(draft(1, amount))).to_vec();
-    let receipts = node.client(1).await.submit(&sent).await.unwrap();
+    let answers = node.client(1).await.submit(&sent).await.unwrap();
     let expected = [
         (true, ResultCode::Settled),
         (false, ResultCode::BadSignature),
@@ -55,8 +55,8 @@ async fn answers_come_in_stream_order_and_a_refusal_harms_nobody() {
         (true, ResultCode::Settled),
         (false, ResultCode::BadSignature),
     ];
-    assert_eq!(codes(&receipts), expected);
-    assert_eq!(receipts.settled_count(), 2);
+    assert_eq!(codes(&answers), expected);
+    assert_eq!(answers.settled_count(), 2);
     assert_eq!(node.metrics.drops(DropReason::BadSignature), 2);
     until("the answer is timed", || node.metrics.answer.count() == 1).await;
     assert_eq!(node.metrics.answers.value(), 5);
@@ -65,15 +65,15 @@ async fn answers_come_in_stream_order_and_a_refusal_harms_nobody() {
 /// Sends a full stream and gives the frames that came of it.
 async fn full_stream(slab: Slab) -> Vec<FrameBatch> {
     let node = Node::start(config()).await;
-    let receipts = node
+    let answers = node
         .client(1)
         .await
         .submit_slab(slab.clone())
         .await
         .unwrap();
-    assert_eq!(receipts.len(), MANY);
+    assert_eq!(answers.len(), MANY);
     assert_eq!(
-        receipts.settled_count(),
+        answers.settled_count(),
         MANY - 2,
         "two amounts have a meaning here"
     );
@@ -131,12 +131,12 @@ async fn a_call_with_more_than_a_stream_takes_is_answered_whole() {
     let node = Node::start(config()).await;
     let mut sent = payments(1, MANY + 100);
     link_up(&mut sent, MANY - 10..MANY + 10);
-    let receipts = node.client(1).await.submit(&sent).await.unwrap();
-    assert_eq!(receipts.len(), MANY + 100);
+    let answers = node.client(1).await.submit(&sent).await.unwrap();
+    assert_eq!(answers.len(), MANY + 100);
     assert!(
-        receipts
+        answers
             .iter()
-            .all(|receipt| receipt.outcome.code != ResultCode::ChainBroken)
+            .all(|answer| answer.outcome.code != ResultCode::ChainBroken)
     );
 }
 
@@ -147,13 +147,13 @@ async fn chains_are_never_split_and_broken_ones_leave_whole() {
     link_up(&mut sent, 2040..2060);
     link_up(&mut sent, 4000..4070);
     link_up(&mut sent, 4195..4200);
-    let receipts = node.client(1).await.submit(&sent).await.unwrap();
-    for (index, receipt) in receipts.iter().enumerate() {
+    let answers = node.client(1).await.submit(&sent).await.unwrap();
+    for (index, answer) in answers.iter().enumerate() {
         let broken = (4000..=4070).contains(&index) || index >= 4195;
-        let found = receipt.outcome.code == ResultCode::ChainBroken;
+        let found = answer.outcome.code == ResultCode::ChainBroken;
         assert_eq!(found, broken, "position {index}");
         assert_eq!(
-            receipt.is_final(),
+            answer.is_final(),
             !broken && index != 665,
             "position {index}"
         );
@@ -210,9 +210,9 @@ async fn a_blocked_pipeline_stops_the_reading_and_nothing_is_lost() {
     until("a frame is refused twice", || node.refused.value() >= 2).await;
     node.set(Mode::Run);
     for submission in submissions {
-        let receipts = submission.await.unwrap().unwrap();
-        assert_eq!(receipts.len(), MANY);
-        assert_eq!(receipts.settled_count(), MANY - 2);
+        let answers = submission.await.unwrap().unwrap();
+        assert_eq!(answers.len(), MANY);
+        assert_eq!(answers.settled_count(), MANY - 2);
     }
     assert_eq!(node.metrics.answers.value(), 12 * MANY as u64);
     assert_eq!(
@@ -266,8 +266,8 @@ async fn a_silent_server_is_left_and_the_same_bytes_go_to_the_next() {
     let sent = payments(1, 3000);
     // Of a copy that is refused, the first might have settled until its time is over.
     second.ledger.time_ms.store(1000, Ordering::Relaxed);
-    let receipts = client.submit(&sent).await.unwrap();
-    assert_eq!(receipts.settled_count(), 2998);
+    let answers = client.submit(&sent).await.unwrap();
+    assert_eq!(answers.settled_count(), 2998);
     let metrics = client.metrics();
     assert_eq!(metrics.resends.value(), 1);
     assert_eq!(metrics.envelopes_sent.value(), 6000, "to either server");

@@ -77,9 +77,9 @@ async fn a_refused_further_copy_of_what_was_executed_is_answered_with_the_execut
         for code in REFUSALS {
             let sent = ending(3);
             let modes = (Mode::Lost, Mode::Refuse(code));
-            let receipts = sent_twice(&node, &client, &sent, modes).await.unwrap();
-            for receipt in receipts {
-                assert!(receipt.settled(), "{code} at {time_ms}: {receipt:?}");
+            let answers = sent_twice(&node, &client, &sent, modes).await.unwrap();
+            for answer in answers {
+                assert!(answer.settled(), "{code} at {time_ms}: {answer:?}");
             }
         }
     }
@@ -111,8 +111,8 @@ async fn a_refused_further_copy_stays_open_until_cluster_time_has_passed_its_end
             );
         }
         set_time(&node, AFTER_MS);
-        for receipt in sent_twice(&node, &client, &ending(2), modes).await.unwrap() {
-            assert_eq!((receipt.height, receipt.outcome.code), (Height(0), code));
+        for answer in sent_twice(&node, &client, &ending(2), modes).await.unwrap() {
+            assert_eq!((answer.height, answer.outcome.code), (Height(0), code));
         }
     }
 }
@@ -129,8 +129,8 @@ async fn expired_is_not_said_of_an_only_copy_either_before_cluster_time_says_so(
     };
     until("it is looked up", || client.metrics().look_ups.value() >= 2).await;
     set_time(&node, AFTER_MS);
-    let receipts = submitting.await.unwrap().unwrap();
-    assert_eq!(receipts[0].outcome.code, ResultCode::Expired);
+    let answers = submitting.await.unwrap().unwrap();
+    assert_eq!(answers[0].outcome.code, ResultCode::Expired);
     assert_eq!(client.metrics().resends.value(), 0);
 }
 
@@ -147,9 +147,9 @@ async fn a_further_copy_that_is_refused_for_now_is_sent_again_until_it_settles()
             crate::rig::set(&mode, Mode::Run);
         })
     };
-    let receipts = sent_twice(&node, &client, &ending(2), modes).await.unwrap();
+    let answers = sent_twice(&node, &client, &ending(2), modes).await.unwrap();
     waiting.await.unwrap();
-    assert!(receipts.iter().all(Answer::settled), "{receipts:?}");
+    assert!(answers.iter().all(Answer::settled), "{answers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,9 +162,9 @@ async fn the_refusal_of_an_only_copy_is_given_on_at_once() {
         .filter(|&code| code != ResultCode::Expired)
     {
         node.set(Mode::Refuse(code));
-        let receipts = client.submit(&ending(2)).await.unwrap();
+        let answers = client.submit(&ending(2)).await.unwrap();
         assert!(
-            receipts.iter().all(|receipt| receipt.outcome.code == code),
+            answers.iter().all(|answer| answer.outcome.code == code),
             "{code}"
         );
     }
@@ -180,13 +180,13 @@ async fn what_is_known_to_be_sent_before_is_looked_up_at_its_first_refusal() {
     set_time(&node, AFTER_MS);
     for code in REFUSALS {
         node.set(Mode::Refuse(code));
-        let receipts = client.resubmit(&sent).await.unwrap();
-        assert_eq!(receipts.settled_count(), 40, "{code}");
+        let answers = client.resubmit(&sent).await.unwrap();
+        assert_eq!(answers.settled_count(), 40, "{code}");
     }
     let never = ending(1);
     node.set(Mode::Refuse(ResultCode::Expired));
-    let receipts = client.resubmit(&never).await.unwrap();
-    assert_eq!(receipts[0].outcome.code, ResultCode::Expired);
+    let answers = client.resubmit(&never).await.unwrap();
+    assert_eq!(answers[0].outcome.code, ResultCode::Expired);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -247,6 +247,6 @@ async fn every_server_is_asked_before_an_outcome_is_called_unknown() {
     };
     until("it is looked up", || client.metrics().look_ups.value() > 0).await;
     behind.ingest.stop().await;
-    let receipts = submitting.await.unwrap().unwrap();
-    assert_eq!(receipts.settled_count(), 2);
+    let answers = submitting.await.unwrap().unwrap();
+    assert_eq!(answers.settled_count(), 2);
 }

@@ -31,7 +31,7 @@ use clearway_store::Sequence;
 /// When the simulated machine is switched on.
 const START: TimeMs = TimeMs(1_700_000_000_000);
 const PAYMENTS: usize = 10_000;
-/// The members send a stream each time that so much cluster time has passed.
+/// A stream is sent every this many milliseconds of cluster time.
 const STREAM_PAUSE_MS: u64 = 600;
 /// What a step of a stage takes on the simulated machine.
 const STEP: Duration = Duration::from_micros(200);
@@ -253,7 +253,7 @@ fn step<S: Stage>(stage: &mut S, worker: &mut Worker, steps_left: &mut usize) {
     stage.step(work, worker).expect("the disk is sound");
 }
 
-/// When power goes: so many steps of stages after so many payments are answered.
+/// When power goes: once `told` payments are answered and the stages have made `steps` more steps.
 #[derive(Clone, Copy)]
 struct Cut {
     told: usize,

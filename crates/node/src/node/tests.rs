@@ -86,7 +86,7 @@ fn a_stop_of_a_node_that_failed_while_its_disk_was_full_ends() {
     let full = || *node.readiness.borrow() == Readiness::DiskFull;
     wait("a full disk", full);
     node.failure.note(NodeError::Panic {
-        stage: "checkpointer",
+        thread: "checkpointer",
     });
     let stopped = stop_behind_a_full_lane(&stand, node);
     assert!(

@@ -68,38 +68,38 @@ impl Feedback {
 }
 
 /// What ordering is told.
-pub(crate) enum Told {
+pub(crate) enum Notice {
     Persisted(Vec<Persisted>),
     Executed(ExecHead),
 }
 
 impl Stage for Feedback {
-    type Work = Told;
+    type Work = Notice;
 
-    fn wait(&mut self) -> Option<Told> {
-        let told = select! {
-            recv(self.persisted.channel()) -> told => told.ok().map(Told::Persisted),
-            recv(self.executed.channel()) -> told => told.ok().map(Told::Executed),
+    fn wait(&mut self) -> Option<Notice> {
+        let notice = select! {
+            recv(self.persisted.channel()) -> notice => notice.ok().map(Notice::Persisted),
+            recv(self.executed.channel()) -> notice => notice.ok().map(Notice::Executed),
             recv(self.stop) -> _ => None,
         };
-        match &told {
+        match &notice {
             None => {}
-            Some(Told::Persisted(_)) => self.persisted.note_taken(),
-            Some(Told::Executed(_)) => self.executed.note_taken(),
+            Some(Notice::Persisted(_)) => self.persisted.note_taken(),
+            Some(Notice::Executed(_)) => self.executed.note_taken(),
         }
-        told
+        notice
     }
 
-    fn poll(&mut self) -> Option<Told> {
+    fn poll(&mut self) -> Option<Notice> {
         let (persisted, executed) = (&self.persisted, &self.executed);
-        try_receive_either((persisted, Told::Persisted), (executed, Told::Executed))
+        try_receive_either((persisted, Notice::Persisted), (executed, Notice::Executed))
     }
 
-    fn step(&mut self, told: Told, _: &mut Worker) -> Result<Progress, NodeError> {
-        match told {
-            Told::Persisted(all) => tracing::trace_span!("store_order", records = all.len())
+    fn step(&mut self, notice: Notice, _: &mut Worker) -> Result<Progress, NodeError> {
+        match notice {
+            Notice::Persisted(all) => tracing::trace_span!("store_order", records = all.len())
                 .in_scope(|| all.into_iter().for_each(|one| self.order.on_persisted(one))),
-            Told::Executed(head) => tracing::trace_span!("execute_order", height = head.height.0)
+            Notice::Executed(head) => tracing::trace_span!("execute_order", height = head.height.0)
                 .in_scope(|| self.order.on_executed(head)),
         }
         Ok(Progress::GoesOn)

@@ -1,4 +1,4 @@
-//! Stop 5 between its links: group commit, then the news to ordering and the answers to the door.
+//! Stop 5 between its links: group commit, then feedback to ordering and the answers to the door.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
