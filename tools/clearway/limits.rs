@@ -139,7 +139,7 @@ struct Needs {
     stack_bytes: u64,
 }
 
-/// Fails before `who` begins where this process may not have so many bytes of memory.
+/// Fails before `who` begins where the memory limit of this process is below `bytes`.
 pub(crate) fn check_memory(who: &'static str, bytes: u64) -> Result<(), Failure> {
     fail(Limits::raised().below(&Needs {
         who,

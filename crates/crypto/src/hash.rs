@@ -12,7 +12,7 @@ mod receipts;
 mod sha_ni;
 
 pub use hasher::{Hasher, NoSuchHasher, choose, chosen};
-pub use offload::{Offload, offload_to};
+pub use offload::{Offload, is_offloaded, offload_to};
 pub use receipts::{ReceiptOf, event_digest, receipt_leaf, receipt_leaves};
 
 use clearway_types::account::Account;

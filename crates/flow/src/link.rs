@@ -190,8 +190,8 @@ pub fn receive_either<A, B, T>(
     }
 }
 
-/// Takes a message that is there on one of two links, of the first one rather; `None` when there is
-/// none now.
+/// Takes a message that is there on one of two links, of the first link if both have one; `None`
+/// when there is none now.
 pub fn try_receive_either<A, B, T>(
     (a, of_a): (&LinkReceiver<A>, fn(A) -> T),
     (b, of_b): (&LinkReceiver<B>, fn(B) -> T),

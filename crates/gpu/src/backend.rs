@@ -16,7 +16,7 @@ use crate::batch::{self, Batch, Packed};
 use crate::device::Size;
 use crate::metrics::GpuMetrics;
 use crate::queue::{Answer, Doubt, Job};
-use crate::thread::{self as queue_thread, Bounds, Opener, Shared, Timeouts};
+use crate::thread::{self as queue_thread, Bounds, Opener, Shared, Timings};
 use crate::wgpu_device::WgpuDevice;
 
 /// A device's queue as a backend of the gate.
@@ -38,7 +38,7 @@ pub struct GpuConfig {
     /// What the device holds.
     pub size: Size,
     /// How long things may take.
-    pub timeout: Timeouts,
+    pub timings: Timings,
     /// Folder where compiled kernels are kept; only this user may write there.
     pub kernels_in: Option<PathBuf>,
 }
@@ -62,7 +62,7 @@ impl GpuConfig {
                 key_slots,
                 ring_len: 3,
             },
-            timeout: Timeouts::default(),
+            timings: Timings::default(),
             kernels_in: None,
         }
     }
@@ -75,7 +75,7 @@ impl GpuConfig {
             software: true,
             ..self.adapter
         };
-        config.timeout.batch_min = Duration::from_secs(10);
+        config.timings.batch_min = Duration::from_secs(10);
         config.kernels_in = self.kernels_in;
         config
     }
@@ -87,20 +87,20 @@ impl Gpu {
     /// # Errors
     /// Why no device is used.
     pub fn open(config: GpuConfig, cpu: Arc<Gate>) -> Result<Self, Doubt> {
-        let timeout = config.timeout;
+        let timings = config.timings;
         let opener = move || {
             let kept_in = config.kernels_in.as_deref();
             let device = WgpuDevice::open(config.adapter, config.size, kept_in)?;
             Ok(Box::new(device) as _)
         };
-        Self::with_opener(Box::new(opener), timeout, cpu)
+        Self::with_opener(Box::new(opener), timings, cpu)
     }
 
     /// The same over any kind of device.
     ///
     /// # Errors
     /// Why the device is not used.
-    pub fn with_opener(opener: Opener, timeout: Timeouts, cpu: Arc<Gate>) -> Result<Self, Doubt> {
+    pub fn with_opener(opener: Opener, timings: Timings, cpu: Arc<Gate>) -> Result<Self, Doubt> {
         let (jobs, job_receiver) = bounded(JOBS_MAX);
         let (first, first_receiver) = bounded(1);
         let shared = Arc::new(Shared::default());
@@ -109,7 +109,7 @@ impl Gpu {
         thread::Builder::new()
             .name("gpu-queue".into())
             .spawn(move || {
-                queue_thread::run(opener, timeout, &job_receiver, &theirs, &first);
+                queue_thread::run(opener, timings, &job_receiver, &theirs, &first);
                 drop(end);
             })
             .expect("the system gives a thread");

@@ -122,22 +122,22 @@ impl Signature<'_> {
 }
 
 impl Batch {
-    /// Lays out signatures in this order; new keys take slots of the directory.
+    /// Lays out signatures in this order; new keys take slots of the device.
     ///
     /// # Panics
-    /// When the signatures have more keys than the directory has slots.
+    /// When the signatures have more keys than the device has slots.
     #[must_use]
     pub fn lay_out(
         order: &[Signature<'_>],
-        directory: &mut DeviceKeys,
+        device_keys: &mut DeviceKeys,
         capacity: usize,
         nonce: u32,
     ) -> Self {
-        directory.begin_batch();
+        device_keys.begin_batch();
         let mut new_keys = Vec::new();
         let slots: Vec<u32> = order
             .iter()
-            .map(|signature| directory.slot(&signature.item.key, &mut new_keys))
+            .map(|signature| device_keys.slot(&signature.item.key, &mut new_keys))
             .collect();
         let keys_at = HEAD_WORDS + order.len() * ITEM_WORDS;
         let mut words = vec![0; keys_at + new_keys.len() * KEY_WORDS];

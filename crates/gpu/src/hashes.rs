@@ -1,4 +1,4 @@
-//! Hashing on a device: what `crypto::hash` may hand over when it is told to.
+//! Hashing on a device: what `crypto::hash` may offload when it is told to.
 //!
 //! A digest carries no evidence of how it was computed. So everything is computed twice and
 //! compared, a part of it is computed a third time by the CPU, and one difference ends the use of

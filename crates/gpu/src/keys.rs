@@ -16,7 +16,7 @@ pub struct DeviceKeys {
 }
 
 impl DeviceKeys {
-    /// An empty directory.
+    /// No keys yet.
     #[must_use]
     pub fn new(slot_count: usize) -> Self {
         Self {
@@ -75,11 +75,11 @@ mod tests {
     #[test]
     fn slots_are_taken_again_oldest_first_and_never_from_the_same_batch() {
         let key = |number| [number; 32];
-        let mut directory = DeviceKeys::new(3);
+        let mut device_keys = DeviceKeys::new(3);
         let mut batch = |keys: &[u8]| {
-            directory.begin_batch();
+            device_keys.begin_batch();
             let mut new = Vec::new();
-            let slots = keys.iter().map(|&k| directory.slot(&key(k), &mut new));
+            let slots = keys.iter().map(|&k| device_keys.slot(&key(k), &mut new));
             let slots: Vec<u32> = slots.collect();
             let new: Vec<(u8, u32)> = new.iter().map(|(key, slot)| (key[0], *slot)).collect();
             (slots, new)
@@ -94,10 +94,10 @@ mod tests {
     #[test]
     #[should_panic(expected = "more keys than 2 slots")]
     fn a_batch_with_too_many_keys_is_a_bug() {
-        let mut directory = DeviceKeys::new(2);
-        directory.begin_batch();
+        let mut device_keys = DeviceKeys::new(2);
+        device_keys.begin_batch();
         for key in 0..3 {
-            directory.slot(&[key; 32], &mut Vec::new());
+            device_keys.slot(&[key; 32], &mut Vec::new());
         }
     }
 }

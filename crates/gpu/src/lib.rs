@@ -40,4 +40,4 @@ pub use backend::{Gpu, GpuConfig};
 pub use hashes::GpuHashes;
 pub use metrics::GpuMetrics;
 pub use queue::Doubt;
-pub use thread::{Opener, Timeouts};
+pub use thread::{Opener, Timings};

@@ -96,9 +96,9 @@ impl Doubt {
 }
 
 /// One live device.
-pub(crate) struct Queue {
+pub(crate) struct BatchQueue {
     device: Box<dyn Device>,
-    directory: DeviceKeys,
+    device_keys: DeviceKeys,
     canaries: Canaries,
     waiting: VecDeque<Job>,
     under_way: VecDeque<UnderWay>,
@@ -119,7 +119,7 @@ struct UnderWay {
     since: Instant,
 }
 
-impl Queue {
+impl BatchQueue {
     /// A queue over this device. Its batches may take `timeout`.
     pub(crate) fn new(device: Box<dyn Device>, timeout: Duration, delay: Duration) -> Self {
         let size = device.size();
@@ -129,7 +129,7 @@ impl Queue {
         );
         Self {
             device,
-            directory: DeviceKeys::new(size.key_slots),
+            device_keys: DeviceKeys::new(size.key_slots),
             canaries: Canaries::new(rand::random()),
             waiting: VecDeque::new(),
             under_way: VecDeque::new(),
@@ -150,7 +150,7 @@ impl Queue {
         self.waiting.is_empty() && self.under_way.is_empty()
     }
 
-    /// Takes a job; [`Queue::advance`] starts it.
+    /// Takes a job; [`BatchQueue::advance`] starts it.
     pub(crate) fn take(&mut self, job: Job) {
         assert!(
             job.packed.len() <= self.items_max(),
@@ -199,7 +199,7 @@ impl Queue {
         let (order, canaries) = hide(asked.collect(), self.canaries.draw());
         self.nonce = self.nonce.wrapping_add(1);
         let capacity = self.device.size().items_max;
-        let batch = Batch::lay_out(&order, &mut self.directory, capacity, self.nonce);
+        let batch = Batch::lay_out(&order, &mut self.device_keys, capacity, self.nonce);
         let slot = self.free.pop().expect("a batch is due with a free slot");
         self.device.submit(slot, &batch.words)?;
         self.under_way.push_back(UnderWay {

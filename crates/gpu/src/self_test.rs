@@ -85,8 +85,8 @@ fn ask(
     timeout: Duration,
 ) -> Result<Vec<u32>, Doubt> {
     let size = device.size();
-    let mut directory = DeviceKeys::new(size.key_slots);
-    let batch = Batch::lay_out(order, &mut directory, size.items_max, nonce);
+    let mut device_keys = DeviceKeys::new(size.key_slots);
+    let batch = Batch::lay_out(order, &mut device_keys, size.items_max, nonce);
     device.submit(0, &batch.words)?;
     let results = device.collect(0, timeout)?;
     results.ok_or(Doubt::Late(timeout))

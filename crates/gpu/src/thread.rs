@@ -9,7 +9,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::device::{Device, DeviceError};
 use crate::metrics::GpuMetrics;
-use crate::queue::{Doubt, Job, Queue, job_len_max, job_words_max};
+use crate::queue::{BatchQueue, Doubt, Job, job_len_max, job_words_max};
 use crate::self_test;
 
 /// Makes a device anew.
@@ -39,7 +39,7 @@ pub(crate) struct Bounds {
 
 /// Times that the thread keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timeouts {
+pub struct Timings {
     /// Least time that a batch may take; twenty times what a full one took is the other bound.
     pub batch_min: Duration,
     /// Longest time that a job waits for others to share its batch.
@@ -50,7 +50,7 @@ pub struct Timeouts {
     pub retry_max: Duration,
 }
 
-impl Default for Timeouts {
+impl Default for Timings {
     fn default() -> Self {
         Self {
             batch_min: Duration::from_millis(50),
@@ -81,15 +81,15 @@ impl Shared {
 /// thread ends.
 pub(crate) fn run(
     mut opener: Opener,
-    timeout: Timeouts,
+    timings: Timings,
     jobs: &Receiver<Job>,
     shared: &Arc<Shared>,
     first: &Sender<Result<(), Doubt>>,
 ) {
-    let mut pause = timeout.retry_min;
+    let mut pause = timings.retry_min;
     let mut opened_before = false;
     loop {
-        match open(&mut opener, timeout, shared) {
+        match open(&mut opener, timings, shared) {
             Ok(queue) => {
                 drop(first.try_send(Ok(())));
                 opened_before = true;
@@ -97,8 +97,8 @@ pub(crate) fn run(
                 let Err(doubt) = serve(queue, jobs, shared) else {
                     return;
                 };
-                if since.elapsed() > timeout.retry_max {
-                    pause = timeout.retry_min;
+                if since.elapsed() > timings.retry_max {
+                    pause = timings.retry_min;
                 }
                 give_up(&doubt, pause, shared);
             }
@@ -111,15 +111,15 @@ pub(crate) fn run(
         if !wait_out(pause, jobs) {
             return;
         }
-        pause = (2 * pause).min(timeout.retry_max);
+        pause = (2 * pause).min(timings.retry_max);
     }
 }
 
 /// A device that passed the self-test, with its bounds published.
-fn open(opener: &mut Opener, timeout: Timeouts, shared: &Shared) -> Result<Queue, Doubt> {
+fn open(opener: &mut Opener, timings: Timings, shared: &Shared) -> Result<BatchQueue, Doubt> {
     let mut device = opener()?;
     let full = self_test::pass(device.as_mut())?;
-    let batch_timeout = timeout.batch_min.max(20 * full);
+    let batch_timeout = timings.batch_min.max(20 * full);
     *shared.bounds.lock().expect("nothing panics under it") = Bounds {
         len_max: job_len_max(device.as_ref()),
         words_max: job_words_max(device.as_ref()),
@@ -129,11 +129,11 @@ fn open(opener: &mut Opener, timeout: Timeouts, shared: &Shared) -> Result<Queue
     shared.metrics.opened.add(1);
     shared.distrusted.store(false, Ordering::Release);
     shared.ready.store(true, Ordering::Release);
-    Ok(Queue::new(device, batch_timeout, timeout.delay))
+    Ok(BatchQueue::new(device, batch_timeout, timings.delay))
 }
 
 /// Serves until the callers are gone or the device is not believed.
-fn serve(mut queue: Queue, jobs: &Receiver<Job>, shared: &Shared) -> Result<(), Doubt> {
+fn serve(mut queue: BatchQueue, jobs: &Receiver<Job>, shared: &Shared) -> Result<(), Doubt> {
     let outcome = loop {
         if shared.distrusted.load(Ordering::Acquire) {
             break Err(Doubt::Caller("its answer was wrong or late"));

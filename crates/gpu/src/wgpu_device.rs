@@ -287,7 +287,8 @@ pub(crate) fn request(adapter: &Adapter) -> Result<(wgpu::Device, Queue), Device
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
         .map_err(driver("opening the device"))?;
-    // Results that never come, or come wrong, are how the queue learns of it; this is for people.
+    // Results that never come, or come wrong, are how the batch queue learns of it; this is for
+    // people.
     device.on_uncaptured_error(Arc::new(|error: wgpu::Error| {
         tracing::error!(%error, "the GPU's driver reports an error");
     }));

@@ -46,7 +46,7 @@ fn every_word_that_kernels_leave_is_the_twins() {
     };
     let mut device = WgpuDevice::open(choice, SIZE, None).expect("an adapter");
     let mut twin = TwinDevice::new(SIZE);
-    let mut directory = DeviceKeys::new(SIZE.key_slots);
+    let mut device_keys = DeviceKeys::new(SIZE.key_slots);
     let cases = suite::known_answers();
     let mut packed = Packed::default();
     for case in &cases {
@@ -54,7 +54,7 @@ fn every_word_that_kernels_leave_is_the_twins() {
     }
     let order: Vec<Signature<'_>> = packed.signatures().collect();
     for (nonce, len) in [(1, 1), (2, 9), (3, order.len())] {
-        let batch = Batch::lay_out(&order[..len], &mut directory, SIZE.items_max, nonce);
+        let batch = Batch::lay_out(&order[..len], &mut device_keys, SIZE.items_max, nonce);
         let results = [&mut device as &mut dyn Device, &mut twin].map(|device| {
             device.submit(0, &batch.words).expect("submitted");
             let found = device
@@ -91,8 +91,8 @@ fn kernels_are_kept_and_a_damaged_file_is_as_good_as_none() {
     let order: Vec<Signature<'_>> = packed.signatures().collect();
     let results = || {
         let mut device = WgpuDevice::open(choice, SIZE, Some(folder.path())).expect("an adapter");
-        let mut directory = DeviceKeys::new(SIZE.key_slots);
-        let batch = Batch::lay_out(&order, &mut directory, SIZE.items_max, 9);
+        let mut device_keys = DeviceKeys::new(SIZE.key_slots);
+        let batch = Batch::lay_out(&order, &mut device_keys, SIZE.items_max, 9);
         device.submit(0, &batch.words).expect("submitted");
         let found = device.collect(0, Duration::from_secs(60));
         found.expect("no fault").expect("results in time")

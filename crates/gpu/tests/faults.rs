@@ -12,7 +12,7 @@ use clearway_gpu::device::{Device, DeviceError, Size};
 use clearway_gpu::faults::{Fault, Faulty};
 use clearway_gpu::twin::device::TwinDevice;
 use clearway_gpu::wgpu_device::WgpuDevice;
-use clearway_gpu::{Gpu, Timeouts, testing};
+use clearway_gpu::{Gpu, Timings, testing};
 
 const SIZE: Size = Size {
     items_max: 128,
@@ -21,7 +21,7 @@ const SIZE: Size = Size {
     ring_len: 3,
 };
 
-const TIMEOUT: Timeouts = Timeouts {
+const TIMINGS: Timings = Timings {
     batch_min: Duration::from_millis(50),
     delay: Duration::from_millis(1),
     retry_min: Duration::from_millis(10),
@@ -50,7 +50,7 @@ fn questions(len: usize, seed: u64) -> Vec<Case> {
 
 fn gpu(opener: impl FnMut() -> Result<Box<dyn Device>, DeviceError> + Send + 'static) -> Gpu {
     let cpu = Arc::new(Gate::new().expect("this machine computes rightly"));
-    Gpu::with_opener(Box::new(opener), TIMEOUT, cpu).expect("healthy at first")
+    Gpu::with_opener(Box::new(opener), TIMINGS, cpu).expect("healthy at first")
 }
 
 /// Asks again and again; every verdict must be right, whatever the device does.
@@ -270,11 +270,11 @@ fn a_destroyed_device_loses_nothing() {
         let batches = if openings == 1 { 0 } else { usize::MAX / 2 };
         Ok(Box::new(Destroying { device, batches }) as _)
     };
-    let timeout = Timeouts {
+    let timings = Timings {
         batch_min: Duration::from_secs(10),
-        ..TIMEOUT
+        ..TIMINGS
     };
-    let gpu = Gpu::with_opener(Box::new(opener), timeout, cpu).expect("healthy at first");
+    let gpu = Gpu::with_opener(Box::new(opener), timings, cpu).expect("healthy at first");
     let cases = questions(200, 6);
     let start = Instant::now();
     while gpu.metrics().opened.value() < 2 || !gpu.is_ready() {

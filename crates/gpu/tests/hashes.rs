@@ -44,7 +44,7 @@ fn digests_from_a_device_are_the_cpus() {
             "{count} envelopes"
         );
     }
-    // Roots and digests before and after they are handed over, which is for the whole process.
+    // Roots and digests before and after they are offloaded, which is for the whole process.
     let sizes = [1, 2, 3, 5, 64, 127, 1000, 1001];
     let roots = || sizes.map(|size| merkle::root(&leaves(size, 2)));
     let tree_roots = || {

@@ -7,7 +7,7 @@ use clearway_crypto::suite;
 use clearway_gpu::batch::Batch;
 use clearway_gpu::device::Size;
 use clearway_gpu::twin::device::TwinDevice;
-use clearway_gpu::{Gpu, GpuConfig, Timeouts, adapter, testing};
+use clearway_gpu::{Gpu, GpuConfig, Timings, adapter, testing};
 
 /// Signatures of the seeded comparison with the rule, unless `CLEARWAY_DIFFERENTIAL` says.
 const DIFFERENTIAL_LEN: usize = 20_000;
@@ -66,7 +66,7 @@ fn the_twin_passes_the_self_test_of_the_gate() {
         ring_len: 3,
     };
     let opener = move || Ok(Box::new(TwinDevice::new(size)) as _);
-    let gpu = Gpu::with_opener(Box::new(opener), Timeouts::default(), cpu());
+    let gpu = Gpu::with_opener(Box::new(opener), Timings::default(), cpu());
     let gpu = gpu.expect("the twin is right");
     assert_eq!(suite::self_test(&gpu), Ok(()));
     assert_eq!(gpu.metrics().unanswered.value(), 0, "{gpu:?}");

@@ -178,7 +178,7 @@ impl Reader {
 
     fn verify(&self) -> Result<CheckedLog, StoreError> {
         let durable = self.durable();
-        let mut verified = CheckedLog::default();
+        let mut checked = CheckedLog::default();
         let segments = self.shared.segments();
         let mut chain = None;
         for (index, segment) in segments.iter().enumerate() {
@@ -192,8 +192,8 @@ impl Reader {
                 let offset = cursor.offset;
                 match segment.step(&mut cursor, true)? {
                     Step::Record(header) => {
-                        verified.record_count += 1;
-                        verified.payload_bytes += u64::from(header.payload_bytes());
+                        checked.record_count += 1;
+                        checked.payload_bytes += u64::from(header.payload_bytes());
                     }
                     Step::End => {
                         let damage = Damage::EndsEarly {
@@ -211,7 +211,7 @@ impl Reader {
             }
             chain = Some(cursor.hash);
         }
-        Ok(verified)
+        Ok(checked)
     }
 
     pub(crate) fn count(&self, error: &StoreError) {

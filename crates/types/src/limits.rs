@@ -9,7 +9,8 @@ pub const BATCH_ENVELOPES_MAX: usize = 8192;
 pub const LANE_STEP_MAX: usize = 16;
 /// Bytes of envelopes that one manifest may name: 8 MiB, 43,690 envelopes, 0.15 s at 300 k/s.
 pub const BLOCK_BYTES_MAX: usize = 8 << 20;
-/// Batches of a lane past its final tip that a validator keeps: bounds memory to 96 MiB a lane.
+/// Batches of a lane past its final tip that a validator keeps: bounds memory to 96 MiB of
+/// envelopes and 16 MiB of hints a lane.
 pub const LANE_WINDOW: usize = 64;
 /// Members of a linked chain; the position is one byte and a chain stays within one frame.
 pub const CHAIN_LEN_MAX: usize = 64;

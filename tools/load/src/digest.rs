@@ -1,9 +1,9 @@
 //! The digest of a report, so that an edit by hand and a damaged file are noticed.
 //!
-//! It guards against mistakes and not against forgers: whoever edits a report on purpose can make
-//! its digest anew. It is SHA-256 over the report's JSON without the fields `schema` and `digest`,
-//! with the fields of every object in the order of their bytes, without blanks, numbers as
-//! `serde_json` writes them.
+//! It guards against mistakes and not against forgers: anyone who edits a report on purpose can
+//! make its digest anew. It is SHA-256 over the report's JSON without the fields `schema` and
+//! `digest`, with the fields of every object in the order of their bytes, without blanks, numbers
+//! as `serde_json` writes them.
 
 use std::fmt::Write as _;
 

@@ -22,6 +22,12 @@ pub fn offload_to(device: Box<dyn Offload>, len_min: usize) -> bool {
     DEVICE.set((device, len_min.max(1))).is_ok()
 }
 
+/// Whether a device was given already.
+#[must_use]
+pub fn is_offloaded() -> bool {
+    DEVICE.get().is_some()
+}
+
 static DEVICE: OnceLock<(Box<dyn Offload>, usize)> = OnceLock::new();
 
 /// The nodes over these pairs, if a device makes them.

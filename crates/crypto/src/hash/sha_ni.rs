@@ -3,7 +3,7 @@
 //! An instruction for two rounds takes four cycles and can start every second one: two messages
 //! keep the unit busy where one leaves it waiting half of the time.
 //!
-//! Attacked by `hash::tests`, which compares every length with the general hasher.
+//! Attacked by `hash::tests`, which compares every length with `sha2`.
 #![allow(
     unsafe_code,
     reason = "vector instructions exist only where they were detected; loads take addresses"

@@ -1,4 +1,4 @@
-//! The lane engine as a verification backend: batches by one equation, singles a lane each.
+//! The vector engine as a verification backend: batches by one equation, singles a lane each.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 

@@ -88,7 +88,7 @@ fn every_unit_is_tried_here_and_in_the_tests_of_its_field() {
 }
 
 #[test]
-fn hashes_agree_with_the_general_hasher_at_every_length() {
+fn hashes_agree_with_sha2_at_every_length() {
     fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
         token: F::Token,
     ) {

@@ -1,4 +1,4 @@
-//! What the lane engine asks of its arithmetic: several elements of GF(2^255 - 19) side by side.
+//! What the vector engine asks of its arithmetic: several elements of GF(2^255 - 19) side by side.
 //!
 //! An implementation holds one element a lane in limbs of its own choice. Its types say how large
 //! the limbs may be, so that the formulas in [`super::point`] cannot overflow:

@@ -65,7 +65,7 @@ pub(crate) fn unit_names() -> impl Iterator<Item = &'static str> {
     UNITS.iter().map(|unit| unit.name)
 }
 
-/// The lane backends of this machine, slower ones first.
+/// The vector backends of this machine, slower ones first.
 #[must_use]
 pub(crate) fn backends() -> Vec<Box<dyn Backend>> {
     UNITS.iter().filter_map(|unit| (unit.backend)()).collect()

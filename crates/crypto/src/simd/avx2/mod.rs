@@ -1,4 +1,4 @@
-//! The lane engine on AVX2 with fused multiply-add: four lanes.
+//! The vector engine on AVX2 with fused multiply-add: four lanes.
 
 pub(crate) mod field;
 mod token;

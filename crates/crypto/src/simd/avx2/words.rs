@@ -1,6 +1,6 @@
 //! Four 64-bit words side by side in an AVX2 register, with the functions of SHA-512.
 //!
-//! Attacked by `simd::engine_tests`, which compares whole hashes with the general hasher.
+//! Attacked by `simd::engine_tests`, which compares whole hashes with `sha2`.
 #![allow(
     unsafe_code,
     reason = "vector instructions exist only where they were detected; loads take addresses"

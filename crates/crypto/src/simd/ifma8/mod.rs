@@ -1,4 +1,4 @@
-//! The lane engine on AVX-512 with IFMA: eight lanes.
+//! The vector engine on AVX-512 with IFMA: eight lanes.
 //!
 //! `unit` is what the engine needs of the registers, and the only file with instructions; `field`
 //! and `words` are written over it without any. `emulated` is the same unit in plain Rust, which

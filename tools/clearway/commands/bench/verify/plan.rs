@@ -134,7 +134,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// Bytes of memory that a run of so many rounds takes at most, measured from above.
+    /// Upper bound, by measurement, of the bytes of memory that a run of this many rounds takes.
     pub(super) fn memory_bytes(&self, rounds: u32) -> u64 {
         let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
         let shapes = self.shapes.iter().map(|shape| {
