@@ -132,9 +132,9 @@ impl Trial {
 
     /// Envelopes on a stream: as asked, or what is due in a few milliseconds of an open loop.
     fn stream_len(&self) -> usize {
-        let lanes = self.connections * self.processes.max(1);
+        let connections = self.connections * self.processes.max(1);
         match self.rate {
-            Some(rate) => driver::open_loop_stream_len(rate, lanes, self.stream_len),
+            Some(rate) => driver::open_loop_stream_len(rate, connections, self.stream_len),
             None => self.stream_len,
         }
     }

@@ -4,7 +4,7 @@ mod join;
 
 use crate::cargo;
 use crate::error::DevError;
-use crate::record::digest;
+use crate::shared::digest;
 use cargo_metadata::MetadataCommand;
 use serde_json::{Value, json};
 use std::fs;

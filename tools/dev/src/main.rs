@@ -10,6 +10,7 @@ mod error;
 mod fuzz;
 mod perf;
 mod record;
+mod shared;
 mod tally;
 
 use cargo_metadata::MetadataCommand;

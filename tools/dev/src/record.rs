@@ -1,25 +1,12 @@
 //! `cargo dev record`: reports of `clearway bench`, `clearway bench hash` and
 //! `cargo dev bench-verify` become rows of `benches/results`.
 
-#[path = "../../load/src/digest.rs"]
-#[allow(
-    unreachable_pub,
-    reason = "the digest of `clearway bench compare`, without what its crate depends on"
-)]
-pub(crate) mod digest;
 mod hashing;
-#[path = "../../load/src/sums.rs"]
-#[allow(
-    unreachable_pub,
-    reason = "the sums of `clearway bench compare`, without what its crate depends on"
-)]
-mod sums;
 mod verification;
 
 use crate::error::DevError;
+use crate::shared::{digest, sums};
 use serde_json::{Map, Value, json};
-// Of the digest, whose source stands elsewhere.
-use sha2 as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};

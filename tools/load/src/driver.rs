@@ -121,7 +121,7 @@ pub async fn offer(
     let mut tasks = JoinSet::new();
     let (answered_sender, mut answered) = tokio::sync::mpsc::unbounded_channel();
     for (connection, client) in clients.iter().enumerate() {
-        let lane = Lane {
+        let sender = Sender {
             client: client.clone(),
             connection,
             of: clients.len(),
@@ -132,11 +132,11 @@ pub async fn offer(
         match plan.rate {
             Some(rate) => {
                 let pace = Pace { start_us, rate };
-                tasks.spawn(open_loop(lane, pace));
+                tasks.spawn(open_loop(sender, pace));
             }
             None => {
                 for _ in 0..plan.streams_in_flight {
-                    tasks.spawn(closed_loop(lane.clone()));
+                    tasks.spawn(closed_loop(sender.clone()));
                 }
             }
         }
@@ -158,7 +158,7 @@ pub async fn offer(
 
 /// One connection's part of the streams.
 #[derive(Clone)]
-struct Lane {
+struct Sender {
     client: Client,
     connection: usize,
     of: usize,
@@ -168,7 +168,7 @@ struct Lane {
     answered: tokio::sync::mpsc::UnboundedSender<usize>,
 }
 
-impl Lane {
+impl Sender {
     fn take(&self) -> Option<usize> {
         let place = self.next.fetch_add(self.of, Ordering::Relaxed);
         (place < self.streams.len()).then_some(place)
@@ -196,18 +196,19 @@ impl Lane {
 }
 
 /// Sends the next stream when an answer to the one before is complete.
-async fn closed_loop(lane: Lane) -> Result<Tally, DriverError> {
+async fn closed_loop(sender: Sender) -> Result<Tally, DriverError> {
     let mut tally = Tally::default();
-    while let Some(place) = lane.take() {
+    while let Some(place) = sender.take() {
         let sent_us = clock_us();
-        tally.sent_at(sent_us, lane.streams[place].len() as u64);
-        lane.send(place, |run, now_us| {
-            let count = run.outcomes.len() as u64;
-            record_codes(&mut tally, run, now_us);
-            tally.response.record(now_us - sent_us, count);
-            tally.service.record(now_us - sent_us, count);
-        })
-        .await?;
+        tally.sent_at(sent_us, sender.streams[place].len() as u64);
+        sender
+            .send(place, |run, now_us| {
+                let count = run.outcomes.len() as u64;
+                record_codes(&mut tally, run, now_us);
+                tally.response.record(now_us - sent_us, count);
+                tally.service.record(now_us - sent_us, count);
+            })
+            .await?;
     }
     Ok(tally)
 }
@@ -234,32 +235,33 @@ impl Pace {
 }
 
 /// Sends each stream when its last payment is due, whatever became of the ones before.
-async fn open_loop(lane: Lane, pace: Pace) -> Result<Tally, DriverError> {
+async fn open_loop(sender: Sender, pace: Pace) -> Result<Tally, DriverError> {
     let sum = Arc::new(Mutex::new(Tally::default()));
     let mut tasks = JoinSet::new();
-    while let Some(place) = lane.take() {
-        let stream = &lane.streams[place];
+    while let Some(place) = sender.take() {
+        let stream = &sender.streams[place];
         let (first, last) = (stream.first, stream.first + stream.len() - 1);
         let wait = pace.due_us(last).saturating_sub(clock_us());
         tokio::time::sleep(Duration::from_micros(wait)).await;
-        let (lane, sum) = (lane.clone(), Arc::clone(&sum));
+        let (sender, sum) = (sender.clone(), Arc::clone(&sum));
         tasks.spawn(async move {
             // One tally a connection: adding up histograms costs more than a stream's payments.
             let tally = || sum.lock().expect("no holder panics");
             let sent_us = clock_us();
-            tally().sent_at(sent_us, lane.streams[place].len() as u64);
-            lane.send(place, |run, now_us| {
-                let mut tally = tally();
-                record_codes(&mut tally, run, now_us);
-                tally
-                    .service
-                    .record(now_us - sent_us, run.outcomes.len() as u64);
-                for offset in 0..run.outcomes.len() {
-                    let due_us = pace.due_us(first + run.first_index + offset);
-                    tally.response.record(now_us.saturating_sub(due_us), 1);
-                }
-            })
-            .await?;
+            tally().sent_at(sent_us, sender.streams[place].len() as u64);
+            sender
+                .send(place, |run, now_us| {
+                    let mut tally = tally();
+                    record_codes(&mut tally, run, now_us);
+                    tally
+                        .service
+                        .record(now_us - sent_us, run.outcomes.len() as u64);
+                    for offset in 0..run.outcomes.len() {
+                        let due_us = pace.due_us(first + run.first_index + offset);
+                        tally.response.record(now_us.saturating_sub(due_us), 1);
+                    }
+                })
+                .await?;
             Ok::<(), DriverError>(())
         });
         while let Some(done) = tasks.try_join_next() {

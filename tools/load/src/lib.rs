@@ -5,7 +5,7 @@
 //! # Out
 //! A [`measure::Tally`] of what the clients were answered, a [`report::Report`] of the run.
 //! # Never
-//! Signs while the clock runs; counts a payment whose FINAL receipt it does not hold; waits for an
+//! Signs while the clock runs; counts a payment whose FINAL answer it does not hold; waits for an
 //! answer before the next intended send time of an open-loop run.
 //! # Limits
 //! All signed envelopes lie in memory: 192 bytes per payment.

@@ -89,7 +89,7 @@ pub struct Tally {
     pub service: Latency,
     /// When the first byte was sent.
     pub first_sent_us: Option<u64>,
-    /// When the last receipt came.
+    /// When the last answer came.
     pub last_answer_us: Option<u64>,
 }
 

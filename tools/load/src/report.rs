@@ -88,8 +88,8 @@ pub struct WorkloadInfo {
 pub struct Report {
     /// [`REPORT_VERSION`].
     pub version: u32,
-    /// Settled payments whose FINAL receipt the client holds, a second, from the first byte sent to
-    /// the last receipt.
+    /// Settled payments whose FINAL answer the client holds, a second, from the first byte sent to
+    /// the last answer.
     pub tps_final: f64,
     /// Payments sent, those sent again not counted again.
     pub sent: u64,
@@ -101,11 +101,11 @@ pub struct Report {
     pub rejected: u64,
     /// Payments by result code.
     pub codes: BTreeMap<String, u64>,
-    /// From the intended send time to the FINAL receipt.
+    /// From the intended send time to the FINAL answer.
     pub response_us: Percentiles,
-    /// From the real send time to the FINAL receipt.
+    /// From the real send time to the FINAL answer.
     pub service_us: Percentiles,
-    /// Seconds from the first byte sent to the last receipt.
+    /// Seconds from the first byte sent to the last answer.
     pub seconds: f64,
     /// Processor seconds of node and load together during the run.
     pub cpu_seconds: f64,

@@ -16,12 +16,13 @@ const STAGES: &[(&str, &str)] = &[
     ("verify", "hashes, signatures, copies in flight"),
     ("order", "seals batches; the engine"),
     ("feedback", "tells ordering what is durable and executed"),
-    ("news", "feedback, as older runs call it"),
+    ("news", "the name of `feedback` in older runs"),
     ("execute", "the ledger, roots"),
     ("store", "writes and syncs the log"),
-    ("receipts", "routes answers to their streams"),
+    ("answers", "routes answers to their streams"),
+    ("receipts", "the name of `answers` in older runs"),
     ("checkpointer", "segments, indexes, checkpoints"),
-    ("keeper", "checkpointer, as older runs call it"),
+    ("keeper", "the name of `checkpointer` in older runs"),
     ("other", "threads without a stage's name"),
 ];
 
