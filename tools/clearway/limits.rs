@@ -12,7 +12,7 @@ use crate::failure::{Failure, Kind};
 /// Open files of a node without a segment: its journal has one a view and keeps 128 views, and
 /// twice as many while it starts; sockets, threads' wake-ups and a scrape of the metrics take tens.
 const FILES_MIN: u64 = 512;
-/// Open files a segment of the log: the segment and its two indexes.
+/// Open files per segment of the log: the segment and its two indexes.
 const FILES_PER_SEGMENT: u64 = 3;
 /// As many as the soft limit is raised to, where the hard one allows it.
 const FILES_WANTED: u64 = 65_536;
@@ -41,8 +41,8 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The limits as they stand, after the soft limit of open files was raised as far as the hard
-    /// one allows.
+    /// The limits of a process that opens a log: the soft limit of open files is raised as far as
+    /// the hard one allows.
     pub(crate) fn raised() -> Self {
         let files = getrlimit(Resource::Nofile);
         let wanted = files
@@ -53,6 +53,11 @@ impl Limits {
             // Where it stays as it was, what follows is measured by it.
             let _ = setrlimit(Resource::Nofile, Rlimit { current, ..files });
         }
+        Self::current()
+    }
+
+    /// The limits as they stand.
+    fn current() -> Self {
         Self {
             open_files: getrlimit(Resource::Nofile).current,
             file_bytes: getrlimit(Resource::Fsize).current,
@@ -130,6 +135,7 @@ impl Limits {
 }
 
 /// What somebody needs of the system.
+#[derive(Default)]
 struct Needs {
     who: &'static str,
     open_files: u64,
@@ -141,13 +147,11 @@ struct Needs {
 
 /// Fails before `who` begins where the memory limit of this process is below `bytes`.
 pub(crate) fn check_memory(who: &'static str, bytes: u64) -> Result<(), Failure> {
-    fail(Limits::raised().below(&Needs {
+    fail(Limits::current().below(&Needs {
         who,
-        open_files: 0,
-        file_bytes: 0,
         address_bytes: bytes,
         data_bytes: bytes,
-        stack_bytes: 0,
+        ..Needs::default()
     }))
 }
 

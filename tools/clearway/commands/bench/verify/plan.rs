@@ -131,9 +131,7 @@ impl Plan {
             unwarned: !quick,
         }
     }
-}
 
-impl Plan {
     /// Upper bound, by measurement, of the bytes of memory that a run of this many rounds takes.
     pub(super) fn memory_bytes(&self, rounds: u32) -> u64 {
         let workers = thread::available_parallelism().map_or(1, usize::from) as u64;
