@@ -1,6 +1,7 @@
-//! One file a command.
+//! One file per command, and what several of them share.
 
 pub(crate) mod account;
+pub(crate) mod answer;
 pub(crate) mod approvals;
 pub(crate) mod bench;
 pub(crate) mod completions;

@@ -191,6 +191,15 @@ impl Failure {
         Self { source, ..self }
     }
 
+    /// The same with what else failed.
+    pub(crate) fn adding_failures(
+        self,
+        others: impl IntoIterator<Item = Result<(), Self>>,
+    ) -> Self {
+        let others = others.into_iter().filter_map(Result::err);
+        others.fold(self, |all, other| all.adding(&other.to_string()))
+    }
+
     /// The same with the place of what is wrong in front.
     pub(crate) fn at(self, place: &str) -> Self {
         let source = format!("{place}: {}", self.source).into();

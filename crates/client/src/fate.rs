@@ -72,17 +72,17 @@ impl Fate {
 }
 
 impl Client {
-    /// What became of an envelope.
+    /// What became of an envelope, and the cluster time that the same server told before.
     ///
     /// # Errors
     /// When no server answers, or the node may not tell.
-    pub async fn fate(&self, named: Named) -> Result<Fate, ClientError> {
+    pub async fn fate(&self, named: Named) -> Result<(Fate, TimeMs), ClientError> {
         let started = Instant::now();
         let mut failure_count = 0;
         loop {
             let server = self.preferred();
             match self.fates_of(server, &[named]).await {
-                Ok(fates) => return Ok(fates[0]),
+                Ok((fates, time)) => return Ok((fates[0], time)),
                 Err(error) => {
                     self.after_failure(server, &mut failure_count, started, error)
                         .await?;
@@ -97,7 +97,7 @@ impl Client {
         &self,
         server: usize,
         named: &[Named],
-    ) -> Result<Vec<Fate>, ClientError> {
+    ) -> Result<(Vec<Fate>, TimeMs), ClientError> {
         assert!(named.len() <= LOOKUPS_MAX, "callers ask piece by piece");
         self.metrics().questions.add(2);
         let status = self.status_of(server).await?;
@@ -115,9 +115,8 @@ impl Client {
             })
             .await?;
         let fates = named.iter().zip(found);
-        Ok(fates
-            .map(|(one, found)| Fate::new(found, one, status.time))
-            .collect())
+        let fates = fates.map(|(one, found)| Fate::new(found, one, status.time));
+        Ok((fates.collect(), status.time))
     }
 
     /// Asks for cluster time anew, unless it was asked for just now. Without an answer, for which

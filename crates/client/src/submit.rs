@@ -183,7 +183,7 @@ impl Submission {
         let server = self.client.preferred();
         self.client.metrics().look_ups.add_count(named.len());
         match self.client.fates_of(server, &named).await {
-            Ok(fates) => match decided(self.answered, &waiting, &fates) {
+            Ok((fates, _)) => match decided(self.answered, &waiting, &fates) {
                 Some(run) => {
                     self.take_pending(run.outcomes.len());
                     return Ok(Some(self.give(run)));

@@ -9,9 +9,10 @@ use clearway_types::wire::AnswerStatus;
 use clearway_types::wire::query::{AccountView, LimitView};
 use serde::Serialize;
 
+use crate::commands::answer::Telling;
 use crate::commands::confirm::{Change, Confirm};
 use crate::commands::connect::{Connect, Session};
-use crate::commands::content::settings;
+use crate::commands::content::{amount, settings};
 use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Sending};
 use crate::failure::{Failure, Kind};
@@ -129,7 +130,11 @@ impl Target {
         sending: &Sending,
         order: impl FnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<(), Failure> {
-        sending.send(&self.connect, self.output, false, order)
+        let telling = Telling {
+            prove: false,
+            output: self.output,
+        };
+        sending.send(&self.connect, telling, order)
     }
 }
 
@@ -198,7 +203,10 @@ fn lift(
     let before = match &found.transpose()? {
         None => "not shown to this key".to_owned(),
         Some(found) => match limit(found) {
-            Some(limit) => format!("{} {} a day", minor(limit.limit, ledger), ledger.code),
+            Some(limit) => {
+                let most = amount(limit.limit, Some(ledger));
+                format!("{most} {} a day", ledger.code)
+            }
             None if found.limit_count as usize > found.limits.len() => "not shown".to_owned(),
             None => {
                 let message = format!("account {account} has no debit limit {}", to(towards));
@@ -224,13 +232,6 @@ fn to(towards: u32) -> String {
     }
 }
 
-fn minor(minor: u64, ledger: &GenesisLedger) -> Decimal {
-    Decimal {
-        minor: minor.into(),
-        exponent: ledger.exponent,
-    }
-}
-
 /// An account as people and scripts see it; amounts in JSON are text.
 #[derive(Serialize)]
 struct View {
@@ -246,7 +247,7 @@ struct View {
     flags: u16,
     /// The same in words; none for an account that may do everything.
     settings: Vec<&'static str>,
-    /// Net debit limits, by participant; the first thousand or so.
+    /// Net debit limits, by participant; at most VIEW_LIMITS_MAX.
     limits: Vec<LimitShown>,
     limit_count: u32,
     height: u64,
@@ -267,7 +268,7 @@ impl LimitShown {
     fn of(limit: &LimitView, ledger: &GenesisLedger) -> Self {
         Self {
             towards: limit.towards.0,
-            limit: minor(limit.limit, ledger).to_string(),
+            limit: amount(limit.limit, Some(ledger)),
             paid_net: signed(limit.net.is_negative(), limit.net.unsigned_abs(), ledger),
         }
     }

@@ -82,7 +82,17 @@ pub(crate) fn amount(minor: u64, ledger: Option<&GenesisLedger>) -> String {
     }
 }
 
-/// The ledger's code, or its number.
+/// Minor units that a transfer asks for; `None` for a POST of all that its hold has left.
+pub(crate) fn asked(kind: Kind, minor: u64) -> Option<u64> {
+    (kind != Kind::Post || minor != AMOUNT_REMAINING).then_some(minor)
+}
+
+/// The same in words.
+pub(crate) fn asked_text(asked: Option<u64>, ledger: Option<&GenesisLedger>) -> String {
+    asked.map_or_else(|| "all".to_owned(), |minor| amount(minor, ledger))
+}
+
+/// The ledger's code; `minor units of ledger N` for one that is not in the genesis.
 pub(crate) fn currency(number: u32, ledger: Option<&GenesisLedger>) -> String {
     match ledger {
         Some(ledger) => ledger.code.clone(),
@@ -150,12 +160,11 @@ impl Fields<'_> {
         // Who pays whom how much stands before these.
         self.account("from", debit.get(), false);
         self.account("to", credit.get(), false);
-        let all = minor.get() == AMOUNT_REMAINING && kind == Kind::Post;
-        let minor = match all {
-            true => "all".to_owned(),
-            false => amount(minor.get(), self.ledger),
-        };
-        self.words("amount", minor, false);
+        self.words(
+            "amount",
+            asked_text(asked(kind, minor.get()), self.ledger),
+            false,
+        );
         self.words("ledger", currency(self.number, self.ledger), false);
         self.number("seconds held", timeout_s.get());
         self.number("value day", value_day.get().into());

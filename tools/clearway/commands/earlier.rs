@@ -1,4 +1,5 @@
-//! Earlier uses of an identifier, before it is used again: the log first, then the outbox.
+//! What the log and the outbox have under an identifier: before an envelope is sent, and when its
+//! end is told.
 
 use clearway_client::{Answer, Fate, Named};
 use clearway_types::code::{Outcome, ResultCode};
@@ -7,13 +8,13 @@ use clearway_types::units::{ParticipantId, TimeMs, TransferId};
 use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
+use crate::commands::answer::{AnswerView, Telling, answer_of};
 use crate::commands::connect::Session;
 use crate::commands::content::differing;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError};
-use crate::commands::send::answer_of;
 use crate::failure::{Failure, Kind};
-use crate::ui::{self, Output};
+use crate::ui;
 
 /// What became of an earlier use of an identifier that is the member's own choice.
 pub(super) enum Earlier {
@@ -25,7 +26,15 @@ pub(super) enum Earlier {
     /// The same instruction was sent, and may be executed.
     Waiting(Envelope),
     /// The same instruction was sent, and never will be executed.
-    Over,
+    Over(Envelope),
+}
+
+/// What the log has executed under the name of an envelope.
+struct Executed {
+    found: Found,
+    envelope: Envelope,
+    /// What that makes of the envelope that was asked about, where it is another instruction.
+    conflict: Option<Outcome>,
 }
 
 impl Session {
@@ -46,17 +55,17 @@ impl Session {
             return Ok(Some(Earlier::Other(other)));
         }
         let named = Named::of(&entry.envelope);
-        let fate = self.ask(async |client| client.fate(named).await)?;
+        let (fate, _) = self.ask(async |client| client.fate(named).await)?;
         Ok(Some(match fate {
             Fate::Executed(found) => self.executed_as(envelope, found)?,
-            Fate::Never(_) => Earlier::Over,
+            Fate::Never(_) => Earlier::Over(entry.envelope),
             Fate::Open(_) => Earlier::Waiting(entry.envelope),
         }))
     }
 
     /// Whether what was executed under this envelope's name is the same instruction.
     fn executed_as(&self, envelope: &Envelope, found: Found) -> Result<Earlier, Failure> {
-        let executed = self.executed(Lookup::of(envelope))?;
+        let executed = self.executed(Lookup::of(envelope), found)?;
         Ok(match same_instruction(&executed.body, &envelope.body) {
             true => Earlier::Executed(found, executed),
             false => {
@@ -66,14 +75,56 @@ impl Session {
         })
     }
 
-    /// What became of this envelope, where the log was asked by its name and said `answer`: that
-    /// is so unless another instruction has the name, of another machine for example.
-    pub(super) fn own(&self, envelope: &Envelope, answer: Answer) -> Result<Answer, Failure> {
-        // Time before the log: what the log lacks then cannot come into it in time.
-        let time = self.ask(async |client| client.status().await)?.time;
-        let executed = self.executed(Lookup::of(envelope))?;
-        let outcome = beside(envelope, &executed, time).unwrap_or(answer.outcome);
-        Ok(Answer { outcome, ..answer })
+    /// What the log has executed under this envelope's name, if anything, beside the envelope.
+    fn executed_beside(&self, envelope: &Envelope) -> Result<Option<Executed>, Failure> {
+        let named = Named::of(envelope);
+        let (fate, time) = self.ask(async |client| client.fate(named).await)?;
+        let Fate::Executed(found) = fate else {
+            return Ok(None);
+        };
+        let executed = self.executed(named.name, found)?;
+        Ok(Some(Executed {
+            found,
+            envelope: executed,
+            conflict: conflict_with(envelope, &executed, time),
+        }))
+    }
+
+    /// Tells what became of an envelope whose `answer` is what the log has under its name, or that
+    /// another envelope took it: the same instruction perhaps, with another end.
+    pub(super) fn tell_beside(
+        &self,
+        envelope: &Envelope,
+        answer: Answer,
+        telling: Telling,
+    ) -> Result<(), Failure> {
+        let executed = match self.executed_beside(envelope) {
+            Ok(Some(executed)) => executed,
+            Ok(None) if answer.by_name => {
+                let why = "one node has executed it, and another says that it was not executed";
+                return Err(self.unknown(envelope, why, telling));
+            }
+            Ok(None) => return self.tell_conflict(envelope, answer, None, telling),
+            Err(failure) => return Err(self.unknown(envelope, &failure.to_string(), telling)),
+        };
+        let Executed {
+            found,
+            envelope: executed,
+            conflict,
+        } = executed;
+        match conflict {
+            None if executed == *envelope => self.tell(envelope, answer_of(found), telling),
+            None => self.tell_again(found, &executed, telling),
+            Some(outcome) => {
+                let outcome = if answer.by_name {
+                    outcome
+                } else {
+                    answer.outcome
+                };
+                let answer = Answer { outcome, ..answer };
+                self.tell_conflict(envelope, answer, Some(&executed), telling)
+            }
+        }
     }
 
     /// Tells what became of an instruction that was executed as `executed`, whenever that ended.
@@ -81,36 +132,35 @@ impl Session {
         &self,
         found: Found,
         executed: &Envelope,
-        prove: bool,
-        output: Output,
+        telling: Telling,
     ) -> Result<(), Failure> {
         let outcome = Outcome::duplicate_of(found.outcome.code);
         let again = Answer {
             outcome,
             ..answer_of(found)
         };
-        self.tell(executed, again, prove, output)
+        self.tell(executed, again, telling)
     }
 
-    /// Tells the end of an envelope whose identifier was taken: by the same instruction with
-    /// another end, or by another one.
-    pub(super) fn lost(
+    /// Tells that another instruction has an envelope's name, of which there is no proof. Where
+    /// that one ends first, the envelope may be executed still: it stays in the outbox.
+    fn tell_conflict(
         &self,
         envelope: &Envelope,
         answer: Answer,
-        prove: bool,
-        output: Output,
+        executed: Option<&Envelope>,
+        telling: Telling,
     ) -> Result<(), Failure> {
-        match self.earlier(envelope) {
-            Ok(Some(Earlier::Executed(found, executed))) => {
-                self.tell_again(found, &executed, prove, output)
-            }
-            _ => self.tell(envelope, answer, prove, output),
+        let said = telling.say(&AnswerView::new(envelope, answer, None));
+        if said.is_ok() && !answer.transient() {
+            self.forget(Lookup::of(envelope));
         }
+        let conflict = self.conflict(envelope, executed, answer.transient());
+        Err(conflict.adding_failures([said]))
     }
 
     /// How to name the signer of what is not the member's own.
-    pub(super) fn of_another(&self, signer: ParticipantId) -> String {
+    pub(super) fn signer_switch(&self, signer: ParticipantId) -> String {
         match signer == self.participant() {
             true => String::new(),
             false => format!(" --signer {signer}"),
@@ -121,16 +171,17 @@ impl Session {
     pub(super) fn conflict(
         &self,
         own: &Envelope,
-        executed: Result<Envelope, Failure>,
+        executed: Option<&Envelope>,
         may_pass: bool,
     ) -> Failure {
         let failure = match executed {
-            Ok(executed) => self.other_use(&own.body, &executed.body, "in the log"),
-            Err(failure) => {
+            Some(executed) => self.other_use(&own.body, &executed.body, "in the log"),
+            None => {
                 let id = own.body.id;
-                let message = format!("identifier {id} stands for another instruction");
-                let unknown = format!("which one cannot be told: {failure}");
-                Failure::new(Kind::Mismatch, message).adding(&unknown)
+                let message = format!(
+                    "identifier {id} stands for another instruction, which the log does not show"
+                );
+                Failure::new(Kind::Mismatch, message)
             }
         };
         match may_pass {
@@ -151,25 +202,33 @@ impl Session {
         Failure::new(Kind::Mismatch, message).remedy(remedy)
     }
 
-    /// The envelope that used up an identifier, by the proof of its result.
-    pub(super) fn executed(&self, name: Lookup) -> Result<Envelope, Failure> {
+    /// The envelope that was found under a name, by the proof of its result.
+    pub(super) fn executed(&self, name: Lookup, found: Found) -> Result<Envelope, Failure> {
         let proof = self.ask(async |client| client.proof_when_ready(name).await)?;
         let proof = proof.ok_or_else(|| {
             let message = format!("the node finds {} but no proof of it: try again", name.id);
             Failure::new(Kind::Unavailable, message)
         })?;
-        if Lookup::of(&proof.envelope) == name {
-            return Ok(proof.envelope);
+        if Lookup::of(&proof.envelope) != name {
+            let message = "the node proves another envelope: do not trust it";
+            return Err(Failure::new(Kind::Mismatch, message));
         }
-        let message = "the node proves another envelope: do not trust it";
-        Err(Failure::new(Kind::Mismatch, message))
+        // Another node may be behind, and what was found is not what it proves.
+        if (proof.height, proof.index) != (found.height, found.index) {
+            let message = format!(
+                "{} was found at height {} and is proved at {}: try again",
+                name.id, found.height, proof.height
+            );
+            return Err(Failure::new(Kind::Unavailable, message));
+        }
+        Ok(proof.envelope)
     }
 
     /// The outbox's entry with this identifier, if there is one.
     ///
     /// # Errors
     /// For an entry of another cluster too: this one knows nothing of it.
-    pub(super) fn kept(&self, id: TransferId) -> Result<Option<Entry>, Failure> {
+    pub(super) fn kept(&self, id: TransferId) -> Result<Option<Entry>, EntryError> {
         let entry = self.outbox.find(id)?;
         if let Some(entry) = &entry {
             self.check_cluster(entry)?;
@@ -216,7 +275,11 @@ impl Session {
 /// What became of an envelope by `time` where the log has `executed` under its name: nothing of its
 /// own if that is the same instruction. A conflict may pass where the envelope ends later and its
 /// time is not over; the ledger may remember the other for longer, which can only be waited out.
-pub(super) fn beside(envelope: &Envelope, executed: &Envelope, time: TimeMs) -> Option<Outcome> {
+pub(super) fn conflict_with(
+    envelope: &Envelope,
+    executed: &Envelope,
+    time: TimeMs,
+) -> Option<Outcome> {
     let (own, other) = (&envelope.body, &executed.body);
     if same_instruction(other, own) {
         return None;
@@ -271,7 +334,7 @@ mod tests {
             (ending(11, 61), 50_000, lasting),
         ];
         for (executed, time_ms, expected) in rows {
-            let conflict = beside(&own, &executed, TimeMs(time_ms));
+            let conflict = conflict_with(&own, &executed, TimeMs(time_ms));
             let flags = conflict.map(|outcome| {
                 assert_eq!(outcome.code, ResultCode::IdConflict);
                 outcome.flags.0

@@ -3,7 +3,7 @@
 use clearway_types::envelope::Body;
 use clearway_types::genesis::GenesisLedger;
 use clearway_types::kind::{Authority, Kind, Layout};
-use clearway_types::transfer::{AMOUNT_REMAINING, Transfer};
+use clearway_types::transfer::Transfer;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ pub(crate) struct Instruction {
     /// With the decimals of its ledger, where that is one of the genesis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) amount: Option<String>,
-    /// The ledger's code, or its number.
+    /// The ledger's code; `minor units of ledger N` for one that is not in the genesis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) currency: Option<String>,
     /// What else it says: of a record all, of a payment what is beside who pays whom how much.
@@ -41,15 +41,11 @@ impl Instruction {
         let money = kind.is_some_and(|kind| kind.row().layout == Layout::Transfer);
         let transfer = money.then(|| Transfer::of(body));
         // A VOID frees what is held, and names no amount.
-        let minor = transfer.filter(|_| kind != Some(Kind::Void));
-        let minor = minor.map(|transfer| transfer.amount.get());
-        let all = kind == Some(Kind::Post) && minor == Some(AMOUNT_REMAINING);
+        let moves = transfer.zip(kind.filter(|kind| *kind != Kind::Void));
+        let asked = moves.map(|(transfer, kind)| content::asked(kind, transfer.amount.get()));
         let number = body.ledger.get();
         let ledger = ledgers.iter().find(|ledger| ledger.id.0 == number);
-        let amount = minor.map(|minor| match all {
-            true => "all".to_owned(),
-            false => content::amount(minor, ledger),
-        });
+        let amount = asked.map(|asked| content::asked_text(asked, ledger));
         let mut said = fields(body, ledgers);
         said.retain(|field| field.shown);
         let words = said
@@ -60,10 +56,10 @@ impl Instruction {
             kind: kind_name(body),
             from: transfer.map(|transfer| transfer.debit().to_string()),
             to: transfer.map(|transfer| transfer.credit().to_string()),
-            currency: minor.map(|_| content::currency(number, ledger)),
+            currency: asked.map(|_| content::currency(number, ledger)),
             amount,
             what: (!words.is_empty()).then(|| words.join(", ")),
-            minor: minor.filter(|_| !all),
+            minor: asked.flatten(),
             said,
         }
     }

@@ -3,21 +3,21 @@
 use std::path::PathBuf;
 
 use clearway_client::{Answer, Fate, Named};
-use clearway_types::code::Outcome;
 use clearway_types::envelope::Envelope;
 use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 
-use crate::commands::connect::{Connect, Session};
-use crate::commands::earlier::beside;
+use crate::commands::answer::{answer_of, help, state, stays};
+use crate::commands::connect::Session;
+use crate::commands::earlier::conflict_with;
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::OutboxArg;
+use crate::commands::outbox::{Entry, EntryError};
 use crate::commands::proof_file::{self, ProofFile};
-use crate::commands::send::{Sending, answer_of, exit, help, is_final, state, told_truly};
+use crate::commands::send::{Asking, exit, told_truly};
 use crate::failure::{Failure, Kind};
 use crate::notation::parse_id;
-use crate::ui::{self, Output};
+use crate::ui;
 
 #[derive(clap::Args, Debug)]
 #[command(
@@ -34,23 +34,16 @@ pub(crate) struct Args {
     /// Participant who signed it, where that is another
     #[arg(long)]
     signer: Option<u32>,
-    /// Also fetch and check the proof: certificate, chain of results, Merkle path
-    #[arg(long)]
-    prove: bool,
     /// Prove it, and write the proof to this new file: its bytes are those of deploy/PROTOCOL.md
     #[arg(long, value_name = "FILE")]
     proof: Option<PathBuf>,
     #[command(flatten)]
-    outbox: OutboxArg,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
+    asking: Asking,
 }
 
 impl Args {
     fn proves(&self) -> bool {
-        self.prove || self.proof.is_some()
+        self.asking.prove || self.proof.is_some()
     }
 }
 
@@ -75,18 +68,8 @@ struct View {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let file = args.proof.as_deref().map(ProofFile::create).transpose()?;
-    let opened = args.connect.open_with(&Sending::beside(&args.outbox));
-    let session = opened.map_err(Failure::end_open)?;
+    let session = args.asking.open().map_err(Failure::end_open)?;
     let told = tell(&session, args, file).map_err(Failure::end_open)?;
-    if let Some(other) = told.other {
-        told.said.map_err(Failure::end_open)?;
-        let Other {
-            own,
-            executed,
-            may_pass,
-        } = other;
-        return Err(session.conflict(&own, Ok(executed), may_pass));
-    }
     verdict(told, &session.again, session.genesis.rules.ttl_s_max)
 }
 
@@ -95,33 +78,17 @@ struct Told {
     /// Who signed it, as far as is known.
     name: Lookup,
     fate: Fate,
-    /// What was executed, where that is another instruction than the one in the outbox.
-    other: Option<Other>,
+    /// How the command ends where another instruction was executed than the one in the outbox.
+    conflict: Option<Failure>,
     /// The outbox says when it ends.
     kept: bool,
     said: Result<(), Failure>,
     proof: Result<(), Failure>,
 }
 
-/// What was executed in place of the instruction in the outbox, which may be executed yet or not.
-struct Other {
-    own: Envelope,
-    executed: Envelope,
-    may_pass: bool,
-}
-
 /// Asks, tells, and forgets what has been told. A failure to ask is no verdict.
 fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told, Failure> {
-    // Of a damaged entry the identifier is left, which is enough to ask the log.
-    let entry = session
-        .kept(args.id)
-        .or_else(|failure| match failure.kind() {
-            Kind::Failed => {
-                ui::note(&failure.to_string());
-                Ok(None)
-            }
-            _ => Err(failure),
-        })?;
+    let entry = kept(session, args.id)?;
     let own = session.signer.identity().participant();
     let kept = entry.as_ref().map(|entry| entry.envelope.body.signer());
     let signer = args.signer.map(ParticipantId).or(kept).unwrap_or(own);
@@ -136,76 +103,75 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         name,
         expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
     };
-    let fate = session.ask(async |client| client.fate(named).await)?;
+    let (fate, time) = session.ask(async |client| client.fate(named).await)?;
     let mut view = view(session, named, ends, fate);
-    let (mut other, mut proof) = (None, None);
+    let (mut conflict, mut proof, mut is_open) = (None, None, matches!(fate, Fate::Open(_)));
     if let Fate::Executed(found) = fate {
         let kept = entry.as_ref().map(|entry| &entry.envelope);
-        let (executed, conflict) = executed(session, name, kept, args.proves())?;
-        let proving = executed.filter(|_| args.proves());
-        let checked = proving.map(|executed| session.proof(&executed, answer_of(found)));
-        view.proven = checked.as_ref().map(|one| matches!(one, Ok(Some(_))));
-        proof = checked.map(|one| one.and_then(|proof| proof_file::keep(file, proof.as_ref())));
-        let instruction = |executed: Envelope| {
-            let ledgers = &session.genesis.ledgers;
-            Instruction::of(&executed.body, ledgers)
-        };
-        view.instruction = executed.map(instruction);
-        let outcome = conflict.unwrap_or(found.outcome);
-        let answer = Answer {
-            outcome,
-            ..answer_of(found)
-        };
-        (view.state, view.r#final) = (state(found.height, outcome), is_final(answer));
-        let may_pass = answer.transient();
-        let lost_to = executed.filter(|_| conflict.is_some());
-        other = kept.zip(lost_to).map(|(&own, executed)| Other {
-            own,
-            executed,
-            may_pass,
-        });
+        let executed = executed(session, name, found, args.proves() || kept.is_some())?;
+        if let Some(executed) = executed.filter(|_| args.proves()) {
+            let checked = session.proof(&executed, answer_of(found));
+            view.proven = Some(matches!(checked, Ok(Some(_))));
+            proof = Some(checked.and_then(|proof| proof_file::keep(file, proof.as_ref())));
+        }
+        let ledgers = &session.genesis.ledgers;
+        view.instruction = executed.map(|one| Instruction::of(&one.body, ledgers));
+        let pair = kept.zip(executed.as_ref());
+        let lost =
+            pair.and_then(|(own, other)| Some((own, other, conflict_with(own, other, time)?)));
+        if let Some((own, other, outcome)) = lost {
+            let answer = Answer {
+                outcome,
+                ..answer_of(found)
+            };
+            (view.state, view.r#final) = (state(found.height, outcome), stays(answer));
+            is_open = answer.transient();
+            conflict = Some(session.conflict(own, Some(other), is_open));
+        }
     }
-    let said = args.output.result("lookup", &view, || shown(&view));
+    let output = args.asking.output;
+    let said = output.result("lookup", &view, || shown(&view));
     let proof = proof.unwrap_or(Ok(()));
-    let may_pass = other.as_ref().is_some_and(|other| other.may_pass);
-    let is_open = matches!(fate, Fate::Open(_)) || may_pass;
     if entry.is_some() && !is_open && told_truly(&said, &proof) {
         session.forget(name);
     }
     Ok(Told {
         name,
         fate,
-        other,
+        conflict,
         kept: ends.is_some(),
         said,
         proof,
     })
 }
 
-/// What was executed under a name that the log was asked by, and the outcome of the kept envelope
-/// where that is another instruction. Where nothing depends on it, it is left out if it cannot be
-/// had: the result is known all the same.
+/// The outbox's entry. Of a damaged one the identifier is left, which is enough to ask the log.
+fn kept(session: &Session, id: TransferId) -> Result<Option<Entry>, Failure> {
+    match session.kept(id) {
+        Err(error @ EntryError::Damaged(_)) => {
+            ui::note(&Failure::from(error).to_string());
+            Ok(None)
+        }
+        entry => Ok(entry?),
+    }
+}
+
+/// What was executed under a name. Where nothing depends on it, it is left out if it cannot be had:
+/// the result is known all the same.
 fn executed(
     session: &Session,
     name: Lookup,
-    kept: Option<&Envelope>,
-    prove: bool,
-) -> Result<(Option<Envelope>, Option<Outcome>), Failure> {
-    let Some(kept) = kept else {
-        return match session.executed(name) {
-            Err(failure) if !prove && failure.kind() != Kind::Mismatch => {
-                ui::note(&format!(
-                    "which instruction that is cannot be told: {failure}"
-                ));
-                Ok((None, None))
-            }
-            executed => Ok((Some(executed?), None)),
-        };
-    };
-    // Time before the log: what the log lacks then cannot come into it in time.
-    let time = session.ask(async |client| client.status().await)?.time;
-    let executed = session.executed(name)?;
-    Ok((Some(executed), beside(kept, &executed, time)))
+    found: Found,
+    is_needed: bool,
+) -> Result<Option<Envelope>, Failure> {
+    match session.executed(name, found) {
+        Err(failure) if !is_needed && failure.kind() != Kind::Mismatch => {
+            let message = format!("which instruction that is cannot be told: {failure}");
+            ui::note(&message);
+            Ok(None)
+        }
+        executed => executed.map(Some),
+    }
 }
 
 fn view(session: &Session, named: Named, ends: Option<UnixSeconds>, fate: Fate) -> View {
@@ -223,7 +189,7 @@ fn view(session: &Session, named: Named, ends: Option<UnixSeconds>, fate: Fate) 
         height: found.map(|found| found.height.0),
         code: found.map(|found| found.outcome.code.to_string()),
         code_number: found.map(|found| found.outcome.code.as_u16()),
-        r#final: found.is_some_and(|found| is_final(answer_of(found))),
+        r#final: found.is_some_and(|found| stays(answer_of(found))),
         expires_at: ends.map(|ends| ends.0),
         cluster_time_ms: session.client.time().clock().map(|clock| clock.now().0),
         proven: None,
@@ -259,11 +225,14 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
     let Told {
         name,
         fate,
+        conflict,
         kept,
         said,
         proof,
-        ..
     } = told;
+    if let Some(conflict) = conflict {
+        return Err(conflict.adding_failures([said, proof]));
+    }
     let Lookup { signer, id } = name;
     let (kind, message) = match fate {
         Fate::Executed(found) => {
@@ -315,7 +284,7 @@ fn refused(found: Option<Found>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clearway_types::code::ResultCode;
+    use clearway_types::code::{Outcome, ResultCode};
     use clearway_types::units::Height;
 
     use super::*;
@@ -374,8 +343,8 @@ mod tests {
                     signer: ParticipantId(2),
                     id: TransferId([1; 16]),
                 },
-                other: None,
                 fate,
+                conflict: None,
                 kept,
                 said: Ok(()),
                 proof: Ok(()),

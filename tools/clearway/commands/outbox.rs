@@ -1,5 +1,5 @@
-//! The outbox: what a member has signed and not been told the end of, one file an envelope, so that
-//! a command that is cut off can be taken up again with the same bytes.
+//! The outbox: what a member has signed and not been told the end of, one file per envelope, so
+//! that a command that is cut off can be taken up again with the same bytes.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -200,14 +200,20 @@ impl Outbox {
         let temporary = self
             .folder
             .join(format!("{}.{}.tmp", entry.id(), std::process::id()));
-        let private = write_private(&temporary, entry.to_text()?.as_bytes());
-        let written = private.and_then(|file| {
+        let text = entry.to_text()?;
+        let write = || {
+            let file = write_private(&temporary, text.as_bytes())?;
             match replace {
                 true => std::fs::rename(&temporary, &path),
                 // Unlike renaming, this leaves an entry that another process has just made.
                 false => std::fs::hard_link(&temporary, &path),
             }?;
             Ok(file)
+        };
+        // Another command may sweep the file away before it is locked.
+        let written = write().or_else(|error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::NotFound => write(),
+            _ => Err(error),
         });
         // Gone where it was renamed; where it cannot be removed it is only never read.
         let _ = std::fs::remove_file(&temporary);

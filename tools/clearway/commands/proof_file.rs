@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use clearway_types::wire::proof::SettlementProof;
 
 use crate::failure::{Failure, Kind};
+use crate::signals::Leftover;
 
-/// A new file for one proof; removed when it is dropped without one.
+/// A new file for one proof; removed when it is dropped without one, and when a signal comes first.
 pub(super) struct ProofFile {
     path: PathBuf,
     file: File,
-    is_whole: bool,
+    unwritten: Option<Leftover>,
 }
 
 impl ProofFile {
     /// Takes the name; nothing is ever overwritten.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
         let place = path.display();
+        // Named once it is made, for only then is it this command's own to remove.
         let file = File::create_new(path).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => Failure::usage(format!(
                 "{place} exists already and nothing is overwritten: name a new file, or move this \
@@ -26,10 +28,14 @@ impl ProofFile {
             )),
             _ => Failure::usage(format!("{place}: {error}")).remedy("name a file to make"),
         })?;
+        let unwritten = Leftover::new(path).inspect_err(|_| {
+            // It is empty; where it cannot be removed it does no harm.
+            let _ = std::fs::remove_file(path);
+        })?;
         Ok(Self {
             path: path.into(),
             file,
-            is_whole: false,
+            unwritten: Some(unwritten),
         })
     }
 
@@ -37,7 +43,9 @@ impl ProofFile {
     fn write(&mut self, proof: &SettlementProof) -> Result<(), Failure> {
         let written = self.file.write_all(&proof.encode());
         let written = written.and_then(|()| self.file.sync_all());
-        self.is_whole = written.is_ok();
+        if written.is_ok() {
+            self.unwritten = None;
+        }
         written.map_err(|error| {
             let message = format!(
                 "the proof was checked and cannot be written to {}: {error}",
@@ -50,7 +58,7 @@ impl ProofFile {
 
 impl Drop for ProofFile {
     fn drop(&mut self) {
-        if !self.is_whole {
+        if self.unwritten.is_some() {
             // A file that cannot be removed is empty or cut, and no checker takes it for a proof.
             let _ = std::fs::remove_file(&self.path);
         }

@@ -4,13 +4,14 @@ use clearway_types::units::TransferId;
 use clearway_types::wire::query::Lookup;
 use serde::Serialize;
 
-use crate::commands::connect::{Connect, Session};
+use crate::commands::answer::answer_of;
+use crate::commands::connect::Session;
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::{Entry, EntryError, Outbox, OutboxArg};
-use crate::commands::send::{Copy, Sending, answer_of};
+use crate::commands::outbox::{Entry, EntryError, Outbox};
+use crate::commands::send::{Asking, Copy};
 use crate::failure::{Failure, Kind};
 use crate::notation::parse_id;
-use crate::ui::{self, Output};
+use crate::ui;
 
 #[derive(clap::Args, Debug)]
 #[command(
@@ -25,23 +26,15 @@ pub(crate) struct Args {
     /// Show what waits in the outbox, and send nothing
     #[arg(long, conflicts_with_all = ["id", "prove"])]
     list: bool,
-    /// Also fetch and check the proofs: certificate, chain of results, Merkle path
-    #[arg(long)]
-    prove: bool,
     #[command(flatten)]
-    outbox: OutboxArg,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
+    asking: Asking,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.list {
         return list(args);
     }
-    let opened = args.connect.open_with(&Sending::beside(&args.outbox));
-    let session = opened.map_err(Failure::end_open)?;
+    let session = args.asking.open().map_err(Failure::end_open)?;
     let entries = match args.id {
         None => session.outbox.all().map_err(Failure::end_open)?,
         Some(id) => vec![waiting(&session, id)?],
@@ -52,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let total = entries.len();
     let sent = entries.into_iter().map(|entry| match entry {
         Ok(entry) => resend(&session, &entry, args),
-        Err(error) => end_of_damaged(&session, error, args).map_err(Failure::end_open),
+        Err(error) => end_of_bad_entry(&session, error, args).map_err(Failure::end_open),
     });
     Failure::together(sent.filter_map(Result::err).collect(), total)
 }
@@ -71,12 +64,12 @@ fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError
 
 fn resend(session: &Session, entry: &Entry, args: &Args) -> Result<(), Failure> {
     session.check_cluster(entry)?;
-    session.settle(&entry.envelope, Copy::Further, args.prove, args.output)
+    session.settle(&entry.envelope, Copy::Further, args.asking.telling())
 }
 
 /// Of a damaged entry its identifier is left: where the log has that, its end is told by it, and
 /// the entry is put aside. What the log lacks may be executed yet, as the entry alone could tell.
-fn end_of_damaged(session: &Session, error: EntryError, args: &Args) -> Result<(), Failure> {
+fn end_of_bad_entry(session: &Session, error: EntryError, args: &Args) -> Result<(), Failure> {
     let Some(id) = error.damaged_id() else {
         return Err(error.into());
     };
@@ -86,13 +79,13 @@ fn end_of_damaged(session: &Session, error: EntryError, args: &Args) -> Result<(
     let Some(found) = found.filter(|found| found.outcome.spends_id()) else {
         return Err(error.into());
     };
-    let executed = session.executed(name)?;
+    let executed = session.executed(name, found)?;
     let ledgers = &session.genesis.ledgers;
     let instruction = Instruction::of(&executed.body, ledgers).text();
     ui::note(&format!(
         "{id} is damaged in the outbox; the log has it as: {instruction}"
     ));
-    session.tell(&executed, answer_of(found), args.prove, args.output)
+    session.tell(&executed, answer_of(found), args.asking.telling())
 }
 
 /// What waits in an outbox, or what is wrong with a file there.
@@ -121,7 +114,10 @@ struct Listing {
 
 /// Lists the outbox; no node is asked.
 fn list(args: &Args) -> Result<(), Failure> {
-    let outbox = args.connect.outbox(&args.outbox);
+    let Asking {
+        connect, outbox, ..
+    } = &args.asking;
+    let outbox = connect.outbox(outbox);
     let entries = outbox.all()?;
     tell(args, &outbox, entries)
 }
@@ -132,7 +128,7 @@ fn tell(
     entries: Vec<Result<Entry, EntryError>>,
 ) -> Result<(), Failure> {
     // Amounts have the decimals of the genesis, where it is there.
-    let genesis = args.connect.genesis().ok();
+    let genesis = args.asking.connect.genesis().ok();
     let show = |entry: Entry| {
         let own = genesis.as_ref();
         let own = own.filter(|genesis| genesis.hash() == entry.genesis);
@@ -154,7 +150,7 @@ fn tell(
         outbox: outbox.folder().display().to_string(),
         waiting: entries.map(|entry| entry.map_or_else(bad, show)).collect(),
     };
-    args.output.result("outbox-list", &listing, || {
+    args.asking.output.result("outbox-list", &listing, || {
         if listing.waiting.is_empty() {
             return format!("nothing waits in {}", listing.outbox);
         }

@@ -2,22 +2,19 @@
 //! end is known, and never signed anew while it is not.
 
 use clearway_client::{Answer, ClientError, ClusterKeys, Draft};
-use clearway_types::code::{Outcome, ResultCode};
-use clearway_types::control::{KEY_SLOT_NONE, ParticipantSet};
-use clearway_types::envelope::{Body, Envelope};
+use clearway_types::envelope::Envelope;
 use clearway_types::hex;
-use clearway_types::kind::Kind as EnvelopeKind;
-use clearway_types::limits::KEY_LAG_MAX;
-use clearway_types::units::{Height, TransferId};
+use clearway_types::units::TransferId;
 use clearway_types::wire::proof::SettlementProof;
-use clearway_types::wire::query::{Found, Lookup};
+use clearway_types::wire::query::Lookup;
 use serde::Serialize;
 use serde_json::json;
 use zerocopy::IntoBytes as _;
 
+use crate::commands::answer::{AnswerView, Telling, accepted, is_conflict, state};
 use crate::commands::connect::{Connect, Session};
 use crate::commands::earlier::Earlier;
-use crate::commands::instruction::{Instruction, kind_name, signed_by};
+use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, OutboxArg};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::notation::parse_id;
@@ -68,7 +65,39 @@ impl Signed {
             connect,
             output,
         } = self;
-        sending.send(connect, *output, prove, order)
+        let output = *output;
+        sending.send(connect, Telling { prove, output }, order)
+    }
+}
+
+/// The arguments of a command that asks what became of envelopes, beside the outbox.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Asking {
+    /// Also fetch and check the proofs: certificate, chain of results, Merkle path
+    #[arg(long)]
+    pub(super) prove: bool,
+    #[command(flatten)]
+    pub(super) outbox: OutboxArg,
+    #[command(flatten)]
+    pub(super) connect: Connect,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+impl Asking {
+    /// Connects.
+    pub(super) fn open(&self) -> Result<Session, Failure> {
+        self.connect.open_with(&Sending {
+            outbox: self.outbox.clone(),
+            ..Sending::default()
+        })
+    }
+
+    pub(super) fn telling(&self) -> Telling {
+        Telling {
+            prove: self.prove,
+            output: self.output,
+        }
     }
 }
 
@@ -97,27 +126,18 @@ impl Order {
 pub(super) const NOTHING_SENT: &str = "nothing was sent";
 
 impl Sending {
-    /// Nothing of one's own, beside this outbox.
-    pub(super) fn beside(outbox: &OutboxArg) -> Self {
-        Self {
-            outbox: outbox.clone(),
-            ..Self::default()
-        }
-    }
-
     /// Connects, makes an order, sends it and tells what it came to. A failure before it is sent
     /// says so.
     pub(crate) fn send<T: Into<Order>>(
         &self,
         connect: &Connect,
-        output: Output,
-        prove: bool,
+        telling: Telling,
         order: impl FnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<(), Failure> {
         let unsent = |failure| self.unsent(failure);
         let session = connect.open_with(self).map_err(unsent)?;
         let order = order(&session).map_err(unsent)?;
-        session.submit(order.into(), prove, output)
+        session.submit(order.into(), telling)
     }
 
     fn unsent(&self, failure: Failure) -> Failure {
@@ -154,30 +174,10 @@ struct DryRun {
     sent: bool,
 }
 
-/// What a signed instruction came to.
-#[derive(Serialize)]
-struct AnswerView {
-    id: String,
-    signer: u32,
-    /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired` or `unknown`.
-    state: &'static str,
-    height: u64,
-    code: Option<String>,
-    code_number: Option<u16>,
-    r#final: bool,
-    duplicate: bool,
-    help: String,
-    /// Height from which on a key that ends is not valid, or a new one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    takes_effect: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    proven: Option<bool>,
-}
-
 impl Session {
     /// Signs, keeps, names, sends, waits for FINAL, tells; anything but success fails with the
     /// code's help.
-    fn submit(&self, order: Order, prove: bool, output: Output) -> Result<(), Failure> {
+    fn submit(&self, order: Order, telling: Telling) -> Result<(), Failure> {
         let Order { draft, refusal } = order;
         let envelope = match self.sending.id {
             None => self.signer.sign(draft),
@@ -185,7 +185,7 @@ impl Session {
         };
         if self.sending.dry_run {
             return match refusal {
-                None => self.show(&envelope, output),
+                None => self.show(&envelope, telling.output),
                 Some(failure) => Err(failure),
             };
         }
@@ -194,12 +194,12 @@ impl Session {
         let replaces = match earlier.transpose().map_err(unsent)?.flatten() {
             Some(Earlier::Other(other)) => return Err(other.adding(NOTHING_SENT)),
             Some(Earlier::Executed(found, executed)) => {
-                return self.tell_again(found, &executed, prove, output);
+                return self.tell_again(found, &executed, telling);
             }
             Some(Earlier::Waiting(earlier)) => {
-                return self.settle(&earlier, Copy::Further, prove, output);
+                return self.settle(&earlier, Copy::Further, telling);
             }
-            Some(Earlier::Over) => true,
+            Some(Earlier::Over(_)) => true,
             None => false,
         };
         let entry = self.entry(envelope);
@@ -209,7 +209,7 @@ impl Session {
             (None, false) => self.outbox.keep(entry),
         };
         kept.map_err(unsent)?;
-        self.settle(&envelope, Copy::First, prove, output)
+        self.settle(&envelope, Copy::First, telling)
     }
 
     /// Names an envelope of the outbox, sends it, and tells its end.
@@ -217,10 +217,9 @@ impl Session {
         &self,
         envelope: &Envelope,
         copy: Copy,
-        prove: bool,
-        output: Output,
+        telling: Telling,
     ) -> Result<(), Failure> {
-        self.announce(envelope, output);
+        self.announce(envelope, telling.output);
         let envelopes = [*envelope];
         let sent = self.runtime.block_on(async {
             match copy {
@@ -230,19 +229,18 @@ impl Session {
         });
         let answer = sent.map(|answers| answers.first().copied());
         match answer {
-            // What the log has by name may be another instruction.
-            Ok(Some(answer)) if answer.by_name => match self.own(envelope, answer) {
-                Ok(answer) => self.tell(envelope, answer, prove, output),
-                Err(failure) => Err(self.unknown(envelope, &failure.to_string(), output)),
-            },
-            Ok(Some(answer)) if is_conflict(answer) => self.lost(envelope, answer, prove, output),
-            Ok(Some(answer)) => self.tell(envelope, answer, prove, output),
+            // What the log has by name may be another instruction, and what took the name may be
+            // the same one with another end.
+            Ok(Some(answer)) if answer.by_name || is_conflict(answer) => {
+                self.tell_beside(envelope, answer, telling)
+            }
+            Ok(Some(answer)) => self.tell(envelope, answer, telling),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
                 self.forget(Lookup::of(envelope));
                 Err(Failure::new(Kind::NotSent, error))
             }
-            Err(error) => Err(self.unknown(envelope, &error.to_string(), output)),
-            Ok(None) => Err(self.unknown(envelope, &ClientError::NoAnswer.to_string(), output)),
+            Err(error) => Err(self.unknown(envelope, &error.to_string(), telling)),
+            Ok(None) => Err(self.unknown(envelope, &ClientError::NoAnswer.to_string(), telling)),
         }
     }
 
@@ -277,64 +275,39 @@ impl Session {
         ui::note(&line);
     }
 
-    /// Tells the end of an envelope, and forgets it once that is told. Where another instruction
-    /// has its identifier but ends first, this one may be executed still: it stays.
+    /// Tells the end of an envelope, and forgets it once that is told.
     pub(super) fn tell(
         &self,
         envelope: &Envelope,
         answer: Answer,
-        prove: bool,
-        output: Output,
+        telling: Telling,
     ) -> Result<(), Failure> {
-        // Of an envelope that was not executed there is no proof.
-        let is_other = is_conflict(answer);
-        let proof = match prove && answer.is_final() && !is_other {
+        let proof = match telling.prove && answer.is_final() {
             true => Some(self.prove(envelope, answer)),
             false => None,
         };
         let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
-        let view = view_of(envelope, answer, proven);
-        let said = output.result("answer", &view, || shown(&view));
+        let view = AnswerView::new(envelope, answer, proven);
+        let said = telling.say(&view);
         let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
         let name = Lookup::of(envelope);
-        let may_pass = is_other && answer.transient();
-        if told_truly(&said, &proof) && !may_pass {
+        if told_truly(&said, &proof) {
             self.forget(name);
-        }
-        if is_other {
-            let conflict = self.conflict(envelope, self.executed(name), may_pass);
-            return Err(match said {
-                Ok(()) => conflict,
-                Err(unsaid) => conflict.adding(&unsaid.to_string()),
-            });
         }
         exit(name.id, answer, &view.help, said, proof)
     }
 
     /// An end that is not known: what to type, and an answer that says so for scripts.
-    fn unknown(&self, envelope: &Envelope, why: &str, output: Output) -> Failure {
+    pub(super) fn unknown(&self, envelope: &Envelope, why: &str, telling: Telling) -> Failure {
         let (id, again) = (envelope.body.id, &self.again);
-        let signer = self.of_another(envelope.body.signer());
+        let signer = self.signer_switch(envelope.body.signer());
         let message = format!("the end of {id} is not known ({why}). Do not sign it anew");
         let remedy = format!(
             "type `clearway lookup {id}{signer} {again}` to ask what became of it, or \
              `clearway resend {id} {again}` to send the same bytes again, which moves money once"
         );
         let failure = Failure::new(Kind::Unavailable, message).remedy(remedy);
-        let view = AnswerView {
-            id: id.to_string(),
-            signer: envelope.body.signer().0,
-            state: "unknown",
-            height: 0,
-            code: None,
-            code_number: None,
-            r#final: false,
-            duplicate: false,
-            help: "look it up, or send the same bytes again".to_owned(),
-            takes_effect: None,
-            proven: None,
-        };
-        match output.result("answer", &view, || shown(&view)) {
+        match telling.say(&AnswerView::unknown(envelope)) {
             Ok(()) => failure,
             Err(unsaid) => failure.adding(&unsaid.to_string()),
         }
@@ -433,116 +406,6 @@ pub(super) fn exit(
     }
 }
 
-/// What a code means for the payer. The client gives `Expired` only once nothing can come of any
-/// copy, which the code alone does not say.
-pub(super) fn help(code: ResultCode) -> &'static str {
-    match code {
-        ResultCode::Expired => "it was not executed and never will be: a new one may be signed",
-        code => code.help(),
-    }
-}
-
-/// Whether the instruction did what it is for.
-pub(super) fn accepted(answer: Answer) -> bool {
-    let code = answer.outcome.code;
-    answer.is_final() && (code.applied() || code == ResultCode::AwaitingApproval)
-}
-
-/// One word for what an outcome comes to; height 0 is "before order".
-pub(super) fn state(height: Height, outcome: Outcome) -> &'static str {
-    match (height.0 > 0, outcome.code) {
-        (true, ResultCode::Settled) => "settled",
-        (true, ResultCode::AwaitingApproval) => "recorded",
-        (_, ResultCode::Expired) => "expired",
-        (true, ResultCode::IdConflict) => "conflict",
-        (true, _) => "rejected",
-        (false, _) => "refused",
-    }
-}
-
-pub(super) fn answer_of(found: Found) -> Answer {
-    Answer {
-        height: found.height,
-        outcome: found.outcome,
-        by_name: true,
-    }
-}
-
-/// Whether its identifier was taken by another envelope.
-pub(super) fn is_conflict(answer: Answer) -> bool {
-    answer.outcome.code == ResultCode::IdConflict && answer.is_final()
-}
-
-/// Whether this result of the instruction stays, whatever becomes of other copies.
-pub(super) fn is_final(answer: Answer) -> bool {
-    answer.is_final() && answer.outcome.spends_id()
-}
-
-fn view_of(envelope: &Envelope, answer: Answer, proven: Option<bool>) -> AnswerView {
-    let code = answer.outcome.code;
-    AnswerView {
-        id: envelope.body.id.to_string(),
-        signer: envelope.body.signer().0,
-        state: state(answer.height, answer.outcome),
-        height: answer.height.0,
-        code: Some(code.to_string()),
-        code_number: Some(code.as_u16()),
-        r#final: is_final(answer),
-        duplicate: answer.outcome.duplicate(),
-        help: help_for(code, &envelope.body),
-        takes_effect: takes_effect(&envelope.body, answer),
-        proven,
-    }
-}
-
-/// As [`help`], of a record that is known.
-fn help_for(code: ResultCode, body: &Body) -> String {
-    match (code, EnvelopeKind::from_u8(body.kind)) {
-        (ResultCode::NotAuthorised, Some(kind)) => {
-            let (name, by) = (kind_name(body), signed_by(kind));
-            format!("the signer may not do this: records of kind {name} are signed by {by}")
-        }
-        _ => help(code).to_owned(),
-    }
-}
-
-/// When a key ends that this record ends, or is valid that it brings, where that is known: a
-/// further copy may have another height than the first one, which counts.
-fn takes_effect(body: &Body, answer: Answer) -> Option<u64> {
-    let ends = |set: &ParticipantSet| set.key_slot != KEY_SLOT_NONE && set.public_key == [0; 32];
-    let delayed = match EnvelopeKind::from_u8(body.kind)? {
-        EnvelopeKind::KeyRotate => true,
-        EnvelopeKind::ParticipantSet => ends(ParticipantSet::of(body)),
-        _ => false,
-    };
-    let known = answer.settled() && !answer.outcome.duplicate();
-    (delayed && known).then(|| answer.height.0.saturating_add(KEY_LAG_MAX))
-}
-
-fn shown(view: &AnswerView) -> String {
-    let unknown = || "not known yet".to_owned();
-    let last = if view.r#final { "yes" } else { "NO" };
-    let mut rows = vec![
-        ("id", view.id.clone()),
-        ("result", view.code.clone().unwrap_or_else(unknown)),
-        ("final", last.to_owned()),
-        ("height", view.height.to_string()),
-    ];
-    if view.duplicate {
-        rows.push((
-            "duplicate",
-            "yes: this is what the first copy came to".to_owned(),
-        ));
-    }
-    if let Some(height) = view.takes_effect {
-        rows.push(("takes effect", format!("at height {height}")));
-    }
-    if let Some(proven) = view.proven {
-        rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
-    }
-    ui::rows(rows)
-}
-
 /// An identifier for an envelope that stands alone: its last byte is the position in a chain.
 fn parse_own_id(text: &str) -> Result<TransferId, String> {
     let id = parse_id(text)?;
@@ -556,7 +419,11 @@ fn parse_own_id(text: &str) -> Result<TransferId, String> {
 
 #[cfg(test)]
 mod tests {
+    use clearway_types::code::{Outcome, ResultCode};
+    use clearway_types::units::Height;
+
     use super::*;
+    use crate::commands::answer::help;
 
     #[test]
     fn own_identifiers_stand_alone() {
@@ -609,27 +476,6 @@ mod tests {
                 let words = ended.expect_err("seen above").to_string();
                 assert!(words.contains("Settled at height 7"), "{words}");
             }
-        }
-    }
-
-    #[test]
-    fn a_state_is_one_word_for_height_and_code() {
-        let rows = [
-            (7, ResultCode::Settled, "settled"),
-            (7, ResultCode::AwaitingApproval, "recorded"),
-            (7, ResultCode::InsufficientFunds, "rejected"),
-            (7, ResultCode::IdConflict, "conflict"),
-            (7, ResultCode::Expired, "expired"),
-            (0, ResultCode::Expired, "expired"),
-            (0, ResultCode::BadSignature, "refused"),
-            (0, ResultCode::Settled, "refused"),
-        ];
-        for (height, code, expected) in rows {
-            assert_eq!(
-                state(Height(height), Outcome::new(code)),
-                expected,
-                "{code}"
-            );
         }
     }
 }

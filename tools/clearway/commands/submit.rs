@@ -8,12 +8,11 @@ use clearway_types::domain::DomainTag;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
 use clearway_types::wire::roster::RosterView;
 
-use crate::commands::connect::{Connect, Session};
+use crate::commands::connect::Session;
 use crate::commands::earlier::Earlier;
-use crate::commands::outbox::{ENTRIES_MAX, OutboxArg};
-use crate::commands::send::{Copy, NOTHING_SENT, Sending, unsent};
+use crate::commands::outbox::ENTRIES_MAX;
+use crate::commands::send::{Asking, Copy, NOTHING_SENT, unsent};
 use crate::failure::{Failure, Kind};
-use crate::ui::Output;
 
 /// Bytes of the longest file: as many envelopes as an outbox takes.
 const FILE_BYTES_MAX: usize = ENTRIES_MAX * ENVELOPE_BYTES;
@@ -32,15 +31,8 @@ type the same command again"
 pub(crate) struct Args {
     /// File with the envelopes; `-` for standard input
     file: PathBuf,
-    /// Also fetch and check the proofs: certificate, chain of results, Merkle path
-    #[arg(long)]
-    prove: bool,
     #[command(flatten)]
-    outbox: OutboxArg,
-    #[command(flatten)]
-    connect: Connect,
-    #[command(flatten)]
-    output: Output,
+    asking: Asking,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -54,22 +46,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     // Of what else fails an earlier copy says nothing: that may have moved money.
     let of_machine = |failure| unsent(failure, true);
-    let session = connect(args).map_err(of_machine)?;
+    let session = args.asking.open().map_err(of_machine)?;
     let roster = session.roster().map_err(of_machine)?;
-    let tag = DomainTag::new(session.genesis.hash());
     for (index, envelope) in all.iter().enumerate() {
         let place = || place(args, all, index);
-        let checked = check_signature(envelope, &roster, tag);
+        let checked = check_signature(&session, envelope, &roster);
         checked.map_err(|wrong| of_file(wrong.at(&place())))?;
         check_end(&session, envelope).map_err(|wrong| of_machine(wrong.at(&place())))?;
-        waits(&session, envelope).map_err(of_machine)?;
+        check_outbox(&session, envelope).map_err(of_machine)?;
     }
     let sent = all.iter().map(|envelope| send(&session, envelope, args));
     Failure::together(sent.filter_map(Result::err).collect(), all.len())
-}
-
-fn connect(args: &Args) -> Result<Session, Failure> {
-    args.connect.open_with(&Sending::beside(&args.outbox))
 }
 
 /// Which envelope of the file.
@@ -130,10 +117,11 @@ fn check_header(envelope: &Envelope) -> Result<(), Failure> {
 /// Whether it was signed by the key that it names, for this cluster. Of a key that is not
 /// registered the node has the word: it may be by now.
 fn check_signature(
+    session: &Session,
     envelope: &Envelope,
     roster: &RosterView,
-    tag: DomainTag,
 ) -> Result<(), Failure> {
+    let tag = DomainTag::new(session.genesis.hash());
     let body = &envelope.body;
     let (signer, slot) = (body.signer(), body.flags().key_slot());
     let key = roster.participant(signer).and_then(|one| one.keys[slot]);
@@ -148,44 +136,48 @@ fn check_signature(
          another key, for another genesis, or its bytes were changed"
     );
     let remedy = format!(
-        "sign it for this genesis with that key; `clearway lookup {} --signer {signer}` tells \
+        "sign it for this genesis with that key; `clearway lookup {} --signer {signer} {}` tells \
          whether another copy was executed",
-        body.id
+        body.id, session.again
     );
     Err(Failure::new(Kind::Mismatch, message).remedy(remedy))
 }
 
-/// Whether it waits in the outbox already, as these bytes.
-fn waits(session: &Session, envelope: &Envelope) -> Result<bool, Failure> {
-    let id = envelope.body.id;
-    match session.kept(id)? {
-        None => Ok(false),
-        Some(entry) if entry.envelope == *envelope => Ok(true),
-        Some(_) => {
-            let message = format!("{id} waits in the outbox as other bytes");
-            let remedy = format!("type `clearway resend {id} {}` first", session.again);
-            Err(Failure::new(Kind::Mismatch, message).remedy(remedy))
-        }
+/// Whether the outbox has room for it under its name: none, or these bytes.
+fn check_outbox(session: &Session, envelope: &Envelope) -> Result<(), Failure> {
+    match session.kept(envelope.body.id)? {
+        Some(entry) if entry.envelope != *envelope => Err(waits_otherwise(session, envelope)),
+        _ => Ok(()),
     }
 }
 
+fn waits_otherwise(session: &Session, envelope: &Envelope) -> Failure {
+    let id = envelope.body.id;
+    let message = format!("{id} waits in the outbox as other bytes");
+    let remedy = format!("type `clearway resend {id} {}` first", session.again);
+    Failure::new(Kind::Mismatch, message).remedy(remedy)
+}
+
 fn send(session: &Session, envelope: &Envelope, args: &Args) -> Result<(), Failure> {
+    let telling = args.asking.telling();
     // The cluster forgets an identifier some time after its envelope's end: what was executed under
     // it then is known by the log alone.
     let named = |failure: Failure| unsent(failure.at(&envelope.body.id.to_string()), true);
     match session.earlier(envelope).map_err(named)? {
         Some(Earlier::Other(other)) => return Err(other.adding(NOTHING_SENT)),
         Some(Earlier::Executed(found, executed)) => {
-            return session.tell_again(found, &executed, args.prove, args.output);
+            return session.tell_again(found, &executed, telling);
         }
-        Some(Earlier::Waiting(_) | Earlier::Over) | None => {}
+        Some(Earlier::Waiting(kept) | Earlier::Over(kept)) if kept == *envelope => {}
+        Some(Earlier::Waiting(_) | Earlier::Over(_)) => {
+            return Err(named(waits_otherwise(session, envelope)));
+        }
+        None => {
+            let kept = session.outbox.keep(session.entry(*envelope));
+            kept.map_err(named)?;
+        }
     }
-    let kept = waits(session, envelope).and_then(|waits| match waits {
-        true => Ok(()),
-        false => session.outbox.keep(session.entry(*envelope)),
-    });
-    kept.map_err(named)?;
-    session.settle(envelope, Copy::Further, args.prove, args.output)
+    session.settle(envelope, Copy::Further, telling)
 }
 
 /// Whether it ends so late that the cluster does not take it yet.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use clearway_client::{Client, ClientError};
-use clearway_types::amount::Decimal;
 use clearway_types::event::Event;
 use clearway_types::genesis::GenesisLedger;
 use clearway_types::kind::{Kind, Layout};
@@ -16,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{Target, unknown};
 use crate::commands::connect::client_failure;
+use crate::commands::content;
 use crate::commands::instruction::Instruction;
 use crate::failure::Failure;
 use crate::{signals, streams, ui};
@@ -200,7 +200,7 @@ impl Line {
             signer: 0,
             fields: Map::new(),
             what: String::new(),
-            amount: moved.map(|minor| decimal(minor, ledger)),
+            amount: moved.map(|minor| content::amount(minor, Some(ledger))),
             amount_minor: moved.map(|minor| minor.to_string()),
             currency: ledger.code.clone(),
             code: String::new(),
@@ -218,7 +218,7 @@ impl Line {
                 line.code = outcome.code.to_string();
                 let foreign = body.ledger.get() != ledger.id.0;
                 if foreign && line.amount.take().is_some() {
-                    line.currency = format!("minor units of ledger {}", body.ledger);
+                    line.currency = content::currency(body.ledger.get(), None);
                     line.amount.clone_from(&line.amount_minor);
                 }
                 let instruction = Instruction::of(body, std::slice::from_ref(ledger));
@@ -277,11 +277,6 @@ impl Line {
         } = self;
         format!("{height}/{index} {kind} {id} {what} {code}")
     }
-}
-
-fn decimal(minor: u64, ledger: &GenesisLedger) -> String {
-    let (minor, exponent) = (minor.into(), ledger.exponent);
-    Decimal { minor, exponent }.to_string()
 }
 
 #[cfg(test)]

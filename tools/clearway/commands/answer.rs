@@ -1,0 +1,204 @@
+//! An answer as people and scripts read it: one word for what it comes to, help, and its rows.
+
+use clearway_client::Answer;
+use clearway_types::code::{Outcome, ResultCode};
+use clearway_types::control::{KEY_SLOT_NONE, ParticipantSet};
+use clearway_types::envelope::{Body, Envelope};
+use clearway_types::kind::Kind as EnvelopeKind;
+use clearway_types::limits::KEY_LAG_MAX;
+use clearway_types::units::Height;
+use clearway_types::wire::query::Found;
+use serde::Serialize;
+
+use crate::commands::instruction::{kind_name, signed_by};
+use crate::failure::Failure;
+use crate::ui::{self, Output};
+
+/// How the end of an instruction is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telling {
+    /// With its proof.
+    pub(crate) prove: bool,
+    pub(crate) output: Output,
+}
+
+impl Telling {
+    /// Writes an answer to stdout.
+    pub(super) fn say(self, view: &AnswerView) -> Result<(), Failure> {
+        self.output.result("answer", view, || view.shown())
+    }
+}
+
+/// What a signed instruction came to.
+#[derive(Serialize)]
+pub(super) struct AnswerView {
+    id: String,
+    signer: u32,
+    /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired` or `unknown`.
+    state: &'static str,
+    height: u64,
+    code: Option<String>,
+    code_number: Option<u16>,
+    r#final: bool,
+    duplicate: bool,
+    pub(super) help: String,
+    /// Height from which on a key that ends is not valid, or a new one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takes_effect: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proven: Option<bool>,
+}
+
+impl AnswerView {
+    pub(super) fn new(envelope: &Envelope, answer: Answer, proven: Option<bool>) -> Self {
+        let code = answer.outcome.code;
+        Self {
+            id: envelope.body.id.to_string(),
+            signer: envelope.body.signer().0,
+            state: state(answer.height, answer.outcome),
+            height: answer.height.0,
+            code: Some(code.to_string()),
+            code_number: Some(code.as_u16()),
+            r#final: stays(answer),
+            duplicate: answer.outcome.duplicate(),
+            help: help_for(code, &envelope.body),
+            takes_effect: takes_effect(&envelope.body, answer),
+            proven,
+        }
+    }
+
+    /// Of an envelope whose end is not known.
+    pub(super) fn unknown(envelope: &Envelope) -> Self {
+        Self {
+            id: envelope.body.id.to_string(),
+            signer: envelope.body.signer().0,
+            state: "unknown",
+            height: 0,
+            code: None,
+            code_number: None,
+            r#final: false,
+            duplicate: false,
+            help: "look it up, or send the same bytes again".to_owned(),
+            takes_effect: None,
+            proven: None,
+        }
+    }
+
+    fn shown(&self) -> String {
+        let unknown = || "not known yet".to_owned();
+        let last = if self.r#final { "yes" } else { "NO" };
+        let mut rows = vec![
+            ("id", self.id.clone()),
+            ("result", self.code.clone().unwrap_or_else(unknown)),
+            ("final", last.to_owned()),
+            ("height", self.height.to_string()),
+        ];
+        if self.duplicate {
+            let means = "yes: this is what the first copy came to";
+            rows.push(("duplicate", means.to_owned()));
+        }
+        if let Some(height) = self.takes_effect {
+            rows.push(("takes effect", format!("at height {height}")));
+        }
+        if let Some(proven) = self.proven {
+            rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
+        }
+        ui::rows(rows)
+    }
+}
+
+/// What a code means for the payer. The client gives `Expired` only once nothing can come of any
+/// copy, which the code alone does not say.
+pub(super) fn help(code: ResultCode) -> &'static str {
+    match code {
+        ResultCode::Expired => "it was not executed and never will be: a new one may be signed",
+        code => code.help(),
+    }
+}
+
+/// As [`help`], of a record that is known.
+fn help_for(code: ResultCode, body: &Body) -> String {
+    match (code, EnvelopeKind::from_u8(body.kind)) {
+        (ResultCode::NotAuthorised, Some(kind)) => {
+            let (name, by) = (kind_name(body), signed_by(kind));
+            format!("the signer may not do this: records of kind {name} are signed by {by}")
+        }
+        _ => help(code).to_owned(),
+    }
+}
+
+/// When a key ends that this record ends, or is valid that it brings, where that is known: a
+/// further copy may have another height than the first one, which counts.
+fn takes_effect(body: &Body, answer: Answer) -> Option<u64> {
+    let ends = |set: &ParticipantSet| set.key_slot != KEY_SLOT_NONE && set.public_key == [0; 32];
+    let delayed = match EnvelopeKind::from_u8(body.kind)? {
+        EnvelopeKind::KeyRotate => true,
+        EnvelopeKind::ParticipantSet => ends(ParticipantSet::of(body)),
+        _ => false,
+    };
+    let known = answer.settled() && !answer.outcome.duplicate();
+    (delayed && known).then(|| answer.height.0.saturating_add(KEY_LAG_MAX))
+}
+
+/// Whether the instruction did what it is for.
+pub(super) fn accepted(answer: Answer) -> bool {
+    let code = answer.outcome.code;
+    answer.is_final() && (code.applied() || code == ResultCode::AwaitingApproval)
+}
+
+/// One word for what an outcome comes to; height 0 is "before order".
+pub(super) fn state(height: Height, outcome: Outcome) -> &'static str {
+    match (height.0 > 0, outcome.code) {
+        (true, ResultCode::Settled) => "settled",
+        (true, ResultCode::AwaitingApproval) => "recorded",
+        (_, ResultCode::Expired) => "expired",
+        (true, ResultCode::IdConflict) => "conflict",
+        (true, _) => "rejected",
+        (false, _) => "refused",
+    }
+}
+
+/// What the log has under a name.
+pub(super) fn answer_of(found: Found) -> Answer {
+    Answer {
+        height: found.height,
+        outcome: found.outcome,
+        by_name: true,
+    }
+}
+
+/// Whether its identifier was taken by another envelope.
+pub(super) fn is_conflict(answer: Answer) -> bool {
+    answer.outcome.code == ResultCode::IdConflict && answer.is_final()
+}
+
+/// Whether this result of the instruction stays, whatever becomes of other copies.
+pub(super) fn stays(answer: Answer) -> bool {
+    answer.is_final() && answer.outcome.spends_id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_one_word_for_height_and_code() {
+        let rows = [
+            (7, ResultCode::Settled, "settled"),
+            (7, ResultCode::AwaitingApproval, "recorded"),
+            (7, ResultCode::InsufficientFunds, "rejected"),
+            (7, ResultCode::IdConflict, "conflict"),
+            (7, ResultCode::Expired, "expired"),
+            (0, ResultCode::Expired, "expired"),
+            (0, ResultCode::BadSignature, "refused"),
+            (0, ResultCode::Settled, "refused"),
+        ];
+        for (height, code, expected) in rows {
+            assert_eq!(
+                state(Height(height), Outcome::new(code)),
+                expected,
+                "{code}"
+            );
+        }
+    }
+}
