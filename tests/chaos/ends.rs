@@ -1,5 +1,6 @@
 //! What commands that are ended by a signal leave behind: nothing that is half done.
 
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use clearway_harness::output_within;
 use tempfile::tempdir;
 
 use crate::play::signal;
-use crate::world::program;
+use crate::world::{init, program};
 
 /// Nothing here takes so long unless it is stuck.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -76,4 +77,20 @@ fn an_interrupted_init_leaves_nothing() {
         let begun = dir.join("n");
         begun.is_dir() && names(&begun).iter().any(|part| part.join("keys").is_dir())
     });
+}
+
+#[test]
+fn an_interrupted_lookup_leaves_no_empty_proof() {
+    let cluster = tempdir().expect("a temporary folder");
+    let node = init(cluster.path(), "n");
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let server = silent.local_addr().expect("it is bound");
+    let lookup = format!(
+        "lookup {} --proof one.proof --genesis {}/genesis.toml --key {}/keys/member-2.insecure-plaintext \
+         --insecure-plaintext --server {server}",
+        "11".repeat(16),
+        node.display(),
+        node.display()
+    );
+    leaves_nothing(&lookup, |dir| dir.join("one.proof").exists());
 }

@@ -115,6 +115,22 @@ impl Leftover {
         Self::of(Made::Empty(path.to_owned()))
     }
 
+    /// A file and what `make` gives of it, which fails where the file is there already: a signal
+    /// waits meanwhile, and removes it only where it was made.
+    pub(crate) fn made<T>(
+        path: &Path,
+        make: impl FnOnce() -> io::Result<T>,
+    ) -> Result<io::Result<(T, Self)>, Failure> {
+        listen()?;
+        let mut leftovers = lock(&LEFTOVERS);
+        let made = make();
+        Ok(made.map(|made| {
+            let whole = Made::Whole(path.to_owned());
+            leftovers.push(whole.clone());
+            (made, Self(whole))
+        }))
+    }
+
     fn of(made: Made) -> Result<Self, Failure> {
         listen()?;
         lock(&LEFTOVERS).push(made.clone());

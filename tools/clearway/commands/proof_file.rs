@@ -20,17 +20,13 @@ impl ProofFile {
     /// Takes the name; nothing is ever overwritten.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
         let place = path.display();
-        // Named once it is made, for only then is it this command's own to remove.
-        let file = File::create_new(path).map_err(|error| match error.kind() {
+        let made = Leftover::made(path, || File::create_new(path))?;
+        let (file, unwritten) = made.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => Failure::usage(format!(
                 "{place} exists already and nothing is overwritten: name a new file, or move this \
                  one away"
             )),
             _ => Failure::usage(format!("{place}: {error}")).remedy("name a file to make"),
-        })?;
-        let unwritten = Leftover::new(path).inspect_err(|_| {
-            // It is empty; where it cannot be removed it does no harm.
-            let _ = std::fs::remove_file(path);
         })?;
         Ok(Self {
             path: path.into(),
