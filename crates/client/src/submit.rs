@@ -55,6 +55,8 @@ pub struct Submission {
     hopeless_count: usize,
     /// When the last answer came, or the first attempt was made.
     last_answer: Option<Instant>,
+    /// Why the node refuses the copy that was sent, which says nothing of other copies.
+    refused: Option<ResultCode>,
 }
 
 impl Submission {
@@ -76,6 +78,7 @@ impl Submission {
             failure_count: 0,
             hopeless_count: 0,
             last_answer: None,
+            refused: None,
         })
     }
 
@@ -143,6 +146,7 @@ impl Submission {
         self.failure_count = 0;
         self.hopeless_count = 0;
         self.last_answer = Some(Instant::now());
+        self.refused = None;
         self.client
             .metrics()
             .envelopes_answered
@@ -178,6 +182,7 @@ impl Submission {
         let copies = self.copies;
         let waiting = run.answers().take_while(|r| doubtful(r, copies));
         let waiting: Vec<Answer> = waiting.take(LOOKUPS_MAX).collect();
+        self.refused = waiting.first().map(|answer| answer.outcome.code);
         let places = self.answered..self.answered + waiting.len();
         let named: Vec<Named> = places.map(|at| Named::of(self.slab.envelope(at))).collect();
         let server = self.client.preferred();
@@ -275,12 +280,16 @@ impl Submission {
     /// Waits before the next try.
     ///
     /// # Errors
-    /// [`ClientError::Unanswered`] when that would be too late.
+    /// [`ClientError::Unanswered`] when that would be too late, or why the node refuses the copy
+    /// that was sent.
     async fn pause(&self) -> Result<(), ClientError> {
         let since = self.last_answer.map_or(Duration::ZERO, |at| at.elapsed());
         if since >= self.client.config().give_up_after {
             let (answered, total) = (self.answered, self.total);
-            return Err(ClientError::Unanswered { answered, total });
+            return Err(match self.refused {
+                Some(code) => self.unknown(ClientError::RefusedForNow { code }),
+                None => ClientError::Unanswered { answered, total },
+            });
         }
         tokio::time::sleep(self.client.back_off(self.failure_count)).await;
         Ok(())
