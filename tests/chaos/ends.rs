@@ -85,12 +85,10 @@ fn an_interrupted_lookup_leaves_no_empty_proof() {
     let node = init(cluster.path(), "n");
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let server = silent.local_addr().expect("it is bound");
+    let (id, node) = ("11".repeat(16), node.display());
     let lookup = format!(
-        "lookup {} --proof one.proof --genesis {}/genesis.toml --key {}/keys/member-2.insecure-plaintext \
-         --insecure-plaintext --server {server}",
-        "11".repeat(16),
-        node.display(),
-        node.display()
+        "lookup {id} --proof one.proof --genesis {node}/genesis.toml \
+         --key {node}/keys/member-2.insecure-plaintext --insecure-plaintext --server {server}"
     );
     leaves_nothing(&lookup, |dir| dir.join("one.proof").exists());
 }

@@ -277,6 +277,16 @@ fn limits_that_are_too_low_are_found_before_anything_is_opened() {
         assert_eq!(code, Some(0), "{limit}: {told}");
         assert!(told.contains(found), "{limit}: {told}");
     }
+    // No command ends with a panic or without a word, and nothing was sent.
+    let ask = "account show 2.1 --key keys/member-2.insecure-plaintext --insecure-plaintext";
+    for (limit, found) in [
+        ("ulimit -n 7", "7 open files"),
+        ("ulimit -v 50000", "address space"),
+    ] {
+        let (code, said) = limited(limit, ask);
+        assert_eq!(code, Some(7), "{limit}: {said}");
+        assert!(said.contains(found), "{limit}: {said}");
+    }
     // A soft limit is raised as far as the hard one allows.
     let mut node = Running::start(dir.path(), Stdio::piped(), |command| {
         let plain = std::mem::replace(command, Command::new("bash"));

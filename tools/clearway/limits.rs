@@ -23,6 +23,10 @@ const ADDRESS_BYTES_MIN: u64 = 2 << 30;
 const DATA_BYTES_MIN: u64 = 1 << 30;
 /// Stack of a thread; Rust's own default is twice that.
 const STACK_BYTES_MIN: u64 = 1 << 20;
+/// Open files of a command that asks a node: streams, wake-ups, its socket, a file or two.
+const COMMAND_FILES_MIN: u64 = 16;
+/// Memory of such a command.
+const COMMAND_BYTES_MIN: u64 = 64 << 20;
 /// What Rust takes for the stacks of threads that name no size.
 const THREAD_STACK: &str = "RUST_MIN_STACK";
 
@@ -143,6 +147,19 @@ struct Needs {
     address_bytes: u64,
     data_bytes: u64,
     stack_bytes: u64,
+}
+
+/// Fails where not even the arguments can be read safely, or a runtime be made: what that takes
+/// ends the program where it cannot be had.
+pub(crate) fn check_own() -> Result<(), Failure> {
+    let checked = fail(Limits::current().below(&Needs {
+        who: "this program",
+        open_files: COMMAND_FILES_MIN,
+        address_bytes: COMMAND_BYTES_MIN,
+        data_bytes: COMMAND_BYTES_MIN,
+        ..Needs::default()
+    }));
+    checked.map_err(|failure| failure.of(Kind::NotSent))
 }
 
 /// Fails before `who` begins where the memory limit of this process is below `bytes`.

@@ -19,6 +19,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     leave_the_engines_panics_to_its_adapter();
+    if let Err(shortage) = limits::check_own() {
+        return shortage.report(std::env::args().any(|word| word == "--json"));
+    }
     signals::survive_small_files();
     let code = run_with_room();
     streams::finish();
