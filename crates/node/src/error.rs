@@ -58,8 +58,9 @@ pub enum NodeError {
     History(#[from] HistoryError),
     /// The newest checkpoint holds a state that the log does not lead to.
     #[error(
-        "the checkpoint stands at height {state}, the log ends at height {log}: the log has lost \
-         blocks that were final; restore it from a backup"
+        "the checkpoint stands at height {state}, the log ends at height {log}: blocks that were \
+         final are missing, as after an older copy of the log was put back; put back a backup of \
+         the whole data folder whose log reaches height {state}"
     )]
     LogBehind {
         /// Last final block in the log.
