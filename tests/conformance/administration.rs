@@ -311,11 +311,23 @@ fn a_key_is_rotated_into_a_free_slot() {
     let new = "keys/new-2.insecure-plaintext";
     let made = ["keys", "new", new, "--insecure-plaintext"];
     crate::program::run(node.dir.path(), &made).expect(0);
+    let of_another = node.as_member(2, &["keys", "rotate", "keys/member-3.insecure-plaintext"]);
+    says(
+        of_another,
+        1,
+        "slot 0 of participant 3 holds this key already",
+    );
     let taken = node.as_member(2, &["keys", "rotate", new, "--new-slot", "0"]);
     says(taken, 1, "has not ended");
     let rotated = node.as_member(2, &["keys", "rotate", new]).expect(0);
     let height = rotated.json("answer")["height"].as_u64().expect("a height");
-    assert!(rotated.said().contains("key slot 1"), "{}", rotated.said());
+    for words in [
+        "key slot 1",
+        "slot 0 stays valid",
+        "member end-key 2 --key-slot 0",
+    ] {
+        assert!(rotated.said().contains(words), "{}", rotated.said());
+    }
     let keys = member(&node, 2)["keys"].clone();
     assert_eq!(
         (&keys[1]["slot"], &keys[1]["valid_from"]),

@@ -8,6 +8,7 @@ use clearway_types::account::{KeyEntry, Participant};
 use clearway_types::domain::DomainTag;
 use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Height, ParticipantId};
+use clearway_types::wire::roster::RosterView;
 
 use crate::commands::keys::unlock;
 use crate::commands::roster::Known as _;
@@ -38,11 +39,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Some(slot) => slot,
             None => free_slot(participant, height)?,
         };
-        let refused = held_already(participant, held).or_else(|| taken(participant, slot, height));
+        let refused = held_already(&roster, &key.public_key());
+        let refused = refused.or_else(|| taken(participant, slot, height));
         if refused.is_none() {
+            let used = session.signer.identity().slot();
             ui::note(&format!(
                 "key slot {slot} of participant {signer}: valid {KEY_LAG_MAX} heights after it is \
-                 answered; sign with it by --key {} --slot {slot} --as {signer}",
+                 answered; sign with it by --key {} --slot {slot} --as {signer}. The key in slot \
+                 {used} stays valid until an operator ends it: \
+                 `clearway member end-key {signer} --key-slot {used}`",
                 args.new_key.display()
             ));
         }
@@ -66,12 +71,15 @@ fn slot_of(participant: &Participant, public_key: &[u8; 32], height: Height) -> 
     held.map(|(slot, _)| slot)
 }
 
-/// A key that is in use already would take a second slot, and replace nothing.
-fn held_already(participant: &Participant, held: Option<u8>) -> Option<Failure> {
-    let message = format!(
-        "slot {} of participant {} holds this key already",
-        held?, participant.id
-    );
+/// A key that is in use already would take a second slot, and replace nothing. Of another
+/// participant it would sign for both.
+fn held_already(roster: &RosterView, public_key: &[u8; 32]) -> Option<Failure> {
+    let mut held = roster.participants.iter().filter_map(|participant| {
+        let slot = slot_of(participant, public_key, roster.height)?;
+        Some((slot, participant.id))
+    });
+    let (slot, holder) = held.next()?;
+    let message = format!("slot {slot} of participant {holder} holds this key already");
     let remedy = "make a new one with `clearway keys new`";
     Some(Failure::new(Kind::Failed, message).remedy(remedy))
 }
