@@ -5,7 +5,8 @@ use clearway_types::account::Role;
 use serde_json::{Value, json};
 
 use crate::node::Served;
-use crate::program::Run;
+use crate::program::{Run, run as run_in};
+use crate::twice::Payer;
 
 /// The participant with this number as `member list` shows it.
 fn member(node: &Served, number: u64) -> Value {
@@ -136,7 +137,7 @@ fn what_is_so_already_is_told_as_done_to_the_command_that_did_it() {
     let mut node = start();
     let new = "keys/new-2.insecure-plaintext";
     let made = ["keys", "new", new, "--insecure-plaintext"];
-    crate::program::run(node.dir.path(), &made).expect(0);
+    run_in(node.dir.path(), &made).expect(0);
     let add = "member add 9 --member-key keys/member-3.pub";
     let rotate = format!("keys rotate {new}");
     // Who sends it, what is sent, and how it is refused where another command has done it.
@@ -310,7 +311,7 @@ fn a_key_is_rotated_into_a_free_slot() {
     let mut node = start();
     let new = "keys/new-2.insecure-plaintext";
     let made = ["keys", "new", new, "--insecure-plaintext"];
-    crate::program::run(node.dir.path(), &made).expect(0);
+    run_in(node.dir.path(), &made).expect(0);
     let of_another = node.as_member(2, &["keys", "rotate", "keys/member-3.insecure-plaintext"]);
     says(
         of_another,
@@ -405,20 +406,8 @@ fn debit_limits_are_shown_and_lifted_by_name_alone() {
     let everyone = json!({ "towards": 0, "limit": "500.50", "paid_net": "12.25" });
     let to_three = json!({ "towards": 3, "limit": "20.00", "paid_net": "12.25" });
     assert_eq!(shown(), json!([everyone, to_three]));
-    let text = crate::program::run(
-        node.dir.path(),
-        &[
-            "account",
-            "show",
-            "2.1",
-            "--key",
-            "keys/member-2.insecure-plaintext",
-            "--insecure-plaintext",
-            "--server",
-            node.node.door(),
-        ],
-    );
-    let text = text.expect(0).stdout;
+    let show = Payer::arguments(node.node.door(), &["account", "show", "2.1"]);
+    let text = run_in(node.dir.path(), &show).expect(0).stdout;
     for words in [
         "500.50 a day to everyone",
         "20.00 a day to participant 3, 12.25 paid net",

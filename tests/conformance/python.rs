@@ -14,19 +14,20 @@ use clearway_crypto::validators::{ValidatorSecret, genesis_epoch};
 use clearway_harness::{NodeProcess, folder};
 use clearway_node::genesis_file;
 use clearway_types::certificate::Certificate;
-use clearway_types::code::{Outcome, ResultCode};
+use clearway_types::code::{Outcome, OutcomeFlags, ResultCode};
 use clearway_types::envelope::envelopes;
 use clearway_types::genesis::{Genesis, GenesisAccount, GenesisValidator};
+use clearway_types::hex;
 use clearway_types::manifest::Manifest;
 use clearway_types::units::{Height, ValidatorNumber};
 use clearway_types::wire::proof::{ExecLink, SettlementProof};
-use tempfile::{TempDir, tempdir};
 use zerocopy::IntoBytes as _;
 
 use crate::bytes::digest;
 use crate::bytes::records::envelope;
 use crate::docs::protocol::genesis::sample;
-use crate::program::{Run, end_of, program, run};
+use crate::program::{Run, end_of};
+use crate::twice::Payer;
 
 /// Names the Python that has the packages of requirements.txt; without it `python3` is tried.
 const VARIABLE: &str = "CLEARWAY_PYTHON";
@@ -38,7 +39,7 @@ const ROUNDS_MAX: usize = 10;
 /// A cluster's folder, and the client in Python in it.
 struct Python {
     program: OsString,
-    dir: TempDir,
+    payer: Payer,
 }
 
 impl Python {
@@ -62,16 +63,14 @@ impl Python {
             println!("NOT RUN: {test}: {program_of:?} cannot run the client: {lacks}");
             return None;
         }
-        let dir = tempdir().expect("a temporary folder");
-        folder::init(program(dir.path()));
         Some(Self {
             program: program_of,
-            dir,
+            payer: Payer::new(),
         })
     }
 
     fn path(&self) -> &Path {
-        self.dir.path()
+        self.payer.path()
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
@@ -107,24 +106,20 @@ impl Python {
         ])
     }
 
-    /// Runs the program as member 2.
-    fn clearway(&self, node: &NodeProcess, call: &[&str]) -> Run {
-        let mut all = call.to_vec();
-        all.extend(["--key", "keys/member-2.insecure-plaintext"]);
-        all.extend(["--insecure-plaintext", "--server", node.door()]);
-        run(self.path(), &all)
+    /// Does not believe this proof.
+    fn refuses(&self, genesis: &str, envelope: &str, proof: &str, what: &str) {
+        self.fails(&["check-proof", genesis, envelope, proof], what);
     }
 
-    /// Refuses these bytes in words; a program that falls over refuses nothing.
-    fn refuses(&self, genesis: &str, envelope: &str, proof: &str, what: &str) {
-        let told = self.run(&["check-proof", genesis, envelope, proof]);
+    /// Says what is wrong, in words; a program that falls over says nothing of use.
+    fn fails(&self, arguments: &[&str], what: &str) -> String {
+        let told = self.run(arguments);
         assert_eq!(told.code, 1, "{what}: {}", told.stdout);
         assert!(told.stdout.is_empty(), "{what}: {}", told.stdout);
-        assert!(
-            told.stderr.starts_with("wrong: "),
-            "{what}: {}",
-            told.stderr
-        );
+        let wrong = told.stderr.strip_prefix("wrong: ");
+        wrong
+            .unwrap_or_else(|| panic!("{what}: {}", told.stderr))
+            .to_owned()
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
@@ -170,15 +165,87 @@ fn a_genesis_has_the_same_hash_in_python() {
 }
 
 #[test]
+fn python_refuses_the_files_that_a_node_refuses() {
+    let Some(python) = Python::new("wrong files in Python") else {
+        return;
+    };
+    let header = "id,ledger,balance,credit_line";
+    let named = "accounts_file = \"a.csv\"\n";
+    // What stands before the folder's genesis, what follows the header in `a.csv`, and whether both
+    // read it.
+    let rows = [
+        (named, "\n8589934599,978,1,0\r\n\n", true),
+        (named, "\r8589934599,978,1,0\n", false),
+        (named, "\n8589934599,978,\u{661},0\n", false),
+        (named, "\n8589934599,978,+1,0\n", false),
+        (named, "\n8589934599,978, 1,0\n", false),
+        (named, "\n8589934599,978,1\n", false),
+        ("accounts_file = 5\n", "", false),
+        ("# a line\raccounts_file = \"a.csv\"\n", "", false),
+    ];
+    let genesis = String::from_utf8(python.read("genesis.toml")).expect("text");
+    for (line, accounts, is_right) in rows {
+        python.write("changed.toml", format!("{line}{genesis}"));
+        python.write("a.csv", format!("{header}{accounts}"));
+        let read = genesis_file::load(&python.path().join("changed.toml"));
+        let (call, what) = (["genesis-hash", "changed.toml"], [line, accounts].concat());
+        match is_right {
+            true => {
+                let hash = read.expect("it is right").hash().to_string();
+                assert_eq!(python.says(&call), hash, "{what:?}");
+            }
+            false => {
+                assert!(read.is_err(), "{what:?}");
+                python.fails(&call, &what);
+            }
+        }
+    }
+    // An account and an amount in digits of another script.
+    for [debit, amount] in [["\u{662}.1", "1"], ["2.1", "\u{661}"]] {
+        let key = "keys/member-2.insecure-plaintext";
+        let call = ["pay", "genesis.toml", debit, "3.1", amount, "no.envelope"];
+        let told = python.fails(&[&call[..], &["--key", key]].concat(), amount);
+        assert!(told.contains("is no a"), "{told}");
+    }
+}
+
+#[test]
+fn python_knows_which_outcomes_use_up_the_identifier() {
+    let Some(python) = Python::new("outcomes in Python") else {
+        return;
+    };
+    let last = ResultCode::ALL.iter().map(|code| code.as_u16()).max();
+    let codes = 0..=last.expect("there are codes") + 1;
+    let flags = 0..=OutcomeFlags::DUPLICATE | OutcomeFlags::TRANSIENT;
+    let all = codes.flat_map(|code| flags.clone().map(move |flags| (code, flags)));
+    let expected: Vec<String> = all
+        .map(|(code, flags)| {
+            let [code, flag] = [code, flags].map(u16::to_le_bytes);
+            let bytes = [code[0], code[1], flag[0], flag[1]];
+            // A number that is no code uses up nothing by itself; flag bit 0 says it of any.
+            let used_up = Outcome::from_bytes(bytes)
+                .map_or(flags & OutcomeFlags::DUPLICATE != 0, Outcome::spends_id);
+            let word = if used_up { "yes" } else { "no" };
+            format!("{} {word}", hex::encode(&bytes))
+        })
+        .collect();
+    let outcomes = expected.iter().map(|line| &line[..8]);
+    let call: Vec<&str> = ["uses-up"].into_iter().chain(outcomes).collect();
+    let told = python.says(&call);
+    let differs = told
+        .lines()
+        .zip(&expected)
+        .find(|(told, line)| told != line);
+    assert_eq!(differs, None, "as told, and as it is");
+    assert_eq!(told.lines().count(), expected.len());
+}
+
+#[test]
 fn what_python_signs_is_cleared_and_python_checks_that_it_is_final() {
     let Some(python) = Python::new("payments of Python") else {
         return;
     };
-    let mut node = NodeProcess::start(
-        program(python.path()),
-        Path::new("node.toml"),
-        "127.0.0.1:0",
-    );
+    let mut node = python.payer.node();
     let id = python.pay("10.00", "one.envelope");
     let again = python.run(&[
         "pay",
@@ -194,12 +261,18 @@ fn what_python_signs_is_cleared_and_python_checks_that_it_is_final() {
         again.expect(1).stderr.contains("one.envelope"),
         "a file is never overwritten"
     );
-    let submitted = python.clearway(&node, &["submit", "one.envelope", "--json"]);
+    let submitted = python
+        .payer
+        .run(node.door(), &["submit", "one.envelope", "--json"]);
     let answers = submitted.expect(0).stdout;
     python.write("answers.json", &answers);
     let told = python.says(&["answer", "one.envelope", "answers.json"]);
     let call = ["lookup", &id, "--proof", "one.proof", "--json"];
-    let found = python.clearway(&node, &call).expect(0).json("lookup");
+    let found = python
+        .payer
+        .run(node.door(), &call)
+        .expect(0)
+        .json("lookup");
     let height = &found["height"];
     assert_eq!(told, format!("settled at height {height} with code 0"));
     let check = ["check-proof", "genesis.toml", "one.envelope", "one.proof"];
@@ -224,23 +297,31 @@ fn a_quorum_of_four_convinces_python_and_nothing_less() {
     let keys = ClusterKeys::from_genesis(&four).expect("each has proved its key");
     let check = ["check-proof", "four.toml", "any.envelope", "four.proof"];
     // The first validator does not sign.
-    let proof = proof_of(&four, &[1, 2, 3], 0b1110);
+    let settled = Outcome::new(ResultCode::Settled);
+    let proof = proof_of(&four, &[1, 2, 3], 0b1110, settled);
     python.write("four.proof", proof.encode());
     let final_there = format!("FINAL at height {} with code 0", proof.height);
     assert!(keys.check(&envelope(), &proof).is_ok());
     assert_eq!(python.says(&check), final_there);
-    let others = proof_of(&four, &[1, 2, 3], 0b1101);
-    let too_few = proof_of(&four, &[1, 2], 0b0110);
+    let others = proof_of(&four, &[1, 2, 3], 0b1101, settled);
+    let too_few = proof_of(&four, &[1, 2], 0b0110, settled);
     for (proof, what) in [(others, "others signed"), (too_few, "too few signed")] {
         assert!(keys.check(&envelope(), &proof).is_err(), "{what}");
         python.write("four.proof", proof.encode());
         python.refuses("four.toml", "any.envelope", "four.proof", what);
     }
+    // What is proven may speak of one copy alone: that is not the end of the envelope.
+    let passing = Outcome::refused(ResultCode::KeyNotValid);
+    let proof = proof_of(&four, &[1, 2, 3], 0b1110, passing);
+    python.write("four.proof", proof.encode());
+    assert!(keys.check(&envelope(), &proof).is_ok());
+    let told = python.fails(&check, "a refusal that may pass");
+    assert!(told.contains("one copy alone"), "{told}");
     // One key without a proof of possession spoils the whole set.
     let mut unproved = four;
     unproved.validators[0].bls_proof = unproved.validators[1].bls_proof;
     genesis_file::save(&python.path().join("four.toml"), &unproved).expect("written");
-    let proof = proof_of(&unproved, &[1, 2, 3], 0b1110);
+    let proof = proof_of(&unproved, &[1, 2, 3], 0b1110, settled);
     python.write("four.proof", proof.encode());
     assert!(ClusterKeys::from_genesis(&unproved).is_err());
     python.refuses("four.toml", "any.envelope", "four.proof", "an unproved key");
@@ -272,10 +353,10 @@ fn four_validators(dir: &Path) -> Genesis {
     genesis
 }
 
-/// A proof for the sample envelope that the validators at these places signed, and whose bitmap
-/// says that those of `claimed` did.
-fn proof_of(genesis: &Genesis, signed: &[usize], claimed: u8) -> SettlementProof {
-    let (height, outcome) = (Height(7), Outcome::new(ResultCode::Settled));
+/// A proof that the sample envelope has this outcome, which the validators at these places signed,
+/// and whose bitmap says that those of `claimed` did.
+fn proof_of(genesis: &Genesis, signed: &[usize], claimed: u8, outcome: Outcome) -> SettlementProof {
+    let height = Height(7);
     let leaf = hash::envelope_digests(&envelope()).leaf;
     let receipt = hash::receipt_leaf(height, 0, ReceiptOf::Envelope(&leaf, outcome));
     let receipts_root = merkle::root(&[receipt]);
@@ -342,19 +423,16 @@ fn block_of_three(python: &Python, node: &NodeProcess, round: usize) -> Settleme
         .enable_all()
         .build()
         .expect("a runtime");
-    let receipts = runtime.block_on(async {
+    let answers = runtime.block_on(async {
         let server = folder::server(&folder::genesis(python.path()), node.door());
         let identity = folder::identity(python.path(), 2);
         let client = Client::connect(ClientConfig::new(identity, vec![server])).await;
         let client = client.expect("it is up");
-        let receipts = client.submit(envelopes(&slab)).await.expect("answered");
+        let answers = client.submit(envelopes(&slab)).await.expect("answered");
         client.close().await;
-        receipts
+        answers
     });
-    let codes: Vec<ResultCode> = receipts
-        .iter()
-        .map(|receipt| receipt.outcome.code)
-        .collect();
+    let codes: Vec<ResultCode> = answers.iter().map(|answer| answer.outcome.code).collect();
     let (settled, poor) = (ResultCode::Settled, ResultCode::InsufficientFunds);
     assert_eq!(codes, [settled, poor, settled]);
     // The second one moved nothing, which is final and proven all the same.
@@ -363,7 +441,7 @@ fn block_of_three(python: &Python, node: &NodeProcess, round: usize) -> Settleme
         std::fs::remove_file(&file).expect("of the round before");
     }
     let call = ["lookup", &ids[1], "--proof", "three.proof"];
-    python.clearway(node, &call).expect(1);
+    python.payer.run(node.door(), &call).expect(1);
     python.write("three.envelope", python.read(&names[1]));
     let proof = SettlementProof::decode(&python.read("three.proof")).expect("a proof");
     let height = proof.height;

@@ -31,12 +31,12 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const OWN_ID: &str = "00000000000000000000000000abcd00";
 
 /// A cluster's folder, and the program as its member 2.
-struct Payer {
+pub(crate) struct Payer {
     dir: TempDir,
 }
 
 impl Payer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_ttl(TTL_S)
     }
 
@@ -47,15 +47,16 @@ impl Payer {
         Self { dir }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn node(&self) -> NodeProcess {
+    pub(crate) fn node(&self) -> NodeProcess {
         NodeProcess::start(program(self.path()), Path::new("node.toml"), "127.0.0.1:0")
     }
 
-    fn arguments<'a>(door: &'a str, call: &[&'a str]) -> Vec<&'a str> {
+    /// A call as that member, at this door.
+    pub(crate) fn arguments<'a>(door: &'a str, call: &[&'a str]) -> Vec<&'a str> {
         let mut all = call.to_vec();
         all.extend(["--key", "keys/member-2.insecure-plaintext"]);
         all.extend(["--insecure-plaintext", "--server", door]);
@@ -63,7 +64,7 @@ impl Payer {
     }
 
     /// Runs a command at this door.
-    fn run(&self, door: &str, call: &[&str]) -> Run {
+    pub(crate) fn run(&self, door: &str, call: &[&str]) -> Run {
         run(self.path(), &Self::arguments(door, call))
     }
 

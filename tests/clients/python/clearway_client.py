@@ -42,8 +42,8 @@ VOTE_NAMESPACE = b"clearway/1 vote "
 POSSESSION_NAMESPACE = b"clearway/1 validator key"
 
 DUPLICATE, TRANSIENT = 1, 2
-# Codes that use an identifier up, both ends included.
-USED_UP = [(0, 1), (65, 106), (108, 132)]
+# Codes that use an identifier up, both ends included; what is between them is no code.
+USED_UP = [(0, 1), (65, 65), (70, 77), (80, 94), (100, 106), (108, 110), (120, 124), (130, 132)]
 
 
 class Wrong(Exception):
@@ -59,6 +59,11 @@ def number(value: int, size: int) -> bytes:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 8 * size:
         raise Wrong(f"{value!r} is no whole number below 2^{8 * size}")
     return value.to_bytes(size, "little")
+
+
+def is_decimal(written: str) -> bool:
+    """Whether it is digits, 0 to 9 alone: other scripts have some that `int` takes too."""
+    return written.isascii() and written.isdecimal()
 
 
 def varint(value: int) -> bytes:
@@ -144,18 +149,22 @@ class Validator:
     bls_proof: bytes
 
 
+def toml_of(path: Path) -> dict:
+    """A TOML file as its bytes stand: `read_text` would take a CR alone for the end of a line."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Wrong(f"{path}: {error}") from error
+
+
 ROLES = {"member": 0, "operator": 1, "auditor": 2}
 ACCOUNTS_HEADER = "id,ledger,balance,credit_line"
 
 
 class Genesis:
     def __init__(self, path: Path):
-        try:
-            file = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise Wrong(f"{path}: {error}") from error
         optional = {"rules": {}, "ledgers": [], "accounts": [], "accounts_file": None}
-        file = table(file, ["name", "time", "validators", "participants"], optional)
+        file = table(toml_of(path), ["name", "time", "validators", "participants"], optional)
         defaults = {"ttl_s_max": 60, "return_window_s": 60, "operator_threshold": 1}
         self.name, self.time = file["name"], file["time"]
         self.rules = table(file["rules"], [], defaults)
@@ -169,8 +178,11 @@ class Genesis:
         self.ledgers = tables(file["ledgers"], needed, {})
         defaults = {"balance": 0, "credit_line": 0}
         self.accounts = tables(file["accounts"], ["id", "ledger"], defaults)
-        if file["accounts_file"] is not None:
-            self.accounts += self.accounts_of(path.parent / file["accounts_file"])
+        accounts_file = file["accounts_file"]
+        if accounts_file is not None:
+            if not isinstance(accounts_file, str):
+                raise Wrong(f"{path}: accounts_file is {accounts_file!r}, which is no text")
+            self.accounts += self.accounts_of(path.parent / accounts_file)
         self.hash = blake3(bytes([GENESIS]) + self.canonical()).digest()
         self.tag = blake3(b"clearway/1" + self.hash).digest()[:16]
 
@@ -187,8 +199,8 @@ class Genesis:
     @staticmethod
     def accounts_of(path: Path) -> list[dict]:
         try:
-            lines = path.read_text(encoding="ascii").split("\n")
-        except UnicodeDecodeError as error:
+            lines = path.read_bytes().decode("ascii").split("\n")
+        except ValueError as error:
             raise Wrong(f"{path}: {error}") from error
         lines = [line.removesuffix("\r") for line in lines]
         if lines[0] != ACCOUNTS_HEADER:
@@ -196,7 +208,7 @@ class Genesis:
         names = ACCOUNTS_HEADER.split(",")
         rows = [line.split(",") for line in lines[1:] if line]
         for row in rows:
-            if len(row) != len(names) or not all(field.isdecimal() for field in row):
+            if len(row) != len(names) or not all(map(is_decimal, row)):
                 raise Wrong(f"{path}: {row} is not four whole numbers")
         return [dict(zip(names, map(int, row), strict=True)) for row in rows]
 
@@ -235,14 +247,14 @@ class Genesis:
 
 def account(written: str) -> int:
     owner, point, place = written.partition(".")
-    if not point or not owner.isdecimal() or not place.isdecimal():
+    if not point or not is_decimal(owner) or not is_decimal(place):
         raise Wrong(f"{written!r} is no account; write owner.number, for example 2.1")
     return int.from_bytes(number(int(place), 4) + number(int(owner), 4), "little")
 
 
 def minor_units(written: str, exponent: int) -> int:
     whole, point, decimals = written.partition(".")
-    good = whole.isdecimal() and (decimals.isdecimal() if point else True)
+    good = is_decimal(whole) and (is_decimal(decimals) if point else True)
     if not good or len(decimals) > exponent:
         raise Wrong(f"{written!r} is no amount with at most {exponent} decimals")
     return int(whole + decimals.ljust(exponent, "0"))
@@ -258,9 +270,9 @@ def load_key(path: Path):
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     try:
-        file = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Wrong(f"{path}: {error}; encrypted key files are not read here") from error
+        file = toml_of(path)
+    except Wrong as error:
+        raise Wrong(f"{error}; encrypted key files are not read here") from error
     file = table(file, ["format", "kind", "seed"], {})
     if (file["format"], file["kind"]) != (1, "member"):
         raise Wrong(f"{path} is no member's key of format 1")
@@ -564,6 +576,8 @@ def command_line() -> argparse.ArgumentParser:
     one.add_argument("genesis", type=Path)
     one.add_argument("envelope", type=Path)
     one.add_argument("proof", type=Path, help="what `clearway lookup ID --proof FILE` wrote")
+    one = commands.add_parser("uses-up", help="say which outcomes use up the identifier")
+    one.add_argument("outcomes", nargs="+", help="4 bytes each, in hexadecimal")
     return parser
 
 
@@ -583,6 +597,9 @@ def run(args: argparse.Namespace) -> None:
         print(f"{answer['state']} at height {answer['height']} with code {answer['code_number']}")
         if not answer["final"]:
             raise Wrong(f"{answer['id']} is not final: {answer['help']}")
+    elif args.command == "uses-up":
+        for written in args.outcomes:
+            print(written, "yes" if uses_up(hexadecimal(written, 4)) else "no")
     else:
         genesis, envelope = Genesis(args.genesis), envelope_of(args.envelope)
         proof = check_proof(genesis, envelope, args.proof.read_bytes())

@@ -26,8 +26,12 @@ fn signer(payer: &Payer) -> Signer {
     Signer::new(identity, genesis).expect("identifiers")
 }
 
+/// The first account of a participant.
+fn account(owner: u32) -> AccountId {
+    AccountId::new(ParticipantId(owner), 1)
+}
+
 fn draft() -> Draft {
-    let account = |owner| AccountId::new(ParticipantId(owner), 1);
     Draft::transfer(account(2), account(3), Amount::new(1000, EUR))
 }
 
@@ -110,7 +114,6 @@ fn an_identifier_that_was_used_is_looked_up_before_anything_is_sent() {
         (&"settled".into(), &true.into())
     );
     not_sent(&told);
-    let account = |owner| AccountId::new(ParticipantId(owner), 1);
     let more = Draft::transfer(account(2), account(3), Amount::new(1001, EUR));
     let other = brief.sign_with_id(more, id);
     let told = submit(&payer, node.door(), other.as_bytes(), &[]).expect(3);
@@ -222,7 +225,6 @@ fn what_the_node_alone_can_say_ends_as_a_further_copy_does() {
     // One that comes too late, one without cover, one of a key that nobody has registered.
     let late = signer.sign(draft());
     wait_until(&payer, node.door(), late.body.expires_at().0.into());
-    let account = |owner| AccountId::new(ParticipantId(owner), 1);
     let too_much = Amount::new(u64::MAX / 2, EUR);
     let poor = signer.sign(Draft::transfer(account(2), account(3), too_much));
     let unknown = Identity::from_seed(&[9; 32], ParticipantId(2), 3);
