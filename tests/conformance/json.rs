@@ -248,8 +248,61 @@ fn is_schema(text: &str) -> bool {
     program == "clearway" && named && version.parse::<u32>().is_ok_and(|number| number > 0)
 }
 
+/// What clients are told of an answer: its fields, and the words of its `state`.
+struct AnswerTable {
+    fields: Vec<String>,
+    states: Vec<String>,
+}
+
+impl AnswerTable {
+    /// As the page of the protocol has them.
+    fn read() -> Self {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/PROTOCOL.md");
+        let page = std::fs::read_to_string(page).expect("the page");
+        let (_, after) = page.split_once("`clearway/answer/1`:").expect("the table");
+        let lines = after.lines().skip_while(|line| !line.starts_with('|'));
+        let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
+        let quoted = |text: &str| -> Vec<String> {
+            let words = text.split('`').skip(1).step_by(2);
+            words.map(str::to_owned).collect()
+        };
+        let (mut fields, mut states) = (Vec::new(), Vec::new());
+        for row in rows {
+            let (names, meaning) = row[1..].split_once('|').expect("two cells");
+            let names = quoted(names);
+            if names == ["state"] {
+                states = quoted(meaning);
+            }
+            fields.extend(names);
+        }
+        assert!(
+            fields.len() > 3 && states.len() > 3,
+            "{fields:?} {states:?}"
+        );
+        Self { fields, states }
+    }
+
+    /// Of a line that is an answer.
+    fn check(&self, line: &Value) -> Result<(), String> {
+        let lacks = self.fields.iter().find(|name| line.get(name).is_none());
+        if let Some(name) = lacks {
+            return Err(format!("an answer without `{name}`: {line}"));
+        }
+        match self.states.iter().any(|word| line["state"] == **word) {
+            true => Ok(()),
+            false => Err(format!("a state that clients do not know: {line}")),
+        }
+    }
+}
+
 /// Every line is an object with a schema; an error stands at the end, and nowhere else.
-fn check(words: &BTreeMap<u64, String>, run: &Run, code: i32, schema: &str) -> Result<(), String> {
+fn check(
+    words: &BTreeMap<u64, String>,
+    answers: &AnswerTable,
+    run: &Run,
+    code: i32,
+    schema: &str,
+) -> Result<(), String> {
     if run.code != code {
         return Err(format!(
             "ends with {} and not {code}: {}",
@@ -272,6 +325,10 @@ fn check(words: &BTreeMap<u64, String>, run: &Run, code: i32, schema: &str) -> R
         if !same || !whole || !one_line {
             return Err(format!("no error of code {code}: {error}"));
         }
+    }
+    let is_answer = |line: &&Value| name_of(line) == "clearway/answer/1";
+    for line in lines.iter().filter(is_answer) {
+        answers.check(line)?;
     }
     let expected = format!("clearway/{schema}/1");
     match lines.iter().find(|line| name_of(line) != expected) {
@@ -339,6 +396,7 @@ fn every_answer_and_every_error_is_a_json_object_on_a_line_of_its_own() {
     });
     let words: BTreeMap<u64, String> = words.collect();
 
+    let answers = AnswerTable::read();
     let mut failures = Vec::new();
     let mut play = |node: &Served, (line, code, schema): Row, more: &str| {
         let as_member = |name: &str| {
@@ -361,7 +419,7 @@ fn every_answer_and_every_error_is_a_json_object_on_a_line_of_its_own() {
         };
         let call: Vec<&str> = line.split_whitespace().collect();
         let told = run(node.dir.path(), &call);
-        if let Err(failure) = check(&words, &told, code, schema) {
+        if let Err(failure) = check(&words, &answers, &told, code, schema) {
             failures.push(format!("{}: {failure}", told.call));
         }
     };
