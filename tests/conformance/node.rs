@@ -196,6 +196,27 @@ fn a_watermark_emptied_while_the_node_runs_is_written_anew_and_told_of() {
 }
 
 #[test]
+fn a_log_that_is_removed_while_the_node_runs_is_written_anew_and_told_of() {
+    let mut node = Served::start();
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    node.as_member(2, &pay).expect(0);
+    std::fs::remove_dir_all(node.dir.path().join("data/log")).expect("removed");
+    let from = Instant::now();
+    let name = "\nclearway_store_files_restored_total 2.0\n";
+    while !http(node.node.admin(), "GET /metrics").1.contains(name) {
+        assert!(from.elapsed() < 4 * TIMEOUT, "never found");
+    }
+    let pay_again = ["pay", "2.1", "3.1", "10.00", "--prove"];
+    node.as_member(2, &pay_again).expect(0);
+    node.node.kill();
+    node.node = serve(node.dir.path());
+    let account = ["account", "show", "2.1"];
+    let shown = node.as_member(2, &account).expect(0).json("account");
+    assert_eq!(shown["debits_posted"], "20.00", "{shown}");
+    node.node.stop();
+}
+
+#[test]
 fn an_operator_registers_a_member_and_opens_its_account() {
     let mut node = Served::start();
     let key = "keys/member-7.insecure-plaintext";

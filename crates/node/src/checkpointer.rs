@@ -9,7 +9,7 @@ use clearway_execute::Snapshot;
 use clearway_order::FinalPoint;
 use clearway_store::history::HistoryError;
 use clearway_store::{
-    BlockIo, Extractor, Preparer, Reader, RecordKind, WatermarkGuard, Writer, write_checkpoint,
+    BlockIo, Extractor, LogGuard, Preparer, Reader, RecordKind, Writer, write_checkpoint,
 };
 use clearway_types::batch::BATCH_HEADER_BYTES;
 use clearway_types::envelope::envelopes;
@@ -86,7 +86,7 @@ pub(crate) struct Checkpointer {
     genesis: Digest,
     reader: Reader,
     preparer: Preparer,
-    watermark: WatermarkGuard,
+    log: LogGuard,
     index: Arc<LogIndex>,
     pub(crate) metrics: Arc<CheckpointerMetrics>,
     disk: Arc<Disk>,
@@ -109,7 +109,7 @@ impl Checkpointer {
             checkpoints,
             genesis,
             preparer: writer.preparer(),
-            watermark: writer.watermark_guard(),
+            log: writer.log_guard(),
             reader: reader.clone(),
             index: Arc::clone(index),
             metrics: Arc::default(),
@@ -136,7 +136,7 @@ impl Checkpointer {
         self.note("checkpoint", self.keep(keep));
     }
 
-    /// Prepares the next segment, indexes what was sealed and looks after the watermark file, each
+    /// Prepares the next segment, indexes what was sealed and looks after the files of the log, each
     /// unless it has just failed.
     pub(crate) fn on_idle(&mut self, now: Instant) {
         if self.prepare_again.is_due(now) {
@@ -149,29 +149,29 @@ impl Checkpointer {
             self.index_again.note(done, now);
         }
         if self.look_again.is_due(now) {
-            let done = self.look_at_watermark();
+            let done = self.look_at_log();
             self.look_again.note(done, now);
             self.look_again.pause_at_least(LOOK_PAUSE, now);
         }
     }
 
-    /// A watermark file that was damaged from outside costs this run nothing, but without it the
-    /// next start would need a backup. Answers whether it is whole.
-    fn look_at_watermark(&self) -> bool {
-        let looked = self.watermark.look();
+    /// Files of the log that were damaged from outside cost this run nothing, but without them the
+    /// next start would need a backup. Answers whether they are whole.
+    fn look_at_log(&self) -> bool {
+        let looked = self.log.look();
         match &looked {
             Ok(false) => {}
             Ok(true) => tracing::error!(
-                "the watermark file was damaged or removed from outside while the node ran; it \
-                 was written anew, nothing was lost: find out what changes files of the data \
+                "files of the log were damaged or removed from outside while the node ran; they \
+                 were written anew, nothing was lost: find out what changes files of the data \
                  folder, and check the disk"
             ),
             Err(error) => {
                 self.metrics.failures.add(1);
                 tracing::error!(
                     %error,
-                    "the watermark file cannot be looked after; keep the node running until it is \
-                     whole, or its next start may need a backup"
+                    "the files of the log cannot be looked after; keep the node running until they \
+                     are whole, or its next start may need a backup"
                 );
             }
         }

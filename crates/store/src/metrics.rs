@@ -23,6 +23,9 @@ clearway_flow::metrics! {
         write_failures: total,
         /// Times the watermark file was found damaged, lost or replaced while running.
         watermarks_damaged: total,
+        /// Files of the log that were damaged or removed while running and written anew, except
+        /// the watermark.
+        files_restored: total,
         /// Records read.
         reads: total,
         /// Payload bytes read.

@@ -21,7 +21,7 @@ use crate::words::{RecordHash, SegmentNumber, Sequence};
 
 /// Name under which the next segment is filled with zeros.
 pub(crate) const PREPARED_NAME: &str = "next.prepared";
-const TEMPORARY_SUFFIX: &str = ".tmp";
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// What was found when the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,7 +238,9 @@ fn is_leftover(name: &str) -> bool {
     match name.strip_suffix(TEMPORARY_SUFFIX) {
         None => name == PREPARED_NAME,
         Some(stem) => {
-            let of_a_segment = index::is_index_name(stem) || blocks::is_blocks_name(stem);
+            let of_a_segment = segment::parse_name(stem).is_some()
+                || index::is_index_name(stem)
+                || blocks::is_blocks_name(stem);
             stem == IDENTITY_NAME || stem == WATERMARK_NAME || of_a_segment
         }
     }

@@ -10,6 +10,7 @@ use crate::error::{At, StoreError};
 use crate::format::{
     Mark, RecordHeader, SegmentHead, ZERO_PADDING, padding_bytes, record_bytes, to_usize,
 };
+use crate::guard::{self, Home, LogGuard};
 use crate::io::{Access, BlockFile, BlockIo, LockGuard, write_all_at, write_zeros_at};
 use crate::limits::{PAGE_BYTES, SPARE_BYTES_MAX};
 use crate::metrics::StoreMetrics;
@@ -70,12 +71,14 @@ impl Store {
             ..survey.report
         };
         let shared = Arc::new(Shared::new(io, &options, survey.segments, &mark));
+        let home = Home::new(shared.last_segment(), Arc::clone(&file));
         let writer = Writer {
             active: Active {
                 segment: shared.last_segment(),
                 file,
                 end: survey.end.offset,
             },
+            home: Arc::new(Mutex::new(home)),
             last: mark,
             durable: mark.sequence,
             watermark: Arc::new(Mutex::new(Some(watermark))),
@@ -120,6 +123,7 @@ impl Store {
 pub struct Writer {
     shared: Arc<Shared>,
     active: Active,
+    home: Arc<Mutex<Home>>,
     /// The end of what was appended.
     last: Mark,
     durable: Sequence,
@@ -163,7 +167,8 @@ impl Writer {
         self.check_poison()?;
         let payload_bytes = self.check_size(parts)?;
         let needed = record_bytes(payload_bytes.into());
-        if self.active.end + needed > self.active.segment.view.len_bytes() {
+        let is_full = self.active.end + needed > self.active.segment.view.len_bytes();
+        if is_full || lock(&self.home).is_lost {
             self.roll(needed)?;
         }
         let sequence = self.last.sequence.next();
@@ -210,6 +215,9 @@ impl Writer {
         let synced = self.active.file.sync_data();
         let synced = synced.at("fdatasync", self.active.segment.view.path());
         self.guard(synced)?;
+        // What was appended before the file was found to have lost its name is in it alone.
+        let copied = self.copy_lost();
+        self.guard(copied)?;
         let advanced = match lock(&self.watermark).as_mut() {
             Some(watermark) => watermark.advance(&self.last),
             None => unreachable!("a writer that is not poisoned has its watermark"),
@@ -255,11 +263,13 @@ impl Writer {
         self.preparer.clone()
     }
 
-    /// A handle that looks after the watermark file, from any thread.
-    pub fn watermark_guard(&self) -> WatermarkGuard {
-        WatermarkGuard {
+    /// A handle that looks after the log's files, from any thread.
+    pub fn log_guard(&self) -> LogGuard {
+        LogGuard {
+            shared: Arc::clone(&self.shared),
+            genesis: self.preparer.genesis,
             watermark: Arc::clone(&self.watermark),
-            metrics: Arc::clone(self.metrics()),
+            home: Arc::clone(&self.home),
         }
     }
 
@@ -302,7 +312,7 @@ impl Writer {
         }) = &result
         {
             self.metrics().write_failures.add(1);
-            *lock(&self.watermark) = None;
+            self.let_go();
             self.poison = Some(Poison {
                 operation,
                 path: path.clone(),
@@ -311,6 +321,12 @@ impl Writer {
             });
         }
         result
+    }
+
+    /// From here on nobody looks after the files, which may be somebody else's.
+    fn let_go(&self) {
+        lock(&self.home).active = None;
+        *lock(&self.watermark) = None;
     }
 
     fn check_size(&self, parts: &[&[u8]]) -> Result<u32, StoreError> {
@@ -325,6 +341,16 @@ impl Writer {
         Ok(u32::try_from(payload_bytes).expect("the limit is far below 4 GiB"))
     }
 
+    /// Gives the active segment its name again with all that was appended, where it was found to
+    /// have lost it.
+    fn copy_lost(&self) -> Result<(), StoreError> {
+        let home = lock(&self.home);
+        match home.is_lost {
+            true => home.copy(&self.shared.io, &self.shared.dir),
+            false => Ok(()),
+        }
+    }
+
     /// Leaves the active segment for the next one. The old one is synced before the new one gets
     /// its name, so a segment that has a successor is known to be whole.
     fn roll(&mut self, needed: u64) -> Result<(), StoreError> {
@@ -332,7 +358,11 @@ impl Writer {
             PAGE_BYTES + needed <= self.preparer.segment_bytes,
             "check_size bounds a record"
         );
-        match self.preparer.prepare_next() {
+        let prepared = self
+            .copy_lost()
+            .and_then(|()| self.preparer.drop_nameless())
+            .and_then(|()| self.preparer.prepare_next());
+        match prepared.map_err(|error| self.preparer.full(error)) {
             Ok(late) => self.metrics().segments_unprepared.add(u64::from(late)),
             Err(error @ StoreError::DiskFull { .. }) => {
                 self.metrics().disk_full.add(1);
@@ -354,6 +384,8 @@ impl Writer {
         let (file, segment) = self.guard(created)?;
         let segment = Arc::new(segment);
         self.shared.push_segment(Arc::clone(&segment));
+        // The old segment is whole under its name: copied above, or by the guard since then.
+        lock(&self.home).set_active(Arc::clone(&segment), Arc::clone(&file));
         self.active = Active {
             segment,
             file,
@@ -368,36 +400,12 @@ impl Drop for Writer {
     /// A preparer that outlives the writer must not fill a file that the next writer may own.
     fn drop(&mut self) {
         *self.preparer.lock() = Ready::Closed;
-        *lock(&self.watermark) = None;
+        self.let_go();
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Notices while the node runs what would otherwise stop its next start: a watermark file that was
-/// damaged, removed or replaced from outside. The writer knows what belongs there.
-#[derive(Debug)]
-pub struct WatermarkGuard {
-    watermark: Arc<Mutex<Option<Watermark>>>,
-    metrics: Arc<StoreMetrics>,
-}
-
-impl WatermarkGuard {
-    /// Compares the file with what was written last, and puts a new one in its place where it is
-    /// anything else; true if it did. Does nothing once the writer is gone or poisoned. A few
-    /// system calls, none of which waits for the disk unless there is damage; for once a second.
-    ///
-    /// # Errors
-    /// [`StoreError::WatermarkReplaced`] when another readable watermark stands there, which is
-    /// left as it is; [`StoreError::Io`] when the system fails. The writer stays usable.
-    pub fn look(&self) -> Result<bool, StoreError> {
-        match lock(&self.watermark).as_mut() {
-            Some(watermark) => watermark.look(&self.metrics),
-            None => Ok(false),
-        }
-    }
 }
 
 /// The next segment, as far as it is.
@@ -444,26 +452,51 @@ impl Preparer {
         if !matches!(*ready, Ready::Nothing) {
             return Ok(false);
         }
-        // Looked at before it is written: filling a disk to its last block takes it from everybody.
-        let bytes_needed = self.segment_bytes + SPARE_BYTES_MAX.min(self.segment_bytes / 4);
+        let bytes_needed = self.bytes_needed();
         let free_bytes = self.io.free_bytes(&self.dir).at("statvfs", &self.dir)?;
         if free_bytes < bytes_needed {
             let dir = self.dir.clone();
             return Err(StoreError::DiskFull { dir, bytes_needed });
         }
         let path = self.dir.join(PREPARED_NAME);
-        match self.fill(&path) {
+        match self.fill(&path).map_err(|error| self.full(error)) {
             Ok(file) => {
                 *ready = Ready::Prepared(file);
                 Ok(true)
             }
-            Err(StoreError::Io { source, .. }) if is_full(&source) => {
+            Err(error @ StoreError::DiskFull { .. }) => {
                 self.io.remove(&path).at("remove", &path)?;
-                let dir = self.dir.clone();
-                Err(StoreError::DiskFull { dir, bytes_needed })
+                Err(error)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The error of the system that there is no space, as that of the store.
+    fn full(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Io { source, .. } if is_full(&source) => StoreError::DiskFull {
+                dir: self.dir.clone(),
+                bytes_needed: self.bytes_needed(),
+            },
+            error => error,
+        }
+    }
+
+    /// Free bytes without which no segment is begun: filling a disk to its last block takes it from
+    /// everybody.
+    fn bytes_needed(&self) -> u64 {
+        self.segment_bytes + SPARE_BYTES_MAX.min(self.segment_bytes / 4)
+    }
+
+    /// Forgets a prepared file that has lost its name.
+    fn drop_nameless(&self) -> Result<(), StoreError> {
+        let path = self.dir.join(PREPARED_NAME);
+        let mut ready = self.lock();
+        if matches!(*ready, Ready::Prepared(_)) && guard::is_gone(&self.io, &path)? {
+            *ready = Ready::Nothing;
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Ready> {

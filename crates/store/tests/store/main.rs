@@ -8,6 +8,7 @@ mod damage;
 mod faults;
 mod format;
 mod fuzz;
+mod guard;
 mod index;
 mod log;
 mod mapped;

@@ -97,6 +97,37 @@ pub(crate) fn assert_prefix(reader: &Reader, items: &[Item], context: &str) {
     assert_eq!(verified.record_count, reader.durable().0, "{context}");
 }
 
+pub(crate) fn open_read_only(io: &MemoryIo) -> Result<(Reader, Recovery), StoreError> {
+    Store::open_read_only(Arc::new(io.clone()), options(DIR))
+}
+
+/// Opens for reading, then for writing: both must show all the items and name the slot.
+pub(crate) fn check_whole(io: &MemoryIo, items: &[Item], slot: Option<u64>, context: &str) {
+    let before = io.files();
+    let (reader, found) = open_read_only(io).unwrap_or_else(|e| panic!("{context}: {e}"));
+    assert_eq!(found.durable.0, items.len() as u64, "{context}");
+    assert_eq!(
+        found.record_count_kept,
+        found.durable.0 - found.watermark.0,
+        "{context}"
+    );
+    let named = |found: &Recovery| found.watermark_slot_damaged.map(|slot| slot.index);
+    assert_eq!(named(&found), slot, "{context}");
+    assert_prefix(&reader, items, context);
+    assert_eq!(io.files(), before, "{context}: reading changed something");
+    let (writer, reader, opened) = open(io).unwrap_or_else(|e| panic!("{context}: {e}"));
+    assert_eq!(named(&opened), slot, "{context}");
+    assert_eq!(
+        opened.record_count_kept, found.record_count_kept,
+        "{context}"
+    );
+    assert_prefix(&reader, items, context);
+    drop(writer);
+    let (_, found) = open_read_only(io).expect("repaired");
+    assert_eq!(found.watermark, found.durable, "{context}");
+    assert_eq!(found.watermark_slot_damaged, None, "{context}: repaired");
+}
+
 /// Ids of a payload: each whole 20 bytes are an id and a signer.
 pub(crate) struct Every20;
 

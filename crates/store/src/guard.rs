@@ -1,0 +1,176 @@
+//! Looks after the log's files while the node runs: what somebody damages or removes from outside
+//! is written anew from what the writer holds open, before the next start would need a backup.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::error::{At, StoreError};
+use crate::format::to_usize;
+use crate::identity::{self, LOCK_NAME};
+use crate::io::{Access, BlockFile, BlockIo, LockGuard, read_exact_at, write_all_at};
+use crate::limits::ZERO_CHUNK_BYTES;
+use crate::reader::Shared;
+use crate::recovery::TEMPORARY_SUFFIX;
+use crate::segment::Segment;
+use crate::watermark::Watermark;
+use crate::writer::lock;
+
+/// The segment that is written to, as writer and guard settle it between them.
+#[derive(Debug)]
+pub(crate) struct Home {
+    /// Nothing once the writer is poisoned or gone: nobody writes to the directory then.
+    pub(crate) active: Option<(Arc<Segment>, Arc<dyn BlockFile>)>,
+    /// Its file has lost its name, and a copy has it: the open file is gone with the process.
+    pub(crate) is_lost: bool,
+    /// The lock of a directory that was made anew.
+    _lock: Option<Box<dyn LockGuard>>,
+    /// Of the sealed segments the one that is looked at next.
+    next: usize,
+}
+
+impl Home {
+    pub(crate) fn new(segment: Arc<Segment>, file: Arc<dyn BlockFile>) -> Self {
+        Self {
+            active: Some((segment, file)),
+            is_lost: false,
+            _lock: None,
+            next: 0,
+        }
+    }
+
+    /// The writer goes on in this segment.
+    pub(crate) fn set_active(&mut self, segment: Arc<Segment>, file: Arc<dyn BlockFile>) {
+        self.active = Some((segment, file));
+        self.is_lost = false;
+    }
+
+    /// Gives a copy of the open file its name, where that was lost: all that was written so far.
+    ///
+    /// # Errors
+    /// When the system fails; what had the name before still has it.
+    pub(crate) fn copy(&self, io: &Arc<dyn BlockIo>, dir: &Path) -> Result<(), StoreError> {
+        let Some((segment, file)) = &self.active else {
+            return Ok(());
+        };
+        let path = segment.view.path();
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(TEMPORARY_SUFFIX);
+        let temporary = Path::new(&temporary);
+        let copy = io.open(temporary, Access::Create).at("create", temporary)?;
+        let (len_bytes, mut at) = (segment.view.len_bytes(), 0);
+        let mut buffer = vec![0; ZERO_CHUNK_BYTES];
+        while at < len_bytes {
+            let chunk = &mut buffer[..ZERO_CHUNK_BYTES.min(to_usize(len_bytes - at))];
+            read_exact_at(file.as_ref(), at, chunk).at("pread", path)?;
+            write_all_at(copy.as_ref(), at, &[chunk]).at("pwrite", temporary)?;
+            at += chunk.len() as u64;
+        }
+        copy.sync_data().at("fdatasync", temporary)?;
+        io.rename(temporary, path).at("rename", path)?;
+        io.sync_dir(dir).at("fsync of the directory", dir)
+    }
+}
+
+/// Notices while the node runs what would otherwise stop its next start.
+#[derive(Debug)]
+pub struct LogGuard {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) genesis: [u8; 32],
+    pub(crate) watermark: Arc<Mutex<Option<Watermark>>>,
+    pub(crate) home: Arc<Mutex<Home>>,
+}
+
+impl LogGuard {
+    /// Looks whether watermark and identity are as they were written and whether the segments have
+    /// their names, and writes anew what is not: the watermark, the identity, the segment that is
+    /// written to, and the directory where all of it was removed. True if it did. Does nothing once
+    /// the writer is gone or poisoned. A few system calls, none of which waits for the disk unless
+    /// there is damage; for once a second.
+    ///
+    /// # Errors
+    /// [`StoreError::WatermarkReplaced`] when another readable watermark stands there, which is
+    /// left as it is; [`StoreError::MissingSegment`] for a sealed segment, which only a backup has;
+    /// [`StoreError::ForeignGenesis`] and the like when another log was put there;
+    /// [`StoreError::Io`] when the system fails. The writer stays usable.
+    pub fn look(&self) -> Result<bool, StoreError> {
+        let mut home = lock(&self.home);
+        let Some((segment, _)) = &home.active else {
+            return Ok(false);
+        };
+        let (io, dir) = (&self.shared.io, &self.shared.dir);
+        let is_nameless = is_gone(io, segment.view.path())?;
+        if is_nameless && is_away(io, dir)? {
+            io.create_dir(dir).at("mkdir", dir)?;
+            let path = dir.join(LOCK_NAME);
+            let locked = io.lock(&path).at("flock", &path)?;
+            home._lock = Some(locked.ok_or(StoreError::Locked { path })?);
+        }
+        let mut is_mended = match lock(&self.watermark).as_mut() {
+            Some(watermark) => watermark.look(&self.shared.metrics)?,
+            None => return Ok(false),
+        };
+        is_mended |= self.look_at_identity()?;
+        if is_nameless {
+            // From here on the next record goes to a segment that has a name.
+            home.is_lost = true;
+            home.copy(io, dir)?;
+            self.shared.metrics.files_restored.add(1);
+            is_mended = true;
+        }
+        self.look_at_sealed(&mut home.next)?;
+        Ok(is_mended)
+    }
+
+    /// Writes it anew where it is damaged or gone: it names the genesis and nothing else.
+    fn look_at_identity(&self) -> Result<bool, StoreError> {
+        let (io, dir) = (&self.shared.io, &self.shared.dir);
+        match identity::check(io, dir, &self.genesis) {
+            Ok(()) => return Ok(false),
+            Err(StoreError::IdentityLost { .. }) => {}
+            Err(StoreError::Io { source, .. }) if is_not_found(&source) => {}
+            Err(error) => return Err(error),
+        }
+        identity::create(io, dir, self.genesis)?;
+        self.shared.metrics.files_restored.add(1);
+        Ok(true)
+    }
+
+    /// One of the sealed segments each time. It is read through a map, which is no source for a
+    /// copy: a file that was cut before it was removed would end the process.
+    fn look_at_sealed(&self, next: &mut usize) -> Result<(), StoreError> {
+        let segments = self.shared.segments();
+        let sealed = &segments[..segments.len() - 1];
+        *next = if *next < sealed.len() { *next } else { 0 };
+        let Some(segment) = sealed.get(*next) else {
+            return Ok(());
+        };
+        if is_gone(&self.shared.io, segment.view.path())? {
+            return Err(StoreError::MissingSegment {
+                segment: segment.number,
+                dir: self.shared.dir.clone(),
+            });
+        }
+        *next += 1;
+        Ok(())
+    }
+}
+
+pub(crate) fn is_gone(io: &Arc<dyn BlockIo>, path: &Path) -> Result<bool, StoreError> {
+    match io.len_bytes(path) {
+        Err(error) if is_not_found(&error) => Ok(true),
+        len_bytes => len_bytes.map(|_| false).at("stat", path),
+    }
+}
+
+/// Whether the directory itself is not there.
+fn is_away(io: &Arc<dyn BlockIo>, dir: &Path) -> Result<bool, StoreError> {
+    match io.list(dir) {
+        Err(error) if is_not_found(&error) => Ok(true),
+        names => names.map(|_| false).at("list", dir),
+    }
+}
+
+fn is_not_found(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}

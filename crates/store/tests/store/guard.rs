@@ -1,0 +1,219 @@
+//! Files of the log that are removed while the writer runs: what is durable then stays so, also when
+//! the process is killed right after they were looked at.
+
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
+use clearway_store::{Access, BlockIo, RealIo, Store, StoreError, Writer};
+
+use crate::support::{
+    DIR, Item, append, assert_prefix, check_whole, filled, items, open, open_at, options,
+};
+
+fn identity() -> PathBuf {
+    Path::new(DIR).join("identity")
+}
+
+fn segments(io: &MemoryIo) -> Vec<PathBuf> {
+    let files = io.files().into_keys();
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "seg");
+    files.filter(is_segment).collect()
+}
+
+fn remove_active(io: &MemoryIo) {
+    let active = segments(io).pop().expect("a segment");
+    io.remove(&active).expect("it is there");
+}
+
+fn commit(writer: &mut Writer, items: &[Item]) {
+    append(writer, items).expect("memory");
+    writer.commit().expect("memory");
+}
+
+/// What a process that is killed now leaves.
+fn check_killed(io: &MemoryIo, items: &[Item], context: &str) {
+    check_whole(&MemoryIo::from_files(io.files()), items, None, context);
+}
+
+#[test]
+fn an_identity_that_was_damaged_or_removed_is_written_anew() {
+    type Damage = Box<dyn Fn(&MemoryIo)>;
+    let damages: [(&str, Damage); 3] = [
+        ("emptied", Box::new(|io| io.damage(&identity(), Vec::clear))),
+        (
+            "a flipped bit",
+            Box::new(|io| io.damage(&identity(), |bytes| bytes[40] ^= 1)),
+        ),
+        (
+            "removed",
+            Box::new(|io| io.remove(&identity()).expect("it is there")),
+        ),
+    ];
+    let items = items(81, 4, 300);
+    for (name, damage) in damages {
+        let io = filled(&items, 2);
+        let (writer, ..) = open(&io).expect("whole");
+        let (guard, whole) = (writer.log_guard(), io.files());
+        assert!(
+            !guard.look().expect("memory"),
+            "{name}: nothing happened yet"
+        );
+        damage(&io);
+        assert!(guard.look().expect("memory"), "{name}");
+        assert!(!guard.look().expect("memory"), "{name}: put right already");
+        assert_eq!(io.files(), whole, "{name}");
+        assert_eq!(writer.metrics().files_restored.value(), 1);
+    }
+}
+
+#[test]
+fn an_active_segment_that_was_removed_gets_its_name_again_and_the_next_record_another() {
+    let items = items(82, 12, 300);
+    let io = filled(&items[..3], 3);
+    let (mut writer, reader, _) = open(&io).expect("whole");
+    let guard = writer.log_guard();
+    commit(&mut writer, &items[3..4]);
+    remove_active(&io);
+    // Until it is looked at, what is written is in the open file alone.
+    commit(&mut writer, &items[4..5]);
+    assert!(guard.look().expect("memory"));
+    check_killed(&io, &items[..5], "after the look");
+    assert!(!guard.look().expect("memory"), "put right already");
+    let count = segments(&io).len();
+    commit(&mut writer, &items[5..7]);
+    assert_eq!(segments(&io).len(), count + 1, "a segment with a name");
+    check_killed(&io, &items[..7], "after the next commit");
+    assert!(!guard.look().expect("memory"));
+    assert_prefix(&reader, &items[..7], "read beside the writer");
+    // Once more, in the new one.
+    remove_active(&io);
+    assert!(guard.look().expect("memory"));
+    commit(&mut writer, &items[7..]);
+    assert_eq!(writer.metrics().files_restored.value(), 2);
+    drop(writer);
+    check_whole(&io, &items, None, "after all");
+}
+
+#[test]
+fn a_group_that_was_appended_before_the_look_is_under_the_name_once_it_is_committed() {
+    let items = items(83, 9, 300);
+    let io = filled(&items[..3], 3);
+    let (mut writer, ..) = open(&io).expect("whole");
+    let guard = writer.log_guard();
+    append(&mut writer, &items[3..5]).expect("memory");
+    remove_active(&io);
+    assert!(guard.look().expect("memory"));
+    append(&mut writer, &items[5..6]).expect("memory");
+    writer.commit().expect("memory");
+    check_killed(&io, &items[..6], "a group in two segments");
+    append(&mut writer, &items[6..8]).expect("memory");
+    remove_active(&io);
+    assert!(guard.look().expect("memory"));
+    writer.commit().expect("memory");
+    check_killed(&io, &items[..8], "a group that was whole before the look");
+    commit(&mut writer, &items[8..]);
+    check_killed(&io, &items, "and one after it");
+}
+
+#[test]
+fn a_sealed_segment_that_was_removed_is_told_until_it_is_back() {
+    let items = items(84, 40, 700);
+    let io = filled(&items, 4);
+    let (writer, ..) = open(&io).expect("whole");
+    let guard = writer.log_guard();
+    let sealed = segments(&io)[1].clone();
+    let bytes = io.files()[&sealed].clone();
+    io.remove(&sealed).expect("it is there");
+    let looks = || (0..segments(&io).len()).find_map(|_| guard.look().err());
+    for _ in 0..3 {
+        let error = looks().expect("each round tells it");
+        assert!(
+            matches!(error, StoreError::MissingSegment { .. }),
+            "{error}"
+        );
+    }
+    let file = io.open(&sealed, Access::Create).expect("memory");
+    let written = file
+        .write_some_at(0, &[IoSlice::new(&bytes)])
+        .expect("memory");
+    assert_eq!(
+        (written, looks().is_none()),
+        (bytes.len(), true),
+        "it is back"
+    );
+    drop(writer);
+    assert!(
+        !guard.look().expect("nothing is looked at"),
+        "the writer is gone"
+    );
+}
+
+#[test]
+fn without_room_for_the_copy_nothing_is_told_durable_and_the_writer_stays_usable() {
+    let items = items(85, 9, 300);
+    let io = filled(&items[..3], 3);
+    let (mut writer, ..) = open(&io).expect("whole");
+    let guard = writer.log_guard();
+    remove_active(&io);
+    let used: usize = io.files().values().map(Vec::len).sum();
+    io.set_capacity_bytes(used as u64 + 100);
+    guard.look().expect_err("no room");
+    let full = append(&mut writer, &items[3..4]).expect_err("no room");
+    assert!(matches!(full, StoreError::DiskFull { .. }), "{full}");
+    io.set_capacity_bytes(1 << 20);
+    commit(&mut writer, &items[3..6]);
+    check_killed(&io, &items[..6], "after room was made");
+    assert!(!guard.look().expect("memory"));
+    commit(&mut writer, &items[6..]);
+    check_killed(&io, &items, "and after that");
+}
+
+#[test]
+fn a_copy_that_fails_at_any_call_is_made_by_the_next_look() {
+    let items = items(86, 9, 300);
+    for fail_at in 0.. {
+        let memory = filled(&items[..3], 3);
+        let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::TornWrite(5));
+        let (mut writer, ..) = Store::open(Arc::new(io.clone()), options(DIR)).expect("whole");
+        let guard = writer.log_guard();
+        remove_active(&memory);
+        io.fail_after(fail_at);
+        let looked = guard.look();
+        let fired = io.fired();
+        io.fail_after(1 << 40);
+        assert_eq!(looked.is_err(), fired, "call {fail_at}");
+        let _ = guard.look().expect("works again");
+        check_killed(&memory, &items[..3], &format!("call {fail_at}"));
+        commit(&mut writer, &items[3..]);
+        check_killed(&memory, &items, &format!("call {fail_at}, then a commit"));
+        assert_eq!(writer.metrics().write_failures.value(), 0);
+        if !fired {
+            assert!(fail_at > 5, "{fail_at} calls are fewer than a copy needs");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_was_removed_is_made_anew_with_its_lock() {
+    let items = items(87, 6, 300);
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let log = dir.path().join("log");
+    let io: Arc<dyn BlockIo> = Arc::new(RealIo::new());
+    let (mut writer, ..) = open_at(Arc::clone(&io), &log).expect("a new store");
+    let guard = writer.log_guard();
+    commit(&mut writer, &items[..3]);
+    writer.prepare_next().expect("room");
+    std::fs::remove_dir_all(&log).expect("removed");
+    assert!(guard.look().expect("made anew"));
+    assert!(!guard.look().expect("whole"));
+    let second = open_at(Arc::clone(&io), &log).expect_err("it has a writer");
+    assert!(matches!(second, StoreError::Locked { .. }), "{second}");
+    commit(&mut writer, &items[3..]);
+    drop((writer, guard));
+    let (_, reader, _) = open_at(io, &log).expect("whole");
+    assert_eq!(reader.durable().0, items.len() as u64);
+    assert_prefix(&reader, &items, "after all");
+}
