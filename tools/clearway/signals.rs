@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -96,10 +97,6 @@ enum Made {
     Empty(PathBuf),
 }
 
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A file or folder that a signal's end removes too, while this lives.
 #[derive(Debug)]
 pub(crate) struct Leftover(Made);
@@ -122,7 +119,7 @@ impl Leftover {
         make: impl FnOnce() -> io::Result<T>,
     ) -> Result<io::Result<(T, Self)>, Failure> {
         listen()?;
-        let mut leftovers = lock(&LEFTOVERS);
+        let mut leftovers = LEFTOVERS.lock();
         let made = make();
         Ok(made.map(|made| {
             let whole = Made::Whole(path.to_owned());
@@ -133,14 +130,14 @@ impl Leftover {
 
     fn of(made: Made) -> Result<Self, Failure> {
         listen()?;
-        lock(&LEFTOVERS).push(made.clone());
+        LEFTOVERS.lock().push(made.clone());
         Ok(Self(made))
     }
 }
 
 impl Drop for Leftover {
     fn drop(&mut self) {
-        lock(&LEFTOVERS).retain(|made| *made != self.0);
+        LEFTOVERS.lock().retain(|made| *made != self.0);
     }
 }
 
@@ -157,7 +154,7 @@ impl Scratch {
     pub(crate) fn new() -> Result<Self, Failure> {
         listen()?;
         // A signal waits for the lock, and finds the folder in the list.
-        let mut leftovers = lock(&LEFTOVERS);
+        let mut leftovers = LEFTOVERS.lock();
         let dir = tempfile::Builder::new().prefix("clearway-").tempdir();
         let dir = dir.map_err(|error| {
             let message = format!(
@@ -182,7 +179,7 @@ impl Scratch {
 /// Work that a signal does not cut in two: one that comes meanwhile ends the program afterwards.
 /// The work makes and drops no [`Leftover`].
 pub(crate) fn undivided<T>(work: impl FnOnce() -> T) -> T {
-    let _wait = lock(&LEFTOVERS);
+    let _wait = LEFTOVERS.lock();
     work()
 }
 
@@ -191,7 +188,7 @@ pub(crate) fn undivided<T>(work: impl FnOnce() -> T) -> T {
 pub(crate) fn notice() -> Result<oneshot::Receiver<i32>, Failure> {
     listen()?;
     let (tell, told) = oneshot::channel();
-    *lock(&TOLD) = Some(tell);
+    *TOLD.lock() = Some(tell);
     Ok(told)
 }
 
@@ -215,13 +212,13 @@ fn start_listening() -> io::Result<()> {
     let mut ends = runtime.block_on(async { Ends::new() })?;
     let watch = move || {
         let code = runtime.block_on(ends.next());
-        if let Some(told) = lock(&TOLD).take()
+        if let Some(told) = TOLD.lock().take()
             && told.send(code).is_ok()
         {
             // It may be stuck, for example behind a reader of its results.
             std::thread::sleep(ORDER_TIMEOUT);
         }
-        let leftovers = lock(&LEFTOVERS);
+        let leftovers = LEFTOVERS.lock();
         if !leftovers.is_empty() {
             ui::note("interrupted: what was made so far is removed");
         }

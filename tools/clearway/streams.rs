@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use clearway_node::log::LINES_DROPPED;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Bytes that wait for a slow reader of standard error: seconds of a log at level `trace`.
@@ -175,7 +176,7 @@ impl Waiting {
 
 impl Log {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     fn push(&self, line: Vec<u8>) {
@@ -184,10 +185,8 @@ impl Log {
             return write_aside(&line);
         }
         while waiting.is_full() && !waiting.stalled {
-            let waited = self.room.wait_timeout(waiting, ROOM_TIMEOUT);
-            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            waiting = after;
-            waiting.stalled |= timeout.timed_out();
+            let waited = self.room.wait_for(&mut waiting, ROOM_TIMEOUT);
+            waiting.stalled |= waited.timed_out();
         }
         if waiting.is_full() {
             LINES_DROPPED.add(1);
@@ -205,10 +204,7 @@ impl Log {
             let line = loop {
                 match waiting.lines.pop_front() {
                     Some(line) => break line,
-                    None => {
-                        let woken = self.work.wait(waiting);
-                        waiting = woken.unwrap_or_else(PoisonError::into_inner);
-                    }
+                    None => self.work.wait(&mut waiting),
                 }
             };
             waiting.writing = true;
@@ -230,8 +226,7 @@ impl Log {
             if left.is_zero() {
                 return;
             }
-            let waited = self.room.wait_timeout(waiting, left);
-            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.room.wait_for(&mut waiting, left);
         }
     }
 }

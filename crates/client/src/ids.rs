@@ -1,9 +1,7 @@
 //! Makes identifiers: time-ordered, unique for a signer over all its processes and restarts.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-
 use clearway_types::units::{TimeMs, TransferId};
+use parking_lot::Mutex;
 
 use crate::error::ClientError;
 
@@ -39,8 +37,7 @@ impl IdMaker {
 
     /// The next identifier; rises even when `now` does not.
     pub fn make(&self, now: TimeMs) -> TransferId {
-        // The pair is replaced as a whole: a poisoned lock still holds a whole one.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         *last = match last.1.checked_add(1) {
             _ if now > last.0 => (now, 0),
             Some(sequence) => (last.0, sequence),

@@ -2,11 +2,12 @@
 //! member's own clock.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clearway_types::units::TimeMs;
 use clearway_types::wire::query::StatusView;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Clocks that differ by less are not spoken of: heartbeats and the way there take a part of it.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
@@ -151,8 +152,7 @@ impl ClusterTime {
     }
 
     fn lock(&self) -> MutexGuard<'_, Heard> {
-        // Values are replaced as a whole: a poisoned lock still holds whole ones.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Cluster time now; this machine's clock before the first status.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clearway_types::messages::Origin;
 use clearway_types::units::Digest;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Locks are taken once per envelope by `verify` and once by the receipt router: 64 shards keep the
 /// two from waiting for each other.
@@ -60,7 +60,7 @@ impl InFlight {
 
     /// Envelopes in flight.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
     /// Whether nothing is in flight.
@@ -69,13 +69,8 @@ impl InFlight {
     }
 
     fn shard(&self, leaf: Digest) -> MutexGuard<'_, HashMap<Digest, Vec<Origin>>> {
-        lock(&self.shards[usize::from(leaf.0[0]) % SHARDS])
+        self.shards[usize::from(leaf.0[0]) % SHARDS].lock()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each critical section is one map operation: after a panic elsewhere the map is still whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The latest version of a thing that one stage publishes and others read.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 /// Holds the latest published version.
 ///
@@ -16,13 +18,12 @@ impl<T> Latest<T> {
 
     /// The latest version.
     pub fn load(&self) -> Arc<T> {
-        // A poisoned lock still holds a whole pointer: no writer can stop half-way through one.
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.read())
     }
 
     /// Replaces the version.
     pub fn publish(&self, value: Arc<T>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = value;
+        *self.0.write() = value;
     }
 }
 

@@ -26,10 +26,10 @@
 //! ```
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::Counter;
 
@@ -184,8 +184,7 @@ impl Times {
     }
 
     fn lock(&self) -> MutexGuard<'_, Recorded> {
-        // Recording does not panic half-way: behind a poisoned lock stands a whole histogram.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

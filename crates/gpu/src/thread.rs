@@ -1,11 +1,12 @@
 //! The queue's thread: opens a device, tests it, serves callers, gives it up and tries again.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+use parking_lot::Mutex;
 
 use crate::device::{Device, DeviceError};
 use crate::metrics::GpuMetrics;
@@ -73,7 +74,7 @@ impl Shared {
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
-        *self.bounds.lock().expect("nothing panics under it")
+        *self.bounds.lock()
     }
 }
 
@@ -120,7 +121,7 @@ fn open(opener: &mut Opener, timings: Timings, shared: &Shared) -> Result<BatchQ
     let mut device = opener()?;
     let full = self_test::pass(device.as_mut())?;
     let batch_timeout = timings.batch_min.max(20 * full);
-    *shared.bounds.lock().expect("nothing panics under it") = Bounds {
+    *shared.bounds.lock() = Bounds {
         len_max: job_len_max(device.as_ref()),
         words_max: job_words_max(device.as_ref()),
         ring_len: device.size().ring_len,

@@ -19,7 +19,6 @@ use crate::config::IngestConfig;
 use crate::error::IngestError;
 use crate::fill_room::FillRoom;
 use crate::lobby::{Admission, Lobby, Place};
-use crate::lock::lock;
 use crate::members::{Member, Members};
 use crate::metrics::IngestMetrics;
 use crate::query::QueryService;
@@ -57,7 +56,7 @@ pub(crate) struct Door {
     /// Streams being served.
     stream_count: watch::Sender<usize>,
     lobby: Arc<Lobby>,
-    refusals: std::sync::Mutex<TokenBucket>,
+    refusals: parking_lot::Mutex<TokenBucket>,
     /// Connections that are open, those that wait for a place included.
     connection_count: AtomicUsize,
     /// Connections that have a place.
@@ -114,7 +113,7 @@ impl Door {
             stopping: watch::Sender::new(false),
             stream_count: watch::Sender::new(0),
             lobby: Arc::new(Lobby::new(config.handshakes)),
-            refusals: std::sync::Mutex::new(refusals),
+            refusals: parking_lot::Mutex::new(refusals),
             connection_count: AtomicUsize::new(0),
             placed_count: AtomicUsize::new(0),
             next_source: AtomicU64::new(1),
@@ -164,7 +163,7 @@ impl Door {
             }
             Admission::Refuse => {
                 self.metrics.handshakes_refused.add(1);
-                let mut said = lock(&self.refusals);
+                let mut said = self.refusals.lock();
                 match said.take(now, 1, Duration::ZERO) {
                     Ok(_) => incoming.refuse(),
                     Err(_) => incoming.ignore(),

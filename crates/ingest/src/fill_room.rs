@@ -6,14 +6,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use clearway_types::units::ParticipantId;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
-
-use crate::lock::lock;
 
 /// A frame may lose its room once it has waited this long for its bytes, all waits together, and
 /// waits now: several round trips of a far member.
@@ -154,7 +153,7 @@ impl FillRoom {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 

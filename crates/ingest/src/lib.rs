@@ -30,7 +30,6 @@ mod fill_room;
 mod frame;
 mod intake;
 mod lobby;
-mod lock;
 mod members;
 mod metrics;
 mod query;

@@ -7,14 +7,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::admission::TokenBucket;
 use crate::config::HandshakeLimits;
-use crate::lock::lock;
 
 /// Addresses that are remembered as members', and addresses whose rate is counted.
 const SITES_MAX: usize = 4096;
@@ -166,7 +166,7 @@ impl Lobby {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Who may come in: the key directory as a lookup by key, and what each member uses up.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clearway_flow::Latest;
@@ -10,12 +10,12 @@ use clearway_quic::KeyCheck;
 use clearway_types::account::KeyEntry;
 use clearway_types::directory::KeyDirectory;
 use clearway_types::units::{Height, ParticipantId};
+use parking_lot::Mutex;
 
 use tokio::sync::Semaphore;
 
 use crate::admission::{TokenBucket, TooFast};
 use crate::config::IngestConfig;
-use crate::lock::lock;
 use crate::seats::Seats;
 
 /// All members, by key and by number.
@@ -55,7 +55,7 @@ impl Members {
     pub(crate) fn by_key(&self, public_key: &[u8; 32]) -> Option<ParticipantId> {
         let directory = self.directory.load();
         let height = Height(self.height.load(Ordering::Relaxed)).max(directory.height);
-        let mut index = lock(&self.index);
+        let mut index = self.index.lock();
         let current = index
             .take()
             .filter(|i| Arc::ptr_eq(&i.directory, &directory));
@@ -69,7 +69,7 @@ impl Members {
     /// false when no other member has enough more for a fair exchange.
     pub(crate) fn displace_for(&self, asker: &Member, now: Instant) -> bool {
         let asker_count = asker.seats.len();
-        let known = lock(&self.known);
+        let known = self.known.lock();
         let mut others: Vec<_> = known
             .values()
             .map(|member| (member.seats.len(), member))
@@ -83,7 +83,7 @@ impl Members {
     /// What a member uses up; the same for all its connections, and kept when it has none, so that
     /// connecting anew does not refill its rate.
     pub(crate) fn member(&self, id: ParticipantId) -> Arc<Member> {
-        let mut known = lock(&self.known);
+        let mut known = self.known.lock();
         let new = || Arc::new(Member::new(id, &self.config));
         Arc::clone(known.entry(id).or_insert_with(new))
     }
@@ -136,12 +136,12 @@ impl Member {
 
     /// Takes this many signatures from the contracted rate; gives how long to wait.
     pub(crate) fn take(&self, count: usize, wait_max: Duration) -> Result<Duration, TooFast> {
-        lock(&self.rate).take(Instant::now(), count, wait_max)
+        self.rate.lock().take(Instant::now(), count, wait_max)
     }
 
     /// Charges signatures that did not verify.
     pub(crate) fn charge(&self, count: u64) {
-        lock(&self.rate).charge(Instant::now(), count);
+        self.rate.lock().charge(Instant::now(), count);
     }
 }
 

@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use clearway_flow::InFlight;
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::messages::{ExecutedBlock, Origin, OriginRun, Refusals, StreamKey};
 use clearway_types::units::Height;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::answers::Answers;
 use crate::config::IngestConfig;
-use crate::lock::lock;
 use crate::members::{Member, Members};
 use crate::metrics::IngestMetrics;
 
@@ -129,13 +129,13 @@ impl AnswerRouter {
             answers: Mutex::new(Answers::new(count)),
             arrived: Notify::new(),
         });
-        lock(&self.shared.streams).insert(key, Arc::clone(&stream));
+        self.shared.streams.lock().insert(key, Arc::clone(&stream));
         stream
     }
 
     /// Forgets a stream; answers that still come are counted as undelivered.
     pub(crate) fn close(&self, key: StreamKey) {
-        lock(&self.shared.streams).remove(&key);
+        self.shared.streams.lock().remove(&key);
     }
 
     /// Refuses consecutive envelopes of a stream at the door.
@@ -144,7 +144,10 @@ impl AnswerRouter {
         let first = u32::try_from(positions.start).expect("streams are bounded");
         self.shared.metrics.count_refusals(code, count);
         self.shared.metrics.answers.add_count(count);
-        lock(&stream.answers).put(first, Height(0), &vec![Outcome::new(code); count]);
+        stream
+            .answers
+            .lock()
+            .put(first, Height(0), &vec![Outcome::new(code); count]);
         stream.arrived.notify_one();
     }
 
@@ -156,7 +159,7 @@ impl AnswerRouter {
         };
         let height = executed.block.manifest.height;
         self.shared.metrics.answers.add_count(range.len());
-        let mut answers = lock(&stream.answers);
+        let mut answers = stream.answers.lock();
         let mut at = range.start;
         let mut put = |at: usize, height, outcomes: &[Outcome]| {
             let offset = u32::try_from(at - range.start).expect("streams are bounded");
@@ -212,7 +215,7 @@ impl AnswerRouter {
         let metrics = &self.shared.metrics;
         match stream {
             Some(stream) => {
-                lock(&stream.answers).put(first_index, height, outcomes);
+                stream.answers.lock().put(first_index, height, outcomes);
                 metrics.answers.add_count(outcomes.len());
             }
             None => metrics.answers_undelivered.add_count(outcomes.len()),
@@ -220,7 +223,7 @@ impl AnswerRouter {
     }
 
     fn find(&self, key: StreamKey) -> Option<Arc<WaitingStream>> {
-        lock(&self.shared.streams).get(&key).map(Arc::clone)
+        self.shared.streams.lock().get(&key).map(Arc::clone)
     }
 }
 
@@ -230,7 +233,7 @@ impl WaitingStream {
         loop {
             let arrived = self.arrived.notified();
             {
-                let mut answers = lock(&self.answers);
+                let mut answers = self.answers.lock();
                 if let Some(bytes) = answers.take() {
                     return Some(bytes);
                 }

@@ -1,13 +1,12 @@
 //! Places for one member's connections: a new one takes that of the one that is idle longest.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
-
-use crate::lock::lock;
 
 /// A connection without streams is idle after so long: between two streams of a busy member, or
 /// before the first, there are moments without any.
@@ -122,14 +121,14 @@ impl Seats {
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
-        lock(&self.taken)
+        self.taken.lock()
     }
 }
 
 impl Taken {
     fn displace_idle(&mut self, now: Instant) -> Option<()> {
         let idle = self.by_number.iter().filter_map(|(number, occupant)| {
-            let activity = *lock(&occupant.activity);
+            let activity = *occupant.activity.lock();
             let is_idle = activity.stream_count == 0
                 && now.saturating_duration_since(activity.idle_from) >= IDLE_AFTER;
             is_idle.then_some((activity.idle_from, *number))
@@ -155,7 +154,7 @@ impl Seat {
 
     /// Notes that a stream is open until what is returned is dropped.
     pub(crate) fn busy(&self) -> Busy {
-        lock(&self.occupant.activity).stream_count += 1;
+        self.occupant.activity.lock().stream_count += 1;
         Busy {
             seats: Arc::clone(&self.seats),
             occupant: Arc::clone(&self.occupant),
@@ -171,7 +170,7 @@ impl Drop for Seat {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let mut activity = lock(&self.occupant.activity);
+        let mut activity = self.occupant.activity.lock();
         activity.stream_count -= 1;
         if activity.stream_count == 0 {
             activity.idle_from = Instant::now();

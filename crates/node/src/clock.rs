@@ -1,11 +1,12 @@
 //! The machine's clocks against each other and against cluster time.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clearway_order::{Clock, Now, OrderMetrics};
 use clearway_types::units::TimeMs;
+use parking_lot::Mutex;
 
 /// How often the clocks are compared.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -102,7 +103,7 @@ impl ClockWatch {
     }
 
     fn look(&self) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         let (before, now) = (last.now, (self.clock)());
         last.now = now;
         if let Some(jump_ms) = jump(before, now) {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clearway_ingest::QueryError;
 use clearway_store::history::HistoryError;
 use clearway_types::units::Height;
+use parking_lot::Mutex;
 
 /// Damage stays where it is and can be asked for thousands of times a second: each place is told
 /// once in this time.
@@ -41,7 +41,7 @@ impl DamageLog {
 
     /// Whether to say it now.
     fn is_told(&self, text: String, now: Instant) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         told.retain(|_, at| now.saturating_duration_since(*at) < TOLD_AGAIN);
         let is_new = !told.contains_key(&text) && told.len() < PLACES_MAX;
         if is_new {

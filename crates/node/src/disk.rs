@@ -4,11 +4,12 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clearway_order::JournalRoom;
 use clearway_store::{Access, BlockIo, StoreError};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::admin::Readiness;
@@ -224,7 +225,7 @@ impl Disk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

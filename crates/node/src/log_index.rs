@@ -1,12 +1,12 @@
 //! How far the log is durable, and where in it any final block lies.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clearway_store::history::{HistoryError, StoredBlock};
 use clearway_store::{BatchPlace, BlockIndex, BlockPlace, Sequence};
 use clearway_types::messages::ExecutedBlock;
 use clearway_types::units::{Digest, Height, TimeMs};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::damage_log::DamageLog;
 
@@ -151,14 +151,12 @@ impl LogIndex {
             let Some(left) = left.filter(|_| wanted()) else {
                 return false;
             };
-            let waited = self.changed.wait_timeout(tip, left.min(LOOK_AROUND));
-            tip = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut tip, left.min(LOOK_AROUND));
         }
         true
     }
 
     fn lock(&self) -> MutexGuard<'_, Tip> {
-        // The tip is replaced as a whole.
-        self.tip.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tip.lock()
     }
 }

@@ -1,11 +1,12 @@
 //! The threads of a node: started by name, watched for failure, joined at the end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clearway_flow::{Worker, WorkerTimes, spawn_worker};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::admin::Readiness;
@@ -35,17 +36,14 @@ impl Failure {
     /// Notes the first failure and says so on the operators' page.
     pub(crate) fn note(&self, error: NodeError) {
         tracing::error!(%error, "the node stops");
-        let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cause = self.cause.lock();
         cause.get_or_insert(error);
         drop(cause);
         self.readiness.send_replace(Readiness::Failed);
     }
 
     pub(crate) fn take(&self) -> Option<NodeError> {
-        self.cause
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.cause.lock().take()
     }
 }
 

@@ -5,10 +5,11 @@ mod file;
 mod open;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use clearway_types::manifest::Manifest;
 use clearway_types::units::{Digest, Height, TimeMs};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::blocks::file::{Cover, Rows};
 use crate::blocks::open::Open;
@@ -271,7 +272,7 @@ impl BlockIndex {
             let Some(last_hash) = self.sealed(&segments, number) else {
                 return Ok(saved_count);
             };
-            let mut files = lock(&self.files);
+            let mut files = self.files.lock();
             let rows = self.build(&mut files, &segments, number)?;
             self.save(&rows, &segments[number], last_hash)?;
             let mut state = self.state();
@@ -308,7 +309,7 @@ impl BlockIndex {
 
     /// The places of a segment that has, or had, a file.
     fn rows(&self, number: usize) -> Result<Arc<Rows>, HistoryError> {
-        let mut files = lock(&self.files);
+        let mut files = self.files.lock();
         self.load(&mut files, number)
     }
 
@@ -383,7 +384,7 @@ impl BlockIndex {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 
@@ -442,9 +443,4 @@ impl Files {
         }
         rows
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every critical section leaves a whole value at each step.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

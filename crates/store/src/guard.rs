@@ -3,7 +3,9 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::error::{At, StoreError};
 use crate::format::to_usize;
@@ -14,7 +16,6 @@ use crate::reader::Shared;
 use crate::recovery::TEMPORARY_SUFFIX;
 use crate::segment::Segment;
 use crate::watermark::Watermark;
-use crate::writer::lock;
 
 /// The segment that is written to, as writer and guard settle it between them.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ impl LogGuard {
     /// [`StoreError::ForeignGenesis`] and the like when another log was put there;
     /// [`StoreError::Io`] when the system fails. The writer stays usable.
     pub fn look(&self) -> Result<bool, StoreError> {
-        let mut home = lock(&self.home);
+        let mut home = self.home.lock();
         let Some((segment, _)) = &home.active else {
             return Ok(false);
         };
@@ -106,7 +107,7 @@ impl LogGuard {
             let locked = io.lock(&path).at("flock", &path)?;
             home._lock = Some(locked.ok_or(StoreError::Locked { path })?);
         }
-        let mut is_mended = match lock(&self.watermark).as_mut() {
+        let mut is_mended = match self.watermark.lock().as_mut() {
             Some(watermark) => watermark.look(&self.shared.metrics)?,
             None => return Ok(false),
         };

@@ -4,7 +4,7 @@
 mod file;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use zerocopy::IntoBytes;
 
@@ -95,11 +95,7 @@ impl Reader {
     /// [`StoreError::Corrupt`] when a segment cannot be read back, [`StoreError::Io`] when the
     /// index cannot be written. The log is not touched in any case.
     pub fn index_sealed(&self, extractor: &dyn Extractor) -> Result<usize, StoreError> {
-        let _one_builder = self
-            .shared
-            .index_building
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_builder = self.shared.index_building.lock();
         let durable = self.durable();
         let segments = self.shared.segments();
         let mut built_count = 0;
@@ -111,7 +107,7 @@ impl Reader {
             if self.index_of(segment, following.previous)?.is_none() {
                 self.build_index(segment, following.previous, extractor)?;
                 // Look-ups went on from memory meanwhile; from here on they use the new file.
-                *segment.index.lock().unwrap_or_else(PoisonError::into_inner) = IndexSlot::Unknown;
+                *segment.index.lock() = IndexSlot::Unknown;
                 built_count += 1;
             }
             // A look-up that began before the file was there may fill the rows again after it.
@@ -142,7 +138,7 @@ impl Reader {
 
     /// Uses an index no more, so that it is built again.
     fn give_up_index(&self, segment: &Segment, index: &Arc<Index>) {
-        let mut slot = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = segment.index.lock();
         // Not the file that took its place meanwhile.
         if matches!(&*slot, IndexSlot::Loaded(loaded) if Arc::ptr_eq(loaded, index)) {
             *slot = IndexSlot::Absent;
@@ -156,7 +152,7 @@ impl Reader {
         segment: &Segment,
         last_hash: RecordHash,
     ) -> Result<Option<Arc<Index>>, StoreError> {
-        let mut slot = segment.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = segment.index.lock();
         if let IndexSlot::Unknown = *slot {
             let path = path(&self.shared.dir, segment.first_sequence);
             *slot = match Index::load(&self.shared.io, &path, segment.number, last_hash)? {

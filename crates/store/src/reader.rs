@@ -1,8 +1,10 @@
 //! Reading what is durable, from any thread, while the writer appends.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use parking_lot::{Mutex, RwLock};
 
 use crate::config::StoreOptions;
 use crate::error::{Damage, StoreError};
@@ -59,29 +61,23 @@ impl Shared {
     }
 
     pub(crate) fn push_segment(&self, segment: Arc<Segment>) {
-        let mut segments = self
-            .segments
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut segments = self.segments.write();
         Arc::make_mut(&mut segments).push(segment);
     }
 
     pub(crate) fn last_segment(&self) -> Arc<Segment> {
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let segments = self.segments.read();
         Arc::clone(segments.last().expect("an open store has a segment"))
     }
 
     /// The segments as they are now, oldest first.
     pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
-        self.segments
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.segments.read().clone()
     }
 
     /// The segment of a record that is durable.
     fn segment_of(&self, sequence: Sequence) -> Arc<Segment> {
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let segments = self.segments.read();
         let following = segments.partition_point(|segment| segment.first_sequence <= sequence);
         Arc::clone(
             &segments[following

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use crate::error::{At, Damage, Hex, StoreError};
 use crate::format::{
@@ -122,7 +123,7 @@ impl Segment {
 
     /// The rows of records that were looked through for want of an index file.
     pub(crate) fn runs(&self) -> MutexGuard<'_, Runs> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock()
     }
 
     pub(crate) fn start(&self) -> Cursor {
@@ -134,24 +135,18 @@ impl Segment {
     }
 
     pub(crate) fn record_count(&self) -> u64 {
-        self.offsets
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len() as u64
+        self.offsets.read().len() as u64
     }
 
     pub(crate) fn push_offset(&self, offset: u64) {
         let offset = u32::try_from(offset).expect("segments are at most 1 GiB");
-        self.offsets
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(offset);
+        self.offsets.write().push(offset);
     }
 
     /// Where a record starts. The record must be in this segment.
     pub(crate) fn offset_of(&self, sequence: Sequence) -> u64 {
         let index = to_usize(sequence.0 - self.first_sequence.0);
-        self.offsets.read().unwrap_or_else(PoisonError::into_inner)[index].into()
+        self.offsets.read()[index].into()
     }
 
     /// Looks at the record under the cursor and, if it is whole and follows the one before it,

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::StoreOptions;
 use crate::error::{At, StoreError};
@@ -168,7 +170,7 @@ impl Writer {
         let payload_bytes = self.check_size(parts)?;
         let needed = record_bytes(payload_bytes.into());
         let is_full = self.active.end + needed > self.active.segment.view.len_bytes();
-        if is_full || lock(&self.home).is_lost {
+        if is_full || self.home.lock().is_lost {
             self.roll(needed)?;
         }
         let sequence = self.last.sequence.next();
@@ -218,7 +220,7 @@ impl Writer {
         // What was appended before the file was found to have lost its name is in it alone.
         let copied = self.copy_lost();
         self.guard(copied)?;
-        let advanced = match lock(&self.watermark).as_mut() {
+        let advanced = match self.watermark.lock().as_mut() {
             Some(watermark) => watermark.advance(&self.last),
             None => unreachable!("a writer that is not poisoned has its watermark"),
         };
@@ -325,8 +327,8 @@ impl Writer {
 
     /// From here on nobody looks after the files, which may be somebody else's.
     fn let_go(&self) {
-        lock(&self.home).active = None;
-        *lock(&self.watermark) = None;
+        self.home.lock().active = None;
+        *self.watermark.lock() = None;
     }
 
     fn check_size(&self, parts: &[&[u8]]) -> Result<u32, StoreError> {
@@ -344,7 +346,7 @@ impl Writer {
     /// Gives the active segment its name again with all that was appended, where it was found to
     /// have lost it.
     fn copy_lost(&self) -> Result<(), StoreError> {
-        let home = lock(&self.home);
+        let home = self.home.lock();
         match home.is_lost {
             true => home.copy(&self.shared.io, &self.shared.dir),
             false => Ok(()),
@@ -385,7 +387,9 @@ impl Writer {
         let segment = Arc::new(segment);
         self.shared.push_segment(Arc::clone(&segment));
         // The old segment is whole under its name: copied above, or by the guard since then.
-        lock(&self.home).set_active(Arc::clone(&segment), Arc::clone(&file));
+        self.home
+            .lock()
+            .set_active(Arc::clone(&segment), Arc::clone(&file));
         self.active = Active {
             segment,
             file,
@@ -402,10 +406,6 @@ impl Drop for Writer {
         *self.preparer.lock() = Ready::Closed;
         self.let_go();
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The next segment, as far as it is.
@@ -500,7 +500,7 @@ impl Preparer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ready> {
-        lock(&self.ready)
+        self.ready.lock()
     }
 
     fn fill(&self, path: &Path) -> Result<Arc<dyn BlockFile>, StoreError> {

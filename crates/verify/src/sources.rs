@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clearway_types::messages::SourceId;
 use clearway_types::units::TimeMs;
+use parking_lot::{Mutex, MutexGuard};
 
 /// How a source's signatures are verified.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -87,7 +87,7 @@ impl Sources {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SourceId, Record>> {
         // Each critical section leaves a whole table, wherever a thread stops.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }
 

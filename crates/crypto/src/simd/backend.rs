@@ -1,6 +1,8 @@
 //! The vector engine as a verification backend: batches by one equation, singles a lane each.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use super::batch::{Batch, Ready, Scratch};
 use super::comb::Comb;
@@ -75,7 +77,7 @@ where
             // Equations this short are for keys without combs; those that come again get one.
             KeysOf::new(items).count(&self.combs, self.often);
         }
-        let mut scratch = lock(&self.scratch).pop().unwrap_or_default();
+        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
         // Each thread's generator is seeded by the operating system: nobody outside predicts it.
         let mut rng = rand::rng();
         let ready = Ready {
@@ -85,7 +87,7 @@ where
         };
         let batch = Batch::open::<F, W, LANES>(ready, items, &mut rng, &mut scratch, work);
         let answer = ask(batch, work);
-        lock(&self.scratch).push(scratch);
+        self.scratch.lock().push(scratch);
         answer
     }
 
@@ -152,7 +154,7 @@ where
             return None;
         }
         let comb = Arc::new(Comb::new::<F, LANES>(self.token, KEY_SHAPE, &row[0]));
-        lock(&self.combs).insert(key, &comb);
+        self.combs.lock().insert(key, &comb);
         Some(comb)
     }
 }
@@ -262,7 +264,7 @@ impl KeysOf {
 
     /// Which of the keys have combs, or are due one when the items are verified singly.
     fn find(&self, combs: &Mutex<Combs>, often: u32) -> Vec<keys::Found> {
-        let mut combs = lock(combs);
+        let mut combs = combs.lock();
         let keys = self.distinct.keys.iter().zip(&self.uses);
         keys.map(|(key, &uses)| combs.find(key, uses, often))
             .collect()
@@ -271,7 +273,7 @@ impl KeysOf {
     /// The same, and counts these uses of keys that are due none yet.
     fn count(&self, combs: &Mutex<Combs>, often: u32) -> Vec<keys::Found> {
         let found = self.find(combs, often);
-        let mut combs = lock(combs);
+        let mut combs = combs.lock();
         let keys = self.distinct.keys.iter().zip(&self.uses);
         for ((key, &uses), found) in keys.zip(&found) {
             if matches!(found, keys::Found::Seldom) {
@@ -280,11 +282,6 @@ impl KeysOf {
         }
         found
     }
-}
-
-/// What the mutexes guard is right at every moment, whatever happened to a thread that held one.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Uses of a key after which it gets a comb: making one costs as much as nine verdicts by it save,

@@ -6,11 +6,9 @@
 //! valid it always does, small-order parts included, as the factor 8 stands in the rule too.
 //! The same is true of every part of a batch, with the same coefficients.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use rand_core::CryptoRng;
 
-use super::backend::lock;
 use super::decompress::{decompress, decompress_at};
 use super::field::Field;
 use super::hint;
@@ -193,7 +191,7 @@ impl Scratch {
         self.key_is_point.clear();
         let neutral = Row::neutral::<F, LANES>(token);
         {
-            let mut keys = lock(keys);
+            let mut keys = keys.lock();
             for key in encodings {
                 let known = keys.find(key);
                 self.key_is_point.push(known.is_some());
@@ -206,7 +204,7 @@ impl Scratch {
         }
         let (rows, is_point) = (&mut self.rows, &mut self.key_is_point);
         decompress_at::<F, LANES>(token, &unknown, encodings, rows, is_point);
-        let mut keys = lock(keys);
+        let mut keys = keys.lock();
         for &number in unknown.iter().filter(|&&number| is_point[number]) {
             keys.insert(&encodings[number], rows[number]);
         }

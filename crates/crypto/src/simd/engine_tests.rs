@@ -1,10 +1,10 @@
 //! The engine over its twin and over each vector unit: hashes, points, whole verdicts.
 
 use std::convert::Infallible;
-use std::sync::Mutex;
 
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
+use parking_lot::Mutex;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::backend::Lanes;

@@ -9,13 +9,8 @@ use commonware_p2p::{
 };
 use commonware_runtime::IoBufs;
 use commonware_utils::{channel::ring, ordered::Set};
-use std::{
-    convert::Infallible,
-    future::pending,
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use parking_lot::Mutex;
+use std::{convert::Infallible, future::pending, num::NonZeroUsize, sync::Arc, time::SystemTime};
 
 /// Takes every message and drops it: there is no other validator.
 #[derive(Clone, Debug)]
@@ -82,10 +77,7 @@ impl Blocker for NullBlocker {
 
     fn blocked(&mut self) -> BlockedSubscription<PublicKey> {
         let (sender, receiver) = ring::channel(NonZeroUsize::MIN);
-        self.subscriptions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(sender);
+        self.subscriptions.lock().push(sender);
         receiver
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::format::to_usize;
 use crate::io::{Access, BlockFile, BlockIo, LockGuard};
@@ -26,10 +28,6 @@ struct State {
     sync_ns: u64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl MemoryIo {
     /// An empty file system.
     pub fn new() -> Self {
@@ -40,7 +38,7 @@ impl MemoryIo {
     pub fn from_files(files: BTreeMap<PathBuf, Vec<u8>>) -> Self {
         let io = Self::new();
         {
-            let mut state = lock(&io.state);
+            let mut state = io.state.lock();
             for (path, bytes) in files {
                 if let Some(dir) = path.parent() {
                     state.dirs.insert(dir.to_owned());
@@ -53,47 +51,49 @@ impl MemoryIo {
 
     /// A copy of all files.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         state
             .files
             .iter()
-            .map(|(path, bytes)| (path.clone(), lock(bytes).clone()))
+            .map(|(path, bytes)| (path.clone(), bytes.lock().clone()))
             .collect()
     }
 
     /// Changes a file behind the store's back. The file must exist.
     pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-        let file = lock(&self.state).files.get(path).cloned();
-        change(&mut lock(&file.expect("a test damages a file that exists")));
+        let file = self.state.lock().files.get(path).cloned();
+        let file = file.expect("a test damages a file that exists");
+        change(&mut file.lock());
     }
 
     /// Lets the files together grow to this many bytes and no further.
     pub fn set_capacity_bytes(&self, capacity_bytes: u64) {
-        lock(&self.state).capacity_bytes = Some(capacity_bytes);
+        self.state.lock().capacity_bytes = Some(capacity_bytes);
     }
 
     /// Lets each later sync of a file take so long on this file system's clock.
     pub fn set_sync_ns(&self, sync_ns: u64) {
-        lock(&self.state).sync_ns = sync_ns;
+        self.state.lock().sync_ns = sync_ns;
     }
 
     fn used_bytes(&self) -> u64 {
-        lock(&self.state)
+        self.state
+            .lock()
             .files
             .values()
-            .map(|bytes| lock(bytes).len() as u64)
+            .map(|bytes| bytes.lock().len() as u64)
             .sum()
     }
 }
 
 impl BlockIo for MemoryIo {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        lock(&self.state).dirs.insert(dir.to_owned());
+        self.state.lock().dirs.insert(dir.to_owned());
         Ok(())
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn BlockFile>> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let bytes = match (state.files.get(path), access) {
             (Some(bytes), _) => Arc::clone(bytes),
             (None, Access::Create) => {
@@ -106,7 +106,7 @@ impl BlockIo for MemoryIo {
             }
         };
         if access == Access::Create {
-            lock(&bytes).clear();
+            bytes.lock().clear();
         }
         Ok(Arc::new(MemoryFile {
             io: self.clone(),
@@ -116,21 +116,21 @@ impl BlockIo for MemoryIo {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let bytes = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.files.insert(to.to_owned(), bytes);
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let removed = lock(&self.state).files.remove(path);
+        let removed = self.state.lock().files.remove(path);
         removed
             .map(|_| ())
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         if !state.dirs.contains(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -140,9 +140,9 @@ impl BlockIo for MemoryIo {
     }
 
     fn len_bytes(&self, path: &Path) -> io::Result<u64> {
-        let file = lock(&self.state).files.get(path).cloned();
+        let file = self.state.lock().files.get(path).cloned();
         let file = file.ok_or(io::ErrorKind::NotFound)?;
-        Ok(lock(&file).len() as u64)
+        Ok(file.lock().len() as u64)
     }
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
@@ -151,7 +151,7 @@ impl BlockIo for MemoryIo {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
         let path = path.to_owned();
-        if !lock(&self.state).locked.insert(path.clone()) {
+        if !self.state.lock().locked.insert(path.clone()) {
             return Ok(None);
         }
         Ok(Some(Box::new(MemoryLock {
@@ -161,13 +161,13 @@ impl BlockIo for MemoryIo {
     }
 
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
-        let capacity_bytes = lock(&self.state).capacity_bytes.unwrap_or(u64::MAX);
+        let capacity_bytes = self.state.lock().capacity_bytes.unwrap_or(u64::MAX);
         Ok(capacity_bytes.saturating_sub(self.used_bytes()))
     }
 
     /// One microsecond later with each call, and by what syncs take.
     fn monotonic_ns(&self) -> u64 {
-        lock(&self.state).now_ns.fetch_add(1_000, Ordering::Relaxed)
+        self.state.lock().now_ns.fetch_add(1_000, Ordering::Relaxed)
     }
 }
 
@@ -181,7 +181,7 @@ impl LockGuard for MemoryLock {}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        lock(&self.state).locked.remove(&self.path);
+        self.state.lock().locked.remove(&self.path);
     }
 }
 
@@ -194,7 +194,7 @@ struct MemoryFile {
 
 impl BlockFile for MemoryFile {
     fn read_some_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = lock(&self.bytes);
+        let bytes = self.bytes.lock();
         let rest = bytes.get(to_usize(offset)..).unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
@@ -207,11 +207,11 @@ impl BlockFile for MemoryFile {
         }
         let offset = to_usize(offset);
         let written: usize = slices.iter().map(|slice| slice.len()).sum();
-        let growth = (offset + written).saturating_sub(lock(&self.bytes).len()) as u64;
+        let growth = (offset + written).saturating_sub(self.bytes.lock().len()) as u64;
         if growth > 0 && growth > self.io.free_bytes(Path::new(""))? {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let mut bytes = lock(&self.bytes);
+        let mut bytes = self.bytes.lock();
         if bytes.len() < offset + written {
             bytes.resize(offset + written, 0);
         }
@@ -224,7 +224,7 @@ impl BlockFile for MemoryFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let state = lock(&self.io.state);
+        let state = self.io.state.lock();
         state.now_ns.fetch_add(state.sync_ns, Ordering::Relaxed);
         Ok(())
     }

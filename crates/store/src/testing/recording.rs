@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::{MemoryIo, SplitMix};
 use crate::format::to_usize;
@@ -61,10 +63,6 @@ enum Op {
     Marker(u64),
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl RecordingIo {
     /// An empty disk.
     pub fn new() -> Self {
@@ -80,7 +78,7 @@ impl RecordingIo {
             inner: MemoryIo::from_files(files.clone()),
             tape: Arc::default(),
         };
-        let mut tape = lock(&io.tape);
+        let mut tape = io.tape.lock();
         for (inode, (path, bytes)) in files.into_iter().enumerate() {
             tape.names.insert(path.clone(), inode);
             tape.inode_count += 1;
@@ -103,24 +101,24 @@ impl RecordingIo {
     /// answers well and does nothing: a lane that proves that the crash tests would notice.
     pub fn without_sync(sync_index: usize) -> Self {
         let io = Self::new();
-        lock(&io.tape).skip_sync = Some(sync_index);
+        io.tape.lock().skip_sync = Some(sync_index);
         io
     }
 
     /// Notes that the outside world was told something now.
     pub fn mark(&self, marker: u64) {
-        lock(&self.tape).ops.push(Op::Marker(marker));
+        self.tape.lock().ops.push(Op::Marker(marker));
     }
 
     /// What each sync so far was for, the skipped one included: a file's name at that time, or
     /// the directory's.
     pub fn sync_names(&self) -> Vec<String> {
-        lock(&self.tape).sync_names.clone()
+        self.tape.lock().sync_names.clone()
     }
 
     /// What was logged so far.
     pub fn log(&self) -> CrashLog {
-        let tape = lock(&self.tape);
+        let tape = self.tape.lock();
         CrashLog {
             ops: tape.ops.clone(),
             base_op_count: tape.base_op_count,
@@ -128,7 +126,7 @@ impl RecordingIo {
     }
 
     fn sync(&self, op: Op) {
-        let mut tape = lock(&self.tape);
+        let mut tape = self.tape.lock();
         let path = match &op {
             Op::Sync { inode } => tape
                 .names
@@ -160,7 +158,7 @@ impl BlockIo for RecordingIo {
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn BlockFile>> {
         let inner = self.inner.open(path, access)?;
-        let mut tape = lock(&self.tape);
+        let mut tape = self.tape.lock();
         let inode = match tape.names.get(path) {
             Some(&inode) => {
                 if access == Access::Create {
@@ -188,7 +186,7 @@ impl BlockIo for RecordingIo {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.inner.rename(from, to)?;
-        let mut tape = lock(&self.tape);
+        let mut tape = self.tape.lock();
         let inode = tape.names.remove(from).expect("the inner rename found it");
         tape.names.insert(to.to_owned(), inode);
         tape.ops.push(Op::Rename {
@@ -200,7 +198,7 @@ impl BlockIo for RecordingIo {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)?;
-        let mut tape = lock(&self.tape);
+        let mut tape = self.tape.lock();
         tape.names.remove(path);
         tape.ops.push(Op::Remove {
             path: path.to_owned(),
@@ -255,7 +253,7 @@ impl BlockFile for RecordingFile {
             .flat_map(|slice| slice.iter().copied())
             .take(written)
             .collect();
-        lock(&self.io.tape).ops.push(Op::Write {
+        self.io.tape.lock().ops.push(Op::Write {
             inode: self.inode,
             offset,
             bytes,

@@ -1,5 +1,5 @@
-//! Files of the log that are removed while the writer runs: what is durable then stays so, also when
-//! the process is killed right after they were looked at.
+//! Files of the log that are removed while the writer runs: what is durable then stays so, also
+//! when the process is killed right after they were looked at.
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
-use clearway_store::{Access, BlockIo, Damage, Reader, Recovery, Store, StoreError};
+use clearway_store::{Access, BlockIo, Damage, Store, StoreError};
 
 use crate::support::{
     DIR, Item, append, assert_prefix, check_whole, filled, items, open, open_read_only, options,
