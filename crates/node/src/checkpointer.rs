@@ -136,8 +136,8 @@ impl Checkpointer {
         self.note("checkpoint", self.keep(keep));
     }
 
-    /// Prepares the next segment, indexes what was sealed and looks after the files of the log, each
-    /// unless it has just failed.
+    /// Prepares the next segment, indexes what was sealed and looks after the files of the log,
+    /// each unless it has just failed.
     pub(crate) fn on_idle(&mut self, now: Instant) {
         if self.prepare_again.is_due(now) {
             let prepared = self.preparer.prepare_next().map(drop);
