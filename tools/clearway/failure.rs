@@ -6,6 +6,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clearway_node::keystore::KeyFileError;
+use clearway_types::units::TransferId;
 use serde::Serialize;
 
 use crate::ui;
@@ -200,6 +201,15 @@ impl Failure {
         others.fold(self, |all, other| all.adding(&other.to_string()))
     }
 
+    /// The same of one of several, where its words do not name it.
+    pub(crate) fn of_one(self, id: TransferId) -> Self {
+        let id = id.to_string();
+        match self.source.to_string().contains(&id) {
+            true => self,
+            false => self.at(&id),
+        }
+    }
+
     /// The same with the place of what is wrong in front.
     pub(crate) fn at(self, place: &str) -> Self {
         let source = format!("{place}: {}", self.source).into();
@@ -234,7 +244,14 @@ impl Failure {
         let decisive = failures.iter().position(|one| one.kind == kind);
         let cause = failures.into_iter().nth(decisive.unwrap_or(0));
         let cause = cause.expect("at least one failed");
-        let first = Self::new(kind, format!("{message}; one of them: {cause}"));
+        let rest = match unsent {
+            0 => "",
+            _ => "; those that were not sent go with the same command again",
+        };
+        let first = Self::new(
+            kind,
+            format!("{message}{rest}; one of them: {}", cause.source),
+        );
         Err(match cause.remedy {
             Some(remedy) => first.remedy(remedy),
             None => first,

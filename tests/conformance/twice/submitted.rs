@@ -113,6 +113,12 @@ fn an_identifier_that_was_used_is_looked_up_before_anything_is_sent() {
         (&answer["state"], &answer["duplicate"]),
         (&"settled".into(), &true.into())
     );
+    let ends = anew.body.expires_at().0;
+    assert_ne!(
+        answer["executed_expires_at"], ends,
+        "not these bytes: {answer}"
+    );
+    assert!(answer["executed_expires_at"].is_number(), "{answer}");
     not_sent(&told);
     let more = Draft::transfer(account(2), account(3), Amount::new(1001, EUR));
     let other = brief.sign_with_id(more, id);
@@ -121,6 +127,19 @@ fn an_identifier_that_was_used_is_looked_up_before_anything_is_sent() {
         assert!(told.said().contains(words), "{}", told.said());
     }
     not_sent(&told);
+    // Beside others it has an answer of its own, and the summary names it.
+    let good = signer(&payer).sign(draft());
+    let both = [other, good];
+    let told = submit(&payer, node.door(), both.as_bytes(), &[]).expect(3);
+    let answered = answers(&told);
+    let states: Vec<&Value> = answered.iter().map(|answer| &answer["state"]).collect();
+    assert_eq!(states, ["conflict", "settled"], "{}", told.stdout);
+    for words in [
+        "1 are not what",
+        &format!("one of them: identifier {OWN_ID}"),
+    ] {
+        assert!(told.said().contains(words), "{}", told.said());
+    }
     // An end that the cluster does not take yet.
     let late = signer(&payer).with_ttl(Duration::from_secs(3600));
     let late = late.sign(draft());
@@ -131,7 +150,7 @@ fn an_identifier_that_was_used_is_looked_up_before_anything_is_sent() {
         told.said()
     );
     not_sent(&told);
-    assert_eq!(payer.paid(node.door()), 10);
+    assert_eq!(payer.paid(node.door()), 20);
     assert!(payer.waiting().is_empty());
     node.stop();
 }
@@ -161,23 +180,23 @@ fn what_can_be_seen_to_be_wrong_is_refused_before_anything_is_sent() {
     let hexadecimal = hex::encode(good.as_bytes());
     let not_signed = "not signed by the key of participant 2 in slot 0 for this cluster";
     let rows: [(&[u8], i32, &str); 11] = [
-        (&[], 1, "no envelope"),
-        (&good.as_bytes()[1..], 1, "191 bytes are no whole number"),
+        (&[], 2, "no envelope"),
+        (&good.as_bytes()[1..], 2, "191 bytes are no whole number"),
         (
             &[good.as_bytes(), b"\n"].concat(),
-            1,
+            2,
             "193 bytes are no whole number",
         ),
-        (hexadecimal.as_bytes(), 1, "xxd -r -p"),
+        (hexadecimal.as_bytes(), 2, "xxd -r -p"),
         (
             &vec![1; 1001 * ENVELOPE_BYTES],
-            1,
+            2,
             "more than 1000 envelopes",
         ),
-        (&changed(|two| two.body.version = 2), 1, "envelope 2 of 2"),
-        (&changed(|two| two.body.kind = 0x14), 1, "KindUnknown"),
+        (&changed(|two| two.body.version = 2), 2, "envelope 2 of 2"),
+        (&changed(|two| two.body.kind = 0x14), 2, "KindUnknown"),
         (&changed(|two| two.body.fields[16] ^= 1), 3, not_signed),
-        (chain.as_bytes(), 1, "one of a chain"),
+        (chain.as_bytes(), 2, "one of a chain"),
         (elsewhere.as_bytes(), 3, not_signed),
         (forged.as_bytes(), 3, not_signed),
     ];

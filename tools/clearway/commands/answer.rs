@@ -47,6 +47,9 @@ pub(super) struct AnswerView {
     takes_effect: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proven: Option<bool>,
+    /// End of the bytes that were executed, and are proven, where they are not those sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) executed_expires_at: Option<u32>,
 }
 
 impl AnswerView {
@@ -64,6 +67,7 @@ impl AnswerView {
             help: help_for(code, &envelope.body),
             takes_effect: takes_effect(&envelope.body, answer),
             proven,
+            executed_expires_at: None,
         }
     }
 
@@ -81,6 +85,7 @@ impl AnswerView {
             help: "look it up, or send the same bytes again".to_owned(),
             takes_effect: None,
             proven: None,
+            executed_expires_at: None,
         }
     }
 
@@ -96,6 +101,9 @@ impl AnswerView {
         if self.duplicate {
             let means = "yes: this is what the first copy came to";
             rows.push(("duplicate", means.to_owned()));
+        }
+        if let Some(ends) = self.executed_expires_at {
+            rows.push(("executed as", format!("a copy that ends at {ends} s")));
         }
         if let Some(height) = self.takes_effect {
             rows.push(("takes effect", format!("at height {height}")));

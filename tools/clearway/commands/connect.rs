@@ -134,7 +134,7 @@ impl Connect {
     }
 
     /// The arguments that make the same connection, for commands to be typed.
-    fn again(&self, sending: &Sending) -> String {
+    pub(crate) fn again(&self, sending: &Sending) -> String {
         let mut words = vec!["--genesis".to_owned(), quoted(&self.genesis)];
         words.extend(["--key".to_owned(), quoted(&self.key)]);
         if let Some(number) = self.participant {

@@ -4,7 +4,8 @@
 use clearway_client::{Answer, Fate, Named};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
-use clearway_types::units::{ParticipantId, TimeMs, TransferId};
+use clearway_types::flags::Flags;
+use clearway_types::units::{Height, ParticipantId, TimeMs, TransferId};
 use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
@@ -18,8 +19,8 @@ use crate::ui;
 
 /// What became of an earlier use of an identifier that is the member's own choice.
 pub(super) enum Earlier {
-    /// Another instruction has it.
-    Other(Failure),
+    /// Another instruction has it: at this height, or in the outbox only.
+    Other(Option<Height>, Failure),
     /// The same instruction was executed, as these bytes: they may end at another time than those
     /// that were signed just now, and only they have a proof.
     Executed(Found, Envelope),
@@ -52,7 +53,7 @@ impl Session {
         if !same_instruction(&entry.envelope.body, &envelope.body) {
             let kept = &entry.envelope.body;
             let other = self.other_use(&envelope.body, kept, "in the outbox");
-            return Ok(Some(Earlier::Other(other)));
+            return Ok(Some(Earlier::Other(None, other)));
         }
         let named = Named::of(&entry.envelope);
         let (fate, _) = self.ask(async |client| client.fate(named).await)?;
@@ -70,7 +71,8 @@ impl Session {
             true => Earlier::Executed(found, executed),
             false => {
                 let place = format!("at height {}", found.height);
-                Earlier::Other(self.other_use(&envelope.body, &executed.body, &place))
+                let other = self.other_use(&envelope.body, &executed.body, &place);
+                Earlier::Other(Some(found.height), other)
             }
         })
     }
@@ -114,7 +116,7 @@ impl Session {
         } = executed;
         match conflict {
             None if executed == *envelope => self.tell(envelope, answer_of(found), telling),
-            None => self.tell_again(found, &executed, telling),
+            None => self.tell_again(envelope, found, &executed, telling),
             Some(outcome) => {
                 let outcome = if answer.by_name {
                     outcome
@@ -127,9 +129,11 @@ impl Session {
         }
     }
 
-    /// Tells what became of an instruction that was executed as `executed`, whenever that ended.
+    /// Tells what became of the instruction of an envelope that was executed as `executed`,
+    /// whenever that ended.
     pub(super) fn tell_again(
         &self,
+        envelope: &Envelope,
         found: Found,
         executed: &Envelope,
         telling: Telling,
@@ -139,7 +143,8 @@ impl Session {
             outcome,
             ..answer_of(found)
         };
-        self.tell(executed, again, telling)
+        let is_same = executed == envelope;
+        self.tell_as(executed, again, !is_same, telling)
     }
 
     /// Tells that another instruction has an envelope's name, of which there is no proof. Where
@@ -291,10 +296,13 @@ pub(super) fn conflict_with(
     })
 }
 
-/// Whether two bodies ask for the same, whenever they end.
+/// Whether two bodies ask for the same, whenever they end and whichever of the signer's keys has
+/// signed them: one of them may have been signed after the key was rotated.
 pub(super) fn same_instruction(one: &Body, other: &Body) -> bool {
     let mut one = *one;
     one.expires_at = other.expires_at;
+    let slot = other.flags.get() & Flags::KEY_SLOT;
+    one.flags = ((one.flags.get() & !Flags::KEY_SLOT) | slot).into();
     one.as_bytes() == other.as_bytes()
 }
 
@@ -323,10 +331,13 @@ mod tests {
             envelope
         };
         let own = ending(10, 60);
+        let mut by_another_key = own;
+        by_another_key.body.flags = (3 << 10).into();
         let (lasting, passing) = (Some(0), Some(OutcomeFlags::TRANSIENT));
         // What has the name, cluster time, and the flags of a conflict.
         let rows = [
             (ending(10, 59), 50_000, None),
+            (by_another_key, 50_000, None),
             (ending(11, 59), 50_000, passing),
             (ending(11, 59), 60_999, passing),
             (ending(11, 59), 61_000, lasting),

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let total = entries.len();
     let sent = entries.into_iter().map(|entry| match entry {
-        Ok(entry) => resend(&session, &entry, args),
+        Ok(entry) => resend(&session, &entry, args).map_err(|failure| failure.of_one(entry.id())),
         Err(error) => end_of_bad_entry(&session, error, args).map_err(Failure::end_open),
     });
     Failure::together(sent.filter_map(Result::err).collect(), total)
@@ -54,8 +54,8 @@ fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError
     let found = session.outbox.find(id).transpose();
     found.ok_or_else(|| {
         let message = format!(
-            "{id} does not wait in the outbox: its end was told, or it was signed elsewhere; type \
-             `clearway lookup {id} {}`",
+            "{id} does not wait in the outbox: it was never sent, its end was told, or it was \
+             signed elsewhere; type `clearway lookup {id} {}`",
             session.again
         );
         Failure::new(Kind::NotFound, message)

@@ -15,7 +15,7 @@ use crate::commands::answer::{AnswerView, Telling, accepted, is_conflict, state}
 use crate::commands::connect::{Connect, Session};
 use crate::commands::earlier::Earlier;
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::{Entry, OutboxArg};
+use crate::commands::outbox::{Entry, EntryError, Outbox, OutboxArg};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::notation::parse_id;
 use crate::ui::{self, Output};
@@ -134,14 +134,28 @@ impl Sending {
         telling: Telling,
         order: impl FnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<(), Failure> {
-        let unsent = |failure| self.unsent(failure);
+        let outbox = connect.outbox(&self.outbox);
+        let again = connect.again(self);
+        let unsent = |failure| self.unsent(failure, &outbox, &again);
         let session = connect.open_with(self).map_err(unsent)?;
         let order = order(&session).map_err(unsent)?;
         session.submit(order.into(), telling)
     }
 
-    fn unsent(&self, failure: Failure) -> Failure {
-        unsent(failure, self.id.is_some())
+    /// As [`unsent`]; where an earlier copy waits in the outbox its end is not known.
+    fn unsent(&self, failure: Failure, outbox: &Outbox, again: &str) -> Failure {
+        let failure = unsent(failure, self.id.is_some());
+        let waits =
+            |id: &TransferId| matches!(outbox.find(*id), Ok(Some(_)) | Err(EntryError::Damaged(_)));
+        let waiting = self.id.filter(waits);
+        let Some(id) = waiting.filter(|_| failure.kind() == Kind::NotSent) else {
+            return failure;
+        };
+        let waits = format!(
+            "an earlier copy waits in the outbox and may have been executed: type \
+             `clearway resend {id} {again}`"
+        );
+        failure.adding(&waits).of(Kind::Unavailable)
     }
 }
 
@@ -189,12 +203,12 @@ impl Session {
                 Some(failure) => Err(failure),
             };
         }
-        let unsent = |failure: Failure| self.sending.unsent(failure);
+        let unsent = |failure| self.sending.unsent(failure, &self.outbox, &self.again);
         let earlier = self.sending.id.map(|_| self.earlier(&envelope));
         let replaces = match earlier.transpose().map_err(unsent)?.flatten() {
-            Some(Earlier::Other(other)) => return Err(other.adding(NOTHING_SENT)),
+            Some(Earlier::Other(_, other)) => return Err(other.adding(NOTHING_SENT)),
             Some(Earlier::Executed(found, executed)) => {
-                return self.tell_again(found, &executed, telling);
+                return self.tell_again(&envelope, found, &executed, telling);
             }
             Some(Earlier::Waiting(earlier)) => {
                 return self.settle(&earlier, Copy::Further, telling);
@@ -282,12 +296,26 @@ impl Session {
         answer: Answer,
         telling: Telling,
     ) -> Result<(), Failure> {
+        self.tell_as(envelope, answer, false, telling)
+    }
+
+    /// As [`Session::tell`], of one that is not the one that was asked about where `is_other`.
+    pub(super) fn tell_as(
+        &self,
+        envelope: &Envelope,
+        answer: Answer,
+        is_other: bool,
+        telling: Telling,
+    ) -> Result<(), Failure> {
         let proof = match telling.prove && answer.is_final() {
             true => Some(self.prove(envelope, answer)),
             false => None,
         };
         let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
-        let view = AnswerView::new(envelope, answer, proven);
+        let mut view = AnswerView::new(envelope, answer, proven);
+        if is_other {
+            view.executed_expires_at = Some(envelope.body.expires_at().0);
+        }
         let said = telling.say(&view);
         let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
         let name = Lookup::of(envelope);

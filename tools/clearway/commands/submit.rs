@@ -3,11 +3,16 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use clearway_client::Answer;
 use clearway_crypto::keys::VerifyingKey;
+use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
+use clearway_types::units::Height;
+use clearway_types::wire::query::Found;
 use clearway_types::wire::roster::RosterView;
 
+use crate::commands::answer::AnswerView;
 use crate::commands::connect::Session;
 use crate::commands::earlier::Earlier;
 use crate::commands::outbox::ENTRIES_MAX;
@@ -23,10 +28,10 @@ const FILE_BYTES_MAX: usize = ENTRIES_MAX * ENVELOPE_BYTES;
 standing alone. All are checked before one is sent: their header, and their signature where the \
 node knows the key. Then each is written to the outbox, named and sent as `clearway resend` does \
 it, since copies may have been sent before: the same bytes settle once. Exit codes: 0, all are \
-FINAL and did what they are for; 1, one moved nothing and never will, or the file holds no such \
-envelopes; 3, a signature is not one of this cluster, a proof contradicts the answer, or an \
-identifier stands for another instruction; 6, the end of one is not known; 7, nothing was sent: \
-type the same command again"
+FINAL and did what they are for; 1, one moved nothing and never will; 2, the file does not hold \
+such envelopes, and nothing was sent; 3, a signature is not one of this cluster, a proof \
+contradicts the answer, or an identifier stands for another instruction; 6, the end of one is not \
+known; 7, nothing was sent: type the same command again"
 )]
 pub(crate) struct Args {
     /// File with the envelopes; `-` for standard input
@@ -36,8 +41,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    // What is wrong with the file stays wrong however often the command is typed.
-    let of_file = |failure| unsent(failure, false);
+    // What is wrong with the file stays wrong however often the command is typed. It says nothing
+    // of the instructions in it, of which copies may have been sent.
+    let of_file = |failure| match unsent(failure, false) {
+        failure if failure.kind() == Kind::Failed => failure.of(Kind::Usage),
+        failure => failure,
+    };
     let bytes = read(&args.file).map_err(of_file)?;
     let all = envelopes(&bytes);
     for (index, envelope) in all.iter().enumerate() {
@@ -55,7 +64,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         check_end(&session, envelope).map_err(|wrong| of_machine(wrong.at(&place())))?;
         check_outbox(&session, envelope).map_err(of_machine)?;
     }
-    let sent = all.iter().map(|envelope| send(&session, envelope, args));
+    let sent = all.iter().map(|envelope| {
+        let of_one = |failure: Failure| failure.of_one(envelope.body.id);
+        send(&session, envelope, args).map_err(of_one)
+    });
     Failure::together(sent.filter_map(Result::err).collect(), all.len())
 }
 
@@ -158,26 +170,55 @@ fn waits_otherwise(session: &Session, envelope: &Envelope) -> Failure {
     Failure::new(Kind::Mismatch, message).remedy(remedy)
 }
 
+/// Each envelope has its answer on stdout, also where it is not sent.
 fn send(session: &Session, envelope: &Envelope, args: &Args) -> Result<(), Failure> {
     let telling = args.asking.telling();
+    match keep(session, envelope) {
+        Ok(None) => session.settle(envelope, Copy::Further, telling),
+        Ok(Some((found, executed))) => session.tell_again(envelope, found, &executed, telling),
+        Err((at, failure)) => {
+            let view = match at {
+                None => AnswerView::unknown(envelope),
+                Some(height) => AnswerView::new(envelope, conflict_at(height), None),
+            };
+            Err(failure.adding_failures([telling.say(&view)]))
+        }
+    }
+}
+
+/// Keeps an envelope in the outbox, unless its instruction was executed already. Another one that
+/// has its identifier in the log is told with its height.
+#[allow(
+    clippy::type_complexity,
+    reason = "one caller, which takes it apart at once"
+)]
+fn keep(
+    session: &Session,
+    envelope: &Envelope,
+) -> Result<Option<(Found, Envelope)>, (Option<Height>, Failure)> {
     // The cluster forgets an identifier some time after its envelope's end: what was executed under
     // it then is known by the log alone.
-    let named = |failure: Failure| unsent(failure.at(&envelope.body.id.to_string()), true);
+    let named = |failure: Failure| (None, unsent(failure, true));
     match session.earlier(envelope).map_err(named)? {
-        Some(Earlier::Other(other)) => return Err(other.adding(NOTHING_SENT)),
-        Some(Earlier::Executed(found, executed)) => {
-            return session.tell_again(found, &executed, telling);
-        }
-        Some(Earlier::Waiting(kept) | Earlier::Over(kept)) if kept == *envelope => {}
+        Some(Earlier::Other(at, other)) => Err((at, other.adding(NOTHING_SENT))),
+        Some(Earlier::Executed(found, executed)) => Ok(Some((found, executed))),
+        Some(Earlier::Waiting(kept) | Earlier::Over(kept)) if kept == *envelope => Ok(None),
         Some(Earlier::Waiting(_) | Earlier::Over(_)) => {
-            return Err(named(waits_otherwise(session, envelope)));
+            Err(named(waits_otherwise(session, envelope)))
         }
         None => {
             let kept = session.outbox.keep(session.entry(*envelope));
-            kept.map_err(named)?;
+            kept.map(|()| None).map_err(named)
         }
     }
-    session.settle(envelope, Copy::Further, telling)
+}
+
+fn conflict_at(height: Height) -> Answer {
+    Answer {
+        height,
+        outcome: Outcome::new(ResultCode::IdConflict),
+        by_name: true,
+    }
 }
 
 /// Whether it ends so late that the cluster does not take it yet.

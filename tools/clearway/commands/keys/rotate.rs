@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Some(slot) => slot,
             None => free_slot(participant, height)?,
         };
-        let refused = held_already(&roster, &key.public_key());
+        let refused = held_already(&roster, signer, &key.public_key());
         let refused = refused.or_else(|| taken(participant, slot, height));
         if refused.is_none() {
             let used = session.signer.identity().slot();
@@ -73,14 +73,21 @@ fn slot_of(participant: &Participant, public_key: &[u8; 32], height: Height) -> 
 
 /// A key that is in use already would take a second slot, and replace nothing. Of another
 /// participant it would sign for both.
-fn held_already(roster: &RosterView, public_key: &[u8; 32]) -> Option<Failure> {
+fn held_already(
+    roster: &RosterView,
+    signer: ParticipantId,
+    public_key: &[u8; 32],
+) -> Option<Failure> {
     let mut held = roster.participants.iter().filter_map(|participant| {
         let slot = slot_of(participant, public_key, roster.height)?;
         Some((slot, participant.id))
     });
     let (slot, holder) = held.next()?;
     let message = format!("slot {slot} of participant {holder} holds this key already");
-    let remedy = "make a new one with `clearway keys new`";
+    let remedy = match holder == signer {
+        true => format!("sign with it by --slot {slot}; `clearway keys new` makes another one"),
+        false => "make a new one with `clearway keys new`".to_owned(),
+    };
     Some(Failure::new(Kind::Failed, message).remedy(remedy))
 }
 
