@@ -14,6 +14,7 @@ use crate::commands::connect::Session;
 use crate::commands::content::differing;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError};
+use crate::commands::send::Copy;
 use crate::failure::{Failure, Kind};
 use crate::ui;
 
@@ -92,6 +93,42 @@ impl Session {
         }))
     }
 
+    /// Sends what waits in the outbox again, and tells its end. Where the log has its instruction
+    /// it is not sent: the cluster forgets an identifier some time after what was executed under it
+    /// has ended, and would execute a copy that ends later.
+    pub(super) fn settle_waiting(
+        &self,
+        envelope: &Envelope,
+        telling: Telling,
+    ) -> Result<(), Failure> {
+        let unknown = |why: &str| Err(self.unknown(envelope, why, telling));
+        let held = match self.outbox.hold(envelope) {
+            Ok(Some(held)) => held,
+            Ok(None) => return unknown("another command took it up meanwhile"),
+            Err(failure) => return unknown(&failure.to_string()),
+        };
+        match self.executed_beside(envelope) {
+            Ok(Some(executed)) if executed.conflict.is_none() => {
+                self.tell_executed(envelope, &executed, telling)
+            }
+            Ok(_) => self.settle(envelope, Copy::Further, &held, telling),
+            Err(failure) => unknown(&failure.to_string()),
+        }
+    }
+
+    /// Tells the end of an envelope's instruction, which the log has.
+    fn tell_executed(
+        &self,
+        envelope: &Envelope,
+        executed: &Executed,
+        telling: Telling,
+    ) -> Result<(), Failure> {
+        match executed.envelope == *envelope {
+            true => self.tell(envelope, answer_of(executed.found), telling),
+            false => self.tell_again(envelope, executed.found, &executed.envelope, telling),
+        }
+    }
+
     /// Tells what became of an envelope whose `answer` is what the log has under its name, or that
     /// another envelope took it: the same instruction perhaps, with another end.
     pub(super) fn tell_beside(
@@ -109,24 +146,15 @@ impl Session {
             Ok(None) => return self.tell_conflict(envelope, answer, None, telling),
             Err(failure) => return Err(self.unknown(envelope, &failure.to_string(), telling)),
         };
-        let Executed {
-            found,
-            envelope: executed,
-            conflict,
-        } = executed;
-        match conflict {
-            None if executed == *envelope => self.tell(envelope, answer_of(found), telling),
-            None => self.tell_again(envelope, found, &executed, telling),
-            Some(outcome) => {
-                let outcome = if answer.by_name {
-                    outcome
-                } else {
-                    answer.outcome
-                };
-                let answer = Answer { outcome, ..answer };
-                self.tell_conflict(envelope, answer, Some(&executed), telling)
-            }
-        }
+        let Some(outcome) = executed.conflict else {
+            return self.tell_executed(envelope, &executed, telling);
+        };
+        let outcome = match answer.by_name {
+            true => outcome,
+            false => answer.outcome,
+        };
+        let answer = Answer { outcome, ..answer };
+        self.tell_conflict(envelope, answer, Some(&executed.envelope), telling)
     }
 
     /// Tells what became of the instruction of an envelope that was executed as `executed`,
@@ -143,8 +171,7 @@ impl Session {
             outcome,
             ..answer_of(found)
         };
-        let is_same = executed == envelope;
-        self.tell_as(executed, again, !is_same, telling)
+        self.tell_as(envelope, executed, again, telling)
     }
 
     /// Tells that another instruction has an envelope's name, of which there is no proof. Where
@@ -158,7 +185,7 @@ impl Session {
     ) -> Result<(), Failure> {
         let said = telling.say(&AnswerView::new(envelope, answer, None));
         if said.is_ok() && !answer.transient() {
-            self.forget(Lookup::of(envelope));
+            self.forget(envelope, false);
         }
         let conflict = self.conflict(envelope, executed, answer.transient());
         Err(conflict.adding_failures([said]))
@@ -256,23 +283,28 @@ impl Session {
         Err(Failure::new(Kind::Mismatch, message))
     }
 
-    /// Forgets an envelope whose end has been told. Where that cannot be done the end is told once
-    /// more: no reason to say that the instruction failed.
-    pub(super) fn forget(&self, name: Lookup) {
-        let forgotten = match self.outbox.find(name.id) {
-            Ok(Some(entry)) if Lookup::of(&entry.envelope) == name => self
+    /// Forgets an envelope whose end has been told: these bytes, for another command may have put
+    /// others in their place; any copy where the instruction `is_executed`. Where that cannot be
+    /// done the end is told once more: no reason to say that the instruction failed.
+    pub(super) fn forget(&self, envelope: &Envelope, is_executed: bool) {
+        let id = envelope.body.id;
+        let is_over = |kept: &Envelope| {
+            kept == envelope || (is_executed && same_instruction(&kept.body, &envelope.body))
+        };
+        let forgotten = match self.outbox.find(id) {
+            Ok(Some(entry)) if is_over(&entry.envelope) => self
                 .check_cluster(&entry)
-                .and_then(|()| self.outbox.forget(name.id)),
+                .and_then(|()| self.outbox.forget(id)),
             Ok(_) => Ok(()),
             // It may be of another signer or cluster: it is put aside and not removed.
-            Err(EntryError::Damaged(_)) => self.outbox.put_aside(name.id).map(|place| {
+            Err(EntryError::Damaged(_)) => self.outbox.put_aside(id).map(|place| {
                 let place = place.display();
                 ui::note(&format!("the damaged entry is put aside: {place}"));
             }),
             Err(EntryError::Unread(failure)) => Err(failure),
         };
         if let Err(failure) = forgotten {
-            ui::note(&format!("{} stays in the outbox: {failure}", name.id));
+            ui::note(&format!("{id} stays in the outbox: {failure}"));
         }
     }
 }

@@ -132,8 +132,8 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
     let output = args.asking.output;
     let said = output.result("lookup", &view, || shown(&view));
     let proof = proof.unwrap_or(Ok(()));
-    if entry.is_some() && !is_open && told_truly(&said, &proof) {
-        session.forget(name);
+    if let Some(entry) = entry.filter(|_| !is_open && told_truly(&said, &proof)) {
+        session.forget(&entry.envelope, false);
     }
     Ok(Told {
         name,

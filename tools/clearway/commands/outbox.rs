@@ -1,6 +1,7 @@
 //! The outbox: what a member has signed and not been told the end of, one file per envelope, so
 //! that a command that is cut off can be taken up again with the same bytes.
 
+use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,12 @@ use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::failure::{Failure, Kind};
+use crate::ui;
 
 /// Envelopes that may wait in an outbox: 1,000 files of a block each take 4 MiB.
 pub(super) const ENTRIES_MAX: usize = 1000;
+/// Tries to write an entry whose file others take for one that was left behind.
+const WRITES_MAX: usize = 8;
 /// Longest file that is read: an entry has about 700 bytes.
 const ENTRY_BYTES_MAX: u64 = 4096;
 /// Name and version of an entry's format.
@@ -55,6 +59,12 @@ struct Stored {
     envelope: String,
     /// SHA-256 of genesis and envelope: a damaged end would make a living envelope look over.
     checksum: String,
+}
+
+/// An entry that this command sends: no other one sends it, or takes it for unsent, meanwhile.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _locked: File,
 }
 
 /// Why an entry cannot be had.
@@ -154,20 +164,47 @@ impl Outbox {
         Self { folder }
     }
 
-    /// Keeps an entry; durable when this returns. One with the same identifier stays as it is.
+    /// Keeps an entry, to be sent; durable when this returns. One with the same identifier stays as
+    /// it is.
     ///
     /// # Errors
     /// Nothing may be sent then.
-    pub(crate) fn keep(&self, entry: Entry) -> Result<(), Failure> {
+    pub(crate) fn keep(&self, entry: Entry) -> Result<Held, Failure> {
         self.write(entry, false)
     }
 
     /// As [`Outbox::keep`], in place of an entry whose envelope can never be executed.
-    pub(crate) fn replace(&self, entry: Entry) -> Result<(), Failure> {
+    pub(crate) fn replace(&self, entry: Entry) -> Result<Held, Failure> {
         self.write(entry, true)
     }
 
-    fn write(&self, entry: Entry, replace: bool) -> Result<(), Failure> {
+    /// Takes an entry that is there, to send it: waits until no other command sends it. Nothing
+    /// where it is not there any more as these bytes.
+    pub(crate) fn hold(&self, envelope: &Envelope) -> Result<Option<Held>, Failure> {
+        let id = envelope.body.id;
+        let path = self.path(id);
+        let is_there = || {
+            let entry = self.find(id)?;
+            Ok::<_, Failure>(entry.is_some_and(|entry| entry.envelope == *envelope))
+        };
+        if !is_there()? {
+            return Ok(None);
+        }
+        let locked = File::open(&path).and_then(|file| {
+            if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+                ui::note(&format!("waiting for another command that sends {id}"));
+                file.lock()?;
+            }
+            Ok(file)
+        });
+        let _locked = match locked {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            locked => locked.map_err(|error| self.failure(&path, &error))?,
+        };
+        Ok(is_there()?.then_some(Held { _locked }))
+    }
+
+    fn write(&self, entry: Entry, replace: bool) -> Result<Held, Failure> {
         self.make_folder()?;
         self.sweep();
         if !replace {
@@ -195,13 +232,13 @@ impl Outbox {
         entry: Entry,
         replace: bool,
         sync: impl FnOnce(&Self) -> std::io::Result<()>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Held, Failure> {
         let path = self.path(entry.id());
         let temporary = self
             .folder
             .join(format!("{}.{}.tmp", entry.id(), std::process::id()));
         let text = entry.to_text()?;
-        let write = || {
+        let write = || -> std::io::Result<File> {
             let file = write_private(&temporary, text.as_bytes())?;
             match replace {
                 true => std::fs::rename(&temporary, &path),
@@ -211,21 +248,25 @@ impl Outbox {
             Ok(file)
         };
         // Another command may sweep the file away before it is locked.
-        let written = write().or_else(|error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::NotFound => write(),
-            _ => Err(error),
-        });
+        let mut written = write();
+        for _ in 1..WRITES_MAX {
+            match &written {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => written = write(),
+                _ => break,
+            }
+        }
         // Gone where it was renamed; where it cannot be removed it is only never read.
         let _ = std::fs::remove_file(&temporary);
-        written.map_err(|error| self.failure(&path, &error))?;
-        sync(self).map_err(|error| {
+        let locked = written.map_err(|error| self.failure(&path, &error))?;
+        let synced = sync(self).map_err(|error| {
             let failure = self.failure(&self.folder, &error);
             // What is told as not sent must not be sent by the next `clearway resend`.
             match std::fs::remove_file(&path) {
                 Ok(()) => failure,
                 Err(_) => failure.adding(&format!("remove {}", path.display())),
             }
-        })
+        });
+        synced.map(|()| Held { _locked: locked })
     }
 
     /// The entry with this identifier, if there is one.
@@ -308,7 +349,7 @@ impl Outbox {
                 continue;
             }
             let path = entry.path();
-            let left = std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            let left = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
             if left {
                 let _ = std::fs::remove_file(path);
             }
@@ -339,7 +380,7 @@ impl Outbox {
     /// Makes names in the folder durable.
     fn sync(&self) -> std::io::Result<()> {
         #[cfg(unix)]
-        std::fs::File::open(&self.folder)?.sync_all()?;
+        File::open(&self.folder)?.sync_all()?;
         Ok(())
     }
 
@@ -368,7 +409,7 @@ fn is_temporary(name: &str) -> bool {
 }
 
 /// Writes a file that is its owner's alone, and keeps it locked.
-fn write_private(path: &Path, content: &[u8]) -> std::io::Result<std::fs::File> {
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -397,6 +438,38 @@ mod tests {
 
     fn same(a: &Entry, b: &Entry) -> bool {
         a.genesis == b.genesis && a.envelope.as_bytes() == b.envelope.as_bytes()
+    }
+
+    #[test]
+    fn an_entry_is_sent_by_one_command_at_a_time_and_by_none_once_it_is_another() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let outbox = Outbox::beside(&dir.path().join("key.age"), None);
+        let first = entry(1);
+        let hold = || outbox.hold(&first.envelope).expect("read");
+        assert!(hold().is_none(), "nothing is there");
+        let kept = outbox.keep(first).expect("written");
+        // Another command waits for the one that sends it, and finds what that one leaves.
+        let waits = |leave: &dyn Fn(), kept: Held| {
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(hold);
+                let other = File::open(outbox.path(first.id())).expect("it is there");
+                let tried = other.try_lock();
+                assert!(
+                    matches!(tried, Err(TryLockError::WouldBlock)),
+                    "it is being sent"
+                );
+                leave();
+                drop(kept);
+                waiting.join().expect("no panic")
+            })
+        };
+        let held = waits(&|| (), kept).expect("it is still there");
+        assert!(waits(&|| outbox.forget(first.id()).expect("gone"), held).is_none());
+        let kept = outbox.keep(first).expect("written");
+        let mut other = first;
+        other.envelope.signature[0] ^= 1;
+        assert!(waits(&|| drop(outbox.replace(other).expect("replaced")), kept).is_none());
+        assert!(outbox.hold(&other.envelope).expect("read").is_some());
     }
 
     #[test]
@@ -453,7 +526,7 @@ mod tests {
             }
             match listed {
                 true => assert!(outbox.all().expect("read").is_empty()),
-                false => outbox.keep(entry(2)).expect("written"),
+                false => drop(outbox.keep(entry(2)).expect("written")),
             }
             outbox.forget(entry(2).id()).expect("gone");
             assert_eq!(names(), before, "listed {listed}");

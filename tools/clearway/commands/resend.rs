@@ -8,7 +8,7 @@ use crate::commands::answer::answer_of;
 use crate::commands::connect::Session;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError, Outbox};
-use crate::commands::send::{Asking, Copy};
+use crate::commands::send::Asking;
 use crate::failure::{Failure, Kind};
 use crate::notation::parse_id;
 use crate::ui;
@@ -64,7 +64,7 @@ fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError
 
 fn resend(session: &Session, entry: &Entry, args: &Args) -> Result<(), Failure> {
     session.check_cluster(entry)?;
-    session.settle(&entry.envelope, Copy::Further, args.asking.telling())
+    session.settle_waiting(&entry.envelope, args.asking.telling())
 }
 
 /// Of a damaged entry its identifier is left: where the log has that, its end is told by it, and

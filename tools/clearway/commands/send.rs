@@ -6,16 +6,15 @@ use clearway_types::envelope::Envelope;
 use clearway_types::hex;
 use clearway_types::units::TransferId;
 use clearway_types::wire::proof::SettlementProof;
-use clearway_types::wire::query::Lookup;
 use serde::Serialize;
 use serde_json::json;
 use zerocopy::IntoBytes as _;
 
-use crate::commands::answer::{AnswerView, Telling, accepted, is_conflict, state};
+use crate::commands::answer::{AnswerView, Telling, accepted, is_conflict, state, stays};
 use crate::commands::connect::{Connect, Session};
 use crate::commands::earlier::Earlier;
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::{Entry, EntryError, Outbox, OutboxArg};
+use crate::commands::outbox::{Entry, EntryError, Held, Outbox, OutboxArg};
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::notation::parse_id;
 use crate::ui::{self, Output};
@@ -211,7 +210,7 @@ impl Session {
                 return self.tell_again(&envelope, found, &executed, telling);
             }
             Some(Earlier::Waiting(earlier)) => {
-                return self.settle(&earlier, Copy::Further, telling);
+                return self.settle_waiting(&earlier, telling);
             }
             Some(Earlier::Over(_)) => true,
             None => false,
@@ -222,15 +221,16 @@ impl Session {
             (None, true) => self.outbox.replace(entry),
             (None, false) => self.outbox.keep(entry),
         };
-        kept.map_err(unsent)?;
-        self.settle(&envelope, Copy::First, telling)
+        let held = kept.map_err(unsent)?;
+        self.settle(&envelope, Copy::First, &held, telling)
     }
 
-    /// Names an envelope of the outbox, sends it, and tells its end.
+    /// Names an envelope of the outbox that this command holds, sends it, and tells its end.
     pub(super) fn settle(
         &self,
         envelope: &Envelope,
         copy: Copy,
+        _held: &Held,
         telling: Telling,
     ) -> Result<(), Failure> {
         self.announce(envelope, telling.output);
@@ -250,7 +250,7 @@ impl Session {
             }
             Ok(Some(answer)) => self.tell(envelope, answer, telling),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
-                self.forget(Lookup::of(envelope));
+                self.forget(envelope, false);
                 Err(Failure::new(Kind::NotSent, error))
             }
             Err(error) => Err(self.unknown(envelope, &error.to_string(), telling)),
@@ -296,15 +296,15 @@ impl Session {
         answer: Answer,
         telling: Telling,
     ) -> Result<(), Failure> {
-        self.tell_as(envelope, answer, false, telling)
+        self.tell_as(envelope, envelope, answer, telling)
     }
 
-    /// As [`Session::tell`], of one that is not the one that was asked about where `is_other`.
+    /// As [`Session::tell`], of `asked`, whose instruction was executed as `envelope`.
     pub(super) fn tell_as(
         &self,
+        asked: &Envelope,
         envelope: &Envelope,
         answer: Answer,
-        is_other: bool,
         telling: Telling,
     ) -> Result<(), Failure> {
         let proof = match telling.prove && answer.is_final() {
@@ -313,16 +313,15 @@ impl Session {
         };
         let proven = proof.as_ref().map(|proof| matches!(proof, Ok(true)));
         let mut view = AnswerView::new(envelope, answer, proven);
-        if is_other {
+        if asked != envelope {
             view.executed_expires_at = Some(envelope.body.expires_at().0);
         }
         let said = telling.say(&view);
         let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
-        let name = Lookup::of(envelope);
         if told_truly(&said, &proof) {
-            self.forget(name);
+            self.forget(asked, stays(answer));
         }
-        exit(name.id, answer, &view.help, said, proof)
+        exit(asked.body.id, answer, &view.help, said, proof)
     }
 
     /// An end that is not known: what to type, and an answer that says so for scripts.

@@ -15,7 +15,7 @@ use clearway_types::wire::roster::RosterView;
 use crate::commands::answer::AnswerView;
 use crate::commands::connect::Session;
 use crate::commands::earlier::Earlier;
-use crate::commands::outbox::ENTRIES_MAX;
+use crate::commands::outbox::{ENTRIES_MAX, Held};
 use crate::commands::send::{Asking, Copy, NOTHING_SENT, unsent};
 use crate::failure::{Failure, Kind};
 
@@ -174,8 +174,10 @@ fn waits_otherwise(session: &Session, envelope: &Envelope) -> Failure {
 fn send(session: &Session, envelope: &Envelope, args: &Args) -> Result<(), Failure> {
     let telling = args.asking.telling();
     match keep(session, envelope) {
-        Ok(None) => session.settle(envelope, Copy::Further, telling),
-        Ok(Some((found, executed))) => session.tell_again(envelope, found, &executed, telling),
+        Ok(Kept::Held(held)) => session.settle(envelope, Copy::Further, &held, telling),
+        Ok(Kept::Executed(found, executed)) => {
+            session.tell_again(envelope, found, &executed, telling)
+        }
         Err((at, failure)) => {
             let view = match at {
                 None => AnswerView::unknown(envelope),
@@ -186,29 +188,34 @@ fn send(session: &Session, envelope: &Envelope, args: &Args) -> Result<(), Failu
     }
 }
 
-/// Keeps an envelope in the outbox, unless its instruction was executed already. Another one that
-/// has its identifier in the log is told with its height.
-#[allow(
-    clippy::type_complexity,
-    reason = "one caller, which takes it apart at once"
-)]
-fn keep(
-    session: &Session,
-    envelope: &Envelope,
-) -> Result<Option<(Found, Envelope)>, (Option<Height>, Failure)> {
+/// An envelope before it is sent.
+enum Kept {
+    /// It waits in the outbox, and this command sends it.
+    Held(Held),
+    /// Its instruction was executed already, as these bytes.
+    Executed(Found, Box<Envelope>),
+}
+
+/// Keeps an envelope in the outbox, unless its instruction was executed already. An error has the
+/// height at which another instruction took its identifier, where that is so.
+fn keep(session: &Session, envelope: &Envelope) -> Result<Kept, (Option<Height>, Failure)> {
     // The cluster forgets an identifier some time after its envelope's end: what was executed under
     // it then is known by the log alone.
     let named = |failure: Failure| (None, unsent(failure, true));
     match session.earlier(envelope).map_err(named)? {
         Some(Earlier::Other(at, other)) => Err((at, other.adding(NOTHING_SENT))),
-        Some(Earlier::Executed(found, executed)) => Ok(Some((found, executed))),
-        Some(Earlier::Waiting(kept) | Earlier::Over(kept)) if kept == *envelope => Ok(None),
+        Some(Earlier::Executed(found, executed)) => Ok(Kept::Executed(found, executed.into())),
+        Some(Earlier::Waiting(kept) | Earlier::Over(kept)) if kept == *envelope => {
+            let held = session.outbox.hold(envelope).map_err(named)?;
+            let taken = || Failure::new(Kind::Unavailable, "another command took it up meanwhile");
+            held.map(Kept::Held).ok_or_else(|| (None, taken()))
+        }
         Some(Earlier::Waiting(_) | Earlier::Over(_)) => {
             Err(named(waits_otherwise(session, envelope)))
         }
         None => {
             let kept = session.outbox.keep(session.entry(*envelope));
-            kept.map(|()| None).map_err(named)
+            kept.map(Kept::Held).map_err(named)
         }
     }
 }
