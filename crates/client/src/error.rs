@@ -102,8 +102,8 @@ pub enum ClientError {
         /// Sent.
         total: usize,
     },
-    /// Something was sent, then sending again became vain; the envelopes may be cleared all the
-    /// same.
+    /// Something was sent, then sending again became vain, or the node refused the copy for as long
+    /// as the client waits; the envelopes may be cleared all the same.
     #[error(
         "{answered} of {total} envelopes answered ({cause}): look the others up, or send the same \
          bytes again (they settle once all the same)"

@@ -256,9 +256,10 @@ impl Visit {
         self.write(send, head.to_bytes().to_vec()).await?;
         loop {
             if let Some(page) = page {
+                // Counted before it is told, so that who hears of it finds it on the page.
+                self.door.metrics.feeds_broken.add(u64::from(page.last));
                 self.write(send, page.bytes).await?;
                 if page.last {
-                    self.door.metrics.feeds_broken.add(1);
                     break;
                 }
             }

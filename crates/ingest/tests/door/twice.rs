@@ -95,16 +95,17 @@ async fn a_refused_further_copy_stays_open_until_cluster_time_has_passed_its_end
             set_time(&node, time_ms);
             let error = sent_twice(&node, &client, &ending(2), modes).await;
             let error = error.expect_err("nobody can know");
-            assert!(
-                matches!(
-                    error,
-                    ClientError::Unanswered {
-                        answered: 0,
-                        total: 2
-                    }
-                ),
-                "{error}"
-            );
+            let ClientError::OutcomeUnknown {
+                answered: 0,
+                total: 2,
+                cause,
+            } = &error
+            else {
+                panic!("{code} at {time_ms}: {error}");
+            };
+            // With the reason, for those who can do something about it.
+            let told = matches!(**cause, ClientError::RefusedForNow { code: told } if told == code);
+            assert!(told, "{code} at {time_ms}: {cause}");
             assert!(
                 !error.nothing_sent() && error.to_string().contains("look"),
                 "{error}"
