@@ -24,7 +24,11 @@ pub(crate) struct Home {
     pub(crate) active: Option<(Arc<Segment>, Arc<dyn BlockFile>)>,
     /// Its file has lost its name, and a copy has it: the open file is gone with the process.
     pub(crate) is_lost: bool,
-    /// The lock of a directory that was made anew.
+    /// The copy failed half-way, at the sync of its name perhaps: it is made once more.
+    is_owed: bool,
+    /// Files were written anew, and no look has said so yet: one may fail after it.
+    is_mended: bool,
+    /// Keeps the lock of a directory that was made anew.
     _lock: Option<Box<dyn LockGuard>>,
     /// Of the sealed segments the one that is looked at next.
     next: usize,
@@ -35,6 +39,8 @@ impl Home {
         Self {
             active: Some((segment, file)),
             is_lost: false,
+            is_owed: false,
+            is_mended: false,
             _lock: None,
             next: 0,
         }
@@ -43,7 +49,7 @@ impl Home {
     /// The writer goes on in this segment.
     pub(crate) fn set_active(&mut self, segment: Arc<Segment>, file: Arc<dyn BlockFile>) {
         self.active = Some((segment, file));
-        self.is_lost = false;
+        (self.is_lost, self.is_owed) = (false, false);
     }
 
     /// Gives a copy of the open file its name, where that was lost: all that was written so far.
@@ -85,8 +91,9 @@ pub struct LogGuard {
 impl LogGuard {
     /// Looks whether watermark and identity are as they were written and whether the segments have
     /// their names, and writes anew what is not: the watermark, the identity, the segment that is
-    /// written to, and the directory where all of it was removed. True if it did. Does nothing once
-    /// the writer is gone or poisoned. A few system calls, none of which waits for the disk unless
+    /// written to, and the directory where all of it was removed. True if it did, now or in a look
+    /// that failed afterwards. Does nothing once the writer is gone or poisoned. Of the sealed
+    /// segments it looks at one. A few system calls, none of which waits for the disk unless
     /// there is damage; for once a second.
     ///
     /// # Errors
@@ -107,20 +114,21 @@ impl LogGuard {
             let locked = io.lock(&path).at("flock", &path)?;
             home._lock = Some(locked.ok_or(StoreError::Locked { path })?);
         }
-        let mut is_mended = match self.watermark.lock().as_mut() {
-            Some(watermark) => watermark.look(&self.shared.metrics)?,
+        match self.watermark.lock().as_mut() {
+            Some(watermark) => home.is_mended |= watermark.look(&self.shared.metrics)?,
             None => return Ok(false),
-        };
-        is_mended |= self.look_at_identity()?;
-        if is_nameless {
+        }
+        home.is_mended |= self.look_at_identity()?;
+        if is_nameless || home.is_owed {
             // From here on the next record goes to a segment that has a name.
-            home.is_lost = true;
+            (home.is_lost, home.is_owed) = (true, true);
             home.copy(io, dir)?;
+            home.is_owed = false;
             self.shared.metrics.files_restored.add(1);
-            is_mended = true;
+            home.is_mended = true;
         }
         self.look_at_sealed(&mut home.next)?;
-        Ok(is_mended)
+        Ok(std::mem::take(&mut home.is_mended))
     }
 
     /// Writes it anew where it is damaged or gone: it names the genesis and nothing else.

@@ -204,7 +204,7 @@ layout! {
     }
 }
 
-/// LIMIT_SET: a limit of so many minor units lifts the limit.
+/// LIMIT_SET: a limit of this many minor units lifts the limit.
 pub const LIMIT_LIFT: u64 = u64::MAX;
 /// PARTICIPANT_SET: leave all keys as they are.
 pub const KEY_SLOT_NONE: u8 = 255;

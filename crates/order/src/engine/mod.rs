@@ -151,8 +151,8 @@ impl Orderer {
 
     /// The engine ends by itself, by a panic, when its journal fails it. One that was out of room
     /// goes on from where it was: each start reads what the disk has, and no vote has left this
-    /// machine. One that cannot be read is mended once: read in vain again, it is damaged where it
-    /// is needed.
+    /// machine. One that cannot be read is mended once: if that did not help, it is damaged where
+    /// it is needed.
     fn on_end(&self, reason: String, is_mended: &mut bool) {
         if self.handle.is_stopped() {
             return;

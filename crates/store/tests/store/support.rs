@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clearway_store::testing::{MemoryIo, SplitMix};
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
 use clearway_store::{
-    BlockIo, Extractor, Reader, RecordKind, Recovery, Sequence, Store, StoreError, StoreOptions,
-    VerifyFrom, Writer,
+    BlockIo, Extractor, LogGuard, Reader, RecordKind, Recovery, Sequence, Store, StoreError,
+    StoreOptions, VerifyFrom, Writer,
 };
 
 pub(crate) const DIR: &str = "/data";
@@ -126,6 +126,53 @@ pub(crate) fn check_whole(io: &MemoryIo, items: &[Item], slot: Option<u64>, cont
     let (_, found) = open_read_only(io).expect("repaired");
     assert_eq!(found.watermark, found.durable, "{context}");
     assert_eq!(found.watermark_slot_damaged, None, "{context}: repaired");
+}
+
+/// What one failing call of a first look led to.
+pub(crate) struct FailedLook {
+    pub(crate) memory: MemoryIo,
+    pub(crate) writer: Writer,
+    pub(crate) guard: LogGuard,
+    /// A call failed; without that the look was done.
+    pub(crate) fired: bool,
+    /// Which call, for messages.
+    pub(crate) context: String,
+}
+
+/// Damages the files of a running store with these items, and lets each call of the look at them
+/// fail, one after the other; `then` says what must be so.
+pub(crate) fn for_each_failing_look(
+    items: &[Item],
+    damage: impl Fn(&MemoryIo),
+    then: impl Fn(FailedLook),
+) {
+    for fail_at in 0.. {
+        let memory = filled(items, items.len());
+        let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::TornWrite(5));
+        let (writer, ..) = Store::open(Arc::new(io.clone()), options(DIR)).expect("whole");
+        let guard = writer.log_guard();
+        damage(&memory);
+        io.fail_after(fail_at);
+        let looked = guard.look();
+        let fired = io.fired();
+        io.fail_after(1 << 40);
+        let context = format!("call {fail_at}");
+        assert_eq!(looked.is_err(), fired, "{context}");
+        then(FailedLook {
+            memory,
+            writer,
+            guard,
+            fired,
+            context,
+        });
+        if !fired {
+            assert!(
+                fail_at > 5,
+                "{fail_at} calls are fewer than a new file needs"
+            );
+            return;
+        }
+    }
 }
 
 /// Ids of a payload: each whole 20 bytes are an id and a signer.

@@ -9,7 +9,8 @@ use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
 use clearway_store::{Access, BlockIo, Damage, Store, StoreError};
 
 use crate::support::{
-    DIR, Item, append, assert_prefix, check_whole, filled, items, open, open_read_only, options,
+    DIR, FailedLook, Item, append, assert_prefix, check_whole, filled, for_each_failing_look,
+    items, open, open_read_only, options,
 };
 
 const PAGE_BYTES: usize = 4096;
@@ -326,37 +327,25 @@ fn another_watermark_that_can_be_read_is_left_where_it_was_put() {
 #[test]
 fn a_look_that_fails_leaves_the_writer_usable_and_the_next_one_puts_the_file_right() {
     let items = items(69, 9, 300);
-    for fail_at in 0.. {
-        let memory = filled(&items[..3], 3);
-        let io = FaultyIo::new(Arc::new(memory.clone()), u64::MAX, Fault::TornWrite(5));
-        let (mut writer, ..) = Store::open(Arc::new(io.clone()), options(DIR)).expect("whole");
-        let guard = writer.log_guard();
-        memory.damage(&path(), Vec::clear);
-        io.fail_after(fail_at);
-        let looked = guard.look();
-        let fired = io.fired();
-        io.fail_after(1 << 40);
-        assert_eq!(looked.is_err(), fired, "call {fail_at}");
+    let empty = |memory: &MemoryIo| memory.damage(&path(), Vec::clear);
+    for_each_failing_look(&items[..3], empty, |look| {
+        let FailedLook {
+            memory,
+            mut writer,
+            guard,
+            fired,
+            context,
+        } = look;
         append(&mut writer, &items[3..6]).expect("the log is not concerned");
         writer.commit().expect("the log is not concerned");
-        // Where the first look came as far as the file, it is right already.
-        let is_mended = guard.look().expect("works again");
-        assert!(fired || !is_mended, "call {fail_at}");
-        assert!(!guard.look().expect("whole"), "call {fail_at}");
+        assert_eq!(guard.look().expect("works again"), fired, "{context}");
         append(&mut writer, &items[6..]).expect("works");
         writer.commit().expect("works");
         assert_eq!(writer.metrics().watermarks_damaged.value(), 1);
         assert_eq!(writer.metrics().write_failures.value(), 0);
         drop(writer);
-        check_whole(&memory, &items, None, &format!("call {fail_at}"));
-        if !fired {
-            assert!(
-                fail_at > 5,
-                "{fail_at} calls are fewer than a new file needs"
-            );
-            break;
-        }
-    }
+        check_whole(&memory, &items, None, &context);
+    });
 }
 
 #[test]
