@@ -20,7 +20,7 @@ struct Old {
     paid: &'static str,
 }
 
-const ALL: [Old; 2] = [
+const ALL: [Old; 3] = [
     Old {
         version: 1,
         folder: include_str!("golden/format-1.txt"),
@@ -34,6 +34,13 @@ const ALL: [Old; 2] = [
         genesis: include_str!("golden/format-3.genesis.toml"),
         written_by: "up to commit ec4df89",
         paid: "01a21623cd130000ad6dc0e04b54e900",
+    },
+    Old {
+        version: 4,
+        folder: include_str!("golden/format-4.txt"),
+        genesis: include_str!("golden/format-4.genesis.toml"),
+        written_by: "up to commit 0a1505d",
+        paid: "01a21657482b000007317491c2752200",
     },
 ];
 

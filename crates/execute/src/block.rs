@@ -183,7 +183,7 @@ impl State {
             signer: body.signer(),
             code: outcome.code.as_u16(),
         };
-        let mut until = body.expires_at().0;
+        let mut until = self.envelopes_end();
         match kinds::effect(body, outcome) {
             Effect::Nothing => {}
             Effect::Paid(paid) => {

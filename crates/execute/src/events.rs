@@ -23,9 +23,7 @@ fn expire_holds(state: &mut State, events: &mut Vec<Event>) {
         };
         let pair = money::pair_of(state, &hold);
         money::release(state, pair, hold.amount.get());
-        // A POST that was signed before the end can come for at most MAX_TTL.
-        let ttl_ends = state.clock.second().saturating_add(state.rules.ttl_s_max);
-        let until = hold.expires_at.get().max(ttl_ends);
+        let until = state.envelopes_end();
         state.holds.replace(hold.ended(HoldState::Expired, until));
         let (signer, id) = hold.key();
         let (debit, credit) = hold.accounts();

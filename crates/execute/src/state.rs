@@ -166,6 +166,14 @@ const fn numbered_right(mut parts: &[u8]) -> bool {
 }
 
 impl State {
+    /// The second by which every envelope that was signed by now has ended: none is executed that
+    /// ends more than MAX_TTL after its execution. Until then an identifier that is answered now
+    /// stays taken, or another envelope with it, that was signed before the answer and ends later
+    /// than the answered one, would move the money again.
+    pub(crate) fn envelopes_end(&self) -> u32 {
+        self.clock.second().saturating_add(self.rules.ttl_s_max)
+    }
+
     /// The second from which what settles now can no longer be returned.
     pub(crate) fn return_window_ends(&self) -> u32 {
         self.clock

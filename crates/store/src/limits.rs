@@ -48,13 +48,14 @@ pub const BLOCK_ROWS_BYTES_KEPT: usize = 32 << 20;
 /// Format version that this crate writes, and the only one that it reads. It stands for the
 /// payloads of records and checkpoints, too: a change to what a batch, manifest, final record,
 /// state root or snapshot holds raises it, and adds a row to [`WRITTEN_BY`].
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// Which program writes a format version, as people know it.
-pub const WRITTEN_BY: [(u32, &str); 4] = [
+pub const WRITTEN_BY: [(u32, &str); 5] = [
     (1, "Clearway 0.1.0 up to commit 544d670"),
     (2, "Clearway 0.1.0 up to commit f15248f"),
     (3, "Clearway 0.1.0 up to commit ec4df89"),
+    (4, "Clearway 0.1.0 up to commit 0a1505d"),
     (FORMAT_VERSION, "this version of Clearway"),
 ];
 

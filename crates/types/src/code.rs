@@ -8,7 +8,7 @@ use std::fmt;
 /// What a result leaves behind: whether the same envelope is answered with it from then on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trace {
-    /// It is remembered until the envelope expires.
+    /// It is remembered for MAX_TTL: until whatever was signed before it has ended.
     Remembered,
     /// Nothing: the refusal is of this copy, and stands whenever the same comes again.
     Forgotten,

@@ -94,8 +94,8 @@ impl Session {
     }
 
     /// Sends what waits in the outbox again, and tells its end. Where the log has its instruction
-    /// it is not sent: the cluster forgets an identifier some time after what was executed under it
-    /// has ended, and would execute a copy that ends later.
+    /// it is not sent: the cluster forgets an identifier MAX_TTL after its result, and would then
+    /// execute an envelope that was signed since.
     pub(super) fn settle_waiting(
         &self,
         envelope: &Envelope,

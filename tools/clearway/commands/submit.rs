@@ -199,8 +199,8 @@ enum Kept {
 /// Keeps an envelope in the outbox, unless its instruction was executed already. An error has the
 /// height at which another instruction took its identifier, where that is so.
 fn keep(session: &Session, envelope: &Envelope) -> Result<Kept, (Option<Height>, Failure)> {
-    // The cluster forgets an identifier some time after its envelope's end: what was executed under
-    // it then is known by the log alone.
+    // The cluster forgets an identifier MAX_TTL after its result; the log alone knows what was
+    // executed under it then.
     let named = |failure: Failure| (None, unsent(failure, true));
     match session.earlier(envelope).map_err(named)? {
         Some(Earlier::Other(at, other)) => Err((at, other.adding(NOTHING_SENT))),

@@ -47,7 +47,6 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
         deadline_ms: U64::new(deadline_ms),
         post_by: U32::new(post_by.0),
         void_by: U32::new(void_by.0),
-        expires_at: transfer.expires_at,
         state: state_number(HoldState::Open),
         ..Hold::new_zeroed()
     });

@@ -36,8 +36,7 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     money::release(state, pair, held);
     money::settle(state, pair, amount);
     money::count_to_limits(state, pair, amount);
-    let envelopes_end = hold.expires_at.get().max(transfer.expires_at().0);
-    let until = envelopes_end.max(state.return_window_ends());
+    let until = state.envelopes_end().max(state.return_window_ends());
     let mut ended = hold.ended(HoldState::Posted, until);
     ended.posted = U64::new(amount);
     state.holds.replace(ended);

@@ -20,7 +20,7 @@ pub(crate) fn apply(state: &mut State, transfer: &Transfer) -> Result<(), Result
     let hold = hold.ok_or(ResultCode::HoldUnknown)?;
     money::still_open(state, transfer, &hold)?;
     money::release(state, pair, hold.amount.get());
-    let until = hold.expires_at.get().max(transfer.expires_at().0);
+    let until = state.envelopes_end();
     state.holds.replace(hold.ended(HoldState::Voided, until));
     Ok(())
 }

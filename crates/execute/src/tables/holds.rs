@@ -63,12 +63,10 @@ pub struct Hold {
     pub post_by: U32,
     /// Offset 80: participant who may VOID.
     pub void_by: U32,
-    /// Offset 84: when the HOLD's envelope expires, unix seconds.
-    pub expires_at: U32,
-    /// Offset 88: 0 free slot, 1 open, 2 posted, 3 voided, 4 expired.
+    /// Offset 84: 0 free slot, 1 open, 2 posted, 3 voided, 4 expired.
     pub state: u8,
-    /// Offset 89: zero.
-    pub reserved: [u8; 7],
+    /// Offset 85: zero.
+    pub reserved: [u8; 11],
 }
 
 const _: () = assert!(size_of::<Hold>() == 96);

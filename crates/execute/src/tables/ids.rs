@@ -1,4 +1,5 @@
-//! The id table: what was answered to each (signer, id) while its envelope can still come again.
+//! The id table: what was answered to each (signer, id) while an envelope of that name that was
+//! signed before the answer can still come.
 //!
 //! Entries lie in buckets by the second from which they are no longer needed, so forgetting is
 //! dropping a bucket. An index of 12-byte references in 256 shards finds them; a shard that grows

@@ -3,6 +3,7 @@
 use clearway_types::code::ResultCode::*;
 use clearway_types::envelope::Body;
 use clearway_types::messages::Duplicate;
+use clearway_types::transfer::Transfer;
 use clearway_types::units::Height;
 use zerocopy::little_endian::{U32, U64};
 
@@ -75,24 +76,109 @@ fn an_envelope_is_valid_until_its_last_millisecond() {
 }
 
 #[test]
-fn an_identifier_is_free_again_when_nothing_can_ask_for_it() {
+fn an_identifier_is_free_again_when_nothing_signed_before_its_answer_can_come() {
     let mut world = World::new();
     let payment = world.transfer(A, B, 10);
     let refused = world.transfer(A, B, 10_000);
     world.run(&[*payment.as_body(), *refused.as_body()]);
     assert_eq!(world.ledger.live_id_count(), 2);
     world.wait_s(30);
-    assert_eq!(
-        world.ledger.live_id_count(),
-        1,
-        "a settled payment stays for its returns"
-    );
     assert_eq!(world.one(payment.as_body()), Expired);
-    world.wait_s(30);
+    world.wait_s(29);
+    assert_eq!(world.ledger.live_id_count(), 2);
+    world.wait_s(1);
     assert_eq!(world.ledger.live_id_count(), 0);
     let mut reused = world.transfer(A, B, 20);
     reused.id = payment.id;
     world.settle(reused.as_body());
+}
+
+/// Two envelopes with one identifier, both signed before either came: the second ends when MAX_TTL
+/// allows, the first sooner, and the second comes when the first has ended.
+#[test]
+fn one_identifier_moves_money_once_whichever_of_its_envelopes_ends_first() {
+    type Draft = fn(&mut World) -> Transfer;
+    let rows: [(&str, Draft); 7] = [
+        ("transfer", |world| world.transfer(A, B, 10)),
+        ("hold", |world| world.hold(A, B, 10)),
+        ("issue", |world| world.issue(B, 10)),
+        ("redeem", |world| world.redeem(I, 10)),
+        ("return", |world| {
+            let payment = world.transfer(A, B, 100);
+            world.settle(payment.as_body());
+            world.give_back(&payment, 10)
+        }),
+        ("post", |world| {
+            let hold = world.hold(A, B, 10);
+            world.settle(hold.as_body());
+            world.post(&hold, 10)
+        }),
+        ("void", |world| {
+            let hold = world.hold(A, B, 10);
+            world.settle(hold.as_body());
+            world.void(&hold)
+        }),
+    ];
+    for ((name, draft), life_s) in rows.into_iter().flat_map(|row| [(row, 1), (row, 30)]) {
+        let mut genesis = genesis();
+        // Shorter than MAX_TTL, so that no payment stays for its returns.
+        genesis.rules.return_window_s = 1;
+        let ttl_s = genesis.rules.ttl_s_max;
+        let mut world = World::with(genesis);
+        let mut first = draft(&mut world);
+        let mut second = first;
+        first.expires_at = U32::new(world.second() + life_s);
+        second.expires_at = U32::new(world.second() + ttl_s);
+        world.settle(first.as_body());
+        let moved = [A, B, I].map(|account| (world.balance(account), world.pending(account)));
+        for wait_s in [life_s, ttl_s - 1 - life_s] {
+            world.wait_s(wait_s);
+            let outcome = world.outcomes(&[*second.as_body()])[0];
+            assert_eq!(outcome.code, IdConflict, "{name}, alive for {life_s} s");
+            assert!(!is_transient(outcome), "it never outlives the first answer");
+        }
+        world.wait_s(1);
+        assert_eq!(world.one(second.as_body()), Expired, "{name}");
+        let after = [A, B, I].map(|account| (world.balance(account), world.pending(account)));
+        if name != "hold" {
+            assert_eq!(after, moved, "{name}");
+        }
+    }
+}
+
+/// A hold that has ended keeps its identifier by itself, and is as hard to take twice.
+#[test]
+fn an_ended_hold_is_not_taken_again_by_an_envelope_signed_before_its_end() {
+    type End = fn(&mut World, &Transfer);
+    let ends: [End; 3] = [
+        |world, hold| {
+            let post = world.post(hold, 10);
+            world.settle(post.as_body());
+        },
+        |world, hold| {
+            let void = world.void(hold);
+            world.settle(void.as_body());
+        },
+        |world, _| world.wait_s(40),
+    ];
+    for (row, end) in ends.into_iter().enumerate() {
+        let mut genesis = genesis();
+        genesis.rules.return_window_s = 1;
+        let ttl_s = genesis.rules.ttl_s_max;
+        let mut world = World::with(genesis);
+        let mut hold = world.hold(A, B, 10);
+        hold.timeout_s = U32::new(100);
+        world.settle(hold.as_body());
+        // The HOLD's answer is forgotten meanwhile; only the hold itself keeps the name.
+        world.wait_s(70);
+        end(&mut world, &hold);
+        let mut again = hold;
+        again.expires_at = U32::new(world.second() + ttl_s);
+        world.wait_s(ttl_s - 1);
+        assert_eq!(world.one(again.as_body()), IdConflict, "row {row}");
+        world.wait_s(1);
+        assert_eq!(world.one(again.as_body()), Expired, "row {row}");
+    }
 }
 
 #[test]
@@ -217,6 +303,6 @@ fn thousands_of_identifiers_of_one_second_are_all_found_again() {
         }
         assert_eq!(world.ledger.live_id_count(), 9000);
     }
-    world.wait_s(30);
+    world.wait_s(60);
     assert_eq!(world.ledger.live_id_count(), 0);
 }

@@ -49,7 +49,6 @@ pub(crate) struct HoldRow {
     pub(crate) deadline_ms: u64,
     pub(crate) post_by: u32,
     pub(crate) void_by: u32,
-    pub(crate) expires_s: u64,
     pub(crate) end: End,
     pub(crate) returned: u64,
     pub(crate) known_until_s: u64,
@@ -204,11 +203,10 @@ impl Oracle {
         due.truncate(EXPIRE_PER_BLOCK_MAX);
         let mut events = Vec::new();
         for (_, key) in due {
-            let now = self.now_s();
-            let ttl = u64::from(self.genesis.rules.ttl_s_max);
+            let known_until_s = self.now_s() + u64::from(self.genesis.rules.ttl_s_max);
             let hold = self.holds.get_mut(&key).unwrap();
             hold.end = End::Expired;
-            hold.known_until_s = hold.expires_s.max(now + ttl);
+            hold.known_until_s = known_until_s;
             let (debit, credit, amount) = (hold.debit, hold.credit, u128::from(hold.amount));
             self.accounts.get_mut(&debit).unwrap().held_out -= amount;
             self.accounts.get_mut(&credit).unwrap().held_in -= amount;
@@ -264,7 +262,8 @@ impl Oracle {
     fn remember(&mut self, body: &Body, code: ResultCode) {
         let is_payment = code == Settled && body.kind == Kind::Transfer as u8;
         let window = self.now_s() + u64::from(self.genesis.rules.return_window_s);
-        let mut until_s = u64::from(body.expires_at.get());
+        // Whatever was signed by now ends by then.
+        let mut until_s = self.now_s() + u64::from(self.genesis.rules.ttl_s_max);
         if is_payment {
             until_s = until_s.max(window);
         }

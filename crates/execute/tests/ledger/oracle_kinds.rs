@@ -210,7 +210,6 @@ fn hold(oracle: &mut Oracle, t: &Transfer) -> ResultCode {
         deadline_ms: oracle.time_ms + u64::from(timeout_s) * 1000,
         post_by: named[0],
         void_by: named[1],
-        expires_s: u64::from(t.expires_at.get()),
         end: End::Open,
         returned: 0,
         known_until_s: u64::MAX,
@@ -251,7 +250,7 @@ fn end_hold(oracle: &mut Oracle, t: &Transfer) -> ResultCode {
     let mut row = found.unwrap();
     oracle.accounts.get_mut(&row.debit).unwrap().held_out -= u128::from(row.amount);
     oracle.accounts.get_mut(&row.credit).unwrap().held_in -= u128::from(row.amount);
-    row.known_until_s = row.expires_s.max(u64::from(t.expires_at.get()));
+    row.known_until_s = oracle.now_s() + u64::from(oracle.genesis.rules.ttl_s_max);
     row.end = End::Voided;
     if is_post {
         pay(oracle, row.debit, row.credit, amount);

@@ -433,6 +433,7 @@ fn other_versions_are_refused_with_both_numbers() {
         (1, "written by Clearway 0.1.0 up to commit 544d670"),
         (2, "written by Clearway 0.1.0 up to commit f15248f"),
         (3, "written by Clearway 0.1.0 up to commit ec4df89"),
+        (4, "written by Clearway 0.1.0 up to commit 0a1505d"),
         (9, "run the newer version"),
     ];
     let heads = [

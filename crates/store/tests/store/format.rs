@@ -42,7 +42,7 @@ fn fields_lie_where_the_format_page_says() {
         u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
     };
     assert_eq!(&segment[..8], b"CWSEGMNT");
-    assert_eq!(segment[8..12], 4_u32.to_le_bytes());
+    assert_eq!(segment[8..12], 5_u32.to_le_bytes());
     assert_eq!([16, 24, 32].map(|at| number(segment, at)), [1, 1, 8192]);
     assert_eq!(segment[40..72], GENESIS);
     assert_eq!(
