@@ -76,3 +76,15 @@ pub(crate) fn after_lag(state: &State, old: &KeyEntry) -> Result<Height, ResultC
         false => Err(ResultCode::KeySlotInUse),
     }
 }
+
+/// Code 78: a key signs for one participant, or nobody could tell by it who has signed.
+pub(crate) fn nobody_elses(
+    state: &State,
+    id: ParticipantId,
+    public_key: &[u8; 32],
+) -> Result<(), ResultCode> {
+    match state.participants.owner_of(public_key) {
+        Some(owner) if owner != id => Err(ResultCode::KeyTaken),
+        _ => Ok(()),
+    }
+}

@@ -157,6 +157,8 @@ codes! {
     KeyProofInvalid = 76, Remembered;
     /// The key slot may not be reused yet: wait until its old key has ended.
     KeySlotInUse = 77, Remembered;
+    /// Another participant has this public key: make a new key pair.
+    KeyTaken = 78, Remembered;
     /// The debited account does not exist: check its number.
     DebitAccountUnknown = 80, Remembered;
     /// The credited account does not exist: check its number.

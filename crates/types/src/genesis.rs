@@ -1,6 +1,6 @@
 //! The genesis: everything a cluster starts from, its rules and its hash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -306,6 +306,7 @@ impl Genesis {
             "participant",
             self.participants.iter().map(|p| u64::from(p.id.0)),
         )?;
+        let mut keys = BTreeSet::new();
         for participant in &self.participants {
             let id = u64::from(participant.id.0);
             let value = |field, help| GenesisError::Value {
@@ -314,6 +315,10 @@ impl Genesis {
                 field,
                 help,
             };
+            if !keys.insert(participant.public_key.0) {
+                let help = "each participant has a key of its own; make another key pair";
+                return Err(value("public_key", help));
+            }
             if !participant.lei.is_empty() && !lei_shape(&participant.lei) {
                 return Err(value(
                     "lei",

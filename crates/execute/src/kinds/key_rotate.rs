@@ -8,7 +8,7 @@ use clearway_types::control::KeyRotate;
 use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Height, ParticipantId};
 
-use crate::authority::{after_lag, authorise};
+use crate::authority::{after_lag, authorise, nobody_elses};
 use crate::state::State;
 use crate::tables::participants::NO_END;
 
@@ -24,6 +24,7 @@ pub(crate) fn apply(state: &mut State, body: &KeyRotate) -> Result<(), ResultCod
         None => Height(state.clock.height.0.saturating_add(KEY_LAG_MAX)),
         Some(old) => after_lag(state, &old)?,
     };
+    nobody_elses(state, signer, &body.public_key)?;
     authorise(state, body.as_body(), signer)?;
     let entry = KeyEntry {
         public_key: body.public_key,

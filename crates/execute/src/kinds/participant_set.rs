@@ -14,7 +14,7 @@ use clearway_types::genesis::{bic_shape, lei_shape};
 use clearway_types::limits::{KEY_LAG_MAX, PARTICIPANTS_MAX};
 use clearway_types::units::{Height, ParticipantId};
 
-use crate::authority::{after_lag, approved, authorise};
+use crate::authority::{after_lag, approved, authorise, nobody_elses};
 use crate::state::State;
 use crate::tables::participants::{NO_END, can_sign, is_operator};
 
@@ -116,7 +116,7 @@ fn locks_out(
     })
 }
 
-/// Codes 75 and 77: what the record makes of the slot it names.
+/// Codes 75, 77 and 78: what the record makes of the slot it names.
 fn key_for(
     state: &State,
     body: &ParticipantSet,
@@ -131,6 +131,11 @@ fn key_for(
         None => state.clock.height.next(),
         Some(old) => after_lag(state, &old)?,
     };
+    nobody_elses(
+        state,
+        ParticipantId(body.participant.get()),
+        &body.public_key,
+    )?;
     Ok(KeyEntry {
         public_key: body.public_key,
         valid_from: earliest.max(Height(body.key_valid_from.get())),

@@ -29,12 +29,16 @@ pub(crate) const NO_END: Height = Height(u64::MAX);
 /// Participants, directory versions.
 type Frozen = (Arc<BTreeMap<ParticipantId, Participant>>, VecDeque<Height>);
 
-/// `all`, `operators` and `keys_changed`.
+/// `all`, `operators`, `owners` and `keys_changed`.
 type Before = (
     Arc<BTreeMap<ParticipantId, Participant>>,
     Arc<BTreeSet<ParticipantId>>,
+    Arc<BTreeMap<PublicKey, ParticipantId>>,
     bool,
 );
+
+/// Bytes of a public key.
+type PublicKey = [u8; 32];
 
 /// The registered participants.
 pub(crate) struct Participants {
@@ -42,6 +46,8 @@ pub(crate) struct Participants {
     /// Those whose approval counts: few among thousands, and looked through for any record that
     /// names one of them, whatever its signer.
     operators: Arc<BTreeSet<ParticipantId>>,
+    /// Who has a public key in one of its slots, live or not.
+    owners: Arc<BTreeMap<PublicKey, ParticipantId>>,
     directory: Arc<KeyDirectory>,
     /// Heights that made a version of the directory, ascending; the last is the current one, the
     /// others became stale less than KEY_LAG_MAX heights ago.
@@ -64,6 +70,7 @@ impl Participants {
         let operators = all.values().filter(|one| is_operator(one));
         Self {
             operators: Arc::new(operators.map(|one| one.id).collect()),
+            owners: Arc::new(all.values().flat_map(keys_of).collect()),
             directory: Arc::new(directory_of(&all, height)),
             all: Arc::new(all),
             versions,
@@ -91,6 +98,11 @@ impl Participants {
         self.operators.iter().filter_map(|id| self.all.get(id))
     }
 
+    /// Who has this public key in one of its slots, live or not.
+    pub(crate) fn owner_of(&self, public_key: &PublicKey) -> Option<ParticipantId> {
+        self.owners.get(public_key).copied()
+    }
+
     /// All participants as they are now, for other threads: changing one later copies them.
     pub(crate) fn shared(&self) -> Arc<BTreeMap<ParticipantId, Participant>> {
         Arc::clone(&self.all)
@@ -100,7 +112,7 @@ impl Participants {
         &self.directory
     }
 
-    /// Registers a participant or changes all but its keys.
+    /// Registers a participant without keys, or changes all but its keys.
     pub(crate) fn set(&mut self, participant: Participant) {
         self.note();
         let id = participant.id;
@@ -121,7 +133,16 @@ impl Participants {
         self.keys_changed = true;
         let participant = Arc::make_mut(&mut self.all).get_mut(&id);
         let participant = participant.expect("the caller has looked it up");
-        participant.keys[slot] = Some(entry);
+        let before = participant.keys[slot].replace(entry);
+        let still_has = |key: &PublicKey| keys_of(participant).any(|(other, _)| other == *key);
+        let owners = Arc::make_mut(&mut self.owners);
+        if let Some(gone) = before
+            .map(|entry| entry.public_key)
+            .filter(|key| !still_has(key))
+        {
+            owners.remove(&gone);
+        }
+        owners.insert(entry.public_key, id);
     }
 
     /// Whether the signatures of a batch that names `version` may be relied on at `height`.
@@ -136,9 +157,12 @@ impl Participants {
     /// Before a change.
     fn note(&mut self) {
         self.hash = None;
-        let (all, operators, keys_changed) = (&self.all, &self.operators, self.keys_changed);
-        self.undo
-            .note(|| (Arc::clone(all), Arc::clone(operators), keys_changed));
+        let (all, operators, owners) = (&self.all, &self.operators, &self.owners);
+        let keys_changed = self.keys_changed;
+        self.undo.note(|| {
+            let (all, operators) = (Arc::clone(all), Arc::clone(operators));
+            (all, operators, Arc::clone(owners), keys_changed)
+        });
     }
 }
 
@@ -182,8 +206,8 @@ impl Table for Participants {
     }
 
     fn roll_back(&mut self) {
-        for (all, operators, keys_changed) in self.undo.take() {
-            (self.all, self.operators) = (all, operators);
+        for (all, operators, owners, keys_changed) in self.undo.take() {
+            (self.all, self.operators, self.owners) = (all, operators, owners);
             (self.keys_changed, self.hash) = (keys_changed, None);
         }
     }
@@ -261,14 +285,20 @@ impl Table for Participants {
 
     #[cfg(test)]
     fn hidden(&self) -> String {
-        let (changed, operators) = (self.keys_changed, &self.operators);
-        format!("{changed} {operators:?} {:?}", self.directory)
+        let (changed, operators, owners) = (self.keys_changed, &self.operators, &self.owners);
+        format!("{changed} {operators:?} {owners:?} {:?}", self.directory)
     }
 }
 
 #[cfg(test)]
 fn sample(number: u32) -> Participant {
     Participant::new(ParticipantId(number), Role::Operator)
+}
+
+/// The public keys in a participant's slots, each with its owner.
+fn keys_of(participant: &Participant) -> impl Iterator<Item = (PublicKey, ParticipantId)> {
+    let keys = participant.keys.iter().flatten();
+    keys.map(|entry| (entry.public_key, participant.id))
 }
 
 /// Whether this participant's approval counts.
@@ -328,6 +358,34 @@ mod tests {
         let mut participant = Participant::new(ParticipantId(id), role);
         participant.suspended = suspended;
         participant
+    }
+
+    #[test]
+    fn a_key_has_its_owner_while_a_slot_holds_it() {
+        let entry = |byte| KeyEntry {
+            public_key: [byte; 32],
+            valid_from: Height(1),
+            valid_to: NO_END,
+        };
+        let all = [1, 2].map(|id| (ParticipantId(id), participant(id, Role::Member, false)));
+        let mut participants = Participants::new(all.into(), VecDeque::from([Height(0)]));
+        let [first, second] = [1, 2].map(ParticipantId);
+        participants.set_key(first, 0, entry(7));
+        participants.set_key(first, 1, entry(7));
+        participants.set_key(second, 0, entry(8));
+        participants.begin();
+        participants.set_key(first, 0, entry(9));
+        participants.set_key(first, 1, entry(9));
+        assert_eq!(participants.owner_of(&[7; 32]), None);
+        participants.roll_back();
+        assert_eq!(participants.owner_of(&[9; 32]), None);
+        participants.set_key(first, 1, entry(6));
+        let read = Participants::new((*participants.all).clone(), VecDeque::new());
+        for table in [participants, read] {
+            let owner = |byte| table.owner_of(&[byte; 32]).map(|owner| owner.0);
+            let told = [5, 6, 7, 8, 9].map(owner);
+            assert_eq!(told, [None, Some(1), Some(1), Some(2), None]);
+        }
     }
 
     #[test]

@@ -242,6 +242,7 @@ fn a_member_that_fills_its_share_of_the_table_waits_and_others_do_not() {
     for number in 0..u32::try_from(missing).unwrap() {
         let mut participant = first.clone();
         participant.id.0 = 1000 + number;
+        participant.public_key.0 = key(participant.id.0, 0).public_key();
         genesis.participants.push(participant);
     }
     let mut world = World::with(genesis);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use clearway_crypto::keys::SigningKey;
 use clearway_types::code::ResultCode::*;
 use clearway_types::envelope::Body;
 use clearway_types::flags::Flags;
@@ -16,6 +17,14 @@ fn payment(world: &mut World, slot: u8) -> Body {
     let mut transfer = world.transfer(A, B, 1);
     transfer.flags = U16::new(Flags::new(slot, false).0);
     *transfer.as_body()
+}
+
+/// A KEY_ROTATE to a key of the test's choice, with its proof.
+fn rotate_to(world: &mut World, signer: u32, slot: u8, key: &SigningKey) -> Body {
+    let mut rotate = world.key_rotate(signer, slot, 7);
+    rotate.public_key = key.public_key();
+    rotate.proof = key.prove_possession(world.tag(), ParticipantId(signer), slot);
+    *rotate.as_body()
 }
 
 #[test]
@@ -108,6 +117,46 @@ fn a_first_key_is_valid_at_the_next_height_or_when_it_is_wished() {
         let entry = world.ledger.participant(ParticipantId(50)).unwrap().keys[1].unwrap();
         assert_eq!(entry.valid_from, Height(valid_from), "wished {wish}");
     }
+}
+
+#[test]
+fn a_key_belongs_to_one_participant_until_its_slot_holds_another() {
+    let mut world = World::new();
+    let shared = key(CAROL, 7);
+    let [first, second] = [ALICE, BOB].map(|signer| rotate_to(&mut world, signer, 1, &shared));
+    let own = rotate_to(&mut world, ALICE, 2, &shared);
+    assert_eq!(
+        world.run(&[first, second, own]),
+        [Settled, KeyTaken, Settled],
+        "two at once, and the owner's second slot"
+    );
+    // An ended key still names its owner; one that another has replaced does not.
+    let slots = [1, 2];
+    for slot in slots {
+        let mut end = world.participant_set(ALICE);
+        end.key_slot = slot;
+        world.settle(end.as_body());
+    }
+    world.empty_blocks(KEY_LAG_MAX);
+    let again = rotate_to(&mut world, BOB, 1, &shared);
+    assert_eq!(world.one(&again), KeyTaken);
+    for slot in slots {
+        let new = world.participant_key(ALICE, slot, 20 + slot);
+        world.settle(new.as_body());
+    }
+    let again = rotate_to(&mut world, BOB, 1, &shared);
+    assert_eq!(world.one(&again), Settled);
+}
+
+#[test]
+fn a_genesis_in_which_two_participants_have_one_key_is_refused() {
+    let mut genesis = genesis();
+    genesis.participants[2].public_key = genesis.participants[1].public_key;
+    let error = clearway_execute::Ledger::from_genesis(&genesis)
+        .err()
+        .expect("a key taken twice");
+    assert!(error.to_string().contains("participant 3"), "{error}");
+    assert!(error.to_string().contains("key of its own"), "{error}");
 }
 
 #[test]

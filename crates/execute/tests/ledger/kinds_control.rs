@@ -183,7 +183,7 @@ fn limit_set_answers_each_code_at_its_place() {
 
 #[test]
 fn participant_set_answers_each_code_at_its_place() {
-    let rows: [(Edit<ParticipantSet>, ResultCode); 15] = [
+    let rows: [(Edit<ParticipantSet>, ResultCode); 16] = [
         (|_, p| p.reserved_a = 1, ReservedFieldSet),
         (|_, p| p.reserved_b[4] = 1, ReservedFieldSet),
         (|_, p| p.reserved_c = U64::new(1), ReservedFieldSet),
@@ -204,6 +204,7 @@ fn participant_set_answers_each_code_at_its_place() {
             |_, p| (p.participant, p.key_slot) = (U32::new(BOB), 0),
             KeySlotInUse,
         ),
+        (|_, p| p.public_key = key(ALICE, 0).public_key(), KeyTaken),
         (|_, p| p.signer = U32::new(BOB), NotAuthorised),
     ];
     check(
@@ -262,13 +263,14 @@ fn a_registered_participant_is_as_described_and_signs_at_once() {
 
 #[test]
 fn key_rotate_answers_each_code_at_its_place() {
-    let rows: [(Edit<KeyRotate>, ResultCode); 6] = [
+    let rows: [(Edit<KeyRotate>, ResultCode); 7] = [
         (|_, k| k.slot = 4, ReservedFieldSet),
         (|_, k| k.reserved[2] = 1, ReservedFieldSet),
         (|_, k| k.flags = U16::new(1), LinkNotAllowed),
         (|_, k| k.public_key = SMALL_ORDER, KeyInvalid),
         (|_, k| k.proof[0] ^= 1, KeyProofInvalid),
         (slot_in_use, KeySlotInUse),
+        (key_of_another, KeyTaken),
     ];
     check(
         "key_rotate",
@@ -278,13 +280,16 @@ fn key_rotate_answers_each_code_at_its_place() {
     );
 }
 
+fn key_of_another(world: &mut World, rotate: &mut KeyRotate) {
+    let theirs = key(BOB, 0);
+    rotate.public_key = theirs.public_key();
+    rotate.proof = theirs.prove_possession(world.tag(), ParticipantId(ALICE), rotate.slot);
+}
+
 fn slot_in_use(world: &mut World, rotate: &mut KeyRotate) {
     let taken = world.key_rotate(ALICE, 1, 9);
     world.settle(taken.as_body());
-    let mut fresh = world.key_rotate(ALICE, 1, 1);
-    fresh.public_key = rotate.public_key;
-    fresh.id = rotate.id;
-    *rotate = fresh;
+    rotate.expires_at = world.key_rotate(ALICE, 1, 1).expires_at;
 }
 
 #[test]

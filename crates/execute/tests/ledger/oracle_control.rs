@@ -76,6 +76,12 @@ fn locks_out(oracle: &Oracle, p: &ParticipantSet, key: Option<SlotKey>) -> bool 
     })
 }
 
+/// Whether somebody else's slot holds the key, live or not.
+fn is_anothers(oracle: &Oracle, id: u32, public_key: &[u8; 32]) -> bool {
+    let mut others = oracle.parties.iter().filter(|(other, _)| **other != id);
+    others.any(|(_, party)| party.keys.iter().flatten().any(|key| key.2 == *public_key))
+}
+
 pub(crate) fn participant_set(oracle: &mut Oracle, p: &ParticipantSet) -> ResultCode {
     let mut codes = Codes::default();
     let (id, sponsor, slot) = (p.participant.get(), p.sponsor.get(), p.key_slot);
@@ -105,6 +111,7 @@ pub(crate) fn participant_set(oracle: &mut Oracle, p: &ParticipantSet) -> Result
                 old.is_some_and(|(_, to, _)| to > oracle.height),
                 KeySlotInUse,
             );
+            codes.when(is_anothers(oracle, id, &p.public_key), KeyTaken);
             let lag = if old.is_some() { KEY_LAG_MAX } else { 1 };
             let from = (oracle.height + lag).max(p.key_valid_from.get());
             entry = Some((from, u64::MAX, p.public_key));
@@ -114,7 +121,8 @@ pub(crate) fn participant_set(oracle: &mut Oracle, p: &ParticipantSet) -> Result
         oracle.parties[&p.signer.get()].role != Role::Operator,
         NotAuthorised,
     );
-    let sound = !codes.0.contains(&KeyInvalid) && !codes.0.contains(&KeySlotInUse);
+    let wrong = [KeyInvalid, KeySlotInUse, KeyTaken];
+    let sound = !wrong.iter().any(|code| codes.0.contains(code));
     let key = entry.filter(|_| sound).map(|entry| (slot, entry));
     codes.when(locks_out(oracle, p, key), ParticipantInvalid);
     if let Some(code) = codes.first() {
@@ -150,6 +158,7 @@ pub(crate) fn key_rotate(oracle: &mut Oracle, k: &KeyRotate) -> ResultCode {
         old.is_some_and(|(_, to, _)| to > oracle.height),
         KeySlotInUse,
     );
+    codes.when(is_anothers(oracle, signer, &k.public_key), KeyTaken);
     if let Some(code) = codes.first() {
         return code;
     }

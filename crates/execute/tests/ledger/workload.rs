@@ -265,6 +265,9 @@ fn control_of_participants(world: &mut World, op: &Op) -> Body {
         _ => {
             let slot = [0, 1, 2, 3, KEY_SLOT_NONE, 1][usize::from(op.credit % 6)];
             let mut set = world.participant_key(participant, slot, op.twist % 4);
+            if op.amount % 8 == 1 {
+                set.public_key = key(BOB, op.twist % 4).public_key();
+            }
             if slot == KEY_SLOT_NONE || op.amount.is_multiple_of(8) {
                 set.public_key = [0; 32];
             }
