@@ -9,6 +9,7 @@ use std::fmt;
 
 use blst::BLST_ERROR;
 use blst::min_sig::{PublicKey, SecretKey, Signature};
+use clearway_types::codec::Writer;
 use clearway_types::domain::prefix;
 use clearway_types::genesis::{Genesis, GenesisValidator};
 use clearway_types::limits::VALIDATORS_MAX;
@@ -139,15 +140,15 @@ pub fn genesis_epoch(genesis: &Genesis) -> EpochId {
 
 /// An epoch's digest covers number and keys of each of its validators.
 fn epoch_of(number: u64, validators: &[GenesisValidator]) -> EpochId {
-    let mut bytes = vec![prefix::VALIDATOR_SET];
+    let mut out = vec![prefix::VALIDATOR_SET];
     for validator in validators {
-        bytes.extend_from_slice(&validator.number.0.to_le_bytes());
-        bytes.extend_from_slice(&validator.public_key.0);
-        bytes.extend_from_slice(&validator.bls_public_key.0);
+        out.u32(validator.number.0);
+        out.bytes(&validator.public_key.0);
+        out.bytes(&validator.bls_public_key.0);
     }
     EpochId {
         number,
-        validators: hash::sha256(&[&bytes]),
+        validators: hash::sha256(&[&out]),
     }
 }
 

@@ -11,6 +11,7 @@
 use std::io::{self, Write};
 
 use clearway_crypto::hash::sha256;
+use clearway_types::codec::Writer;
 use clearway_types::units::{Digest, Height, TimeMs};
 
 use crate::clock::Clock;
@@ -41,12 +42,12 @@ impl Head {
     /// The first bytes of a snapshot. What follows them is covered by the state root.
     fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&self.genesis.0);
-        out.extend_from_slice(&self.clock.height.0.to_le_bytes());
-        out.extend_from_slice(&self.clock.time.0.to_le_bytes());
-        out.extend_from_slice(&self.exec_head.0);
-        out.extend_from_slice(&self.state_root.0);
-        out.extend_from_slice(&self.log_from.0.to_le_bytes());
+        out.digest(self.genesis);
+        out.u64(self.clock.height.0);
+        out.u64(self.clock.time.0);
+        out.digest(self.exec_head);
+        out.digest(self.state_root);
+        out.u64(self.log_from.0);
         out
     }
 

@@ -7,7 +7,7 @@ use clearway_execute::Snapshot;
 use clearway_order::{FinalPoint, LaneTip};
 use clearway_store::Sequence;
 use clearway_types::batch::{LANE_ID_BYTES, LaneId};
-use clearway_types::codec::{DecodeError, Reader};
+use clearway_types::codec::{DecodeError, Reader, Writer};
 use clearway_types::limits::VALIDATORS_MAX;
 use clearway_types::units::{Height, TimeMs};
 
@@ -40,22 +40,21 @@ impl CheckpointHead {
     fn to_bytes(&self) -> Vec<u8> {
         let point = &self.point;
         let mut out = Vec::with_capacity(HEAD_BYTES + point.lanes.len() * TIP_BYTES);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&self.log_from.0.to_le_bytes());
-        out.extend_from_slice(&point.height.0.to_le_bytes());
-        out.extend_from_slice(&point.digest.0);
-        out.extend_from_slice(&point.time.0.to_le_bytes());
-        out.extend_from_slice(&point.state_height.0.to_le_bytes());
-        out.extend_from_slice(&point.named_head.0);
-        out.extend_from_slice(&point.data_height.0.to_le_bytes());
-        out.extend_from_slice(&point.view.to_le_bytes());
-        let lane_count = u32::try_from(point.lanes.len()).expect("at most VALIDATORS_MAX");
-        out.extend_from_slice(&lane_count.to_le_bytes());
+        out.bytes(&MAGIC);
+        out.u64(self.log_from.0);
+        out.u64(point.height.0);
+        out.digest(point.digest);
+        out.u64(point.time.0);
+        out.u64(point.state_height.0);
+        out.digest(point.named_head);
+        out.u64(point.data_height.0);
+        out.u64(point.view);
+        out.count(point.lanes.len());
         for (&owner, tip) in &point.lanes {
             let incarnation = tip.incarnation;
-            out.extend_from_slice(&LaneId { owner, incarnation }.to_bytes());
-            out.extend_from_slice(&tip.index.to_le_bytes());
-            out.extend_from_slice(&tip.digest.0);
+            out.bytes(&LaneId { owner, incarnation }.to_bytes());
+            out.u64(tip.index);
+            out.digest(tip.digest);
         }
         out
     }

@@ -1,6 +1,6 @@
 //! The finality certificate: one aggregate BLS signature of a quorum over a manifest's digest.
 
-use crate::codec::{DecodeError, Reader};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::limits::VALIDATORS_MAX;
 use crate::units::Digest;
 
@@ -28,13 +28,13 @@ pub struct Certificate {
 impl Certificate {
     /// Appends the canonical bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.epoch.to_le_bytes());
-        out.extend_from_slice(&self.view.to_le_bytes());
-        out.extend_from_slice(&self.parent_view.to_le_bytes());
-        out.extend_from_slice(&self.payload.0);
-        out.extend_from_slice(&self.validator_count.to_le_bytes());
-        out.extend_from_slice(&self.signers);
-        out.extend_from_slice(&self.signature);
+        out.u64(self.epoch);
+        out.u64(self.view);
+        out.u64(self.parent_view);
+        out.digest(self.payload);
+        out.u16(self.validator_count);
+        out.bytes(&self.signers);
+        out.bytes(&self.signature);
     }
 
     /// Reads what [`Certificate::encode`] wrote.

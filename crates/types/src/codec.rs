@@ -110,6 +110,34 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    /// The next u128.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when fewer than 16 bytes are left.
+    pub fn u128(&mut self) -> Result<u128, DecodeError> {
+        Ok(u128::from_le_bytes(self.array()?))
+    }
+
+    /// The next i128.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] when fewer than 16 bytes are left.
+    pub fn i128(&mut self) -> Result<i128, DecodeError> {
+        Ok(i128::from_le_bytes(self.array()?))
+    }
+
+    /// The next byte as yes or no; `field` is named where it is neither 0 nor 1.
+    ///
+    /// # Errors
+    /// [`DecodeError::Short`] at the end, [`DecodeError::Invalid`] for any other byte.
+    pub fn flag(&mut self, field: &'static str) -> Result<bool, DecodeError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(DecodeError::Invalid { field }),
+        }
+    }
+
     /// The next digest.
     ///
     /// # Errors
@@ -149,9 +177,106 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Writes what [`Reader`] reads, one field after the other: into memory, or into a hash.
+pub trait Writer {
+    /// Adds bytes as they are.
+    fn bytes(&mut self, bytes: &[u8]);
+
+    /// Adds a byte.
+    fn u8(&mut self, value: u8) {
+        self.bytes(&[value]);
+    }
+
+    /// Adds a u16.
+    fn u16(&mut self, value: u16) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    /// Adds a u32.
+    fn u32(&mut self, value: u32) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    /// Adds a u64.
+    fn u64(&mut self, value: u64) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    /// Adds a u128.
+    fn u128(&mut self, value: u128) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    /// Adds an i128.
+    fn i128(&mut self, value: i128) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    /// Adds yes or no, a byte.
+    fn flag(&mut self, value: bool) {
+        self.u8(u8::from(value));
+    }
+
+    /// Adds a digest.
+    fn digest(&mut self, digest: crate::units::Digest) {
+        self.bytes(&digest.0);
+    }
+
+    /// Adds the count of a list, a u32.
+    ///
+    /// # Panics
+    /// For 2^32 items and more: lists are bounded far below that where they are made.
+    fn count(&mut self, count: usize) {
+        self.u32(u32::try_from(count).expect("lists are bounded far below 2^32"));
+    }
+}
+
+impl Writer for Vec<u8> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl Writer for blake3::Hasher {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.update(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Digest;
+
+    #[test]
+    fn a_reader_reads_what_a_writer_wrote() {
+        let mut out = Vec::new();
+        out.u8(1);
+        out.u16(2);
+        out.u32(3);
+        out.u64(4);
+        out.u128(5);
+        out.i128(-6);
+        out.flag(true);
+        out.flag(false);
+        out.digest(Digest([7; 32]));
+        out.count(2);
+        out.bytes(b"ab");
+        let mut reader = Reader::new(&out);
+        assert_eq!((reader.u8(), reader.u16()), (Ok(1), Ok(2)));
+        assert_eq!((reader.u32(), reader.u64()), (Ok(3), Ok(4)));
+        assert_eq!((reader.u128(), reader.i128()), (Ok(5), Ok(-6)));
+        assert_eq!((reader.flag("a"), reader.flag("b")), (Ok(true), Ok(false)));
+        assert_eq!(reader.digest(), Ok(Digest([7; 32])));
+        assert_eq!((reader.count(1), reader.array()), (Ok(2), Ok(*b"ab")));
+        assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_flag_is_0_or_1() {
+        let refused = Err(DecodeError::Invalid { field: "name" });
+        assert_eq!(Reader::new(&[2]).flag("name"), refused);
+    }
 
     #[test]
     fn cut_and_overlong_records_are_told_apart() {

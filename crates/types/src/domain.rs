@@ -1,5 +1,6 @@
 //! Domain separation: what exactly is signed and hashed, so that no bytes serve two purposes.
 
+use crate::codec::Writer;
 use crate::envelope::{BODY_BYTES, Body};
 use crate::units::{Digest, ParticipantId};
 
@@ -44,11 +45,11 @@ pub fn key_proof_message(
     public_key: &[u8; 32],
 ) -> Vec<u8> {
     let mut message = Vec::with_capacity(16 + 24 + 4 + 1 + 32);
-    message.extend_from_slice(&tag.0);
-    message.extend_from_slice(b"clearway key possession\0");
-    message.extend_from_slice(&participant.0.to_le_bytes());
-    message.push(slot);
-    message.extend_from_slice(public_key);
+    message.bytes(&tag.0);
+    message.bytes(b"clearway key possession\0");
+    message.u32(participant.0);
+    message.u8(slot);
+    message.bytes(public_key);
     message
 }
 

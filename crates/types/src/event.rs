@@ -12,7 +12,7 @@
 //! | 32 to 47 | objects |
 //! | 48 to 63 | contracts, links to other ledgers |
 
-use crate::codec::{DecodeError, Reader};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::units::{AccountId, LedgerId, ParticipantId, TransferId};
 
 /// What the fields of each event can do; the one place that knows the event's layout and accounts.
@@ -68,7 +68,7 @@ macro_rules! events {
 
             /// Appends the canonical bytes, number first.
             pub fn encode(&self, out: &mut Vec<u8>) {
-                out.push(self.number());
+                out.u8(self.number());
                 match self {
                     $(Self::$name(fields) => fields.put(out),)+
                 }
@@ -134,12 +134,12 @@ impl Fields for HoldExpired {
     const BYTES: usize = 4 + 16 + 8 + 8 + 4 + 8;
 
     fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.signer.0.to_le_bytes());
-        out.extend_from_slice(&self.id.0);
-        out.extend_from_slice(&self.debit.0.to_le_bytes());
-        out.extend_from_slice(&self.credit.0.to_le_bytes());
-        out.extend_from_slice(&self.ledger.0.to_le_bytes());
-        out.extend_from_slice(&self.amount.to_le_bytes());
+        out.u32(self.signer.0);
+        out.bytes(&self.id.0);
+        out.u64(self.debit.0);
+        out.u64(self.credit.0);
+        out.u32(self.ledger.0);
+        out.u64(self.amount);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

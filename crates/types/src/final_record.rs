@@ -2,7 +2,7 @@
 
 use crate::certificate::Certificate;
 use crate::code::Outcome;
-use crate::codec::{DecodeError, Reader};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::event::Event;
 use crate::messages::{Duplicate, ExecutedBlock};
 use crate::units::{Digest, Height};
@@ -52,29 +52,29 @@ impl FinalRecord {
     pub fn encode(&self) -> Vec<u8> {
         let results_bytes = self.results.len().saturating_mul(4);
         let mut out = Vec::with_capacity(results_bytes.saturating_add(320));
-        out.extend_from_slice(&self.height.0.to_le_bytes());
-        out.extend_from_slice(&self.manifest.0);
-        out.extend_from_slice(&self.receipts_root.0);
-        out.extend_from_slice(&self.exec_head.0);
-        out.push(u8::from(self.state_root.is_some()) | u8::from(self.certificate.is_some()) << 1);
+        out.u64(self.height.0);
+        out.digest(self.manifest);
+        out.digest(self.receipts_root);
+        out.digest(self.exec_head);
+        out.u8(u8::from(self.state_root.is_some()) | u8::from(self.certificate.is_some()) << 1);
         if let Some(root) = self.state_root {
-            out.extend_from_slice(&root.0);
+            out.digest(root);
         }
         if let Some(certificate) = &self.certificate {
             certificate.encode(&mut out);
         }
-        put_count(&mut out, self.events.len());
+        out.count(self.events.len());
         for event in &self.events {
             event.encode(&mut out);
         }
-        put_count(&mut out, self.duplicates.len());
+        out.count(self.duplicates.len());
         for duplicate in &self.duplicates {
-            out.extend_from_slice(&duplicate.index.to_le_bytes());
-            out.extend_from_slice(&duplicate.height.0.to_le_bytes());
+            out.u32(duplicate.index);
+            out.u64(duplicate.height.0);
         }
-        put_count(&mut out, self.results.len());
+        out.count(self.results.len());
         for outcome in &self.results {
-            out.extend_from_slice(&outcome.to_bytes());
+            out.bytes(&outcome.to_bytes());
         }
         out
     }
@@ -139,11 +139,6 @@ impl FinalRecord {
         reader.finish()?;
         Ok(record)
     }
-}
-
-fn put_count(out: &mut Vec<u8>, count: usize) {
-    let count = u32::try_from(count).expect("a block's parts are bounded far below 2^32");
-    out.extend_from_slice(&count.to_le_bytes());
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::batch::{BatchHeader, LANE_ID_BYTES, LaneId};
-use crate::codec::{DecodeError, Reader};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::limits::{LANE_STEP_MAX, VALIDATORS_MAX};
 use crate::units::{Digest, Height, TimeMs, ValidatorNumber};
 
@@ -82,22 +82,21 @@ impl Manifest {
     pub fn encode(&self) -> Vec<u8> {
         let refs_bytes = self.batches.len().saturating_mul(BATCH_REF_BYTES);
         let mut out = Vec::with_capacity(refs_bytes.saturating_add(HEAD_BYTES));
-        out.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
-        out.extend_from_slice(&self.epoch.number.to_le_bytes());
-        out.extend_from_slice(&self.epoch.validators.0);
-        out.extend_from_slice(&self.height.0.to_le_bytes());
-        out.extend_from_slice(&self.parent.0);
-        out.extend_from_slice(&self.time.0.to_le_bytes());
-        out.extend_from_slice(&self.leader.0.to_le_bytes());
-        out.extend_from_slice(&self.state_height.0.to_le_bytes());
-        out.extend_from_slice(&self.exec_head.0);
-        let count = u32::try_from(self.batches.len()).expect("bounded by lanes and lane steps");
-        out.extend_from_slice(&count.to_le_bytes());
+        out.u32(PROTOCOL_VERSION);
+        out.u64(self.epoch.number);
+        out.digest(self.epoch.validators);
+        out.u64(self.height.0);
+        out.digest(self.parent);
+        out.u64(self.time.0);
+        out.u32(self.leader.0);
+        out.u64(self.state_height.0);
+        out.digest(self.exec_head);
+        out.count(self.batches.len());
         for batch in &self.batches {
-            out.extend_from_slice(&batch.lane.to_bytes());
-            out.extend_from_slice(&batch.count.to_le_bytes());
-            out.extend_from_slice(&batch.index.to_le_bytes());
-            out.extend_from_slice(&batch.digest.0);
+            out.bytes(&batch.lane.to_bytes());
+            out.u32(batch.count);
+            out.u64(batch.index);
+            out.digest(batch.digest);
         }
         out
     }

@@ -1,6 +1,7 @@
 //! Workloads: accounts with opening balances and payments between them, generated or read.
 
 use clearway_crypto::hash::sha256;
+use clearway_types::codec::Writer;
 use clearway_types::units::{AccountId, Digest, ParticipantId};
 use serde::{Deserialize, Serialize};
 
@@ -191,17 +192,17 @@ impl Workload {
     /// Hash of accounts and payments: two runs with equal hashes cleared the same work.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut bytes = Vec::with_capacity(self.accounts.len() * 16 + self.payments.len() * 16);
+        let mut out = Vec::with_capacity(self.accounts.len() * 16 + self.payments.len() * 16);
         for account in &self.accounts {
-            bytes.extend_from_slice(&account.id.0.to_le_bytes());
-            bytes.extend_from_slice(&account.balance.to_le_bytes());
+            out.u64(account.id.0);
+            out.u64(account.balance);
         }
         for payment in &self.payments {
-            bytes.extend_from_slice(&payment.debit.to_le_bytes());
-            bytes.extend_from_slice(&payment.credit.to_le_bytes());
-            bytes.extend_from_slice(&payment.amount.to_le_bytes());
+            out.u32(payment.debit);
+            out.u32(payment.credit);
+            out.u64(payment.amount);
         }
-        sha256(&[&bytes])
+        sha256(&[&out])
     }
 
     /// Who signs payment `index`: the owner of its debit side.

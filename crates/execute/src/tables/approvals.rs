@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use clearway_crypto::hash::sha256;
+use clearway_types::codec::Writer;
 use clearway_types::domain::prefix;
 use clearway_types::envelope::Body;
 use clearway_types::limits::{APPROVAL_S, APPROVALS_MAX, PARTICIPANTS_MAX};
@@ -37,12 +38,11 @@ pub(crate) struct Approval {
 impl Approval {
     /// Canonical bytes: in the state root and in snapshots.
     fn encode(&self, content: &Digest, out: &mut Vec<u8>) {
-        out.extend_from_slice(&content.0);
-        out.extend_from_slice(&self.until.to_le_bytes());
-        let count = u32::try_from(self.operators.len()).expect("operators are bounded");
-        out.extend_from_slice(&count.to_le_bytes());
+        out.digest(*content);
+        out.u32(self.until);
+        out.count(self.operators.len());
         for operator in &self.operators {
-            out.extend_from_slice(&operator.0.to_le_bytes());
+            out.u32(operator.0);
         }
     }
 

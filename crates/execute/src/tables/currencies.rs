@@ -5,6 +5,7 @@ use std::io;
 
 use clearway_crypto::hash::sha256;
 use clearway_types::account::{Account, Currency};
+use clearway_types::codec::Writer;
 use clearway_types::domain::prefix;
 use clearway_types::limits::LEDGERS_MAX;
 use clearway_types::units::{AccountId, Digest, LedgerId, ParticipantId};
@@ -52,15 +53,15 @@ impl CurrencyEntry {
     /// Canonical bytes, 89, without the money in being: in the state root and in snapshots.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let Self { currency, totals } = self;
-        out.extend_from_slice(&currency.id.0.to_le_bytes());
-        out.extend_from_slice(&currency.code);
-        out.push(currency.exponent);
-        out.extend_from_slice(&currency.issuer.0.to_le_bytes());
-        out.extend_from_slice(&currency.issuer_account.0.to_le_bytes());
-        out.extend_from_slice(&totals.debits_posted.to_le_bytes());
-        out.extend_from_slice(&totals.credits_posted.to_le_bytes());
-        out.extend_from_slice(&totals.debits_pending.to_le_bytes());
-        out.extend_from_slice(&totals.credits_pending.to_le_bytes());
+        out.u32(currency.id.0);
+        out.bytes(&currency.code);
+        out.u8(currency.exponent);
+        out.u32(currency.issuer.0);
+        out.u64(currency.issuer_account.0);
+        out.u128(totals.debits_posted);
+        out.u128(totals.credits_posted);
+        out.u128(totals.debits_pending);
+        out.u128(totals.credits_pending);
     }
 
     /// Reads what [`CurrencyEntry::encode`] wrote.

@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::certificate::Certificate;
 use crate::code::Outcome;
-use crate::codec::{DecodeError, Reader};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::envelope::{ENVELOPE_BYTES, Envelope};
 use crate::limits::{MANIFEST_BYTES_MAX, PROOF_LINKS_MAX, PROOF_MANIFESTS_MAX, PROOF_PATH_MAX};
 use crate::units::{Digest, Height};
@@ -65,29 +65,29 @@ impl SettlementProof {
         let links_bytes = self.links.len().saturating_mul(65);
         let lists_bytes = manifest_bytes.saturating_add(links_bytes);
         let mut out = Vec::with_capacity(lists_bytes.saturating_add(1024));
-        out.push(PROOF_VERSION);
-        out.extend_from_slice(self.envelope.as_bytes());
-        out.extend_from_slice(&self.height.0.to_le_bytes());
-        out.extend_from_slice(&self.index.to_le_bytes());
-        out.extend_from_slice(&self.outcome.to_bytes());
-        out.extend_from_slice(&self.receipt_count.to_le_bytes());
+        out.u8(PROOF_VERSION);
+        out.bytes(self.envelope.as_bytes());
+        out.u64(self.height.0);
+        out.u32(self.index);
+        out.bytes(&self.outcome.to_bytes());
+        out.u64(self.receipt_count);
         put_count(&mut out, self.receipt_path.len(), PROOF_PATH_MAX);
         for digest in &self.receipt_path {
-            out.extend_from_slice(&digest.0);
+            out.digest(*digest);
         }
-        out.extend_from_slice(&self.previous_exec_head.0);
+        out.digest(self.previous_exec_head);
         put_count(&mut out, self.links.len(), PROOF_LINKS_MAX);
         for link in &self.links {
-            out.extend_from_slice(&link.receipts_root.0);
-            out.push(u8::from(link.state_root.is_some()));
+            out.digest(link.receipts_root);
+            out.flag(link.state_root.is_some());
             if let Some(root) = link.state_root {
-                out.extend_from_slice(&root.0);
+                out.digest(root);
             }
         }
         put_count(&mut out, self.manifests.len(), PROOF_MANIFESTS_MAX);
         for manifest in &self.manifests {
             put_count(&mut out, manifest.len(), MANIFEST_BYTES_MAX);
-            out.extend_from_slice(manifest);
+            out.bytes(manifest);
         }
         self.certificate.encode(&mut out);
         out
@@ -126,8 +126,7 @@ impl SettlementProof {
 
 fn put_count(out: &mut Vec<u8>, count: usize, max: usize) {
     assert!(count <= max, "a part of a proof is beyond its limit");
-    let count = u32::try_from(count).expect("every limit fits 32 bits");
-    out.extend_from_slice(&count.to_le_bytes());
+    out.count(count);
 }
 
 fn bounded(
@@ -152,15 +151,8 @@ fn decode_links(reader: &mut Reader<'_>) -> Result<Vec<ExecLink>, DecodeError> {
     let mut links = Vec::with_capacity(count);
     for _ in 0..count {
         let receipts_root = reader.digest()?;
-        let state_root = match reader.u8()? {
-            0 => None,
-            1 => Some(reader.digest()?),
-            _ => {
-                return Err(DecodeError::Invalid {
-                    field: "state_root",
-                });
-            }
-        };
+        let has_root = reader.flag("state_root")?;
+        let state_root = has_root.then(|| reader.digest()).transpose()?;
         links.push(ExecLink {
             receipts_root,
             state_root,

@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::account::Account;
 use crate::code::Outcome;
-use crate::codec::{DecodeError, Reader};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::envelope::{ENVELOPE_BYTES, Envelope};
 use crate::event::{EVENT_BYTES_MAX, Event};
 use crate::units::{AccountId, Digest, Height, ParticipantId, TimeMs, TransferId};
@@ -48,8 +48,8 @@ impl Lookup {
 
     /// Appends the canonical bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.signer.0.to_le_bytes());
-        out.extend_from_slice(&self.id.0);
+        out.u32(self.signer.0);
+        out.bytes(&self.id.0);
     }
 
     /// Reads what [`Lookup::encode`] wrote.
@@ -82,12 +82,12 @@ impl Found {
     /// For a place at height 0.
     pub fn encode(found: Option<&Self>, out: &mut Vec<u8>) {
         let Some(found) = found else {
-            return out.extend_from_slice(&[0; FOUND_BYTES]);
+            return out.bytes(&[0; FOUND_BYTES]);
         };
         assert!(found.height.0 > 0, "genesis executes nothing");
-        out.extend_from_slice(&found.height.0.to_le_bytes());
-        out.extend_from_slice(&found.index.to_le_bytes());
-        out.extend_from_slice(&found.outcome.to_bytes());
+        out.u64(found.height.0);
+        out.u32(found.index);
+        out.bytes(&found.outcome.to_bytes());
     }
 
     /// Reads what [`Found::encode`] wrote.
@@ -125,16 +125,16 @@ pub struct LimitView {
 
 impl LimitView {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.towards.0.to_le_bytes());
-        out.extend_from_slice(&self.limit.to_le_bytes());
-        out.extend_from_slice(&self.net.to_le_bytes());
+        out.u32(self.towards.0);
+        out.u64(self.limit);
+        out.i128(self.net);
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             towards: ParticipantId(reader.u32()?),
             limit: reader.u64()?,
-            net: i128::from_le_bytes(reader.array()?),
+            net: reader.i128()?,
         })
     }
 }
@@ -164,9 +164,9 @@ impl AccountView {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(ACCOUNT_VIEW_BYTES);
-        out.extend_from_slice(&self.height.0.to_le_bytes());
-        out.extend_from_slice(self.account.as_bytes());
-        out.extend_from_slice(&self.limit_count.to_le_bytes());
+        out.u64(self.height.0);
+        out.bytes(self.account.as_bytes());
+        out.u32(self.limit_count);
         for limit in &self.limits {
             limit.encode(&mut out);
         }
@@ -220,13 +220,13 @@ impl StatusView {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(STATUS_VIEW_BYTES);
-        out.extend_from_slice(&self.genesis.0);
-        out.extend_from_slice(&self.height.0.to_le_bytes());
-        out.extend_from_slice(&self.exec_head.0);
-        out.extend_from_slice(&self.time.0.to_le_bytes());
-        out.extend_from_slice(&self.executed.0.to_le_bytes());
-        out.extend_from_slice(&self.clock.0.to_le_bytes());
-        out.extend_from_slice(&self.directory_height.0.to_le_bytes());
+        out.digest(self.genesis);
+        out.u64(self.height.0);
+        out.digest(self.exec_head);
+        out.u64(self.time.0);
+        out.u64(self.executed.0);
+        out.u64(self.clock.0);
+        out.u64(self.directory_height.0);
         out
     }
 
@@ -281,9 +281,9 @@ impl FollowRequest {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(FOLLOW_REQUEST_BYTES);
-        out.extend_from_slice(&self.account.0.to_le_bytes());
-        out.extend_from_slice(&self.from.height.0.to_le_bytes());
-        out.extend_from_slice(&self.from.index.to_le_bytes());
+        out.u64(self.account.0);
+        out.u64(self.from.height.0);
+        out.u32(self.from.index);
         out
     }
 
@@ -395,30 +395,30 @@ impl FollowItem {
                 outcome,
                 envelope,
             } => {
-                out.push(tag::ENTRY);
-                out.extend_from_slice(&height.0.to_le_bytes());
-                out.extend_from_slice(&index.to_le_bytes());
-                out.extend_from_slice(&outcome.to_bytes());
-                out.extend_from_slice(envelope.as_bytes());
+                out.u8(tag::ENTRY);
+                out.u64(height.0);
+                out.u32(*index);
+                out.bytes(&outcome.to_bytes());
+                out.bytes(envelope.as_bytes());
             }
             Self::Event {
                 height,
                 index,
                 event,
             } => {
-                out.push(tag::EVENT);
-                out.extend_from_slice(&height.0.to_le_bytes());
-                out.extend_from_slice(&index.to_le_bytes());
+                out.u8(tag::EVENT);
+                out.u64(height.0);
+                out.u32(*index);
                 event.encode(out);
             }
             Self::Through { height } => {
-                out.push(tag::THROUGH);
-                out.extend_from_slice(&height.0.to_le_bytes());
+                out.u8(tag::THROUGH);
+                out.u64(height.0);
             }
             Self::Broken { height, status } => {
-                out.push(tag::BROKEN);
-                out.extend_from_slice(&height.0.to_le_bytes());
-                out.extend_from_slice(&(*status as u16).to_le_bytes());
+                out.u8(tag::BROKEN);
+                out.u64(height.0);
+                out.u16(*status as u16);
             }
         }
     }

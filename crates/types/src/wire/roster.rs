@@ -4,7 +4,7 @@
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::account::{Currency, KeyEntry, Participant, Role};
-use crate::codec::{DecodeError, Reader};
+use crate::codec::{DecodeError, Reader, Writer};
 use crate::envelope::{BODY_BYTES, Body};
 use crate::limits::{APPROVALS_MAX, LEDGERS_MAX};
 use crate::units::{AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, UnixSeconds};
@@ -65,18 +65,18 @@ pub struct RosterView {
 impl Participant {
     /// Appends the canonical bytes, [`PARTICIPANT_BYTES`] of them.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.id.0.to_le_bytes());
-        out.push(self.role as u8);
-        out.push(u8::from(self.suspended));
-        out.extend_from_slice(&self.sponsor.0.to_le_bytes());
-        out.extend_from_slice(&self.lei);
-        out.extend_from_slice(&self.bic);
+        out.u32(self.id.0);
+        out.u8(self.role as u8);
+        out.flag(self.suspended);
+        out.u32(self.sponsor.0);
+        out.bytes(&self.lei);
+        out.bytes(&self.bic);
         for key in &self.keys {
             let entry = key.as_ref().unwrap_or(&NO_KEY);
-            out.push(u8::from(key.is_some()));
-            out.extend_from_slice(&entry.public_key);
-            out.extend_from_slice(&entry.valid_from.0.to_le_bytes());
-            out.extend_from_slice(&entry.valid_to.0.to_le_bytes());
+            out.flag(key.is_some());
+            out.bytes(&entry.public_key);
+            out.u64(entry.valid_from.0);
+            out.u64(entry.valid_to.0);
         }
     }
 
@@ -90,14 +90,14 @@ impl Participant {
         let mut participant = Self {
             id,
             role,
-            suspended: flag(reader)?,
+            suspended: reader.flag("flag")?,
             sponsor: ParticipantId(reader.u32()?),
             lei: reader.array()?,
             bic: reader.array()?,
             keys: [None; 4],
         };
         for key in &mut participant.keys {
-            let present = flag(reader)?;
+            let present = reader.flag("flag")?;
             let entry = KeyEntry {
                 public_key: reader.array()?,
                 valid_from: Height(reader.u64()?),
@@ -119,14 +119,6 @@ const NO_KEY: KeyEntry = KeyEntry {
     valid_to: Height(0),
 };
 
-fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    match reader.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(DecodeError::Invalid { field: "flag" }),
-    }
-}
-
 fn count(reader: &mut Reader<'_>, max: usize, field: &'static str) -> Result<usize, DecodeError> {
     match reader.u32()? as usize {
         count if count <= max => Ok(count),
@@ -134,21 +126,16 @@ fn count(reader: &mut Reader<'_>, max: usize, field: &'static str) -> Result<usi
     }
 }
 
-fn put_count(out: &mut Vec<u8>, count: usize) {
-    let count = u32::try_from(count).expect("lists are bounded");
-    out.extend_from_slice(&count.to_le_bytes());
-}
-
 impl LedgerView {
     fn encode(&self, out: &mut Vec<u8>) {
         let currency = &self.currency;
-        out.extend_from_slice(&currency.id.0.to_le_bytes());
-        out.extend_from_slice(&currency.code);
-        out.push(currency.exponent);
-        out.extend_from_slice(&currency.issuer.0.to_le_bytes());
-        out.extend_from_slice(&currency.issuer_account.0.to_le_bytes());
-        out.push(u8::from(self.supply.is_some()));
-        out.extend_from_slice(&self.supply.unwrap_or(0).to_le_bytes());
+        out.u32(currency.id.0);
+        out.bytes(&currency.code);
+        out.u8(currency.exponent);
+        out.u32(currency.issuer.0);
+        out.u64(currency.issuer_account.0);
+        out.flag(self.supply.is_some());
+        out.u128(self.supply.unwrap_or(0));
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -159,8 +146,8 @@ impl LedgerView {
             issuer: ParticipantId(reader.u32()?),
             issuer_account: AccountId(reader.u64()?),
         };
-        let told = flag(reader)?;
-        let supply = u128::from_le_bytes(reader.array()?);
+        let told = reader.flag("flag")?;
+        let supply = reader.u128()?;
         if !told && supply != 0 {
             return Err(DecodeError::Invalid { field: "supply" });
         }
@@ -171,16 +158,16 @@ impl LedgerView {
 
 impl ApprovalView {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.content.0);
-        out.extend_from_slice(&self.until.0.to_le_bytes());
-        out.extend_from_slice(&self.operator_count.to_le_bytes());
-        put_count(out, self.operators.len());
+        out.digest(self.content);
+        out.u32(self.until.0);
+        out.u32(self.operator_count);
+        out.count(self.operators.len());
         for operator in &self.operators {
-            out.extend_from_slice(&operator.0.to_le_bytes());
+            out.u32(operator.0);
         }
-        out.push(u8::from(self.body.is_some()));
+        out.flag(self.body.is_some());
         if let Some(body) = &self.body {
-            out.extend_from_slice(body.as_bytes());
+            out.bytes(body.as_bytes());
         }
     }
 
@@ -191,7 +178,7 @@ impl ApprovalView {
         let operators = (0..count(reader, APPROVERS_MAX, "operators")?)
             .map(|_| reader.u32().map(ParticipantId))
             .collect::<Result<_, _>>()?;
-        let body = match flag(reader)? {
+        let body = match reader.flag("flag")? {
             false => None,
             true => Some(
                 Body::read_from_bytes(reader.bytes(BODY_BYTES)?)
@@ -213,21 +200,21 @@ impl RosterView {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        out.extend_from_slice(&self.height.0.to_le_bytes());
-        out.extend_from_slice(&self.time.0.to_le_bytes());
-        out.extend_from_slice(&self.operator_threshold.to_le_bytes());
-        out.extend_from_slice(&self.next.0.to_le_bytes());
-        put_count(&mut out, self.participants.len());
+        out.u64(self.height.0);
+        out.u64(self.time.0);
+        out.u32(self.operator_threshold);
+        out.u32(self.next.0);
+        out.count(self.participants.len());
         for participant in &self.participants {
             participant.encode(&mut out);
         }
-        put_count(&mut out, self.ledgers.len());
+        out.count(self.ledgers.len());
         for ledger in &self.ledgers {
             ledger.encode(&mut out);
         }
-        out.push(u8::from(self.approvals.is_some()));
+        out.flag(self.approvals.is_some());
         if let Some(approvals) = &self.approvals {
-            put_count(&mut out, approvals.len());
+            out.count(approvals.len());
             for approval in approvals {
                 approval.encode(&mut out);
             }
@@ -256,7 +243,7 @@ impl RosterView {
         for _ in 0..count(&mut reader, LEDGERS_MAX, "ledgers")? {
             view.ledgers.push(LedgerView::decode(&mut reader)?);
         }
-        if flag(&mut reader)? {
+        if reader.flag("flag")? {
             let approvals = (0..count(&mut reader, APPROVALS_MAX, "approvals")?)
                 .map(|_| ApprovalView::decode(&mut reader));
             view.approvals = Some(approvals.collect::<Result<_, _>>()?);
