@@ -375,7 +375,7 @@ fn operators_see_what_waits_for_them_and_approve_it() {
     let second = node.as_member(3, &suspend).expect(0).json("answer");
     assert_eq!(second["code"], "Settled");
     assert!(waiting(&node).is_empty());
-    let refused = node.as_member(2, &["pay", "2.1", "3.1", "1"]).expect(1);
+    let refused = node.as_member(2, &["pay", "2.1", "3.1", "1"]).expect(6);
     assert!(
         refused.said().contains("SignerSuspended"),
         "{}",

@@ -5,6 +5,7 @@ mod clocks;
 mod clusters;
 mod damaged;
 mod machines;
+mod passing;
 mod submitted;
 mod untold;
 

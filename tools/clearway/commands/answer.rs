@@ -34,8 +34,8 @@ impl Telling {
 pub(super) struct AnswerView {
     id: String,
     signer: u32,
-    /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired` or `unknown`.
-    state: &'static str,
+    /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired`, `open` or `unknown`.
+    pub(super) state: &'static str,
     height: u64,
     code: Option<String>,
     code_number: Option<u16>,
@@ -175,6 +175,13 @@ pub(super) fn answer_of(found: Found) -> Answer {
     }
 }
 
+/// Whether it was refused in a block by a cause that may pass while the envelope lives: not its
+/// end, for the block shows its bytes, and any copy of them may be executed yet. A node that
+/// refused the only copy before order has shown it to nobody.
+pub(super) fn may_pass(answer: Answer) -> bool {
+    answer.is_final() && answer.transient() && !is_conflict(answer)
+}
+
 /// Whether its identifier was taken by another envelope.
 pub(super) fn is_conflict(answer: Answer) -> bool {
     answer.outcome.code == ResultCode::IdConflict && answer.is_final()
@@ -187,7 +194,26 @@ pub(super) fn stays(answer: Answer) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clearway_types::code::Trace;
+
     use super::*;
+
+    #[test]
+    fn a_no_in_a_block_that_may_pass_is_no_end_and_any_other_is() {
+        for &code in ResultCode::ALL {
+            for height in [0, 7] {
+                let answer = Answer {
+                    height: Height(height),
+                    outcome: Outcome::refused(code),
+                    by_name: false,
+                };
+                let passes = matches!(code.trace(), Trace::MayPass | Trace::Transient);
+                let expected = height > 0 && passes && code != ResultCode::IdConflict;
+                assert_eq!(may_pass(answer), expected, "{code} at {height}");
+                assert!(!(may_pass(answer) && (stays(answer) || accepted(answer))));
+            }
+        }
+    }
 
     #[test]
     fn a_state_is_one_word_for_height_and_code() {

@@ -1,7 +1,7 @@
 //! What the log and the outbox have under an identifier: before an envelope is sent, and when its
 //! end is told.
 
-use clearway_client::{Answer, Fate, Named};
+use clearway_client::{Answer, ClientError, Fate, Named};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
 use clearway_types::flags::Flags;
@@ -9,7 +9,7 @@ use clearway_types::units::{Height, ParticipantId, TimeMs, TransferId};
 use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
-use crate::commands::answer::{AnswerView, Telling, answer_of};
+use crate::commands::answer::{AnswerView, Telling, answer_of, may_pass};
 use crate::commands::connect::Session;
 use crate::commands::content::differing;
 use crate::commands::instruction::Instruction;
@@ -174,6 +174,56 @@ impl Session {
         self.tell_as(envelope, executed, again, telling)
     }
 
+    /// Tells what became of an envelope of which a copy was refused in a block, for a cause that
+    /// may pass: by the log and cluster time. Until the envelope's end it stays in the outbox.
+    pub(super) fn tell_refused(
+        &self,
+        envelope: &Envelope,
+        answer: Answer,
+        telling: Telling,
+    ) -> Result<(), Failure> {
+        let named = Named::of(envelope);
+        match self.ask(async |client| client.fate(named).await) {
+            Ok((Fate::Executed(found), _)) => self.tell_beside(envelope, answer_of(found), telling),
+            Ok((Fate::Never(_), _)) => {
+                let answer = Answer {
+                    height: Height(0),
+                    outcome: Outcome::new(ResultCode::Expired),
+                    by_name: false,
+                };
+                self.tell(envelope, answer, telling)
+            }
+            Ok((Fate::Open(found), _)) => {
+                let refused = found.map_or(answer, answer_of);
+                let mut view = AnswerView::new(envelope, refused, None);
+                view.state = "open";
+                let open = may_be_executed(envelope.body.id, Some(refused), &self.again);
+                Err(open.adding_failures([telling.say(&view)]))
+            }
+            Err(failure) => Err(self.unknown(envelope, &failure.to_string(), telling)),
+        }
+    }
+
+    /// Tells the end of an envelope of which further copies were not answered: what the log has
+    /// where that is why the node refuses them.
+    pub(super) fn tell_unanswered(
+        &self,
+        envelope: &Envelope,
+        error: &ClientError,
+        telling: Telling,
+    ) -> Result<(), Failure> {
+        let named = Named::of(envelope);
+        let is_refused = matches!(error, ClientError::OutcomeUnknown { cause, .. }
+            if matches!(**cause, ClientError::RefusedForNow { .. }));
+        let fate = is_refused.then(|| self.ask(async |client| client.fate(named).await));
+        match fate {
+            Some(Ok((Fate::Open(Some(found)), _))) if may_pass(answer_of(found)) => {
+                self.tell_refused(envelope, answer_of(found), telling)
+            }
+            _ => Err(self.unknown(envelope, &error.to_string(), telling)),
+        }
+    }
+
     /// Tells that another instruction has an envelope's name, of which there is no proof. Where
     /// that one ends first, the envelope may be executed still: it stays in the outbox.
     fn tell_conflict(
@@ -307,6 +357,30 @@ impl Session {
             ui::note(&format!("{id} stays in the outbox: {failure}"));
         }
     }
+}
+
+/// How a command ends whose envelope was not executed and still may be; a copy may have been
+/// `refused` in a block.
+pub(super) fn may_be_executed(id: TransferId, refused: Option<Answer>, again: &str) -> Failure {
+    let message = format!(
+        "{id} was not executed yet{} and still may be: do not sign it anew",
+        refusal(refused)
+    );
+    let remedy = format!(
+        "type `clearway resend {id} {again}` to send the same bytes again, or `clearway lookup \
+         {id} {again}` later"
+    );
+    Failure::new(Kind::Unavailable, message).remedy(remedy)
+}
+
+/// Why a copy was refused in a block without using up the identifier.
+pub(super) fn refusal(refused: Option<Answer>) -> String {
+    refused.map_or_else(String::new, |answer| {
+        let code = answer.outcome.code;
+        let help = code.help().trim_end_matches('.');
+        let height = answer.height;
+        format!(" (a copy was refused at height {height} with {code}: {help})")
+    })
 }
 
 /// What became of an envelope by `time` where the log has `executed` under its name: nothing of its

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::commands::answer::{answer_of, help, state, stays};
 use crate::commands::connect::Session;
-use crate::commands::earlier::conflict_with;
+use crate::commands::earlier::{conflict_with, may_be_executed, refusal};
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError};
 use crate::commands::proof_file::{self, ProofFile};
@@ -243,17 +243,13 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
             Kind::Failed,
             format!(
                 "{id} was not executed{}, and its time is over: it moved nothing and never will",
-                refused(found)
+                refusal(found.map(answer_of))
             ),
         ),
-        Fate::Open(found) if kept => (
-            Kind::Unavailable,
-            format!(
-                "{id} was not executed yet{} and still may be: do not sign it anew; type \
-                 `clearway resend {id} {again}` to send the same bytes again, or ask again later",
-                refused(found)
-            ),
-        ),
+        Fate::Open(found) if kept => {
+            said.map_err(Failure::end_open)?;
+            return Err(may_be_executed(id, found.map(answer_of), again));
+        }
         Fate::Open(found) => (
             Kind::NotFound,
             format!(
@@ -262,24 +258,12 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
                  at most MAX_TTL, {ttl_s_max} s, after it was signed by this program, and any time \
                  after it was signed by another. If another participant signed it, name that one \
                  with --signer",
-                refused(found)
+                refusal(found.map(answer_of))
             ),
         ),
     };
     said.map_err(Failure::end_open)?;
     Err(Failure::new(kind, message))
-}
-
-/// Why a copy was refused in a block without using up the identifier.
-fn refused(found: Option<Found>) -> String {
-    found.map_or_else(String::new, |found| {
-        let code = found.outcome.code;
-        let help = code.help().trim_end_matches('.');
-        format!(
-            " (a copy was refused at height {} with {code}: {help})",
-            found.height
-        )
-    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use zerocopy::IntoBytes as _;
 
-use crate::commands::answer::{AnswerView, Telling, accepted, is_conflict, state, stays};
+use crate::commands::answer::{AnswerView, Telling, accepted, is_conflict, may_pass, state, stays};
 use crate::commands::connect::{Connect, Session};
 use crate::commands::earlier::Earlier;
 use crate::commands::instruction::Instruction;
@@ -26,8 +26,8 @@ use crate::ui::{self, Output};
 identifier to standard error: with --json as one line with the schema clearway/sending/1. Exit \
 codes: 0, it is FINAL and did what it is for; 1, it moved nothing and never will; 3, the proof \
 contradicts the answer, or the identifier stands for another instruction or waits in the outbox \
-for another cluster; 6, the end is not known, or it is FINAL and could not be told or proved: the \
-message says which, and which commands ask again; 7, nothing was sent: type the same command again"
+for another cluster; 6, the end is not known, a copy was refused and may be executed still, or it \
+is FINAL and could not be told or proved: the message says which, and which commands ask again; 7, nothing was sent: type the same command again"
 )]
 pub(crate) struct Sending {
     /// Own identifier, 32 hexadecimal digits ending in 00: the same command with the same
@@ -248,12 +248,13 @@ impl Session {
             Ok(Some(answer)) if answer.by_name || is_conflict(answer) => {
                 self.tell_beside(envelope, answer, telling)
             }
+            Ok(Some(answer)) if may_pass(answer) => self.tell_refused(envelope, answer, telling),
             Ok(Some(answer)) => self.tell(envelope, answer, telling),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
                 self.forget(envelope, false);
                 Err(Failure::new(Kind::NotSent, error))
             }
-            Err(error) => Err(self.unknown(envelope, &error.to_string(), telling)),
+            Err(error) => self.tell_unanswered(envelope, &error, telling),
             Ok(None) => Err(self.unknown(envelope, &ClientError::NoAnswer.to_string(), telling)),
         }
     }
