@@ -31,6 +31,27 @@ pub(super) enum Earlier {
     Over(Envelope),
 }
 
+/// Whether an envelope may be executed still whose name another instruction has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum StillMay {
+    No,
+    /// The ledger says so.
+    Yes,
+    /// It ends later than the other; how long the ledger keeps the name only a copy is told.
+    Unknown,
+}
+
+impl StillMay {
+    /// By what was answered.
+    pub(super) fn of(answer: Answer) -> Self {
+        match (answer.transient(), answer.by_name) {
+            (false, _) => Self::No,
+            (true, false) => Self::Yes,
+            (true, true) => Self::Unknown,
+        }
+    }
+}
+
 /// What the log has executed under the name of an envelope.
 struct Executed {
     found: Found,
@@ -237,7 +258,7 @@ impl Session {
         if said.is_ok() && !answer.transient() {
             self.forget(envelope, false);
         }
-        let conflict = self.conflict(envelope, executed, answer.transient());
+        let conflict = self.conflict(envelope, executed, StillMay::of(answer));
         Err(conflict.adding_failures([said]))
     }
 
@@ -254,21 +275,26 @@ impl Session {
         &self,
         own: &Envelope,
         executed: Option<&Envelope>,
-        may_pass: bool,
+        still_may: StillMay,
     ) -> Failure {
+        let id = own.body.id;
         let failure = match executed {
             Some(executed) => self.other_use(&own.body, &executed.body, "in the log"),
             None => {
-                let id = own.body.id;
                 let message = format!(
                     "identifier {id} stands for another instruction, which the log does not show"
                 );
                 Failure::new(Kind::Mismatch, message)
             }
         };
-        match may_pass {
-            true => failure.adding("this one ends later, may be executed still and waits"),
-            false => failure,
+        match still_may {
+            StillMay::No => failure,
+            StillMay::Yes => failure.adding("this one ends later, may be executed still and waits"),
+            StillMay::Unknown => failure.adding(&format!(
+                "this one ends later and waits: `clearway resend {id} {}` asks the ledger whether \
+                 it may be executed still",
+                self.again
+            )),
         }
     }
 
@@ -385,7 +411,8 @@ pub(super) fn refusal(refused: Option<Answer>) -> String {
 
 /// What became of an envelope by `time` where the log has `executed` under its name: nothing of its
 /// own if that is the same instruction. A conflict may pass where the envelope ends later and its
-/// time is not over; the ledger may remember the other for longer, which can only be waited out.
+/// time is not over; the ledger keeps the name for MAX_TTL after the other's result, which is
+/// mostly longer, and tells that to a copy alone.
 pub(super) fn conflict_with(
     envelope: &Envelope,
     executed: &Envelope,

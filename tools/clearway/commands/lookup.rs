@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::commands::answer::{answer_of, help, state, stays};
 use crate::commands::connect::Session;
-use crate::commands::earlier::{conflict_with, may_be_executed, refusal};
+use crate::commands::earlier::{StillMay, conflict_with, may_be_executed, refusal};
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError};
 use crate::commands::proof_file::{self, ProofFile};
@@ -126,7 +126,8 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
             };
             (view.state, view.r#final) = (state(found.height, outcome), stays(answer));
             is_open = answer.transient();
-            conflict = Some(session.conflict(own, Some(other), is_open));
+            let still_may = StillMay::of(answer);
+            conflict = Some(session.conflict(own, Some(other), still_may));
         }
     }
     let output = args.asking.output;
