@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod confirm;
 pub(crate) mod connect;
 pub(crate) mod content;
+mod damaged;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod earlier;

@@ -1,5 +1,7 @@
 //! An outbox with files in it that are no entries.
 
+use std::time::{Duration, SystemTime};
+
 use clearway_harness::Lossy;
 
 use crate::program::Run;
@@ -62,5 +64,36 @@ fn a_damaged_entry_and_a_stray_file_keep_no_other_one_back() {
     payer.run(node.door(), &["lookup", &unused]).expect(5);
     payer.run(node.door(), &["resend"]).expect(6);
     assert!(other.exists(), "its end is not known");
+    node.stop();
+}
+
+#[test]
+fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_has_none() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    std::fs::create_dir_all(payer.outbox()).expect("made");
+    let bad = payer.outbox().join(format!("{OWN_ID}.json"));
+    let leave = |age_s| {
+        let file = std::fs::File::create(&bad).expect("made");
+        let written = SystemTime::now() - Duration::from_secs(age_s);
+        file.set_modified(written).expect("its time is set");
+    };
+    let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
+    let (lookup, resend) = (["lookup", OWN_ID], ["resend", OWN_ID]);
+    // An hour is the longest life of an envelope, a day the margin for clocks that are off.
+    for (call, young) in [(&lookup[..], 5), (&resend, 6), (&resend[..1], 6)] {
+        leave(24 * 3600);
+        payer.run(node.door(), call).expect(young);
+        assert!(bad.exists(), "{call:?}: it may be executed yet");
+        payer.run(node.door(), &pay).expect(6);
+        leave(26 * 3600);
+        let told = payer.run(node.door(), call).expect(1);
+        for words in ["moved nothing and never will", "put aside"] {
+            assert!(told.said().contains(words), "{call:?}: {}", told.said());
+        }
+        assert!(!bad.exists(), "{call:?}");
+    }
+    payer.run(node.door(), &pay).expect(0);
+    assert_eq!(payer.paid(node.door()), 10);
     node.stop();
 }

@@ -373,10 +373,7 @@ impl Session {
                 .and_then(|()| self.outbox.forget(id)),
             Ok(_) => Ok(()),
             // It may be of another signer or cluster: it is put aside and not removed.
-            Err(EntryError::Damaged(_)) => self.outbox.put_aside(id).map(|place| {
-                let place = place.display();
-                ui::note(&format!("the damaged entry is put aside: {place}"));
-            }),
+            Err(EntryError::Damaged(_)) => self.put_aside(id),
             Err(EntryError::Unread(failure)) => Err(failure),
         };
         if let Err(failure) = forgotten {

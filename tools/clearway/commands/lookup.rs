@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::commands::answer::{answer_of, help, state, stays};
 use crate::commands::connect::Session;
+use crate::commands::damaged;
 use crate::commands::earlier::{StillMay, conflict_with, may_be_executed, refusal};
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError};
@@ -88,7 +89,7 @@ struct Told {
 
 /// Asks, tells, and forgets what has been told. A failure to ask is no verdict.
 fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told, Failure> {
-    let entry = kept(session, args.id)?;
+    let (entry, damaged) = kept(session, args.id)?;
     let own = session.signer.identity().participant();
     let kept = entry.as_ref().map(|entry| entry.envelope.body.signer());
     let signer = args.signer.map(ParticipantId).or(kept).unwrap_or(own);
@@ -99,9 +100,12 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         signer,
         id: args.id,
     };
-    let named = Named {
-        name,
-        expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
+    let named = match &damaged {
+        Some(path) => damaged::named(name, path),
+        None => Named {
+            name,
+            expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
+        },
     };
     let (fate, time) = session.ask(async |client| client.fate(named).await)?;
     let mut view = view(session, named, ends, fate);
@@ -136,6 +140,10 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
     if let Some(entry) = entry.filter(|_| !is_open && told_truly(&said, &proof)) {
         session.forget(&entry.envelope, false);
     }
+    let is_over = damaged.is_some() && matches!(fate, Fate::Never(_)) && said.is_ok();
+    if let Some(Err(failure)) = is_over.then(|| session.put_aside(args.id)) {
+        ui::note(&format!("{} stays in the outbox: {failure}", args.id));
+    }
     Ok(Told {
         name,
         fate,
@@ -146,14 +154,16 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
     })
 }
 
-/// The outbox's entry. Of a damaged one the identifier is left, which is enough to ask the log.
-fn kept(session: &Session, id: TransferId) -> Result<Option<Entry>, Failure> {
+/// The outbox's entry, or the file of a damaged one: its identifier is left, which is enough to ask
+/// the log, and its age.
+fn kept(session: &Session, id: TransferId) -> Result<(Option<Entry>, Option<PathBuf>), Failure> {
     match session.kept(id) {
-        Err(error @ EntryError::Damaged(_)) => {
+        Err(EntryError::Damaged(path)) => {
+            let error = EntryError::Damaged(path.clone());
             ui::note(&Failure::from(error).to_string());
-            Ok(None)
+            Ok((None, Some(path)))
         }
-        entry => Ok(entry?),
+        entry => Ok((entry?, None)),
     }
 }
 

@@ -1,11 +1,13 @@
 //! `clearway resend`: sends what waits in the outbox again, as the same bytes.
 
+use clearway_client::Fate;
 use clearway_types::units::TransferId;
 use clearway_types::wire::query::Lookup;
 use serde::Serialize;
 
 use crate::commands::answer::answer_of;
 use crate::commands::connect::Session;
+use crate::commands::damaged;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError, Outbox};
 use crate::commands::send::Asking;
@@ -45,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let total = entries.len();
     let sent = entries.into_iter().map(|entry| match entry {
         Ok(entry) => resend(&session, &entry, args).map_err(|failure| failure.of_one(entry.id())),
-        Err(error) => end_of_bad_entry(&session, error, args).map_err(Failure::end_open),
+        Err(error) => end_of_bad_entry(&session, error, args),
     });
     Failure::together(sent.filter_map(Result::err).collect(), total)
 }
@@ -68,18 +70,31 @@ fn resend(session: &Session, entry: &Entry, args: &Args) -> Result<(), Failure> 
 }
 
 /// Of a damaged entry its identifier is left: where the log has that, its end is told by it, and
-/// the entry is put aside. What the log lacks may be executed yet, as the entry alone could tell.
+/// the entry is put aside. What the log lacks may be executed yet until the file is older than any
+/// envelope gets.
 fn end_of_bad_entry(session: &Session, error: EntryError, args: &Args) -> Result<(), Failure> {
+    let open = |error: EntryError| Err(Failure::from(error).end_open());
     let Some(id) = error.damaged_id() else {
-        return Err(error.into());
+        return open(error);
     };
     let signer = session.participant();
     let name = Lookup { signer, id };
-    let found = session.ask(async |client| client.lookup(signer, id).await)?;
-    let Some(found) = found.filter(|found| found.outcome.spends_id()) else {
-        return Err(error.into());
+    let named = damaged::named(name, &session.outbox.path(id));
+    let asked = session.ask(async |client| client.fate(named).await);
+    let (fate, _) = asked.map_err(Failure::end_open)?;
+    let found = match fate {
+        Fate::Executed(found) => found,
+        Fate::Open(_) => return open(error),
+        Fate::Never(_) => {
+            session.put_aside(id)?;
+            let message = format!(
+                "{id} is damaged in the outbox, participant {signer} has not had it executed, and \
+                 its file is older than any envelope gets: it moved nothing and never will"
+            );
+            return Err(Failure::new(Kind::Failed, message));
+        }
     };
-    let executed = session.executed(name, found)?;
+    let executed = session.executed(name, found).map_err(Failure::end_open)?;
     let ledgers = &session.genesis.ledgers;
     let instruction = Instruction::of(&executed.body, ledgers).text();
     ui::note(&format!(

@@ -1,0 +1,75 @@
+//! A damaged entry of the outbox: its identifier and its age are left, and end it all the same.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use clearway_client::Named;
+use clearway_types::limits::TTL_S_MAX;
+use clearway_types::units::{TransferId, UnixSeconds};
+use clearway_types::wire::query::Lookup;
+
+use crate::commands::connect::Session;
+use crate::failure::Failure;
+use crate::ui;
+
+/// How much later than its file's age allows an envelope's end is believed: the file's time is of
+/// the clock of the machine that wrote it, which may have been off. A day is more than any clock is
+/// that cluster time was checked against.
+const MARGIN_S: u64 = 24 * 3600;
+/// An end that no clock reaches.
+const NO_END: UnixSeconds = UnixSeconds(u32::MAX);
+
+/// The name of an envelope whose entry is damaged, with the latest end that it can have.
+pub(super) fn named(name: Lookup, path: &Path) -> Named {
+    let written = std::fs::symlink_metadata(path).and_then(|meta| meta.modified());
+    let expires_at = written.map_or(NO_END, |written| latest_end(written, SystemTime::now()));
+    Named { name, expires_at }
+}
+
+/// The latest end of an envelope whose entry was `written` before it was sent: no cluster takes one
+/// that ends more than [`TTL_S_MAX`] later. Cluster time is held against it; before this machine's
+/// clock, `now`, has passed it too there is none.
+fn latest_end(written: SystemTime, now: SystemTime) -> UnixSeconds {
+    let life = Duration::from_secs(u64::from(TTL_S_MAX) + MARGIN_S);
+    let Some(end) = written.checked_add(life).filter(|end| *end < now) else {
+        return NO_END;
+    };
+    let since = end.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = since.ok().and_then(|since| since.as_secs().try_into().ok());
+    seconds.map_or(NO_END, UnixSeconds)
+}
+
+impl Session {
+    /// Puts a damaged entry aside whose end has been told, and says where it is.
+    pub(super) fn put_aside(&self, id: TransferId) -> Result<(), Failure> {
+        let place = self.outbox.put_aside(id)?;
+        let place = place.display();
+        ui::note(&format!("the damaged entry is put aside: {place}"));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_entry_ends_a_day_after_any_envelope_would_by_both_clocks() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let end = 1_000_000 + 3600 + 24 * 3600;
+        let over = UnixSeconds(1_090_000);
+        // This machine's clock, and the latest end.
+        let rows = [
+            (0, NO_END),
+            (end, NO_END),
+            (end + 1, over),
+            (u64::MAX >> 8, over),
+        ];
+        for (now, expected) in rows {
+            let found = latest_end(at(1_000_000), at(now));
+            assert_eq!(found, expected, "at {now}");
+        }
+        // A time that no record can hold is none.
+        assert_eq!(latest_end(at(1 << 40), at(1 << 41)), NO_END);
+    }
+}
