@@ -457,6 +457,37 @@ fn the_proof_of_a_payment_goes_into_a_new_file_as_its_canonical_bytes() {
 }
 
 #[test]
+fn a_proof_is_whole_under_its_name_or_not_there_however_its_command_ends() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
+    payer.run(node.door(), &pay).expect(0);
+    let call = ["lookup", OWN_ID, "--proof", "paid.proof"];
+    let beside = || {
+        let names = std::fs::read_dir(payer.path()).expect("a folder");
+        let names = names.map(|entry| entry.expect("read").file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with("paid.proof"))
+            .count()
+    };
+    let mut child = payer.start("127.0.0.1:9", &call, Stdio::piped());
+    let from = Instant::now();
+    while beside() == 0 {
+        assert!(from.elapsed() < TIMEOUT, "no file is made");
+        std::thread::yield_now();
+    }
+    child.kill().expect("it is running");
+    end_of(child, &call);
+    let path = payer.path().join("paid.proof");
+    assert!(!path.exists(), "it has no proof yet");
+    payer.run(node.door(), &call).expect(0);
+    let bytes = std::fs::read(&path).expect("it was made");
+    SettlementProof::decode(&bytes).expect("a proof");
+    assert_eq!(beside(), 2, "the proof, and what the killed command left");
+    node.stop();
+}
+
+#[test]
 fn an_outbox_that_cannot_be_written_sends_nothing() {
     let payer = Payer::new();
     let mut node = payer.node();

@@ -1,4 +1,4 @@
-//! The file into which a proof goes: made before anything is asked, and gone where it stays empty.
+//! The file into which a proof goes: written beside its name, which it gets once it is whole.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
@@ -9,40 +9,47 @@ use clearway_types::wire::proof::SettlementProof;
 use crate::failure::{Failure, Kind};
 use crate::signals::Leftover;
 
-/// A new file for one proof; removed when it is dropped without one, and when a signal comes first.
+/// A new file for one proof, made before anything is asked. Until it is whole it has another name;
+/// removed when it is dropped without a proof, and when a signal comes first.
 pub(super) struct ProofFile {
     path: PathBuf,
+    part: PathBuf,
     file: File,
-    unwritten: Option<Leftover>,
+    _leftover: Leftover,
 }
 
 impl ProofFile {
-    /// Takes the name; nothing is ever overwritten.
+    /// Looks whether the name is free; nothing is ever overwritten.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
         let place = path.display();
-        let made = Leftover::made(path, || File::create_new(path))?;
-        let (file, unwritten) = made.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => Failure::usage(format!(
+        if path.symlink_metadata().is_ok() {
+            return Err(Failure::usage(format!(
                 "{place} exists already and nothing is overwritten: name a new file, or move this \
                  one away"
-            )),
-            _ => Failure::usage(format!("{place}: {error}")).remedy("name a file to make"),
+            )));
+        }
+        // What a killed command has left under this name is of a process that is gone.
+        let mut part = path.as_os_str().to_owned();
+        part.push(format!(".{}.part", std::process::id()));
+        let part = PathBuf::from(part);
+        let made = Leftover::made(&part, || File::create(&part))?;
+        let (file, leftover) = made.map_err(|error| {
+            Failure::usage(format!("{place}: {error}")).remedy("name a file to make")
         })?;
         Ok(Self {
             path: path.into(),
+            part,
             file,
-            unwritten: Some(unwritten),
+            _leftover: leftover,
         })
     }
 
-    /// Writes the canonical bytes and syncs them.
+    /// Writes the canonical bytes, syncs them and gives them their name.
     fn write(&mut self, proof: &SettlementProof) -> Result<(), Failure> {
         let written = self.file.write_all(&proof.encode());
         let written = written.and_then(|()| self.file.sync_all());
-        if written.is_ok() {
-            self.unwritten = None;
-        }
-        written.map_err(|error| {
+        let named = written.and_then(|()| self.take_name());
+        named.map_err(|error| {
             let message = format!(
                 "the proof was checked and cannot be written to {}: {error}",
                 self.path.display()
@@ -50,14 +57,23 @@ impl ProofFile {
             Failure::new(Kind::Failed, message).remedy("make room, or name another file")
         })
     }
+
+    /// Unlike renaming, a further name leaves a file that somebody else has made meanwhile.
+    fn take_name(&self) -> std::io::Result<()> {
+        match std::fs::hard_link(&self.part, &self.path) {
+            // A file system without such names.
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                std::fs::rename(&self.part, &self.path)
+            }
+            linked => linked,
+        }
+    }
 }
 
 impl Drop for ProofFile {
     fn drop(&mut self) {
-        if self.unwritten.is_some() {
-            // A file that cannot be removed is empty or cut, and no checker takes it for a proof.
-            let _ = std::fs::remove_file(&self.path);
-        }
+        // Gone where it was renamed; where it cannot be removed its ending says what it is.
+        let _ = std::fs::remove_file(&self.part);
     }
 }
 
