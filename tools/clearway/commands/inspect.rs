@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use clearway_store::history::{History, StoredBlock};
 use clearway_store::{RecordKind, Sequence};
+use clearway_types::code::Outcome;
 use clearway_types::envelope::{Envelope, envelopes};
 use clearway_types::event::Event;
 use clearway_types::genesis::Genesis;
@@ -258,24 +259,103 @@ fn tx(args: &TxArgs) -> Result<(), Failure> {
     let genesis = args.log.genesis()?;
     let (reader, _) = args.log.open(&genesis)?;
     let signer = ParticipantId(args.signer);
+    let mut found: Option<TxView> = None;
     for block in History::new(&reader, Sequence::FIRST, Height(1)) {
         let block = block.map_err(history_failure)?;
         let mut index = 0;
         for batch in &block.batches {
             for envelope in envelopes(batch.envelopes()) {
                 if envelope.body.id == args.id && envelope.body.signer() == signer {
+                    let rank = rank(block.record.results.get(index));
                     let view = EnvelopeView::of(&genesis, &block, index, envelope);
-                    return args.output.result("envelope", &view, || {
-                        let head = format!("height {}\n", view.height);
-                        head + &ui::table(&ENVELOPE_HEAD, [view.cells()])
+                    found = Some(match found {
+                        Some(found) => found.and(rank, view),
+                        None => TxView::new(rank, view),
                     });
                 }
                 index += 1;
             }
         }
     }
-    let message = format!("no envelope {} of signer {signer} is in the log", args.id);
-    Err(Failure::new(Kind::NotFound, message))
+    let found = found.ok_or_else(|| {
+        let message = format!("no envelope {} of signer {signer} is in the log", args.id);
+        Failure::new(Kind::NotFound, message)
+    })?;
+    args.output.result("envelope", &found, || found.shown())
+}
+
+/// What `lookup` tells of several envelopes with one name: the newest that used it up, then the
+/// newest that repeats such a one, then the oldest of the others.
+fn rank(outcome: Option<&Outcome>) -> u8 {
+    match outcome {
+        Some(outcome) if outcome.remembered() => 2,
+        Some(outcome) if outcome.duplicate() => 1,
+        _ => 0,
+    }
+}
+
+/// Heights of other envelopes with the same name that are named.
+const OTHERS_MAX: usize = 100;
+
+/// The envelope that counts under a name, and where the log has others.
+#[derive(Serialize)]
+struct TxView {
+    #[serde(flatten)]
+    envelope: EnvelopeView,
+    /// How many envelopes with this signer and identifier the log has.
+    log_count: u64,
+    /// Heights of the others, at most OTHERS_MAX.
+    other_heights: Vec<u64>,
+    #[serde(skip)]
+    rank: u8,
+}
+
+impl TxView {
+    fn new(rank: u8, envelope: EnvelopeView) -> Self {
+        Self {
+            envelope,
+            log_count: 1,
+            other_heights: Vec::new(),
+            rank,
+        }
+    }
+
+    /// With a further envelope, of the same block or a later one.
+    fn and(mut self, rank: u8, envelope: EnvelopeView) -> Self {
+        let counts = rank > self.rank || rank == self.rank && rank > 0;
+        let other = match counts {
+            true => {
+                self.rank = rank;
+                std::mem::replace(&mut self.envelope, envelope)
+            }
+            false => envelope,
+        };
+        if self.other_heights.len() < OTHERS_MAX {
+            self.other_heights.push(other.height);
+            self.other_heights.sort_unstable();
+        }
+        self.log_count += 1;
+        self
+    }
+
+    fn shown(&self) -> String {
+        let mut text = format!("height {}\n", self.envelope.height);
+        text.push_str(&ui::table(&ENVELOPE_HEAD, [self.envelope.cells()]));
+        if self.log_count > 1 {
+            let heights: Vec<String> = self.other_heights.iter().map(u64::to_string).collect();
+            let more = match self.log_count > 1 + heights.len() as u64 {
+                true => ", ...",
+                false => "",
+            };
+            text.push_str(&format!(
+                "\n\nThe log has {} envelopes with this signer and identifier: this is what \
+                 `lookup` tells; the others are at heights {}{more}",
+                self.log_count,
+                heights.join(", ")
+            ));
+        }
+        text
+    }
 }
 
 #[derive(Serialize)]
@@ -389,5 +469,56 @@ fn integrity(args: &Plain) -> Result<(), Failure> {
                  starts on this log keeps the records and writes the slot again"
             ),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clearway_types::code::{OutcomeFlags, ResultCode};
+
+    use super::*;
+
+    #[test]
+    fn of_several_envelopes_with_one_name_the_one_that_lookup_tells_is_shown() {
+        let view = |height| EnvelopeView {
+            height,
+            index: 0,
+            id: String::new(),
+            signer: 2,
+            instruction: Instruction::of(&zerocopy::FromZeros::new_zeroed(), &[]),
+            amount_minor: None,
+            code: String::new(),
+            flags: 0,
+        };
+        let settled = Outcome::new(ResultCode::Settled);
+        let again = Outcome::duplicate_of(ResultCode::Settled);
+        let passing = Outcome::refused(ResultCode::SignerSuspended);
+        assert_eq!(again.flags.0, OutcomeFlags::DUPLICATE);
+        // What the log has from height 1 on, the height that is told, the others.
+        let rows: [(&[Outcome], u64, &[u64]); 6] = [
+            (&[settled], 1, &[]),
+            (&[settled, again], 1, &[2]),
+            (&[settled, again, settled, again], 3, &[1, 2, 4]),
+            (&[passing, settled, passing], 2, &[1, 3]),
+            (&[passing, again, again], 3, &[1, 2]),
+            (&[passing, passing], 1, &[2]),
+        ];
+        for (log, height, others) in rows {
+            let mut each = (1..).zip(log);
+            let (first, outcome) = each.next().expect("one");
+            let found = TxView::new(rank(Some(outcome)), view(first));
+            let found = each.fold(found, |found, (height, outcome)| {
+                found.and(rank(Some(outcome)), view(height))
+            });
+            assert_eq!(found.envelope.height, height, "{log:?}");
+            assert_eq!(found.other_heights, others, "{log:?}");
+            assert_eq!(found.log_count, log.len() as u64, "{log:?}");
+            let shown = found.shown();
+            assert_eq!(
+                shown.contains("the others are at"),
+                log.len() > 1,
+                "{shown}"
+            );
+        }
     }
 }
