@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use clearway_harness::Lossy;
 
-use crate::program::{Run, end_of};
+use crate::program::{Run, end_of, run};
+use crate::twice::machines::keep_and_lose;
 use crate::twice::{OWN_ID, Payer, TIMEOUT, wait_until_it_loses};
 
 /// Runs a command whose result goes to a full disk.
@@ -60,6 +61,42 @@ fn an_entry_that_cannot_be_forgotten_is_no_failed_payment() {
         told.said()
     );
     assert_eq!(payer.paid(node.door()), 10);
+    node.stop();
+}
+
+#[test]
+fn who_rotates_a_key_is_told_what_waits_under_the_old_one() {
+    let payer = Payer::new();
+    keep_and_lose(&payer, &["pay", "2.1", "3.1", "10.00", "--id", OWN_ID]);
+    let new = "new.insecure-plaintext";
+    let make = ["keys", "new", new, "--insecure-plaintext"];
+    run(payer.path(), &make).expect(0);
+    let mut node = payer.node();
+    let rotated = payer.run(node.door(), &["keys", "rotate", new]).expect(0);
+    let outbox = "keys/member-2.insecure-plaintext.outbox";
+    for words in [
+        &format!("the end of one envelope in {outbox} is not known"),
+        "an outbox of its own, new.insecure-plaintext.outbox",
+        "`clearway resend --genesis genesis.toml --key keys/member-2.insecure-plaintext",
+    ] {
+        assert!(rotated.said().contains(words), "{}", rotated.said());
+    }
+    payer.run(node.door(), &["resend"]).expect(0);
+    assert_eq!(payer.paid(node.door()), 10);
+    let make = [
+        "keys",
+        "new",
+        "next.insecure-plaintext",
+        "--insecure-plaintext",
+    ];
+    run(payer.path(), &make).expect(0);
+    let rotate = ["keys", "rotate", "next.insecure-plaintext"];
+    let rotated = payer.run(node.door(), &rotate).expect(0);
+    assert!(
+        !rotated.said().contains("is not known"),
+        "{}",
+        rotated.said()
+    );
     node.stop();
 }
 

@@ -318,7 +318,8 @@ impl Outbox {
         self.folder.join(format!("{id}.json"))
     }
 
-    fn names(&self) -> Result<Vec<PathBuf>, Failure> {
+    /// The files of all entries, whole or not, oldest identifiers first.
+    pub(crate) fn names(&self) -> Result<Vec<PathBuf>, Failure> {
         let mut names = Vec::new();
         let entries = match std::fs::read_dir(&self.folder) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),

@@ -1,6 +1,6 @@
 //! `clearway keys rotate`: a new key in one of the member's own slots, proved by its holder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clearway_client::Draft;
 use clearway_node::keystore;
@@ -10,7 +10,9 @@ use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::units::{Height, ParticipantId};
 use clearway_types::wire::roster::RosterView;
 
+use crate::commands::connect::Session;
 use crate::commands::keys::unlock;
+use crate::commands::outbox::Outbox;
 use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};
@@ -50,11 +52,35 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                  `clearway member end-key {signer} --key-slot {used}`",
                 args.new_key.display()
             ));
+            tell_waiting(session, &args.new_key)?;
         }
         let tag = DomainTag::new(session.genesis.hash());
         let draft = Draft::key_rotate(ParticipantId(signer.0), slot, &key, tag);
         Ok(Order::unless(draft, refused))
     })
+}
+
+/// Says which envelopes wait under the key that signs now: the new one has another outbox.
+fn tell_waiting(session: &Session, new_key: &Path) -> Result<(), Failure> {
+    let (old, new) = (session.outbox.folder(), Outbox::beside(new_key, None));
+    let own = session.sending.id.map(|id| session.outbox.path(id));
+    let mut waiting = session.outbox.names()?;
+    waiting.retain(|path| Some(path) != own.as_ref());
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    ui::note(&format!(
+        "the end of {} in {} is not known; the new key has an outbox of its own, {}. Before the \
+         old key ends, and to be told what became of them: `clearway resend {}`",
+        match waiting.len() {
+            1 => "one envelope".to_owned(),
+            count => format!("{count} envelopes"),
+        },
+        old.display(),
+        new.folder().display(),
+        session.again
+    ));
+    Ok(())
 }
 
 /// Whether a slot can take a key at `height`.
