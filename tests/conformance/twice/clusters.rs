@@ -1,8 +1,36 @@
 //! One outbox, two clusters: what waits for one is not touched at the other.
 
-use clearway_harness::Lossy;
+use clearway_harness::{Lossy, folder};
 
 use crate::twice::{OWN_ID, Payer, TIMEOUT, to_type};
+
+#[test]
+fn a_genesis_with_other_rules_is_refused_before_anything_is_sent() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let own = folder::genesis(payer.path()).hash().to_string();
+    folder::set_rules(payer.path(), |rules| rules.ttl_s_max += 1);
+    let other = folder::genesis(payer.path()).hash().to_string();
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    let own_id = ["--id", OWN_ID];
+    for call in [
+        &pay[..],
+        &[&pay[..], &own_id].concat(),
+        &["lookup", OWN_ID],
+        &["resend"],
+        &["account", "show", "2.1"],
+        &["node", "status"],
+    ] {
+        let refused = payer.run(node.door(), call).expect(3);
+        for words in [&own, &other, "genesis.toml", "own genesis file"] {
+            assert!(refused.said().contains(words), "{}", refused.said());
+        }
+        let unsent = refused.said().contains("nothing was sent");
+        assert_eq!(unsent, call[0] == "pay", "{}", refused.said());
+    }
+    assert!(payer.waiting().is_empty());
+    node.stop();
+}
 
 #[test]
 fn an_entry_of_another_cluster_is_not_sent_overwritten_or_forgotten() {

@@ -101,6 +101,9 @@ impl Connect {
             }
         };
         let client = runtime.block_on(connecting).map_err(client_failure)?;
+        if !sending.dry_run {
+            self.check_cluster(&runtime, &client, &genesis)?;
+        }
         if let Some(fault) = client.time().clock().and_then(|clock| clock.fault()) {
             ui::note(&format!("warning: {fault}"));
         }
@@ -116,6 +119,29 @@ impl Connect {
             outbox: self.outbox(&sending.outbox),
             again: self.again(sending),
         })
+    }
+
+    /// Refuses a node of another genesis: what is signed for this one would be no envelope there. A
+    /// node that does not tell its own yet is asked for nothing else either.
+    fn check_cluster(
+        &self,
+        runtime: &tokio::runtime::Runtime,
+        client: &Client,
+        genesis: &Genesis,
+    ) -> Result<(), Failure> {
+        let Ok(status) = runtime.block_on(client.status()) else {
+            return Ok(());
+        };
+        if status.genesis == genesis.hash() {
+            return Ok(());
+        }
+        let message = format!(
+            "the node runs genesis {}, {} is {}: use the cluster's own genesis file",
+            status.genesis,
+            self.genesis.display(),
+            genesis.hash()
+        );
+        Err(Failure::new(Kind::Mismatch, message))
     }
 
     /// The genesis of the cluster.

@@ -4,7 +4,7 @@ use clearway_client::CLOCK_TOLERANCE;
 use serde::Serialize;
 
 use crate::commands::connect::Connect;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::ui::{self, Output};
 
 #[derive(clap::Args, Debug)]
@@ -32,14 +32,6 @@ struct Status {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let session = args.connect.open()?;
     let found = session.ask(async |client| client.status().await)?;
-    if found.genesis != session.genesis.hash() {
-        let message = format!(
-            "the node runs genesis {}, the file is {}: use the cluster's own genesis file",
-            found.genesis,
-            session.genesis.hash()
-        );
-        return Err(Failure::new(Kind::Mismatch, message));
-    }
     let status = Status {
         genesis_hash: found.genesis.to_string(),
         height: found.height.0,
