@@ -25,3 +25,4 @@ mod reports;
 mod spans;
 mod stand;
 mod twice;
+mod variables;

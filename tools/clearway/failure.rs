@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::fmt;
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clearway_node::keystore::KeyFileError;
+use clearway_node::keystore::{KeyFileError, PASSPHRASE_VARIABLE};
 use clearway_types::units::TransferId;
 use serde::Serialize;
 
@@ -192,6 +193,15 @@ impl Failure {
         Self { source, ..self }
     }
 
+    /// The same where the path that it is about was named by an environment variable: nobody typed
+    /// the switch of that name.
+    pub(crate) fn of_variable(self, variable: &str, path: &Path) -> Self {
+        match std::env::var_os(variable).is_some_and(|value| value == path) {
+            true => self.adding(&format!("variable {variable} names {}", path.display())),
+            false => self,
+        }
+    }
+
     /// The same with what else failed.
     pub(crate) fn adding_failures(
         self,
@@ -352,7 +362,14 @@ impl From<KeyFileError> for Failure {
             KeyFileError::Plaintext { .. } => Kind::Usage,
             _ => kind_of(&error),
         };
-        Self::new(kind, error)
+        let locked = matches!(&error, KeyFileError::Locked { .. });
+        let failure = Self::new(kind, error);
+        match locked && std::env::var_os(PASSPHRASE_VARIABLE).is_some() {
+            true => failure.adding(&format!(
+                "variable {PASSPHRASE_VARIABLE} gives the passphrase"
+            )),
+            false => failure,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clearway_client::{Client, ClientConfig, ClientError, Identity, Server, Signer};
+use clearway_crypto::keys::SigningKey;
 use clearway_node::genesis_file;
 use clearway_node::keystore;
 use clearway_types::amount::{Amount, parse_minor};
@@ -24,6 +25,11 @@ const SILENCE_MIN: Duration = Duration::from_millis(500);
 /// How long a command waits for its connection to be closed on the other side.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// The variable that names the genesis where no switch does.
+const GENESIS_VARIABLE: &str = "CLEARWAY_GENESIS";
+/// The same of the key file.
+const KEY_VARIABLE: &str = "CLEARWAY_KEY";
+
 /// Which cluster, and as whom.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Connect {
@@ -32,11 +38,11 @@ pub(crate) struct Connect {
         long,
         value_name = "FILE",
         default_value = "genesis.toml",
-        env = "CLEARWAY_GENESIS"
+        env = GENESIS_VARIABLE
     )]
     genesis: PathBuf,
     /// Key file of the member
-    #[arg(long, value_name = "FILE", env = "CLEARWAY_KEY")]
+    #[arg(long, value_name = "FILE", env = KEY_VARIABLE)]
     key: PathBuf,
     /// Participant number; without it the one whose genesis key this is
     #[arg(long = "as", value_name = "PARTICIPANT")]
@@ -76,14 +82,17 @@ impl Connect {
     /// Connects to ask, beside an outbox.
     pub(crate) fn open_with(&self, sending: &Sending) -> Result<Session, Failure> {
         let genesis = self.genesis()?;
-        let unlock = keys::unlock(&self.key, self.insecure_plaintext)?;
-        let key = keystore::load_member(&self.key, &unlock)?;
+        let of_key = |failure: Failure| failure.of_variable(KEY_VARIABLE, &self.key);
+        let of_genesis = |failure: Failure| failure.of_variable(GENESIS_VARIABLE, &self.genesis);
+        let of_both = |failure| of_genesis(of_key(failure));
+        let key = self.member_key().map_err(of_key)?;
         let participant = match self.participant {
             Some(number) => ParticipantId(number),
-            None => owner(&genesis, &key.public_key())?,
+            None => owner(&genesis, &key.public_key()).map_err(of_both)?,
         };
         let identity = Identity::new(key, participant, self.slot);
-        let mut config = ClientConfig::new(identity.clone(), self.servers(&genesis)?);
+        let servers = self.servers(&genesis).map_err(of_genesis)?;
+        let mut config = ClientConfig::new(identity.clone(), servers);
         config.give_up_after = Duration::from_secs(self.timeout_s);
         config.connect_timeout = Duration::from_secs(self.timeout_s.min(5));
         // Lost answers are asked for again well before the command gives up.
@@ -100,9 +109,16 @@ impl Connect {
                 false => Client::connect(config).await,
             }
         };
-        let client = runtime.block_on(connecting).map_err(client_failure)?;
+        let client = runtime.block_on(connecting).map_err(|error| match error {
+            // The genesis names the server's key too.
+            error @ (ClientError::KeyRefused | ClientError::Tls(_)) => {
+                of_both(client_failure(error))
+            }
+            error => client_failure(error),
+        })?;
         if !sending.dry_run {
-            self.check_cluster(&runtime, &client, &genesis)?;
+            let checked = self.check_cluster(&runtime, &client, &genesis);
+            checked.map_err(of_genesis)?;
         }
         if let Some(fault) = client.time().clock().and_then(|clock| clock.fault()) {
             ui::note(&format!("warning: {fault}"));
@@ -146,7 +162,14 @@ impl Connect {
 
     /// The genesis of the cluster.
     pub(crate) fn genesis(&self) -> Result<Genesis, Failure> {
-        Ok(genesis_file::load(&self.genesis)?)
+        let genesis = genesis_file::load(&self.genesis);
+        let of_genesis = |failure: Failure| failure.of_variable(GENESIS_VARIABLE, &self.genesis);
+        genesis.map_err(|error| of_genesis(error.into()))
+    }
+
+    fn member_key(&self) -> Result<SigningKey, Failure> {
+        let unlock = keys::unlock(&self.key, self.insecure_plaintext)?;
+        Ok(keystore::load_member(&self.key, &unlock)?)
     }
 
     /// The outbox of the member.

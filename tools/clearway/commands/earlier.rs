@@ -351,8 +351,8 @@ impl Session {
             return Ok(());
         }
         let message = format!(
-            "{} was signed for the cluster with genesis {}: give its own file with --genesis, or \
-             another folder with --outbox",
+            "{} was signed for the cluster with genesis {}: name that cluster's own genesis file, \
+             or another folder with --outbox",
             entry.id(),
             entry.genesis
         );

@@ -1,5 +1,6 @@
 //! `clearway node run`: a node in the foreground, until a signal asks it to stop.
 
+use clearway_node::config::{Loaded, Origin};
 use clearway_node::log::LINES_DROPPED;
 use clearway_node::{Node, NodeError, Readiness, genesis_file, keystore, log};
 use tracing_subscriber::EnvFilter;
@@ -23,21 +24,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let config = args.config.load()?.config;
-    limits::check(&config)?;
+    let loaded = args.config.load()?;
+    let named = |failure: Failure| of_variables(failure, &loaded);
+    let config = &loaded.config;
+    limits::check(config)?;
     start_log(&config.log, args.log_json)?;
     // The operators' page writes dates, and its library panics at such a clock.
     check_clock()?;
-    let genesis = genesis_file::load(&config.genesis)?;
-    let unlock = keys::unlock(&config.keys, config.insecure_plaintext_keys)?;
-    let validator = keystore::load_validator(&config.keys, &unlock)?;
+    let genesis = genesis_file::load(&config.genesis).map_err(|error| named(error.into()))?;
+    let unlock = keys::unlock(&config.keys, config.insecure_plaintext_keys).map_err(named)?;
+    let validator = keystore::load_validator(&config.keys, &unlock);
+    let validator = validator.map_err(|error| named(error.into()))?;
     // Signals are caught before the first byte is taken in: a stop is graceful at any moment.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut ends = runtime.block_on(async { Ends::new() })?;
-    let parts = backends::parts_of(&config)?;
-    let node = Node::start_with(&config, &genesis, &validator, parts);
+    let parts = backends::parts_of(config)?;
+    let node = Node::start_with(config, &genesis, &validator, parts);
     let node = node.map_err(|error| {
         let shown = match error {
             // A variable or a flag may have named another genesis than the configuration does.
@@ -47,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             }
             error => error.to_string(),
         };
-        Failure::new(Kind::Failed, shown)
+        named(Failure::new(Kind::Failed, shown))
     })?;
     let addresses = node.addresses();
     let (door, admin) = (addresses.door, addresses.admin);
@@ -73,6 +77,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
     });
     node.stop().or_fail(Kind::Failed)
+}
+
+/// The same with the variables that say where the node's files are: nobody wrote those settings
+/// into the configuration.
+fn of_variables(failure: Failure, loaded: &Loaded) -> Failure {
+    let files = ["genesis", "keys", "data_dir"];
+    let origins = files.map(|key| (key, loaded.origins.get(key)));
+    origins.into_iter().fold(failure, |failure, of| match of {
+        (key, Some(Origin::Variable(name))) => {
+            failure.adding(&format!("variable {name} sets `{key}`"))
+        }
+        _ => failure,
+    })
 }
 
 fn start_log(filter: &str, json: bool) -> Result<(), Failure> {

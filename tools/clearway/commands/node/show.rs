@@ -1,19 +1,22 @@
 //! `clearway node config`: every setting, its value and where it comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clearway_node::config::{self, Loaded, SETTINGS};
+use clearway_node::config::{self, ConfigError, Loaded, SETTINGS};
 use serde::Serialize;
 
 use crate::commands::bench::parse_setting;
 use crate::failure::Failure;
 use crate::ui::{self, Output};
 
+/// The variable that names the configuration where no switch does.
+const CONFIG_VARIABLE: &str = "CLEARWAY_CONFIG";
+
 /// Which configuration.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ConfigArgs {
     /// Configuration file; without it only variables, flags and what is built in
-    #[arg(long, value_name = "FILE", env = "CLEARWAY_CONFIG")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
     pub(crate) config: Option<PathBuf>,
     /// One setting, for example --set verify_workers=2
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
@@ -24,7 +27,20 @@ impl ConfigArgs {
     /// File, then variables, then flags.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         let variables = config::environment()?;
-        let loaded = config::load(self.config.as_deref(), variables, &self.settings)?;
+        let loaded = config::load(self.config.as_deref(), variables, &self.settings);
+        let loaded = loaded.map_err(|error| {
+            let path = self.config.as_deref().unwrap_or(Path::new(""));
+            let is_named = std::env::var_os(CONFIG_VARIABLE).is_some_and(|value| value == path);
+            let failure = match error {
+                // Its own words ask for another value of the switch.
+                ConfigError::Read { path, source } if is_named => Failure::of_file(
+                    &source,
+                    format!("configuration {}: {source}", path.display()),
+                ),
+                error => error.into(),
+            };
+            failure.of_variable(CONFIG_VARIABLE, path)
+        })?;
         ui::note_all(&loaded.warnings);
         Ok(loaded)
     }
