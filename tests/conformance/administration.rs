@@ -415,6 +415,15 @@ fn debit_limits_are_shown_and_lifted_by_name_alone() {
         assert!(text.contains(words), "{text}");
     }
 
+    // A ledger that is named is the account's own, or it is told.
+    run(2, "account show 2.1 --ledger 978").expect(0);
+    let refused = run(2, "account show 2.1 --ledger 979").expect(5);
+    assert!(
+        refused.said().contains("kept in ledger 978"),
+        "{}",
+        refused.said()
+    );
+
     // Neither by leaving something out nor without a yes.
     let refused = run(1, "account limit 2.1").expect(2);
     assert!(refused.said().contains("--amount"), "{}", refused.said());

@@ -320,7 +320,15 @@ fn show(target: &Target) -> Result<(), Failure> {
     let session = target.connect.open()?;
     let found = session.ask(async |client| client.account(target.account).await)?;
     let found = found.ok_or_else(|| unknown(target.account))?;
-    let ledger = session.ledger(Some(found.account.ledger.get()))?;
+    let kept_in = found.account.ledger.get();
+    if let Some(asked) = target.ledger.filter(|asked| *asked != kept_in) {
+        let message = format!(
+            "account {} is kept in ledger {kept_in}, and not in {asked}",
+            target.account
+        );
+        return Err(Failure::new(Kind::NotFound, message));
+    }
+    let ledger = session.ledger(Some(kept_in))?;
     let view = View::of(&ledger, &found);
     target.output.result("account", &view, || shown(&view))
 }
