@@ -260,7 +260,7 @@ struct LimitShown {
     towards: u32,
     /// A day.
     limit: String,
-    /// On the day of the height.
+    /// On the day of the height; on the day on which the limit was made, since then.
     paid_net: String,
 }
 
@@ -278,7 +278,7 @@ impl LimitShown {
             limit, paid_net, ..
         } = self;
         format!(
-            "{limit} a day {}, {paid_net} paid net today",
+            "{limit} a day {}, {paid_net} paid net today since it was set",
             to(self.towards)
         )
     }
