@@ -59,6 +59,13 @@ pub(crate) const ROWS: &[Row] = &[
         "accept it with --insecure-plaintext",
     ),
     Row::command(
+        "the public half of a key",
+        as_it_is,
+        "keys check keys/member-2.pub",
+        2,
+        "name the key file",
+    ),
+    Row::command(
         "a key file that is not there",
         as_it_is,
         "keys check none.age",

@@ -201,6 +201,14 @@ fn list(args: &List) -> Result<(), Failure> {
 }
 
 fn check(args: &Check) -> Result<(), Failure> {
+    if keystore::public_path(&args.path) == args.path && args.path.exists() {
+        let message = format!(
+            "{} is the public half of a key, which anybody may read: name the key file, and both \
+             are checked",
+            args.path.display()
+        );
+        return Err(Failure::usage(message));
+    }
     let encrypted = keystore::check_file(&args.path)?;
     let unlock = unlock(&args.path, args.insecure_plaintext)?;
     let public = keystore::load(&args.path, &unlock)?.public();
