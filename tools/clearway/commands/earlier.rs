@@ -14,7 +14,7 @@ use crate::commands::connect::Session;
 use crate::commands::content::differing;
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Entry, EntryError};
-use crate::commands::send::Copy;
+use crate::commands::send::{Copy, why_unknown};
 use crate::failure::{Failure, Kind};
 use crate::ui;
 
@@ -241,7 +241,7 @@ impl Session {
             Some(Ok((Fate::Open(Some(found)), _))) if may_pass(answer_of(found)) => {
                 self.tell_refused(envelope, answer_of(found), telling)
             }
-            _ => Err(self.unknown(envelope, &error.to_string(), telling)),
+            _ => Err(self.unknown(envelope, &why_unknown(error), telling)),
         }
     }
 

@@ -255,7 +255,7 @@ impl Session {
                 Err(Failure::new(Kind::NotSent, error))
             }
             Err(error) => self.tell_unanswered(envelope, &error, telling),
-            Ok(None) => Err(self.unknown(envelope, &ClientError::NoAnswer.to_string(), telling)),
+            Ok(None) => Err(self.unknown(envelope, &why_unknown(&ClientError::NoAnswer), telling)),
         }
     }
 
@@ -395,6 +395,16 @@ impl Session {
     }
 }
 
+/// Why the end of the one envelope that was sent is not known: the client counts, and says what to
+/// do, which the message has beside it.
+pub(super) fn why_unknown(error: &ClientError) -> String {
+    match error {
+        ClientError::Unanswered { .. } | ClientError::NoAnswer => "no answer came in time".into(),
+        ClientError::OutcomeUnknown { cause, .. } => why_unknown(cause),
+        error => error.to_string(),
+    }
+}
+
 /// Whether an end has been told and nothing contradicts it; else it stays in the outbox.
 pub(super) fn told_truly(said: &Result<(), Failure>, proof: &Result<(), Failure>) -> bool {
     let is_false = |failure: &Failure| failure.kind() == Kind::Mismatch;
@@ -452,6 +462,32 @@ mod tests {
 
     use super::*;
     use crate::commands::answer::help;
+
+    #[test]
+    fn why_the_end_of_one_envelope_is_not_known_is_said_of_one() {
+        let (answered, total) = (0, 1);
+        let refused = ClientError::RefusedForNow {
+            code: ResultCode::KeySlotEmpty,
+        };
+        let rows = [
+            (
+                ClientError::Unanswered { answered, total },
+                "no answer came",
+            ),
+            (
+                ClientError::OutcomeUnknown {
+                    answered,
+                    total,
+                    cause: Box::new(refused),
+                },
+                "answers KeySlotEmpty to a further copy",
+            ),
+        ];
+        for (error, words) in rows {
+            let why = why_unknown(&error);
+            assert!(why.contains(words) && !why.contains("of 1"), "{why}");
+        }
+    }
 
     #[test]
     fn own_identifiers_stand_alone() {
