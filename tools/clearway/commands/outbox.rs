@@ -581,7 +581,19 @@ mod tests {
         let end = whole.find("\"envelope\"").expect("a field") + 13 + 2 * 116;
         let mut ends = whole.clone();
         ends.replace_range(end..=end, "1");
-        for text in ["", &whole[..100], &other, &newer, &ends, &"x".repeat(5000)] {
+        // One of its signer: of another member it would keep the identifier from its own.
+        let signer = end - 8;
+        let mut signs = whole.clone();
+        signs.replace_range(signer..=signer, "1");
+        for text in [
+            "",
+            &whole[..100],
+            &other,
+            &newer,
+            &ends,
+            &signs,
+            &"x".repeat(5000),
+        ] {
             std::fs::write(&path, text).expect("written");
             let all = outbox.all().expect("listed");
             let [bad, good] = &all[..] else {
