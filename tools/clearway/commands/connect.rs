@@ -14,9 +14,9 @@ use clearway_types::genesis::{Genesis, GenesisLedger};
 use clearway_types::units::ParticipantId;
 use clearway_types::wire::AnswerStatus;
 
-use crate::commands::keys;
 use crate::commands::outbox::{Outbox, OutboxArg};
-use crate::commands::send::Sending;
+use crate::commands::passphrase;
+use crate::commands::sending::Sending;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui;
 
@@ -168,7 +168,7 @@ impl Connect {
     }
 
     fn member_key(&self) -> Result<SigningKey, Failure> {
-        let unlock = keys::unlock(&self.key, self.insecure_plaintext)?;
+        let unlock = passphrase::unlock(&self.key, self.insecure_plaintext)?;
         Ok(keystore::load_member(&self.key, &unlock)?)
     }
 

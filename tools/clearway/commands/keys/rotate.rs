@@ -11,8 +11,8 @@ use clearway_types::units::{Height, ParticipantId};
 use clearway_types::wire::roster::RosterView;
 
 use crate::commands::connect::Session;
-use crate::commands::keys::unlock;
 use crate::commands::outbox::Outbox;
+use crate::commands::passphrase::unlock;
 use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Signed};
 use crate::failure::{Failure, Kind};

@@ -18,7 +18,7 @@ use clearway_types::limits::WALL_TIME_MS_END;
 use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs};
 use serde::Serialize;
 
-use crate::commands::keys;
+use crate::commands::passphrase;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::signals::{self, Leftover};
 use crate::ui::{self, Output};
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let cluster = Cluster::generate(args)?;
     let layout = Layout::of(args);
     layout.check_new()?;
-    let protection = keys::protection(&layout.validator_key(), args.insecure_plaintext)?;
+    let protection = passphrase::protection(&layout.validator_key(), args.insecure_plaintext)?;
     layout.write(&cluster, &config, &protection)?;
     let genesis = &cluster.genesis;
     let members = genesis.participants.iter().map(|one| one.id);

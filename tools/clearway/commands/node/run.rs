@@ -7,9 +7,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::backends;
-use crate::commands::keys;
 use crate::commands::node::init::check_clock;
 use crate::commands::node::show::ConfigArgs;
+use crate::commands::passphrase;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::signals::Ends;
 use crate::{limits, streams, ui};
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // The operators' page writes dates, and its library panics at such a clock.
     check_clock()?;
     let genesis = genesis_file::load(&config.genesis).map_err(|error| named(error.into()))?;
-    let unlock = keys::unlock(&config.keys, config.insecure_plaintext_keys).map_err(named)?;
+    let unlock = passphrase::unlock(&config.keys, config.insecure_plaintext_keys).map_err(named)?;
     let validator = keystore::load_validator(&config.keys, &unlock);
     let validator = validator.map_err(|error| named(error.into()))?;
     // Signals are caught before the first byte is taken in: a stop is graceful at any moment.
