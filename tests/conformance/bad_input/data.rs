@@ -79,12 +79,12 @@ pub(crate) const ROWS: &[Row] = &[
     damaged(
         "data of a newer format",
         |dir| edit(dir, "identity", |bytes| newer(bytes)),
-        "has format version 5, this program reads version 4; run the newer version",
+        "has format version 6, this program reads version 5; run the newer version",
     ),
     damaged(
         "a segment of a newer format",
         |dir| edit(dir, SEGMENT, |bytes| newer(bytes)),
-        "has format version 5, this program reads version 4; run the newer version",
+        "has format version 6, this program reads version 5; run the newer version",
     ),
     damaged(
         "a watermark torn in both its places",
