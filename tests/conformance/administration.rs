@@ -136,9 +136,11 @@ fn a_key_that_ends_is_told_with_the_height_at_which_it_does() {
 fn what_is_so_already_is_told_as_done_to_the_command_that_did_it() {
     let mut node = start();
     let new = "keys/new-2.insecure-plaintext";
-    let made = ["keys", "new", new, "--insecure-plaintext"];
-    run_in(node.dir.path(), &made).expect(0);
-    let add = "member add 9 --member-key keys/member-3.pub";
+    for key in [new, "keys/ninth.insecure-plaintext"] {
+        let made = ["keys", "new", key, "--insecure-plaintext"];
+        run_in(node.dir.path(), &made).expect(0);
+    }
+    let add = "member add 9 --member-key keys/ninth.pub";
     let rotate = format!("keys rotate {new}");
     // Who sends it, what is sent, and how it is refused where another command has done it.
     let rows = [

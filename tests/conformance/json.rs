@@ -40,12 +40,8 @@ const ONLINE: &[Row] = &[
     ("node status {2} --genesis none.toml", 5, ""),
     ("member list {2}", 0, "members"),
     ("member list {2} --genesis none.toml", 5, ""),
-    (
-        "member add 9 --member-key keys/member-3.pub {1}",
-        0,
-        "answer",
-    ),
-    ("member add 9 --member-key keys/member-3.pub {1}", 1, ""),
+    ("member add 9 --member-key keys/ninth.pub {1}", 0, "answer"),
+    ("member add 9 --member-key keys/ninth.pub {1}", 1, ""),
     ("member set 3 --bic CWAYDEFF --yes {1}", 0, "answer"),
     ("member set 3 --bic CWAYDEFF --yes {1}", 1, ""),
     ("member suspend 9 --yes {1}", 0, "answer"),
@@ -53,7 +49,7 @@ const ONLINE: &[Row] = &[
     ("member resume 9 --yes {1}", 0, "answer"),
     ("member resume 9 {1}", 1, ""),
     (
-        "member key 9 --key-slot 1 --member-key keys/member-2.pub --yes {1}",
+        "member key 9 --key-slot 1 --member-key keys/next.pub --yes {1}",
         0,
         "answer",
     ),
@@ -377,8 +373,10 @@ fn every_answer_and_every_error_is_a_json_object_on_a_line_of_its_own() {
         "invalid.jsonl",
         "{\"pk_hex\":\"\",\"sig_hex\":\"\",\"msg_hex\":\"\"}\n",
     );
-    let prepared = "keys new keys/new.insecure-plaintext --insecure-plaintext";
-    run(dir, &prepared.split(' ').collect::<Vec<_>>()).expect(0);
+    for name in ["new", "ninth", "next"] {
+        let key = format!("keys/{name}.insecure-plaintext");
+        run(dir, &["keys", "new", &key, "--insecure-plaintext"]).expect(0);
+    }
     let report = "bench --count 300 --account-count 50 --json report.json";
     run(dir, &report.split(' ').collect::<Vec<_>>()).expect(0);
 
