@@ -169,7 +169,8 @@ fn named_stdout(words: &[String]) -> bool {
 fn usage_failure(said: &str) -> Failure {
     let line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let said = said.trim_start_matches("error:");
-    let (wrong, usage) = match said.find("Usage:") {
+    let usage_at = said.find("Usage:");
+    let (wrong, usage) = match usage_at.or_else(|| said.find("For more information")) {
         Some(at) => said.split_at(at),
         None => (said, "try '--help'"),
     };
@@ -267,6 +268,25 @@ mod tests {
         for (line, expected) in rows {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
             assert_eq!(named_stdout(&words), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_to_do_about_a_wrong_call_stands_beside_what_is_wrong_and_not_in_it() {
+        for (line, wrong, remedy) in [
+            ("lookup 12 --key k", "is no identifier", "try '--help'"),
+            ("fly", "unrecognized subcommand", "Usage: clearway"),
+            ("pay 2.1", "were not provided", "Usage: clearway pay"),
+        ] {
+            let words = ["clearway"].into_iter().chain(line.split(' '));
+            let error = Cli::command().try_get_matches_from(words).expect_err(line);
+            let said = usage_failure(&error.to_string()).to_string();
+            let (before, after) = said.split_at(said.find(remedy).expect(line));
+            assert!(before.contains(wrong), "{said}");
+            for twice in ["--help", "Usage:"] {
+                assert!(!before.contains(twice), "{said}");
+                assert!(after.matches(twice).count() <= 1, "{said}");
+            }
         }
     }
 
