@@ -2,9 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use clearway_crypto::hash::sha256;
 use clearway_harness::Lossy;
+use clearway_types::hex;
+use serde_json::Value;
 
 use crate::program::Run;
+use crate::twice::machines::keep_and_lose;
 use crate::twice::{OWN_ID, Payer, TIMEOUT};
 
 #[test]
@@ -95,5 +99,53 @@ fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_ha
     }
     payer.run(node.door(), &pay).expect(0);
     assert_eq!(payer.paid(node.door()), 10);
+    node.stop();
+}
+
+#[test]
+fn an_entry_that_was_changed_since_it_was_signed_is_damaged_however_whole_it_looks() {
+    let payer = Payer::new();
+    let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
+    keep_and_lose(&payer, &pay);
+    let path = payer.outbox().join(format!("{OWN_ID}.json"));
+    let kept = std::fs::read(&path).expect("it waits");
+    let mut node = payer.node();
+    // As another member's, as more money, and with a checksum that is right again.
+    let (signer, amount) = ((112, 3), (32, 1));
+    for (at, value) in [signer, amount] {
+        let mut entry: Value = serde_json::from_slice(&kept).expect("an entry");
+        let text = |entry: &Value, name: &str| {
+            let text = entry[name].as_str().expect("text");
+            hex::decode(text).expect("hexadecimal")
+        };
+        let mut envelope = text(&entry, "envelope");
+        assert_ne!(envelope[at], value, "byte {at}");
+        envelope[at] = value;
+        let checksum = sha256(&[&text(&entry, "genesis"), &envelope]);
+        entry["envelope"] = hex::encode(&envelope).into();
+        entry["checksum"] = checksum.to_string().into();
+        let write = |age_s| {
+            std::fs::write(&path, entry.to_string()).expect("written");
+            let written = SystemTime::now() - Duration::from_secs(age_s);
+            let file = std::fs::File::options().write(true).open(&path);
+            let dated = file.and_then(|file| file.set_modified(written));
+            dated.expect("its time is set");
+        };
+        write(0);
+        for (call, code) in [(&["lookup", OWN_ID][..], 5), (&["resend"], 6), (&pay, 6)] {
+            let told = payer.run(node.door(), call).expect(code);
+            let said = told.said();
+            assert!(said.contains("no outbox entry"), "{at}: {call:?}: {said}");
+        }
+        write(26 * 3600);
+        payer.run(node.door(), &["resend", OWN_ID]).expect(1);
+        assert!(!path.exists(), "it is put aside");
+    }
+    payer.run(node.door(), &pay).expect(0);
+    assert_eq!(payer.paid(node.door()), 10);
+    // Where the log has the identifier, that is told.
+    std::fs::write(&path, &kept).expect("the copy that was lost");
+    payer.run(node.door(), &["resend", OWN_ID]).expect(0);
+    assert!(payer.waiting().iter().all(|name| name.contains("damaged")));
     node.stop();
 }

@@ -1,12 +1,17 @@
-//! A damaged entry of the outbox: its identifier and its age are left, and end it all the same.
+//! A damaged entry of the outbox: its identifier and its age are left, and end it all the same. One
+//! is damaged too whose signature is not that of the key that it names.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clearway_client::Named;
+use clearway_crypto::keys::VerifyingKey;
+use clearway_types::domain::DomainTag;
+use clearway_types::envelope::Envelope;
 use clearway_types::limits::TTL_S_MAX;
 use clearway_types::units::{TransferId, UnixSeconds};
 use clearway_types::wire::query::Lookup;
+use clearway_types::wire::roster::RosterView;
 
 use crate::commands::connect::Session;
 use crate::failure::Failure;
@@ -40,6 +45,35 @@ fn latest_end(written: SystemTime, now: SystemTime) -> UnixSeconds {
 }
 
 impl Session {
+    /// Whether an envelope is signed by the key that it names, for this cluster; nothing where that
+    /// key is not known.
+    pub(super) fn is_signed(&self, envelope: &Envelope, roster: &RosterView) -> Option<bool> {
+        let body = &envelope.body;
+        let participant = roster.participant(body.signer())?;
+        let key = participant.keys[body.flags().key_slot()]?;
+        self.verifies(envelope, &key.public_key)
+    }
+
+    /// Whether the envelope of an entry has been changed since it was signed: nothing can come of
+    /// its bytes, and those that were sent are not known. The roster is asked for where another key
+    /// than the session's own has signed.
+    pub(super) fn is_forged(&self, envelope: &Envelope) -> Result<bool, Failure> {
+        let (own, body) = (self.signer.identity(), &envelope.body);
+        let by_own = own.participant() == body.signer()
+            && usize::from(own.slot()) == body.flags().key_slot();
+        let signed = match by_own {
+            true => self.verifies(envelope, &own.public_key()),
+            false => self.is_signed(envelope, &self.roster()?),
+        };
+        Ok(signed == Some(false))
+    }
+
+    fn verifies(&self, envelope: &Envelope, public_key: &[u8; 32]) -> Option<bool> {
+        let key = VerifyingKey::from_bytes(public_key).ok()?;
+        let tag = DomainTag::new(self.genesis.hash());
+        Some(key.verify(&tag.signed_bytes(&envelope.body), &envelope.signature))
+    }
+
     /// Puts a damaged entry aside whose end has been told, and says where it is.
     pub(super) fn put_aside(&self, id: TransferId) -> Result<(), Failure> {
         let place = self.outbox.put_aside(id)?;

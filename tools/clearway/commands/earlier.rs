@@ -339,9 +339,18 @@ impl Session {
     pub(super) fn kept(&self, id: TransferId) -> Result<Option<Entry>, EntryError> {
         let entry = self.outbox.find(id)?;
         if let Some(entry) = &entry {
-            self.check_cluster(entry)?;
+            self.check_entry(entry)?;
         }
         Ok(entry)
+    }
+
+    /// Whether an entry is one of this cluster, as it was signed.
+    pub(super) fn check_entry(&self, entry: &Entry) -> Result<(), EntryError> {
+        self.check_cluster(entry)?;
+        match self.is_forged(&entry.envelope)? {
+            true => Err(EntryError::Damaged(self.outbox.path(entry.id()))),
+            false => Ok(()),
+        }
     }
 
     /// An entry may be sent, asked about and forgotten at its own cluster alone: an outbox may hold
@@ -371,6 +380,9 @@ impl Session {
             Ok(Some(entry)) if is_over(&entry.envelope) => self
                 .check_cluster(&entry)
                 .and_then(|()| self.outbox.forget(id)),
+            Ok(Some(entry)) if matches!(self.is_forged(&entry.envelope), Ok(true)) => {
+                self.put_aside(id)
+            }
             Ok(_) => Ok(()),
             // It may be of another signer or cluster: it is put aside and not removed.
             Err(EntryError::Damaged(_)) => self.put_aside(id),

@@ -46,7 +46,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let total = entries.len();
     let sent = entries.into_iter().map(|entry| match entry {
-        Ok(entry) => resend(&session, &entry, args).map_err(|failure| failure.of_one(entry.id())),
+        Ok(entry) => match session.check_entry(&entry) {
+            Err(error @ EntryError::Damaged(_)) => end_of_bad_entry(&session, error, args),
+            checked => resend(&session, &entry, checked.map_err(Failure::from), args),
+        },
         Err(error) => end_of_bad_entry(&session, error, args),
     });
     Failure::together(sent.filter_map(Result::err).collect(), total)
@@ -64,9 +67,17 @@ fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError
     })
 }
 
-fn resend(session: &Session, entry: &Entry, args: &Args) -> Result<(), Failure> {
-    session.check_cluster(entry)?;
-    session.settle_waiting(&entry.envelope, args.asking.telling())
+fn resend(
+    session: &Session,
+    entry: &Entry,
+    checked: Result<(), Failure>,
+    args: &Args,
+) -> Result<(), Failure> {
+    let settled = checked.map_err(Failure::end_open).and_then(|()| {
+        let telling = args.asking.telling();
+        session.settle_waiting(&entry.envelope, telling)
+    });
+    settled.map_err(|failure| failure.of_one(entry.id()))
 }
 
 /// Of a damaged entry its identifier is left: where the log has that, its end is told by it, and

@@ -4,9 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clearway_client::Answer;
-use clearway_crypto::keys::VerifyingKey;
 use clearway_types::code::{Outcome, ResultCode};
-use clearway_types::domain::DomainTag;
 use clearway_types::envelope::{ENVELOPE_BYTES, Envelope, envelopes};
 use clearway_types::units::Height;
 use clearway_types::wire::query::Found;
@@ -133,16 +131,11 @@ fn check_signature(
     envelope: &Envelope,
     roster: &RosterView,
 ) -> Result<(), Failure> {
-    let tag = DomainTag::new(session.genesis.hash());
-    let body = &envelope.body;
-    let (signer, slot) = (body.signer(), body.flags().key_slot());
-    let key = roster.participant(signer).and_then(|one| one.keys[slot]);
-    let Some(key) = key.and_then(|key| VerifyingKey::from_bytes(&key.public_key).ok()) else {
-        return Ok(());
-    };
-    if key.verify(&tag.signed_bytes(body), &envelope.signature) {
+    if session.is_signed(envelope, roster) != Some(false) {
         return Ok(());
     }
+    let body = &envelope.body;
+    let (signer, slot) = (body.signer(), body.flags().key_slot());
     let message = format!(
         "it is not signed by the key of participant {signer} in slot {slot} for this cluster: by \
          another key, for another genesis, or its bytes were changed"
