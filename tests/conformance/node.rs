@@ -217,6 +217,30 @@ fn a_log_that_is_removed_while_the_node_runs_is_written_anew_and_told_of() {
 }
 
 #[test]
+fn what_is_removed_right_before_a_stop_is_written_anew_by_it() {
+    let mut node = Served::start();
+    for (count, gone) in (1..).zip(["watermark", "identity", ""]) {
+        node.as_member(2, &["pay", "2.1", "3.1", "10.00"]).expect(0);
+        let path = node.dir.path().join("data/log").join(gone);
+        let removed = match gone {
+            "" => std::fs::remove_dir_all(path),
+            _ => std::fs::remove_file(path),
+        };
+        removed.expect("it was there");
+        node.node.stop();
+        node.node = serve(node.dir.path());
+        let account = ["account", "show", "2.1"];
+        let shown = node.as_member(2, &account).expect(0).json("account");
+        assert_eq!(
+            shown["debits_posted"],
+            format!("{count}0.00"),
+            "{gone}: {shown}"
+        );
+    }
+    node.node.stop();
+}
+
+#[test]
 fn an_operator_registers_a_member_and_opens_its_account() {
     let mut node = Served::start();
     let key = "keys/member-7.insecure-plaintext";

@@ -149,33 +149,11 @@ impl Checkpointer {
             self.index_again.note(done, now);
         }
         if self.look_again.is_due(now) {
-            let done = self.look_at_log();
+            let done = look_at(&self.log);
+            self.metrics.failures.add(u64::from(!done));
             self.look_again.note(done, now);
             self.look_again.pause_at_least(LOOK_PAUSE, now);
         }
-    }
-
-    /// Files of the log that were damaged from outside cost this run nothing, but without them the
-    /// next start would need a backup. Answers whether they are whole.
-    fn look_at_log(&self) -> bool {
-        let looked = self.log.look();
-        match &looked {
-            Ok(false) => {}
-            Ok(true) => tracing::error!(
-                "files of the log were damaged or removed from outside while the node ran; they \
-                 were written anew, nothing was lost: find out what changes files of the data \
-                 folder, and check the disk"
-            ),
-            Err(error) => {
-                self.metrics.failures.add(1);
-                tracing::error!(
-                    %error,
-                    "the files of the log cannot be looked after; keep the node running until they \
-                     are whole, or its next start may need a backup"
-                );
-            }
-        }
-        looked.is_ok()
     }
 
     /// None of this work is needed to go on: a failure is counted, said and survived. Answers
@@ -253,6 +231,26 @@ impl Checkpointer {
         self.metrics.checkpoint_height.set(height.0);
         Ok(())
     }
+}
+
+/// Files of the log that were damaged from outside cost this run nothing, but without them the next
+/// start would need a backup. Answers whether they are whole.
+pub(crate) fn look_at(log: &LogGuard) -> bool {
+    let looked = log.look();
+    match &looked {
+        Ok(false) => {}
+        Ok(true) => tracing::error!(
+            "files of the log were damaged or removed from outside while the node ran; they were \
+             written anew, nothing was lost: find out what changes files of the data folder, and \
+             check the disk"
+        ),
+        Err(error) => tracing::error!(
+            %error,
+            "the files of the log cannot be looked after; keep the node running until they are \
+             whole, or its next start may need a backup"
+        ),
+    }
+    looked.is_ok()
 }
 
 /// Identifiers in batch records, for look-ups however old.

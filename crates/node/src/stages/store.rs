@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clearway_flow::{LinkReceiver, LinkSender, Worker, receive_either, try_receive_either};
-use clearway_store::{Append, Durable, RecordKind, StoreError, StoreStage, Writer};
+use clearway_store::{Append, Durable, LogGuard, RecordKind, StoreError, StoreStage, Writer};
 use clearway_types::final_record::FinalRecord;
 use clearway_types::messages::{ExecutedBlock, Persist, Persisted};
 use clearway_types::units::{Digest, Height};
 
 use super::{Progress, Stage};
+use crate::checkpointer::look_at;
 use crate::disk::Disk;
 use crate::error::NodeError;
 use crate::log_index::LogIndex;
@@ -40,6 +41,8 @@ pub(crate) enum Ticket {
 pub(crate) struct Storing {
     links: StoreLinks,
     stage: StoreStage,
+    /// Looked after by the checkpointer, until this stage ends.
+    log: LogGuard,
     index: Arc<LogIndex>,
     disk: Arc<Disk>,
     /// What is not durable yet; empty between steps.
@@ -51,7 +54,12 @@ impl Stage for Storing {
 
     fn wait(&mut self) -> Option<Append<Ticket>> {
         let links = &self.links;
-        receive_either((&links.persist, of_persist), (&links.executed, of_executed))
+        let next = receive_either((&links.persist, of_persist), (&links.executed, of_executed));
+        if next.is_none() {
+            // Damage since the last look is mended while somebody still can.
+            look_at(&self.log);
+        }
+        next
     }
 
     fn poll(&mut self) -> Option<Append<Ticket>> {
@@ -87,6 +95,7 @@ impl Storing {
     ) -> Self {
         Self {
             links,
+            log: writer.log_guard(),
             stage: StoreStage::new(writer),
             index: Arc::clone(index),
             disk: Arc::clone(disk),
