@@ -116,6 +116,16 @@ pub enum OrderError {
         /// What the engine said last.
         reason: String,
     },
+    /// Something else stands where the engine has a file.
+    #[error(
+        "{} is not a file, and the ordering engine keeps one there: find out who put it there, \
+             move it away and start again",
+        path.display()
+    )]
+    JournalForeign {
+        /// Where it stands.
+        path: PathBuf,
+    },
     /// The engine ended by itself, most likely because its journal could not be written.
     #[error(
         "the ordering engine stopped: {reason}; check the disk under the data directory, then \

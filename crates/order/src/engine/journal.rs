@@ -8,6 +8,18 @@ pub(crate) const PARTITION: &str = "votes";
 /// Folder beside it, for files that are not needed any more and may be damaged.
 const ASIDE: &str = "settled";
 
+/// File of the engine's storage that one engine at a time has a lock on.
+const HOLD: &str = ".hold";
+
+/// The first thing in the engine's storage that it would open as a file and that is none: a pipe
+/// would be waited for without end.
+pub(crate) fn foreign(dir: &Path) -> Option<PathBuf> {
+    let votes = std::fs::read_dir(dir.join(PARTITION)).into_iter().flatten();
+    let votes = votes.flatten().map(|file| file.path());
+    let mut files = std::iter::once(dir.join(HOLD)).chain(votes);
+    files.find(|path| std::fs::metadata(path).is_ok_and(|about| !about.is_file()))
+}
+
 /// Whether the journal has any file.
 pub(crate) fn is_there(dir: &Path) -> bool {
     std::fs::read_dir(dir.join(PARTITION)).is_ok_and(|mut files| files.next().is_some())
@@ -40,6 +52,26 @@ fn view_of(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_in_a_files_place_is_found() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(foreign(dir.path()), None);
+        std::fs::create_dir(dir.path().join(PARTITION)).expect("made");
+        for place in [HOLD, "votes/0000000000000001"] {
+            let place = dir.path().join(place);
+            std::fs::write(&place, "").expect("written");
+            assert_eq!(foreign(dir.path()), None);
+            std::fs::remove_file(&place).expect("removed");
+            std::fs::create_dir(&place).expect("made");
+            assert_eq!(foreign(dir.path()), Some(place.clone()));
+            std::fs::remove_dir(&place).expect("removed");
+            let pipe = std::process::Command::new("mkfifo").arg(&place).status();
+            assert!(pipe.expect("mkfifo").success());
+            assert_eq!(foreign(dir.path()), Some(place.clone()));
+            std::fs::remove_file(&place).expect("removed");
+        }
+    }
 
     #[test]
     fn files_of_later_views_and_of_others_stay() {

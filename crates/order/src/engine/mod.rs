@@ -83,6 +83,9 @@ impl Orderer {
             config.me,
             &engine.vote_secret,
         )?;
+        if let Some(path) = journal::foreign(&engine.journal_dir) {
+            return Err(OrderError::JournalForeign { path });
+        }
         let metrics = Arc::new(OrderMetrics::default());
         if recovery.tip.height > Height(0) && !journal::is_there(&engine.journal_dir) {
             // Nobody but this machine has ever seen a vote of a single validator, and no receipt
