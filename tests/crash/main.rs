@@ -19,8 +19,8 @@ use tempfile::tempdir;
 use crate::audit::{Auditor, compare_with_log};
 use crate::bank::{Bank, TTL_S};
 
-/// Kills of a usual test run; each costs about half a second.
-const KILLS_DEFAULT: u64 = 200;
+/// Kills of a usual test run; each costs one to two seconds, and a campaign sets more.
+const KILLS_DEFAULT: u64 = 50;
 /// Longest time between the node's return and the next kill.
 const ALIVE_MS_MAX: u64 = 600;
 
