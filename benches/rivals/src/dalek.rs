@@ -5,8 +5,8 @@
 
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey, verify_batch};
 
-use crate::Rival;
 use crate::input::{Batch, Input};
+use crate::rival::Rival;
 use crate::singles::{Library, Singles};
 
 /// The library's single verification.

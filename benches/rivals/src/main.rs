@@ -12,6 +12,7 @@
 
 mod dalek;
 mod input;
+mod rival;
 #[cfg(target_feature = "avx512ifma")]
 mod simd;
 mod singles;
@@ -22,25 +23,10 @@ use std::io::{self, BufRead as _, Write as _};
 
 use dalek::Dalek;
 use input::{Batch, Input};
+use rival::Rival;
 use rustix::time::{ClockId, clock_gettime};
 use singles::Singles;
 use zebra::Zebra;
-
-/// One implementation.
-trait Rival {
-    /// How it comes to verdicts: `batch` equations, one by one (`single`), or many at once without
-    /// an equation (`each`).
-    fn mode(&self) -> &'static str;
-
-    /// Its name in reports.
-    fn name(&self) -> &'static str;
-
-    /// Gets ready, off the clock, what a user has ready before signatures come.
-    fn prepare(&mut self, input: &Input);
-
-    /// A verdict on each signature of the batch, which starts at index `first` of the input.
-    fn verify(&mut self, batch: &Batch<'_>, first: usize, valid: &mut [bool]);
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut rivals = rivals();

@@ -2,8 +2,8 @@
 
 use ed25519_simd::{HotKeyCache, KeyCache, NullKeyCache, VerifyInput, Zip215Verifier};
 
-use crate::Rival;
 use crate::input::{Batch, Input};
+use crate::rival::Rival;
 
 /// With some memory of keys, or none.
 pub(crate) struct Each<C: KeyCache> {

@@ -3,8 +3,8 @@
 
 use std::marker::PhantomData;
 
-use crate::Rival;
 use crate::input::{Batch, Input};
+use crate::rival::Rival;
 
 /// How a library verifies one signature.
 pub(crate) trait Library {

@@ -2,8 +2,8 @@
 
 use ed25519_zebra::{Signature, VerificationKey, VerificationKeyBytes, batch};
 
-use crate::Rival;
 use crate::input::{Batch, Input};
+use crate::rival::Rival;
 use crate::singles::{Library, Singles};
 
 /// The library's single verification.

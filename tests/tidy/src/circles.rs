@@ -8,13 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Files of one circle.
 const CIRCLE_LEN_MAX: usize = 3;
 
-/// Larger circles that stay: the first of their files, how many they may be, the reason.
-const ALLOWED: &[(&str, usize, &str)] = &[(
-    "benches/rivals/src/main.rs",
-    5,
-    "a program of one page, outside the workspace: its trait stands in its root",
-)];
-
 /// Module path below the crate's root.
 type Module = Vec<String>;
 
@@ -27,32 +20,21 @@ struct Crate<'a> {
 }
 
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
-    let (mut findings, mut met) = (Vec::new(), BTreeSet::new());
+    let mut findings = Vec::new();
     for root in roots(tree) {
         let found = Crate::read(tree, &root);
         for circle in circles(&found.imports()) {
             let paths = circle.iter().map(|module| &found.files[module].path[..]);
             let paths: Vec<&str> = paths.collect();
-            let allowed = ALLOWED.iter().find(|(first, _, _)| *first == paths[0]);
-            let max = allowed.map_or(CIRCLE_LEN_MAX, |(_, count, _)| *count);
             if paths.len() > CIRCLE_LEN_MAX {
-                met.insert(paths[0].to_owned());
-            }
-            if paths.len() > max {
                 let message = format!(
-                    "{} files import each other in a circle, {max} may: move what they share into \
-                     a file below them: {}",
+                    "{} files import each other in a circle, {CIRCLE_LEN_MAX} may: move what they \
+                     share into a file below them: {}",
                     paths.len(),
                     paths.join(", ")
                 );
                 findings.push(Finding::at(paths[0], 1, "import-circle", message));
             }
-        }
-    }
-    for (first, _, _) in ALLOWED {
-        if tree.file(first).is_some() && !met.contains(*first) {
-            let message = "is in no circle any more: take it out of tests/tidy/src/circles.rs";
-            findings.push(Finding::at(first, 1, "import-circle", message));
         }
     }
     findings
@@ -372,15 +354,6 @@ mod tests {
             let mut files = CIRCLE;
             files[file].1 = text;
             assert_eq!(rules(&check(&Tree::of(&files))), [], "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_allowed_says_why_and_is_still_there() {
-        for (first, count, reason) in ALLOWED {
-            assert!(*count > CIRCLE_LEN_MAX && !reason.is_empty(), "{first}");
-            let found = check(&Tree::of(&[(first, "fn f() {}\n")]));
-            assert_eq!(rules(&found), [(*first, 1, "import-circle")]);
         }
     }
 }
