@@ -258,16 +258,9 @@ fn parent(level: &[Digest], at: usize) -> Digest {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clearway_types::seeded::SplitMix;
 
-    /// 64-bit mixer of Steele et al., seeds the tests.
-    fn mix(seed: &mut u64) -> u64 {
-        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
+    use super::*;
 
     fn leaf(value: u64) -> Digest {
         hash::sha256(&[&value.to_le_bytes()])
@@ -369,25 +362,25 @@ mod tests {
 
     #[test]
     fn dense_tree_equals_a_fresh_root_after_any_changes() {
-        let mut seed = 20_261_123;
+        let mut random = SplitMix(20_261_123);
         let mut tree = DenseTree::new();
         let mut model: Vec<Digest> = Vec::new();
         assert_eq!(tree.root(), root(&model));
         for round in 0..300 {
-            for _ in 0..mix(&mut seed) % 12 {
-                let value = leaf(mix(&mut seed));
-                if model.is_empty() || mix(&mut seed).is_multiple_of(3) {
+            for _ in 0..random.below(12) {
+                let value = leaf(random.next_u64());
+                if model.is_empty() || random.next_u64().is_multiple_of(3) {
                     assert_eq!(tree.push(value), model.len());
                     model.push(value);
                 } else {
-                    let index = usize::try_from(mix(&mut seed)).unwrap() % model.len();
+                    let index = random.index(model.len());
                     tree.update(index, value);
                     model[index] = value;
                 }
             }
             assert_eq!(tree.root(), root(&model), "round {round}");
             if let Some(index) = model.len().checked_sub(1) {
-                let at = usize::try_from(mix(&mut seed)).unwrap() % (index + 1);
+                let at = random.index(index + 1);
                 assert_eq!(tree.path(at), path(&model, at), "round {round}");
                 assert_eq!(tree.leaf(at), Some(&model[at]));
             }

@@ -4,6 +4,7 @@
 //! and of those that other crates bring. Both compare with verdicts that are written here or that
 //! [`rule::is_valid`] gives.
 
+use clearway_types::seeded;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -39,8 +40,6 @@ pub struct SuiteFailure {
 }
 
 /// Seeds what tests and benches need; its period and quality matter to nobody else.
-///
-/// The 64-bit mixer of Steele, Lea and Flood, "Fast splittable pseudorandom number generators".
 #[derive(Clone, Debug)]
 pub struct Mixer(pub u64);
 
@@ -76,11 +75,7 @@ impl Case {
 impl Mixer {
     /// The next number.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        seeded::next_u64(&mut self.0)
     }
 
     /// A number below `bound`, which is not zero.

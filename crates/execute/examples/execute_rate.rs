@@ -18,6 +18,7 @@ use clearway_types::genesis::{
 use clearway_types::kind::Kind;
 use clearway_types::manifest::{EpochId, Manifest};
 use clearway_types::messages::OrderedBlock;
+use clearway_types::seeded::SplitMix;
 use clearway_types::transfer::Transfer;
 use clearway_types::units::{
     AccountId, Digest, Height, LedgerId, ParticipantId, TimeMs, TransferId, ValidatorNumber,
@@ -70,14 +71,6 @@ fn cpu_ns() -> u64 {
         .unwrap_or(0)
 }
 
-/// 64-bit mixer of Steele et al.: the same work each time.
-fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 fn account(number: u64, accounts: u32) -> AccountId {
     let number = u32::try_from(number % u64::from(accounts)).expect("a u32 divides it");
     AccountId::new(ParticipantId(number % MEMBERS + 1), number + 1)
@@ -121,7 +114,8 @@ fn block(index: u32, accounts: u32) -> OrderedBlock {
 }
 
 fn envelope(number: u32, accounts: u32) -> Envelope {
-    let random = mix(u64::from(number));
+    // The same work each time.
+    let random = SplitMix(number.into()).next_u64();
     let debit = account(random >> 32, accounts);
     let mut credit = account(random & 0xffff_ffff, accounts);
     if credit == debit {

@@ -132,6 +132,7 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use clearway_types::code::ResultCode;
+    use clearway_types::seeded::SplitMix;
     use clearway_types::wire::parse_outcomes;
 
     use super::*;
@@ -224,14 +225,13 @@ mod tests {
 
     #[test]
     fn every_order_of_arrival_gives_every_position_once() {
-        for seed in 1..400u32 {
+        for seed in 1..400 {
             let total = 60;
             let mut answers = Answers::new(60);
             let mut pieces: Vec<(u32, usize)> = (0..60).step_by(5).map(|i| (i, 5)).collect();
-            let mut random = seed;
+            let mut random = SplitMix(seed);
             for i in (1..pieces.len()).rev() {
-                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                pieces.swap(i, random as usize % (i + 1));
+                pieces.swap(i, random.index(i + 1));
             }
             let mut next = 0;
             for (first, count) in pieces {

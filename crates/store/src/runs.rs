@@ -75,7 +75,7 @@ fn merge(left: &[IndexRow], right: &[IndexRow]) -> Vec<IndexRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::SplitMix;
+    use clearway_types::seeded::SplitMix;
 
     #[test]
     fn rows_are_found_whatever_runs_they_came_in() {

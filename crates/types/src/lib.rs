@@ -86,6 +86,7 @@ pub mod kind;
 pub mod limits;
 pub mod manifest;
 pub mod messages;
+pub mod seeded;
 pub mod transfer;
 pub mod units;
 pub mod wire;

@@ -1,6 +1,9 @@
 //! Seeded randomness of workloads: a small generator that never changes, and a zipf sampler.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers on every machine and in every version.
+use clearway_types::seeded;
+
+/// The numbers of a seed. What it draws from them is its own and stays: the hash of a workload
+/// stands in published results.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -13,11 +16,7 @@ impl Random {
 
     /// 64 even bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        seeded::next_u64(&mut self.0)
     }
 
     /// A number below `bound`; the bias of the multiplication is below 2^-32 for any bound here.

@@ -7,6 +7,7 @@ use clearway_ingest::MemberRate;
 use clearway_quic::Transport;
 use clearway_types::code::ResultCode;
 use clearway_types::drop_reason::DropReason;
+use clearway_types::seeded::SplitMix;
 use clearway_types::units::ParticipantId;
 use clearway_types::wire::{CloseCode, Op, RUN_HEADER_BYTES, StreamHeader};
 use zerocopy::IntoBytes;
@@ -227,7 +228,7 @@ async fn ten_thousand_garbage_streams_cost_the_sender_its_connections_alone() {
     const STREAMS: usize = 10_000;
     let node = Node::start(config()).await;
     let honest = node.client(2).await;
-    let mut random = 0x5eed_u64;
+    let mut random = SplitMix(0x5eed);
     let mut raw = None;
     let (mut said, mut lost) = (0, 0);
     while said < STREAMS {
@@ -240,13 +241,9 @@ async fn ten_thousand_garbage_streams_cost_the_sender_its_connections_alone() {
         };
         let mut bytes = StreamHeader::new(Op::Submit, 3).to_bytes().to_vec();
         for _ in 0..3 {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            let at = usize::try_from(random >> 60).unwrap();
-            bytes[at] ^= u8::try_from(random >> 40 & 0xff).unwrap();
+            bytes[random.index(16)] ^= random.bytes(1)[0];
         }
-        bytes.truncate(usize::try_from(random >> 33 & 31).unwrap());
+        bytes.truncate(random.index(32));
         said += 1;
         match live.say(&bytes).await {
             Err(CloseCode::Misbehaved | CloseCode::MemberConnections) => lost += 1,

@@ -5,9 +5,10 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clearway_types::seeded::SplitMix;
 use parking_lot::Mutex;
 
-use super::{MemoryIo, SplitMix};
+use super::MemoryIo;
 use crate::format::to_usize;
 use crate::io::{Access, BlockFile, BlockIo, LockGuard};
 use crate::mapped::Mapped;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clearway_store::history::{History, HistoryError};
-use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
 use clearway_store::{
     BatchPlace, BlockIndex, Reader, RecordKind, Sequence, Store, StoreError, Writer,
 };
 use clearway_types::batch::{BatchHeader, LaneId};
 use clearway_types::final_record::FinalRecord;
 use clearway_types::manifest::{BatchRef, EpochId, Manifest};
+use clearway_types::seeded::SplitMix;
 use clearway_types::units::{Digest, Height, TimeMs, ValidatorNumber};
 
 use crate::support::{DIR, open, options};

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clearway_store::testing::{Fault, FaultyIo, MemoryIo, RecordingIo, SplitMix};
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo, RecordingIo};
 use clearway_store::{BlockIo, RealIo, StoreError, load_newest_checkpoint, write_checkpoint};
+use clearway_types::seeded::SplitMix;
 
 use crate::support::GENESIS;
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clearway_store::testing::{CrashLog, MemoryIo, RecordingIo, SplitMix};
+use clearway_store::testing::{CrashLog, MemoryIo, RecordingIo};
 use clearway_store::{Store, StoreError};
+use clearway_types::seeded::SplitMix;
 
 use crate::support::{DIR, Item, append, assert_prefix, items, open, options};
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use clearway_store::testing::{Fault, FaultyIo, MemoryIo, RecordingIo, SplitMix};
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo, RecordingIo};
 use clearway_store::{RecordKind, Store, StoreError, Writer};
+use clearway_types::seeded::SplitMix;
 
 use crate::support::{DIR, Item, append, assert_prefix, items, open, options};
 

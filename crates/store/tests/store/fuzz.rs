@@ -1,7 +1,7 @@
 //! The fuzzer's body over a small corpus and seeded mutations of it.
 
 use clearway_store::fuzz::{fuzz_segment, seed_segment};
-use clearway_store::testing::SplitMix;
+use clearway_types::seeded::SplitMix;
 
 #[test]
 fn foreign_bytes_as_a_segment_never_panic() {

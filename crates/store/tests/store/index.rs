@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
 use clearway_store::{
     BlockIo, Extractor, Location, Reader, RecordKind, Sequence, Store, StoreError, Writer,
 };
+use clearway_types::seeded::SplitMix;
 
 use crate::support::{DIR, Every20, open, options};
 

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clearway_store::testing::{Fault, FaultyIo, MemoryIo, SplitMix};
+use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
 use clearway_store::{
     BlockIo, Extractor, LogGuard, Reader, RecordKind, Recovery, Sequence, Store, StoreError,
     StoreOptions, VerifyFrom, Writer,
 };
+use clearway_types::seeded::SplitMix;
 
 pub(crate) const DIR: &str = "/data";
 pub(crate) const GENESIS: [u8; 32] = [0x5a; 32];
