@@ -53,7 +53,7 @@ A name is `clearway_`, the stop or part that counts, what is counted, the unit w
 number, and `_total` where the figure only grows. Names and meanings stay; what is no longer counted
 goes. Times are quantiles since the start of the node, to 1 %, beside their number (`_count_total`)
 and their sum (`_sum_seconds_total`); quantile 1 is the longest. Labels have few values and never
-name an account or a member. Figures of a GPU (`clearway_gpu_*`) are there where one is used.
+name an account or a member. Figures of a GPU (`clearway_gpu_*`) are 0 where none is used.
 ";
 
 /// The page: a table for each first word of the names.

@@ -1,5 +1,6 @@
 //! What a verification backend is: one implementation of the rule, for batches and for singles.
 
+use std::any::Any;
 use std::ops::AddAssign;
 
 use clearway_types::domain::DomainTag;
@@ -78,21 +79,6 @@ pub struct Work {
     pub fallback: usize,
 }
 
-/// A number that a backend counts beyond [`Work`], for operators.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BackendFigure {
-    /// Name of the metric.
-    pub name: &'static str,
-    /// What it counts.
-    pub help: &'static str,
-    /// Name and value of its label, where the metric has one.
-    pub label: Option<(&'static str, &'static str)>,
-    /// Whether it goes up and down.
-    pub gauge: bool,
-    /// The number now.
-    pub value: u64,
-}
-
 impl AddAssign for Work {
     fn add_assign(&mut self, more: Self) {
         self.batched += more.batched;
@@ -166,8 +152,8 @@ pub trait Backend: Send + Sync {
         None
     }
 
-    /// What it counts of its own.
-    fn figures(&self) -> Vec<BackendFigure> {
-        Vec::new()
+    /// Itself as its own type, where that counts more than [`Work`] does, for who shows it.
+    fn own_type(&self) -> Option<&dyn Any> {
+        None
     }
 }

@@ -1,13 +1,15 @@
 //! The backend `gpu`: advice from a device, verdicts with the CPU's word wherever there is doubt.
 
+use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clearway_crypto::backend::{Backend, BackendFigure, BatchVerdict, Item, Work};
+use clearway_crypto::backend::{Backend, BatchVerdict, Item, Work};
 use clearway_crypto::gate::{BackendId, Gate};
+use clearway_flow::metric::Metric;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use rand::RngExt as _;
 
@@ -128,6 +130,13 @@ impl Gpu {
     #[must_use]
     pub fn metrics(&self) -> &GpuMetrics {
         &self.shared.metrics
+    }
+
+    /// The counters for the metrics page.
+    #[must_use]
+    pub fn gather(&self) -> Vec<Metric> {
+        self.metrics().ready.set(self.is_ready().into());
+        self.metrics().gather()
     }
 
     /// Whether a device answers now.
@@ -270,8 +279,8 @@ impl Backend for Gpu {
         Some(self.cpu.name(self.cpu_backend))
     }
 
-    fn figures(&self) -> Vec<BackendFigure> {
-        self.metrics().figures(self.is_ready())
+    fn own_type(&self) -> Option<&dyn Any> {
+        Some(self)
     }
 }
 

@@ -4,8 +4,10 @@
 
 use std::error::Error;
 
+use clearway_crypto::backend::Backend;
 use clearway_crypto::gate::{BackendId, Gate, GateError};
 use clearway_crypto::hash::{self, NoSuchHasher};
+use clearway_flow::metric::Metric;
 
 use crate::config::NodeConfig;
 
@@ -129,6 +131,12 @@ fn choose_hasher(config: &NodeConfig) -> Result<(), BackendError> {
     offloaded.map_err(|error| error.or_instead("hash_backend = \"cpu\""))
 }
 
+/// What a device counts of its own: nothing yet where the backend is another, and in a build
+/// without GPU support whether it answers alone.
+pub(crate) fn figures(backend: &dyn Backend) -> Vec<Metric> {
+    device::figures(backend)
+}
+
 /// An adapter of this machine, and why it is or is not used.
 #[derive(Clone, serde::Serialize, Debug)]
 pub struct Adapter {
@@ -154,13 +162,16 @@ pub fn adapters() -> Vec<Adapter> {
 
 #[cfg(feature = "gpu")]
 mod device {
+    use std::any::Any;
     use std::error::Error;
     use std::path::PathBuf;
     use std::sync::Arc;
 
+    use clearway_crypto::backend::Backend;
     use clearway_crypto::gate::Gate;
     use clearway_crypto::hash;
-    use clearway_gpu::{AdapterChoice, Gpu, GpuConfig, GpuHashes, adapter};
+    use clearway_flow::metric::Metric;
+    use clearway_gpu::{AdapterChoice, Gpu, GpuConfig, GpuHashes, GpuMetrics, adapter};
 
     use super::{Adapter, BackendError};
 
@@ -208,6 +219,11 @@ mod device {
         Ok(())
     }
 
+    pub(super) fn figures(backend: &dyn Backend) -> Vec<Metric> {
+        let gpu = backend.own_type().and_then(<dyn Any>::downcast_ref::<Gpu>);
+        gpu.map_or_else(|| GpuMetrics::default().gather(), Gpu::gather)
+    }
+
     fn unusable(error: impl Into<Box<dyn Error + Send + Sync>>) -> BackendError {
         BackendError::Device {
             source: error.into(),
@@ -233,7 +249,9 @@ mod device {
 
 #[cfg(not(feature = "gpu"))]
 mod device {
+    use clearway_crypto::backend::Backend;
     use clearway_crypto::gate::Gate;
+    use clearway_flow::metric::{Metric, MetricKind};
 
     use super::{Adapter, BackendError};
 
@@ -243,6 +261,12 @@ mod device {
 
     pub(super) fn offload_hashes(_: bool, _: usize) -> Result<(), BackendError> {
         Err(without())
+    }
+
+    pub(super) fn figures(_: &dyn Backend) -> Vec<Metric> {
+        let help = "1 while the GPU answers, 0 in quarantine or where there is none";
+        let ready = Metric::plain("gpu_ready", help, MetricKind::Gauge, 0.0);
+        vec![ready]
     }
 
     fn without() -> BackendError {

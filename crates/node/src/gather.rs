@@ -13,6 +13,7 @@ use clearway_store::StoreMetrics;
 use clearway_verify::VerifyMetrics;
 
 use crate::admin::AdminMetrics;
+use crate::backends;
 use crate::checkpointer::CheckpointerMetrics;
 use crate::clock::ClockMetrics;
 use crate::disk::DiskMetrics;
@@ -183,7 +184,7 @@ impl Figures {
         ));
     }
 
-    /// Verdicts by backend, and what the backend counts of its own, one name's values together.
+    /// Verdicts by backend, and what the device counts of its own.
     fn backends(&self, out: &mut Vec<Metric>) {
         let verify = &self.verify;
         // Read first: it never runs ahead of the sum that it is taken from.
@@ -201,31 +202,7 @@ impl Figures {
             labels,
             samples,
         ));
-        let first = out.len();
-        for figure in self.backend.figures() {
-            let value = figure.label.map(|(_, value)| value.to_owned());
-            let sample = (value.into_iter().collect(), number(figure.value));
-            let own = &mut out[first..];
-            match own.iter_mut().find(|metric| metric.name == figure.name) {
-                Some(metric) => metric.samples.push(sample),
-                None => {
-                    let kind = if figure.gauge { Gauge } else { Counter };
-                    let label = figure.label.map(|(label, _)| label);
-                    let samples = vec![sample];
-                    out.push(Metric::labelled(
-                        figure.name,
-                        figure.help,
-                        kind,
-                        label.as_slice(),
-                        samples,
-                    ));
-                }
-            }
-        }
-        if out[first..].iter().all(|metric| metric.name != "gpu_ready") {
-            let help = "1 while the GPU answers, 0 in quarantine or where there is none";
-            out.push(plain("gpu_ready", help, Gauge, 0));
-        }
+        out.extend(backends::figures(self.backend.as_ref()));
     }
 }
 

@@ -15,7 +15,9 @@ const ROW_KINDS: &[&str] = &["total", "gauge", "gauge_ms", "seconds", "family", 
 /// Types that count, however a field wraps them.
 const COUNTERS: &[&str] = &["Counter", "Family", "Times"];
 /// What runs in a node: its counters stand in tables, from which the metrics page follows.
-const SHOWN_BY_TABLES: &[&str] = &["ingest", "verify", "order", "execute", "store", "node"];
+const SHOWN_BY_TABLES: &[&str] = &[
+    "gpu", "ingest", "verify", "order", "execute", "store", "node",
+];
 /// Test code that only checks the house, and so proves nothing about an outcome.
 const HOUSE: &str = "tests/tidy/";
 
