@@ -122,8 +122,10 @@ fn codes() -> String {
     for code in ResultCode::ALL {
         let (what, remedy) = code.help().split_once(": ").unwrap_or((code.help(), ""));
         let (number, name) = (code.as_u16(), format!("{code:?}"));
+        let anchor = code.help_page().strip_prefix("deploy/CODES.md#");
+        let anchor = anchor.expect("this page");
         let cells = [
-            format!("<a id=\"{name}\"></a>{number}"),
+            format!("<a id=\"{anchor}\"></a>{number}"),
             format!("`{name}`"),
             sentence(what),
             sentence(remedy),

@@ -123,7 +123,10 @@ pub enum ClientError {
         cause: Box<Self>,
     },
     /// The node refuses a copy for now; another copy may have been executed.
-    #[error("the node answers {code} to a further copy. {help}", help = .code.help())]
+    #[error(
+        "the node answers {code} to a further copy. {help} See {page}",
+        help = .code.help(), page = .code.help_page()
+    )]
     RefusedForNow {
         /// Its answer.
         code: ResultCode,

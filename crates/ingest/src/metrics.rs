@@ -61,8 +61,8 @@ clearway_flow::metrics! {
         /// Questions answered without what was asked for, by status; a member that asks for what is
         /// not its own grows `NotAllowed`.
         queries_refused: family("status", refusing().map(AnswerStatus::name)),
-        /// Envelopes refused before order, by reason, by the door or by verification; a reason that
-        /// grows names what to look at.
+        /// Envelopes refused before order, by the door or by verification, by reason
+        /// (deploy/CODES.md#drop-REASON); a reason that grows names what to look at.
         drops: family("reason", DropReason::ALL.iter().map(|reason| reason.name())),
         /// Connections closed and streams reset, by code; a member whose codes grow needs help.
         closes: family("code", CloseCode::ALL.iter().map(|code| code.name())),

@@ -172,7 +172,8 @@ impl Figures {
             let kind = kind.map_or_else(|| "unknown".to_owned(), |kind| format!("{kind:?}"));
             (vec![kind, code.to_string()], number(count))
         });
-        let help = "Envelopes executed, by kind and result, duplicates aside";
+        let help =
+            "Envelopes executed, by kind and result (deploy/CODES.md#RESULT), duplicates aside";
         let labels = &["kind", "result"];
         let samples = samples.collect();
         out.push(Metric::labelled(

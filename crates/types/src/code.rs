@@ -48,6 +48,14 @@ macro_rules! codes {
                 }
             }
 
+            /// Where the page of all codes has it, from the root of the repository.
+            #[must_use]
+            pub fn help_page(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!("deploy/CODES.md#", stringify!($name)),)+
+                }
+            }
+
             /// What the result leaves behind.
             #[must_use]
             pub fn trace(self) -> Trace {
