@@ -61,6 +61,9 @@ impl Roster {
 
 #[cfg(test)]
 mod tests {
+    use clearway_crypto::keys::SigningKey;
+    use clearway_types::genesis::HexBytes;
+
     use super::*;
     use crate::keystore::ValidatorKeys;
     use crate::testing::genesis;
@@ -73,6 +76,10 @@ mod tests {
         genesis.participants.extend((5..=count).map(|id| {
             let mut one = member.clone();
             one.id = ParticipantId(id);
+            // Each has a key of its own.
+            let mut seed = [0xff; 32];
+            seed[..4].copy_from_slice(&id.to_le_bytes());
+            one.public_key = HexBytes(SigningKey::from_seed(&seed).public_key());
             one
         }));
         let ledger = Ledger::from_genesis(&genesis).expect("it is right");
