@@ -42,6 +42,8 @@ pub(super) struct AnswerView {
     r#final: bool,
     duplicate: bool,
     pub(super) help: String,
+    /// Where the page of all codes has the code.
+    help_page: Option<&'static str>,
     /// Height from which on a key that ends is not valid, or a new one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     takes_effect: Option<u64>,
@@ -65,6 +67,7 @@ impl AnswerView {
             r#final: stays(answer),
             duplicate: answer.outcome.duplicate(),
             help: help_for(code, &envelope.body),
+            help_page: Some(code.help_page()),
             takes_effect: takes_effect(&envelope.body, answer),
             proven,
             executed_expires_at: None,
@@ -83,6 +86,7 @@ impl AnswerView {
             r#final: false,
             duplicate: false,
             help: "look it up, or send the same bytes again".to_owned(),
+            help_page: None,
             takes_effect: None,
             proven: None,
             executed_expires_at: None,
