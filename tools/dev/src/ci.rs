@@ -5,6 +5,7 @@ use crate::error::DevError;
 use crate::perf;
 use crate::tally::Tally;
 use std::io::{BufRead, BufReader, Write};
+use std::num::NonZero;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
@@ -86,6 +87,10 @@ const DENY: Step = Step {
     env: None,
 };
 
+/// How many tests of a binary run at once. Those of real processes mostly wait for them, so a core
+/// has time for two.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
 /// Runs every step until one fails. The last line that anything prints is the tests' count.
 pub(crate) fn run(root: &Path) -> ExitCode {
     let mut tally = Tally::default();
@@ -148,6 +153,10 @@ fn run_step(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), DevError>
     let mut command = cargo::command(root, step.args);
     if let Some((name, value)) = step.env {
         command.env(name, value);
+    }
+    if std::env::var_os(TEST_THREADS).is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        command.env(TEST_THREADS, (2 * cores).to_string());
     }
     let mut child =
         command
