@@ -12,6 +12,7 @@ mod damaged;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod earlier;
+mod entry;
 pub(crate) mod exit_codes;
 pub(crate) mod generate;
 pub(crate) mod inspect;

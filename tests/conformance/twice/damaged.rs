@@ -1,13 +1,14 @@
 //! An outbox with files in it that are no entries.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clearway_crypto::hash::sha256;
-use clearway_harness::Lossy;
+use clearway_harness::{Lossy, folder};
 use clearway_types::hex;
 use serde_json::Value;
 
-use crate::program::Run;
+use crate::program::{Run, run};
 use crate::twice::machines::keep_and_lose;
 use crate::twice::{OWN_ID, Payer, TIMEOUT};
 
@@ -65,7 +66,7 @@ fn a_damaged_entry_and_a_stray_file_keep_no_other_one_back() {
     let unused = OWN_ID.replace("abcd", "abce");
     let other = payer.outbox().join(format!("{unused}.json"));
     std::fs::write(&other, "").expect("written");
-    payer.run(node.door(), &["lookup", &unused]).expect(5);
+    payer.run(node.door(), &["lookup", &unused]).expect(6);
     payer.run(node.door(), &["resend"]).expect(6);
     assert!(other.exists(), "its end is not known");
     node.stop();
@@ -77,10 +78,10 @@ fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_ha
     let mut node = payer.node();
     std::fs::create_dir_all(payer.outbox()).expect("made");
     let bad = payer.outbox().join(format!("{OWN_ID}.json"));
+    let left = left_of(2, &folder::genesis(payer.path()).hash().to_string());
     let leave = |age_s| {
-        let file = std::fs::File::create(&bad).expect("made");
-        let written = SystemTime::now() - Duration::from_secs(age_s);
-        file.set_modified(written).expect("its time is set");
+        std::fs::write(&bad, &left).expect("written");
+        set_age(&bad, age_s);
     };
     let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
     let (lookup, resend) = (["lookup", OWN_ID], ["resend", OWN_ID]);
@@ -89,7 +90,12 @@ fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_ha
         leave(24 * 3600);
         payer.run(node.door(), call).expect(young);
         assert!(bad.exists(), "{call:?}: it may be executed yet");
-        payer.run(node.door(), &pay).expect(6);
+        // It is told at what age it is put aside, and by which command.
+        let refused = payer.run(node.door(), &pay).expect(6);
+        let resend = format!("`clearway resend {OWN_ID} --genesis genesis.toml --key keys/");
+        for words in [&resend[..], "once it is 25 hours old"] {
+            assert!(refused.said().contains(words), "{}", refused.said());
+        }
         leave(26 * 3600);
         let told = payer.run(node.door(), call).expect(1);
         for words in ["moved nothing and never will", "put aside"] {
@@ -100,6 +106,93 @@ fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_ha
     payer.run(node.door(), &pay).expect(0);
     assert_eq!(payer.paid(node.door()), 10);
     node.stop();
+}
+
+#[test]
+fn a_damaged_entry_of_another_signer_or_cluster_or_of_nobody_is_not_over_by_its_age() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    std::fs::create_dir_all(payer.outbox()).expect("made");
+    let bad = payer.outbox().join(format!("{OWN_ID}.json"));
+    let genesis = folder::genesis(payer.path()).hash().to_string();
+    let leave = |text: &str| {
+        std::fs::write(&bad, text).expect("written");
+        set_age(&bad, 26 * 3600);
+    };
+    let other = left_of(3, &genesis);
+    let rows = [
+        (String::new(), "--signer N --genesis genesis.toml"),
+        (
+            other.clone(),
+            "resend 00000000000000000000000000abcd00 --as 3",
+        ),
+        (left_of(2, &"ab".repeat(32)), "look it up at that cluster"),
+        (
+            left_of(2, &genesis).replace("abcd00", "abcd10"),
+            "--signer N",
+        ),
+        (
+            left_of(2, &genesis).replace("\"signer\": 2", "\"signer\": "),
+            "--signer N",
+        ),
+    ];
+    let calls: [&[&str]; 3] = [&["lookup", OWN_ID], &["resend", OWN_ID], &["resend"]];
+    for call in calls {
+        for (text, words) in &rows {
+            leave(text);
+            let told = payer.run(node.door(), call).expect(6);
+            let said = told.said();
+            assert!(said.contains(words), "{call:?}: {text}: {said}");
+            assert!(!said.contains("moved nothing"), "{call:?}: {text}: {said}");
+            assert!(bad.exists(), "{call:?}: {text}");
+        }
+    }
+    // Who signed it has had it executed: that is asked about, where the file says who that is.
+    std::fs::remove_file(&bad).expect("it was left there");
+    let pay = [
+        "pay",
+        "3.1",
+        "2.1",
+        "7.00",
+        "--id",
+        OWN_ID,
+        "--insecure-plaintext",
+    ];
+    let as_other = [
+        "--key",
+        "keys/member-3.insecure-plaintext",
+        "--server",
+        node.door(),
+    ];
+    run(payer.path(), &[&pay[..], &as_other].concat()).expect(0);
+    leave("");
+    for call in calls {
+        payer.run(node.door(), call).expect(6);
+        assert!(bad.exists(), "{call:?}");
+    }
+    let asked = ["lookup", OWN_ID, "--signer", "3"];
+    payer.run(node.door(), &asked).expect(0);
+    leave(&other);
+    for call in calls {
+        let told = payer.run(node.door(), call).expect(0);
+        assert!(told.said().contains("7.00 EUR") || call[0] == "lookup");
+        assert_eq!(bad.exists(), call[0] == "lookup", "{call:?}");
+        leave(&other);
+    }
+    node.stop();
+}
+
+/// What is left of an entry's file that was cut off.
+fn left_of(signer: u32, genesis: &str) -> String {
+    format!("{{\"id\": \"{OWN_ID}\",\n\"signer\": {signer},\n\"genesis\": \"{genesis}\",\n")
+}
+
+/// Makes a file as old as this.
+fn set_age(path: &Path, age_s: u64) {
+    let written = SystemTime::now() - Duration::from_secs(age_s);
+    let file = std::fs::File::options().write(true).open(path);
+    let dated = file.and_then(|file| file.set_modified(written));
+    dated.expect("its time is set");
 }
 
 #[test]
@@ -126,20 +219,20 @@ fn an_entry_that_was_changed_since_it_was_signed_is_damaged_however_whole_it_loo
         entry["checksum"] = checksum.to_string().into();
         let write = |age_s| {
             std::fs::write(&path, entry.to_string()).expect("written");
-            let written = SystemTime::now() - Duration::from_secs(age_s);
-            let file = std::fs::File::options().write(true).open(&path);
-            let dated = file.and_then(|file| file.set_modified(written));
-            dated.expect("its time is set");
+            set_age(&path, age_s);
         };
         write(0);
-        for (call, code) in [(&["lookup", OWN_ID][..], 5), (&["resend"], 6), (&pay, 6)] {
+        // Where one field says another signer than the next, nobody knows whose it was.
+        let (asked, old) = if at == 112 { (6, 6) } else { (5, 1) };
+        let lookup = (&["lookup", OWN_ID][..], asked);
+        for (call, code) in [lookup, (&["resend"], 6), (&pay, 6)] {
             let told = payer.run(node.door(), call).expect(code);
             let said = told.said();
             assert!(said.contains("no outbox entry"), "{at}: {call:?}: {said}");
         }
         write(26 * 3600);
-        payer.run(node.door(), &["resend", OWN_ID]).expect(1);
-        assert!(!path.exists(), "it is put aside");
+        payer.run(node.door(), &["resend", OWN_ID]).expect(old);
+        assert_eq!(path.exists(), old == 6, "it is put aside");
     }
     payer.run(node.door(), &pay).expect(0);
     assert_eq!(payer.paid(node.door()), 10);

@@ -174,7 +174,11 @@ impl Connect {
 
     /// The outbox of the member.
     pub(crate) fn outbox(&self, named: &OutboxArg) -> Outbox {
-        Outbox::beside(&self.key, named.folder.as_deref())
+        let again = self.again(&Sending {
+            outbox: named.clone(),
+            ..Sending::default()
+        });
+        Outbox::beside(&self.key, named.folder.as_deref()).asked_with(again)
     }
 
     /// Whether key files in plain text are accepted.
@@ -307,7 +311,7 @@ impl Drop for Session {
 }
 
 /// A path as one word of a shell's command line.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
     match !text.is_empty() && text.chars().all(plain) {

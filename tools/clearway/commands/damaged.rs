@@ -1,41 +1,30 @@
-//! A damaged entry of the outbox: its identifier and its age are left, and end it all the same. One
-//! is damaged too whose signature is not that of the key that it names.
+//! A damaged entry of the outbox: its identifier and its age are left, and end it all the same
+//! where it still says whose it is. One is damaged too whose signature is not that of the key that
+//! it names.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clearway_client::Named;
 use clearway_crypto::keys::VerifyingKey;
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::Envelope;
-use clearway_types::limits::TTL_S_MAX;
-use clearway_types::units::{TransferId, UnixSeconds};
+use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
 use clearway_types::wire::query::Lookup;
 use clearway_types::wire::roster::RosterView;
 
-use crate::commands::connect::Session;
+use crate::commands::connect::{Session, quoted};
+use crate::commands::entry::{AGE_S, Damaged, Owner};
 use crate::failure::Failure;
 use crate::ui;
 
-/// How much later than its file's age allows an envelope's end is believed: the file's time is of
-/// the clock of the machine that wrote it, which may have been off. A day is more than any clock is
-/// that cluster time was checked against.
-const MARGIN_S: u64 = 24 * 3600;
 /// An end that no clock reaches.
 const NO_END: UnixSeconds = UnixSeconds(u32::MAX);
 
-/// The name of an envelope whose entry is damaged, with the latest end that it can have.
-pub(super) fn named(name: Lookup, path: &Path) -> Named {
-    let written = std::fs::symlink_metadata(path).and_then(|meta| meta.modified());
-    let expires_at = written.map_or(NO_END, |written| latest_end(written, SystemTime::now()));
-    Named { name, expires_at }
-}
-
 /// The latest end of an envelope whose entry was `written` before it was sent: no cluster takes one
-/// that ends more than [`TTL_S_MAX`] later. Cluster time is held against it; before this machine's
+/// that ends more than MAX_TTL later. Cluster time is held against it; before this machine's
 /// clock, `now`, has passed it too there is none.
 fn latest_end(written: SystemTime, now: SystemTime) -> UnixSeconds {
-    let life = Duration::from_secs(u64::from(TTL_S_MAX) + MARGIN_S);
+    let life = Duration::from_secs(AGE_S);
     let Some(end) = written.checked_add(life).filter(|end| *end < now) else {
         return NO_END;
     };
@@ -45,6 +34,71 @@ fn latest_end(written: SystemTime, now: SystemTime) -> UnixSeconds {
 }
 
 impl Session {
+    /// Whom to ask about the envelope of a damaged entry at this cluster: who signed it, as far as
+    /// its text says that; its identifier is all that is left otherwise.
+    ///
+    /// # Errors
+    /// For one of another cluster: this one knows nothing of it.
+    pub(super) fn signer_of(&self, damaged: &Damaged) -> Result<ParticipantId, Failure> {
+        match damaged.owner {
+            Some(owner) if owner.genesis != self.genesis.hash() => Err(self.open_end(damaged)),
+            Some(owner) => Ok(owner.signer),
+            None => Ok(self.participant()),
+        }
+    }
+
+    /// The name of an envelope whose entry is damaged, with the latest end that it can have: where
+    /// the file does not say that it is this member's at this cluster, its age says nothing of what
+    /// is asked about here.
+    pub(super) fn named(&self, name: Lookup, damaged: &Damaged) -> Named {
+        let is_own = self.is_own(damaged) && name.signer == self.participant();
+        let written = std::fs::symlink_metadata(&damaged.path).and_then(|meta| meta.modified());
+        let expires_at = match written {
+            Ok(written) if is_own => latest_end(written, SystemTime::now()),
+            _ => NO_END,
+        };
+        Named { name, expires_at }
+    }
+
+    /// Whether a damaged entry says that it is of this member at this cluster.
+    pub(super) fn is_own(&self, damaged: &Damaged) -> bool {
+        damaged.owner.is_some() && !self.is_of_another(damaged, self.participant())
+    }
+
+    /// Whether a damaged entry says that it is of another signer than this one, or cluster.
+    pub(super) fn is_of_another(&self, damaged: &Damaged, signer: ParticipantId) -> bool {
+        let genesis = self.genesis.hash();
+        let is_other = |owner: Owner| owner.signer != signer || owner.genesis != genesis;
+        damaged.owner.is_some_and(is_other)
+    }
+
+    /// Why the end of a damaged entry is not known, and what to do by hand.
+    pub(super) fn open_end(&self, damaged: &Damaged) -> Failure {
+        let (Some(owner), Some(id)) = (damaged.owner, damaged.id()) else {
+            return damaged.into();
+        };
+        let (Owner { signer, genesis }, hours) = (owner, AGE_S / 3600);
+        if genesis != self.genesis.hash() {
+            let what = format!(", and names participant {signer} and the cluster of {genesis}");
+            let remedy = format!(
+                "look it up at that cluster, with `clearway lookup {id} --signer {signer}`, its \
+                 own genesis file and a key of it, and remove the file once you know its end"
+            );
+            return damaged.failure(&what, &remedy);
+        }
+        if signer == self.participant() {
+            return damaged.into();
+        }
+        let what = format!(", and names participant {signer}");
+        let remedy = format!(
+            "`clearway resend {id} --as {signer} --outbox {}` with the key of that participant \
+             tells its end where the log has it, and puts the file aside once it is {hours} hours \
+             old",
+            quoted(self.outbox.folder())
+        );
+        damaged.failure(&what, &remedy)
+    }
+
     /// Whether an envelope is signed by the key that it names, for this cluster; nothing where that
     /// key is not known.
     pub(super) fn is_signed(&self, envelope: &Envelope, roster: &RosterView) -> Option<bool> {

@@ -12,8 +12,8 @@ use zerocopy::IntoBytes as _;
 use crate::commands::answer::{AnswerView, Telling, answer_of, may_pass};
 use crate::commands::connect::Session;
 use crate::commands::content::differing;
+use crate::commands::entry::{Entry, EntryError};
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::{Entry, EntryError};
 use crate::commands::send::{Copy, why_unknown};
 use crate::failure::{Failure, Kind};
 use crate::ui;
@@ -348,7 +348,7 @@ impl Session {
     pub(super) fn check_entry(&self, entry: &Entry) -> Result<(), EntryError> {
         self.check_cluster(entry)?;
         match self.is_forged(&entry.envelope)? {
-            true => Err(EntryError::Damaged(self.outbox.path(entry.id()))),
+            true => Err(self.outbox.damaged(entry.id())),
             false => Ok(()),
         }
     }
@@ -380,13 +380,21 @@ impl Session {
             Ok(Some(entry)) if is_over(&entry.envelope) => self
                 .check_cluster(&entry)
                 .and_then(|()| self.outbox.forget(id)),
+            // At its own cluster it may be as good as any.
+            Ok(Some(entry)) if entry.genesis != self.genesis.hash() => Ok(()),
             Ok(Some(entry)) if matches!(self.is_forged(&entry.envelope), Ok(true)) => {
                 self.put_aside(id)
             }
             Ok(_) => Ok(()),
-            // It may be of another signer or cluster: it is put aside and not removed.
-            Err(EntryError::Damaged(_)) => self.put_aside(id),
-            Err(EntryError::Unread(failure)) => Err(failure),
+            // It may be of another signer or cluster: it is put aside and not removed, and stays
+            // where it is if it says so.
+            Err(EntryError::Damaged(damaged)) => {
+                match self.is_of_another(&damaged, envelope.body.signer()) {
+                    true => Err(self.open_end(&damaged)),
+                    false => self.put_aside(id),
+                }
+            }
+            Err(error) => Err(error.into()),
         };
         if let Err(failure) = forgotten {
             ui::note(&format!("{id} stays in the outbox: {failure}"));

@@ -10,10 +10,9 @@ use serde::Serialize;
 
 use crate::commands::answer::{answer_of, help, state, stays};
 use crate::commands::connect::Session;
-use crate::commands::damaged;
 use crate::commands::earlier::{StillMay, conflict_with, may_be_executed, refusal};
+use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::{Entry, EntryError};
 use crate::commands::proof_file::{self, ProofFile};
 use crate::commands::send::{Asking, exit, told_truly};
 use crate::failure::{Failure, Kind};
@@ -26,7 +25,8 @@ use crate::ui;
 and never will; 3, the proof contradicts the answer, or the identifier stands for another \
 instruction than the one in the outbox, or waits there for another cluster; 5, it was not executed \
 so far, and the outbox does not say when it ends; 6, it was not executed so far and still may be, \
-or what became of it could not be asked, told or proved"
+the outbox has a damaged file of it that may be another's, or what became of it could not be \
+asked, told or proved"
 )]
 pub(crate) struct Args {
     /// Identifier that the command printed before it sent
@@ -81,6 +81,9 @@ struct Told {
     fate: Fate,
     /// How the command ends where another instruction was executed than the one in the outbox.
     conflict: Option<Failure>,
+    /// What to do where the outbox has a file of it that does not say whose it is, or that it is
+    /// another's: nothing was executed under that name, and it may be under others.
+    damaged: Option<Failure>,
     /// The outbox says when it ends.
     kept: bool,
     said: Result<(), Failure>,
@@ -90,9 +93,12 @@ struct Told {
 /// Asks, tells, and forgets what has been told. A failure to ask is no verdict.
 fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told, Failure> {
     let (entry, damaged) = kept(session, args.id)?;
-    let own = session.signer.identity().participant();
-    let kept = entry.as_ref().map(|entry| entry.envelope.body.signer());
-    let signer = args.signer.map(ParticipantId).or(kept).unwrap_or(own);
+    let kept = match (&entry, &damaged) {
+        (Some(entry), _) => entry.envelope.body.signer(),
+        (None, Some(damaged)) => session.signer_of(damaged)?,
+        (None, None) => session.participant(),
+    };
+    let signer = args.signer.map_or(kept, ParticipantId);
     let entry = entry.filter(|entry| entry.envelope.body.signer() == signer);
     // Without an end, absence proves nothing.
     let ends = entry.as_ref().map(|entry| entry.envelope.body.expires_at());
@@ -101,7 +107,7 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         id: args.id,
     };
     let named = match &damaged {
-        Some(path) => damaged::named(name, path),
+        Some(damaged) => session.named(name, damaged),
         None => Named {
             name,
             expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
@@ -144,24 +150,29 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
     if let Some(Err(failure)) = is_over.then(|| session.put_aside(args.id)) {
         ui::note(&format!("{} stays in the outbox: {failure}", args.id));
     }
+    let damaged = damaged.filter(|damaged| args.signer.is_none() && !session.is_own(damaged));
     Ok(Told {
         name,
         fate,
         conflict,
+        damaged: damaged.map(|damaged| session.open_end(&damaged)),
         kept: ends.is_some(),
         said,
         proof,
     })
 }
 
-/// The outbox's entry, or the file of a damaged one: its identifier is left, which is enough to ask
-/// the log, and its age.
-fn kept(session: &Session, id: TransferId) -> Result<(Option<Entry>, Option<PathBuf>), Failure> {
+/// The outbox's entry, or what is left of a damaged one, which may be enough to ask the log.
+fn kept(session: &Session, id: TransferId) -> Result<(Option<Entry>, Option<Damaged>), Failure> {
     match session.kept(id) {
-        Err(EntryError::Damaged(path)) => {
-            let error = EntryError::Damaged(path.clone());
+        Err(EntryError::Damaged(damaged)) => {
+            ui::note(&Failure::from(&damaged).to_string());
+            Ok((None, Some(damaged)))
+        }
+        // What is in its file is another one.
+        Err(error @ EntryError::Misnamed(..)) => {
             ui::note(&Failure::from(error).to_string());
-            Ok((None, Some(path)))
+            Ok((None, None))
         }
         entry => Ok((entry?, None)),
     }
@@ -237,6 +248,7 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
         name,
         fate,
         conflict,
+        damaged,
         kept,
         said,
         proof,
@@ -260,6 +272,10 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
         Fate::Open(found) if kept => {
             said.map_err(Failure::end_open)?;
             return Err(may_be_executed(id, found.map(answer_of), again));
+        }
+        Fate::Open(_) if damaged.is_some() => {
+            said.map_err(Failure::end_open)?;
+            return damaged.map_or(Ok(()), |failure| Err(failure.end_open()));
         }
         Fate::Open(found) => (
             Kind::NotFound,
@@ -340,6 +356,7 @@ mod tests {
                 },
                 fate,
                 conflict: None,
+                damaged: None,
                 kept,
                 said: Ok(()),
                 proof: Ok(()),

@@ -5,13 +5,11 @@ use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clearway_crypto::hash::sha256;
-use clearway_types::envelope::{ENVELOPE_BYTES, Envelope};
+use clearway_types::envelope::Envelope;
 use clearway_types::hex;
-use clearway_types::units::{Digest, TransferId};
-use serde::{Deserialize, Serialize};
-use zerocopy::{FromBytes as _, IntoBytes as _};
+use clearway_types::units::TransferId;
 
+use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::failure::{Failure, Kind};
 use crate::ui;
 
@@ -21,8 +19,6 @@ pub(super) const ENTRIES_MAX: usize = 1000;
 const WRITES_MAX: usize = 8;
 /// Longest file that is read: an entry has about 700 bytes.
 const ENTRY_BYTES_MAX: u64 = 4096;
-/// Name and version of an entry's format.
-const SCHEMA: &str = "clearway/outbox/2";
 
 /// The `--outbox` switch of all commands that sign, or ask about what was signed.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -36,118 +32,14 @@ pub(crate) struct OutboxArg {
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     folder: PathBuf,
-}
-
-/// An envelope whose end is not known.
-#[derive(Clone, Copy)]
-pub(crate) struct Entry {
-    /// Hash of its cluster's genesis.
-    pub(crate) genesis: Digest,
-    /// As it was signed.
-    pub(crate) envelope: Envelope,
-}
-
-/// An entry in its file; the envelope's bytes count, the other fields are for people.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    schema: String,
-    id: String,
-    signer: u32,
-    expires_at: u32,
-    genesis: String,
-    envelope: String,
-    /// SHA-256 of genesis and envelope: a damaged end would make a living envelope look over.
-    checksum: String,
+    /// The arguments of commands that ask about what is in it, as a shell takes them.
+    again: String,
 }
 
 /// An entry that this command sends: no other one sends it, or takes it for unsent, meanwhile.
 #[derive(Debug)]
 pub(crate) struct Held {
     _locked: File,
-}
-
-/// Why an entry cannot be had.
-#[derive(Debug)]
-pub(crate) enum EntryError {
-    /// The file is no entry of this version: what was in it may have moved money, or may still.
-    Damaged(PathBuf),
-    /// It cannot be read.
-    Unread(Failure),
-}
-
-impl EntryError {
-    /// The identifier that the name of a damaged file gives.
-    pub(crate) fn damaged_id(&self) -> Option<TransferId> {
-        let Self::Damaged(path) = self else {
-            return None;
-        };
-        let name = path.file_stem()?.to_str()?;
-        hex::decode_array(name).map(TransferId)
-    }
-}
-
-impl From<Failure> for EntryError {
-    fn from(failure: Failure) -> Self {
-        Self::Unread(failure)
-    }
-}
-
-impl From<EntryError> for Failure {
-    fn from(error: EntryError) -> Self {
-        let id = error.damaged_id();
-        let path = match error {
-            EntryError::Unread(failure) => return failure,
-            EntryError::Damaged(path) => path,
-        };
-        let what = match id {
-            Some(id) => format!(
-                "look its identifier up with `clearway lookup {id}`, and remove the file once you \
-                 know its end"
-            ),
-            None => "move the file to another folder".to_owned(),
-        };
-        let message = format!(
-            "{} is no outbox entry of this version: {what}",
-            path.display()
-        );
-        Self::new(Kind::Failed, message)
-    }
-}
-
-impl Entry {
-    pub(crate) fn id(&self) -> TransferId {
-        self.envelope.body.id
-    }
-
-    fn checksum(&self) -> String {
-        sha256(&[&self.genesis.0, self.envelope.as_bytes()]).to_string()
-    }
-
-    fn to_text(self) -> Result<String, Failure> {
-        let body = &self.envelope.body;
-        let stored = Stored {
-            schema: SCHEMA.to_owned(),
-            id: body.id.to_string(),
-            signer: body.signer().0,
-            expires_at: body.expires_at().0,
-            genesis: self.genesis.to_string(),
-            envelope: hex::encode(self.envelope.as_bytes()),
-            checksum: self.checksum(),
-        };
-        Ok(serde_json::to_string_pretty(&stored)? + "\n")
-    }
-
-    fn of_text(text: &str) -> Option<Self> {
-        let stored: Stored = serde_json::from_str(text).ok()?;
-        let bytes = hex::decode_array::<ENVELOPE_BYTES>(&stored.envelope)?;
-        let envelope = Envelope::read_from_bytes(&bytes).ok()?;
-        let genesis = hex::decode_array(&stored.genesis).map(Digest)?;
-        let entry = Self { genesis, envelope };
-        let whole = stored.checksum == entry.checksum();
-        let same = stored.schema == SCHEMA && stored.id == envelope.body.id.to_string();
-        (whole && same).then_some(entry)
-    }
 }
 
 impl Outbox {
@@ -161,7 +53,13 @@ impl Outbox {
             },
             Path::to_owned,
         );
-        Self { folder }
+        let again = String::new();
+        Self { folder, again }
+    }
+
+    /// The same with the arguments of commands that ask about what is in it.
+    pub(crate) fn asked_with(self, again: String) -> Self {
+        Self { again, ..self }
     }
 
     /// Keeps an entry, to be sent; durable when this returns. One with the same identifier stays as
@@ -358,15 +256,32 @@ impl Outbox {
     }
 
     fn read(&self, path: &Path) -> Result<Entry, EntryError> {
+        let text = self.text(path)?;
+        match Entry::of_text(&text) {
+            None => Err(EntryError::Damaged(Damaged::new(path, &text, &self.again))),
+            Some(entry) if self.path(entry.id()) == path => Ok(entry),
+            // Under another name it would never be found, nor forgotten.
+            Some(entry) => Err(EntryError::Misnamed(path.to_owned(), entry.id())),
+        }
+    }
+
+    /// The file of this identifier, whose entry is not what was signed however whole it looks.
+    pub(crate) fn damaged(&self, id: TransferId) -> EntryError {
+        let path = self.path(id);
+        match self.text(&path) {
+            Ok(text) => EntryError::Damaged(Damaged::new(&path, &text, &self.again)),
+            Err(failure) => failure.into(),
+        }
+    }
+
+    /// What is in a file; nothing where it is none, or longer than an entry.
+    fn text(&self, path: &Path) -> Result<String, Failure> {
         let meta = std::fs::metadata(path).map_err(|error| self.failure(path, &error))?;
         let bytes = match meta.is_file() && meta.len() <= ENTRY_BYTES_MAX {
             true => std::fs::read(path).map_err(|error| self.failure(path, &error))?,
             false => Vec::new(),
         };
-        let entry = std::str::from_utf8(&bytes).ok().and_then(Entry::of_text);
-        // Under another name it would never be found, nor forgotten.
-        let entry = entry.filter(|entry| self.path(entry.id()) == path);
-        entry.ok_or_else(|| EntryError::Damaged(path.to_owned()))
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     fn make_folder(&self) -> Result<(), Failure> {
@@ -425,6 +340,10 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<File> {
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
+
+    use clearway_types::envelope::ENVELOPE_BYTES;
+    use clearway_types::units::Digest;
+    use zerocopy::{FromBytes as _, IntoBytes as _};
 
     use super::*;
 
@@ -560,10 +479,13 @@ mod tests {
 
     /// What is said of a damaged entry.
     fn said(read: &Result<Entry, EntryError>) -> String {
-        let Err(EntryError::Damaged(path)) = read else {
-            panic!("it is whole, or cannot be read");
-        };
-        Failure::from(EntryError::Damaged(path.clone())).to_string()
+        match read {
+            Err(EntryError::Damaged(damaged)) => Failure::from(damaged).to_string(),
+            Err(EntryError::Misnamed(path, id)) => {
+                Failure::from(EntryError::Misnamed(path.clone(), *id)).to_string()
+            }
+            _ => panic!("it is whole, or cannot be read"),
+        }
     }
 
     #[test]
@@ -601,17 +523,36 @@ mod tests {
             };
             let said = said(bad);
             assert!(
-                said.contains("0101") && said.contains("look its identifier up"),
+                said.contains("0101") && said.contains("no outbox entry of this version"),
                 "{said}"
             );
             assert!(same(good.as_ref().expect("it is whole"), &entry(3)));
         }
-        // A copy under another name is none either.
-        std::fs::remove_file(&path).expect("it was there");
-        std::fs::write(dir.path().join("copy.json"), &whole).expect("written");
-        let all = outbox.all().expect("listed");
-        let said = said(&all[1]);
-        assert!(said.contains("move the file"), "{said}");
+    }
+
+    #[test]
+    fn an_entry_under_another_name_is_said_to_be_the_one_in_it() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        outbox.keep(entry(1)).expect("written");
+        let path = outbox.path(entry(1).id());
+        let name = path.file_name().expect("a name").to_string_lossy();
+        for other in [outbox.path(entry(2).id()), dir.path().join("copy.json")] {
+            for (copy, words) in [(true, "is there too"), (false, "rename it back to")] {
+                match copy {
+                    true => drop(std::fs::copy(&path, &other).expect("copied")),
+                    false => std::fs::rename(&path, &other).expect("renamed"),
+                }
+                let all = outbox.all().expect("listed");
+                let said = said(all.last().expect("it is there"));
+                let holds = format!("holds the entry of {}", entry(1).id());
+                for words in [&holds, words, &name] {
+                    assert!(said.contains(words), "{said}");
+                }
+            }
+            std::fs::rename(&other, &path).expect("renamed back");
+            outbox.find(entry(1).id()).expect("whole").expect("there");
+        }
     }
 
     #[test]

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::commands::answer::answer_of;
 use crate::commands::connect::Session;
-use crate::commands::damaged;
+use crate::commands::entry::{Entry, EntryError};
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::{Entry, EntryError, Outbox};
+use crate::commands::outbox::Outbox;
 use crate::commands::send::Asking;
 use crate::failure::{Failure, Kind};
 use crate::notation::parse_id;
@@ -82,20 +82,23 @@ fn resend(
 
 /// Of a damaged entry its identifier is left: where the log has that, its end is told by it, and
 /// the entry is put aside. What the log lacks may be executed yet until the file is older than any
-/// envelope gets.
+/// envelope gets, and longer where the file does not say that it is this member's.
 fn end_of_bad_entry(session: &Session, error: EntryError, args: &Args) -> Result<(), Failure> {
-    let open = |error: EntryError| Err(Failure::from(error).end_open());
-    let Some(id) = error.damaged_id() else {
-        return open(error);
+    let damaged = match error {
+        EntryError::Damaged(damaged) => damaged,
+        other => return Err(Failure::from(other).end_open()),
     };
-    let signer = session.participant();
+    let Some(id) = damaged.id() else {
+        return Err(Failure::from(&damaged).end_open());
+    };
+    let signer = session.signer_of(&damaged).map_err(Failure::end_open)?;
     let name = Lookup { signer, id };
-    let named = damaged::named(name, &session.outbox.path(id));
+    let named = session.named(name, &damaged);
     let asked = session.ask(async |client| client.fate(named).await);
     let (fate, _) = asked.map_err(Failure::end_open)?;
     let found = match fate {
         Fate::Executed(found) => found,
-        Fate::Open(_) => return open(error),
+        Fate::Open(_) => return Err(session.open_end(&damaged).end_open()),
         Fate::Never(_) => {
             session.put_aside(id)?;
             let message = format!(
@@ -109,7 +112,7 @@ fn end_of_bad_entry(session: &Session, error: EntryError, args: &Args) -> Result
     let ledgers = &session.genesis.ledgers;
     let instruction = Instruction::of(&executed.body, ledgers).text();
     ui::note(&format!(
-        "{id} is damaged in the outbox; the log has it as: {instruction}"
+        "{id} is damaged in the outbox; the log has it of participant {signer} as: {instruction}"
     ));
     session.tell(&executed, answer_of(found), args.asking.telling())
 }
