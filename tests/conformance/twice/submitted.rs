@@ -145,7 +145,7 @@ fn an_identifier_that_was_used_is_looked_up_before_anything_is_sent() {
     let late = late.sign(draft());
     let told = submit(&payer, node.door(), late.as_bytes(), &[]).expect(7);
     assert!(
-        told.said().contains("submit it again in"),
+        told.said().contains("type the same command again in"),
         "{}",
         told.said()
     );

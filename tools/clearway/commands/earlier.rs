@@ -5,7 +5,7 @@ use clearway_client::{Answer, ClientError, Fate, Named};
 use clearway_types::code::{Outcome, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
 use clearway_types::flags::Flags;
-use clearway_types::units::{Height, ParticipantId, TimeMs, TransferId};
+use clearway_types::units::{Height, ParticipantId, TimeMs, TransferId, UnixSeconds};
 use clearway_types::wire::query::{Found, Lookup};
 use zerocopy::IntoBytes as _;
 
@@ -63,13 +63,13 @@ struct Executed {
 impl Session {
     /// What became of earlier uses of this envelope's identifier.
     pub(super) fn earlier(&self, envelope: &Envelope) -> Result<Option<Earlier>, Failure> {
-        let name = Lookup::of(envelope);
-        let found = self.ask(async |client| client.lookup(name.signer, name.id).await)?;
-        let spent = |found: &Found| found.outcome.spends_id();
-        if let Some(found) = found.filter(spent) {
+        let named = Named::of(envelope);
+        let (fate, time) = self.ask(async |client| client.fate(named).await)?;
+        if let Fate::Executed(found) = fate {
             return self.executed_as(envelope, found).map(Some);
         }
-        let Some(entry) = self.kept(name.id)? else {
+        self.check_end(envelope, time)?;
+        let Some(entry) = self.kept(named.name.id)? else {
             return Ok(None);
         };
         if !same_instruction(&entry.envelope.body, &envelope.body) {
@@ -86,6 +86,28 @@ impl Session {
         }))
     }
 
+    /// Whether an envelope whose name the log did not have at `time` may be sent. Whatever was
+    /// executed under its name since then, and is not durable yet perhaps, keeps the name taken for
+    /// MAX_TTL from then on: one that ends later could move the money again.
+    pub(super) fn check_end(&self, envelope: &Envelope, time: TimeMs) -> Result<(), Failure> {
+        let ttl_s = self.genesis.rules.ttl_s_max;
+        let (time_s, ends) = (time.seconds(), envelope.body.expires_at());
+        let early_s = early_s(ends, time, ttl_s);
+        if early_s == 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "{} ends at {ends} s of cluster time; the log that it was looked up in is of {time_s} \
+             s, and an envelope may end at most {ttl_s} s later",
+            envelope.body.id
+        );
+        let remedy = format!(
+            "type the same command again in {early_s} s; where the time in `clearway node status` \
+             stands still, the node waits for its disk"
+        );
+        Err(Failure::new(Kind::NotSent, message).remedy(remedy))
+    }
+
     /// Whether what was executed under this envelope's name is the same instruction.
     fn executed_as(&self, envelope: &Envelope, found: Found) -> Result<Earlier, Failure> {
         let executed = self.executed(Lookup::of(envelope), found)?;
@@ -99,19 +121,21 @@ impl Session {
         })
     }
 
-    /// What the log has executed under this envelope's name, if anything, beside the envelope.
-    fn executed_beside(&self, envelope: &Envelope) -> Result<Option<Executed>, Failure> {
+    /// What the log has executed under this envelope's name, if anything, beside the envelope; and
+    /// the cluster time of that log.
+    fn executed_beside(&self, envelope: &Envelope) -> Result<(Option<Executed>, TimeMs), Failure> {
         let named = Named::of(envelope);
         let (fate, time) = self.ask(async |client| client.fate(named).await)?;
         let Fate::Executed(found) = fate else {
-            return Ok(None);
+            return Ok((None, time));
         };
         let executed = self.executed(named.name, found)?;
-        Ok(Some(Executed {
+        let executed = Executed {
             found,
             envelope: executed,
             conflict: conflict_with(envelope, &executed, time),
-        }))
+        };
+        Ok((Some(executed), time))
     }
 
     /// Sends what waits in the outbox again, and tells its end. Where the log has its instruction
@@ -129,10 +153,13 @@ impl Session {
             Err(failure) => return unknown(&failure.to_string()),
         };
         match self.executed_beside(envelope) {
-            Ok(Some(executed)) if executed.conflict.is_none() => {
+            Ok((Some(executed), _)) if executed.conflict.is_none() => {
                 self.tell_executed(envelope, &executed, telling)
             }
-            Ok(_) => self.settle(envelope, Copy::Further, &held, telling),
+            Ok((_, time)) => match self.check_end(envelope, time) {
+                Ok(()) => self.settle(envelope, Copy::Further, &held, telling),
+                Err(failure) => unknown(&failure.to_string()),
+            },
             Err(failure) => unknown(&failure.to_string()),
         }
     }
@@ -159,12 +186,12 @@ impl Session {
         telling: Telling,
     ) -> Result<(), Failure> {
         let executed = match self.executed_beside(envelope) {
-            Ok(Some(executed)) => executed,
-            Ok(None) if answer.by_name => {
+            Ok((Some(executed), _)) => executed,
+            Ok((None, _)) if answer.by_name => {
                 let why = "one node has executed it, and another says that it was not executed";
                 return Err(self.unknown(envelope, why, telling));
             }
-            Ok(None) => return self.tell_conflict(envelope, answer, None, telling),
+            Ok((None, _)) => return self.tell_conflict(envelope, answer, None, telling),
             Err(failure) => return Err(self.unknown(envelope, &failure.to_string(), telling)),
         };
         let Some(outcome) = executed.conflict else {
@@ -426,6 +453,12 @@ pub(super) fn refusal(refused: Option<Answer>) -> String {
     })
 }
 
+/// By how many seconds an envelope ends too late to be sent by a look-up of this `time`.
+fn early_s(ends: UnixSeconds, time: TimeMs, ttl_s: u32) -> u32 {
+    ends.0
+        .saturating_sub(time.seconds().0.saturating_add(ttl_s))
+}
+
 /// What became of an envelope by `time` where the log has `executed` under its name: nothing of its
 /// own if that is the same instruction. A conflict may pass where the envelope ends later and its
 /// time is not over; the ledger keeps the name for MAX_TTL after the other's result, which is
@@ -464,6 +497,23 @@ mod tests {
     use clearway_types::units::{AccountId, Digest, LedgerId, ParticipantId};
 
     use super::*;
+
+    #[test]
+    fn an_envelope_is_sent_if_it_ends_by_max_ttl_after_the_time_of_its_look_up() {
+        let rows = [
+            (160, 100_000, 0),
+            (160, 100_999, 0),
+            (160, 99_999, 1),
+            (161, 100_999, 1),
+            (190, 50_000, 80),
+            (0, 0, 0),
+            (u32::MAX, u64::MAX, 0),
+        ];
+        for (ends, time, early) in rows {
+            let found = early_s(UnixSeconds(ends), TimeMs(time), 60);
+            assert_eq!(found, early, "ends at {ends} s, looked up at {time} ms");
+        }
+    }
 
     #[test]
     fn a_conflict_may_pass_while_the_envelope_lives_and_outlives_what_has_its_name() {

@@ -59,7 +59,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let place = || place(args, all, index);
         let checked = check_signature(&session, envelope, &roster);
         checked.map_err(|wrong| of_file(wrong.at(&place())))?;
-        check_end(&session, envelope).map_err(|wrong| of_machine(wrong.at(&place())))?;
+        let now = session.client.time().now();
+        let in_time = session.check_end(envelope, now);
+        in_time.map_err(|wrong| of_machine(wrong.at(&place())))?;
         check_outbox(&session, envelope).map_err(of_machine)?;
     }
     let sent = all.iter().map(|envelope| {
@@ -219,21 +221,4 @@ fn conflict_at(height: Height) -> Answer {
         outcome: Outcome::new(ResultCode::IdConflict),
         by_name: true,
     }
-}
-
-/// Whether it ends so late that the cluster does not take it yet.
-fn check_end(session: &Session, envelope: &Envelope) -> Result<(), Failure> {
-    let now_s = session.client.time().now().0 / 1000;
-    let (ttl_s, ends) = (session.genesis.rules.ttl_s_max, envelope.body.expires_at());
-    let early_s = u64::from(ends.0).saturating_sub(now_s + u64::from(ttl_s));
-    // A second for cluster time that goes on meanwhile.
-    if early_s <= 1 {
-        return Ok(());
-    }
-    let message = format!(
-        "it ends at {ends} s of cluster time, and the cluster takes none that ends more than \
-         {ttl_s} s ahead"
-    );
-    let remedy = format!("submit it again in {early_s} s; until its end do not sign it anew");
-    Err(Failure::new(Kind::NotSent, message).remedy(remedy))
 }
