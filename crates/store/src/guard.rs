@@ -11,11 +11,14 @@ use crate::error::{At, StoreError};
 use crate::format::to_usize;
 use crate::identity::{self, LOCK_NAME};
 use crate::io::{Access, BlockFile, BlockIo, LockGuard, read_exact_at, write_all_at};
-use crate::limits::ZERO_CHUNK_BYTES;
+use crate::limits::{PAGE_BYTES, ZERO_CHUNK_BYTES};
 use crate::reader::Shared;
 use crate::recovery::TEMPORARY_SUFFIX;
 use crate::segment::Segment;
 use crate::watermark::Watermark;
+
+/// Newest durable bytes that are compared: the headers of a batch and of what follows it, at least.
+const TAIL_BYTES: u64 = PAGE_BYTES;
 
 /// The segment that is written to, as writer and guard settle it between them.
 #[derive(Debug)]
@@ -24,6 +27,10 @@ pub(crate) struct Home {
     pub(crate) active: Option<(Arc<Segment>, Arc<dyn BlockFile>)>,
     /// Its file has lost its name, and a copy has it: the open file is gone with the process.
     pub(crate) is_lost: bool,
+    /// Bytes of it that were synced and are durable.
+    synced_bytes: u64,
+    /// Durable bytes of the open file itself are gone: nothing may be told durable any more.
+    is_ruined: bool,
     /// The copy failed half-way, at the sync of its name perhaps: it is made once more.
     is_owed: bool,
     /// Files were written anew, and no look has said so yet: one may fail after it.
@@ -35,10 +42,12 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    pub(crate) fn new(segment: Arc<Segment>, file: Arc<dyn BlockFile>) -> Self {
+    pub(crate) fn new(segment: Arc<Segment>, file: Arc<dyn BlockFile>, synced_bytes: u64) -> Self {
         Self {
             active: Some((segment, file)),
             is_lost: false,
+            synced_bytes,
+            is_ruined: false,
             is_owed: false,
             is_mended: false,
             _lock: None,
@@ -50,6 +59,46 @@ impl Home {
     pub(crate) fn set_active(&mut self, segment: Arc<Segment>, file: Arc<dyn BlockFile>) {
         self.active = Some((segment, file));
         (self.is_lost, self.is_owed) = (false, false);
+        self.synced_bytes = PAGE_BYTES;
+    }
+
+    /// Everything up to here is durable in the open file.
+    pub(crate) fn set_synced(&mut self, bytes: u64) {
+        self.synced_bytes = bytes;
+    }
+
+    /// Whether the open file has lost its name: to nothing, to what is no file, or to a file that
+    /// lacks the newest bytes, a copy for example.
+    ///
+    /// # Errors
+    /// When the open file itself lacks them, or the system fails.
+    fn is_nameless(&mut self, io: &Arc<dyn BlockIo>) -> Result<bool, StoreError> {
+        let Some((segment, file)) = &self.active else {
+            return Ok(false);
+        };
+        let path = segment.view.path().to_owned();
+        let from = self.synced_bytes.saturating_sub(TAIL_BYTES);
+        let mut tail = vec![0; to_usize(self.synced_bytes - from)];
+        match read_exact_at(file.as_ref(), from, &mut tail) {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(error).at("pread", &path);
+            }
+            Ok(()) if tail.iter().any(|&byte| byte != 0) => {}
+            _ => {
+                // The next commit ends the writer.
+                (self.is_lost, self.is_ruined) = (true, true);
+                return Err(ruined(&path));
+            }
+        }
+        let named = match io.open(&path, Access::Read) {
+            Err(error) if is_no_file(&error) => return Ok(true),
+            named => named.at("open", &path)?,
+        };
+        let mut other = vec![0; tail.len()];
+        match read_exact_at(named.as_ref(), from, &mut other) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
+            read => read.map(|()| other != tail).at("pread", &path),
+        }
     }
 
     /// Gives a copy of the open file its name, where that was lost: all that was written so far.
@@ -61,6 +110,9 @@ impl Home {
             return Ok(());
         };
         let path = segment.view.path();
+        if self.is_ruined {
+            return Err(ruined(path));
+        }
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY_SUFFIX);
         let temporary = Path::new(&temporary);
@@ -90,25 +142,26 @@ pub struct LogGuard {
 
 impl LogGuard {
     /// Looks whether watermark and identity are as they were written and whether the segments have
-    /// their names, and writes anew what is not: the watermark, the identity, the segment that is
-    /// written to, and the directory where all of it was removed. True if it did, now or in a look
-    /// that failed afterwards. Does nothing once the writer is gone or poisoned. Of the sealed
-    /// segments it looks at one. A few system calls, none of which waits for the disk unless
+    /// their names, the one that is written to with its newest bytes, and writes anew what is not:
+    /// the watermark, the identity, the segment that is written to, and the directory where all of
+    /// it was removed. True if it did, now or in a look that failed afterwards. Does nothing once
+    /// the writer is gone or poisoned. Of the sealed segments it looks at one. A few system calls, none of which waits for the disk unless
     /// there is damage; for once a second.
     ///
     /// # Errors
     /// [`StoreError::WatermarkReplaced`] when another readable watermark stands there, which is
     /// left as it is; [`StoreError::MissingSegment`] for a sealed segment, which only a backup has;
     /// [`StoreError::ForeignGenesis`] and the like when another log was put there;
-    /// [`StoreError::Io`] when the system fails. The writer stays usable.
+    /// [`StoreError::Io`] when the system fails. The writer stays usable, unless durable bytes of
+    /// the segment that is written to are gone from the file itself: its next commit fails then.
     pub fn look(&self) -> Result<bool, StoreError> {
         let mut home = self.home.lock();
         let Some((segment, _)) = &home.active else {
             return Ok(false);
         };
         let (io, dir) = (&self.shared.io, &self.shared.dir);
-        let is_nameless = is_gone(io, segment.view.path())?;
-        if is_nameless && is_away(io, dir)? {
+        let is_gone = is_gone(io, segment.view.path())?;
+        if is_gone && is_away(io, dir)? {
             io.create_dir(dir).at("mkdir", dir)?;
             let path = dir.join(LOCK_NAME);
             let locked = io.lock(&path).at("flock", &path)?;
@@ -119,6 +172,7 @@ impl LogGuard {
             None => return Ok(false),
         }
         home.is_mended |= self.look_at_identity()?;
+        let is_nameless = home.is_nameless(io)?;
         if is_nameless || home.is_owed {
             // From here on the next record goes to a segment that has a name.
             (home.is_lost, home.is_owed) = (true, true);
@@ -178,6 +232,22 @@ fn is_away(io: &Arc<dyn BlockIo>, dir: &Path) -> Result<bool, StoreError> {
         Err(error) if is_not_found(&error) => Ok(true),
         names => names.map(|_| false).at("list", dir),
     }
+}
+
+/// What has become of a segment that somebody cut or emptied.
+fn ruined(path: &Path) -> StoreError {
+    let words = "it was cut or emptied from outside while it was written to, and durable records \
+                 of it are gone: restore the log from a backup";
+    StoreError::Io {
+        operation: "pread",
+        path: path.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidData, words),
+    }
+}
+
+/// Whether nothing has the name, or something that is no file.
+fn is_no_file(error: &io::Error) -> bool {
+    is_not_found(error) || error.kind() == io::ErrorKind::InvalidInput
 }
 
 fn is_not_found(error: &io::Error) -> bool {

@@ -73,7 +73,7 @@ impl Store {
             ..survey.report
         };
         let shared = Arc::new(Shared::new(io, &options, survey.segments, &mark));
-        let home = Home::new(shared.last_segment(), Arc::clone(&file));
+        let home = Home::new(shared.last_segment(), Arc::clone(&file), survey.end.offset);
         let writer = Writer {
             active: Active {
                 segment: shared.last_segment(),
@@ -220,6 +220,7 @@ impl Writer {
         // What was appended before the file was found to have lost its name is in it alone.
         let copied = self.copy_lost();
         self.guard(copied)?;
+        self.home.lock().set_synced(self.active.end);
         let advanced = match self.watermark.lock().as_mut() {
             Some(watermark) => watermark.advance(&self.last),
             None => unreachable!("a writer that is not poisoned has its watermark"),

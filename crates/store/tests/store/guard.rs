@@ -97,6 +97,60 @@ fn an_active_segment_that_was_removed_gets_its_name_again_and_the_next_record_an
     check_whole(&io, &items, None, "after all");
 }
 
+/// What a tool does that makes a copy of a file and gives it the name.
+fn exchange_active(io: &MemoryIo) {
+    let active = segments(io).pop().expect("a segment");
+    let copy = Path::new(DIR).join("copy");
+    let bytes = io.files()[&active].clone();
+    let file = io.open(&copy, Access::Create).expect("memory");
+    let written = file.write_some_at(0, &[IoSlice::new(&bytes)]);
+    assert_eq!(written.expect("memory"), bytes.len());
+    io.rename(&copy, &active).expect("memory");
+}
+
+#[test]
+fn an_active_segment_whose_name_went_to_a_copy_gets_it_back_once_the_copy_lacks_something() {
+    let items = items(85, 9, 300);
+    let io = filled(&items[..3], 3);
+    let (mut writer, ..) = open(&io).expect("whole");
+    let guard = writer.log_guard();
+    commit(&mut writer, &items[3..4]);
+    exchange_active(&io);
+    assert!(!guard.look().expect("memory"), "it has all there is");
+    commit(&mut writer, &items[4..5]);
+    assert!(guard.look().expect("memory"));
+    check_killed(&io, &items[..5], "after the look");
+    commit(&mut writer, &items[5..7]);
+    check_killed(&io, &items[..7], "in a segment with a name");
+    assert!(!guard.look().expect("memory"));
+    assert_eq!(writer.metrics().files_restored.value(), 1);
+}
+
+#[test]
+fn a_writer_whose_segment_was_cut_or_emptied_ends_before_it_tells_anything_durable() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 3] = [
+        ("cut to nothing", Vec::clear),
+        ("cut in the middle", |bytes| bytes.truncate(5000)),
+        ("emptied", |bytes| bytes.fill(0)),
+    ];
+    for (name, damage) in damages {
+        let items = items(86, 8, 300);
+        let io = filled(&items[..4], 3);
+        let (mut writer, ..) = open(&io).expect("whole");
+        let guard = writer.log_guard();
+        commit(&mut writer, &items[4..6]);
+        let active = segments(&io).pop().expect("a segment");
+        io.damage(&active, damage);
+        let error = guard.look().expect_err(name).to_string();
+        assert!(error.contains("from a backup"), "{name}: {error}");
+        let appended = append(&mut writer, &items[6..7]);
+        let ended = appended.and_then(|_| writer.commit().map(drop));
+        ended.expect_err(name);
+        append(&mut writer, &items[7..8]).expect_err("poisoned");
+    }
+}
+
 #[test]
 fn a_group_that_was_appended_before_the_look_is_under_the_name_once_it_is_committed() {
     let items = items(83, 9, 300);
