@@ -145,8 +145,8 @@ impl LogGuard {
     /// their names, the one that is written to with its newest bytes, and writes anew what is not:
     /// the watermark, the identity, the segment that is written to, and the directory where all of
     /// it was removed. True if it did, now or in a look that failed afterwards. Does nothing once
-    /// the writer is gone or poisoned. Of the sealed segments it looks at one. A few system calls, none of which waits for the disk unless
-    /// there is damage; for once a second.
+    /// the writer is gone or poisoned. Of the sealed segments it looks at one. A few system calls,
+    /// none of which waits for the disk unless there is damage; for once a second.
     ///
     /// # Errors
     /// [`StoreError::WatermarkReplaced`] when another readable watermark stands there, which is
