@@ -71,7 +71,8 @@ impl Home {
     /// lacks the newest bytes, a copy for example.
     ///
     /// # Errors
-    /// When the open file itself lacks them, or the system fails.
+    /// When the open file itself is shorter than it was made, or lacks its head or those bytes; or
+    /// when the system fails.
     fn is_nameless(&mut self, io: &Arc<dyn BlockIo>) -> Result<bool, StoreError> {
         let Some((segment, file)) = &self.active else {
             return Ok(false);
@@ -79,16 +80,24 @@ impl Home {
         let path = segment.view.path().to_owned();
         let from = self.synced_bytes.saturating_sub(TAIL_BYTES);
         let mut tail = vec![0; to_usize(self.synced_bytes - from)];
-        match read_exact_at(file.as_ref(), from, &mut tail) {
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                return Err(error).at("pread", &path);
+        let (mut head, mut last) = ([0; 8], [0]);
+        let last_at = segment.view.len_bytes() - 1;
+        let own = file.as_ref();
+        let read = read_exact_at(own, 0, &mut head)
+            .and_then(|()| read_exact_at(own, from, &mut tail))
+            .and_then(|()| read_exact_at(own, last_at, &mut last));
+        let is_whole = match read {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+            read => {
+                read.at("pread", &path)?;
+                let is_written = |bytes: &[u8]| bytes.iter().any(|&byte| byte != 0);
+                is_written(&head) && is_written(&tail)
             }
-            Ok(()) if tail.iter().any(|&byte| byte != 0) => {}
-            _ => {
-                // The next commit ends the writer.
-                (self.is_lost, self.is_ruined) = (true, true);
-                return Err(ruined(&path));
-            }
+        };
+        if !is_whole {
+            // The next commit ends the writer.
+            (self.is_lost, self.is_ruined) = (true, true);
+            return Err(ruined(&path));
         }
         let named = match io.open(&path, Access::Read) {
             Err(error) if is_no_file(&error) => return Ok(true),

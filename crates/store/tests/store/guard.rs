@@ -135,19 +135,21 @@ fn a_writer_whose_segment_was_cut_or_emptied_ends_before_it_tells_anything_durab
         ("emptied", |bytes| bytes.fill(0)),
     ];
     for (name, damage) in damages {
-        let items = items(86, 8, 300);
+        let items = items(86, 9, 300);
         let io = filled(&items[..4], 3);
         let (mut writer, ..) = open(&io).expect("whole");
         let guard = writer.log_guard();
         commit(&mut writer, &items[4..6]);
         let active = segments(&io).pop().expect("a segment");
         io.damage(&active, damage);
+        // Heartbeats go on: what they write is whole.
+        commit(&mut writer, &items[6..7]);
         let error = guard.look().expect_err(name).to_string();
         assert!(error.contains("from a backup"), "{name}: {error}");
-        let appended = append(&mut writer, &items[6..7]);
+        let appended = append(&mut writer, &items[7..8]);
         let ended = appended.and_then(|_| writer.commit().map(drop));
         ended.expect_err(name);
-        append(&mut writer, &items[7..8]).expect_err("poisoned");
+        append(&mut writer, &items[8..9]).expect_err("poisoned");
     }
 }
 
