@@ -205,7 +205,9 @@ codes! {
     HoldUnknown = 100, Remembered;
     /// Accounts or ledger differ from the hold's: name the hold's own.
     HoldMismatch = 101, Remembered;
-    /// The hold was posted already: make a new payment, or RETURN what was posted.
+    /// The hold was posted already: look up first whether an earlier POST of yours did it, and has
+    /// moved the money; make a new payment only for what it did not move, or RETURN what was
+    /// posted.
     HoldPosted = 102, Remembered;
     /// The hold was voided already: make a new one.
     HoldVoided = 103, Remembered;
@@ -217,7 +219,9 @@ codes! {
     HoldTimeoutInvalid = 106, Remembered;
     /// The member has too many open holds: post or void some.
     HoldTableFull = 107, Transient;
-    /// No such payment within the return window: give back with a TRANSFER that names it in `ref`.
+    /// No such payment within the return window: look up first whether an earlier RETURN of yours
+    /// gave it back; only if none did, give back with a TRANSFER that names it in `ref`, by
+    /// `clearway pay --reference`.
     OriginalNotLive = 108, Remembered;
     /// Accounts or ledger are not the original's, exchanged: pay back the way it came.
     ReturnMismatch = 109, Remembered;
