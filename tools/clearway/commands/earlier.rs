@@ -108,6 +108,30 @@ impl Session {
         Err(Failure::new(Kind::NotSent, message).remedy(remedy))
     }
 
+    /// Says which envelope of the same instruction waits in the outbox under an identifier of its
+    /// own. A second one may be meant, and it is no reason not to send it that this cannot be read.
+    pub(super) fn note_waiting(&self, envelope: &Envelope) {
+        let entries = self.outbox.all().unwrap_or_default();
+        let mut same = entries.into_iter().flatten().filter(|entry| {
+            let mut body = entry.envelope.body;
+            body.id = envelope.body.id;
+            entry.genesis == self.genesis.hash() && same_instruction(&body, &envelope.body)
+        });
+        let Some(earlier) = same.next().map(|entry| entry.id()) else {
+            return;
+        };
+        let others = match same.count() {
+            0 => String::new(),
+            count => format!(", and {count} more"),
+        };
+        ui::note(&format!(
+            "warning: the same instruction waits in the outbox already, as {earlier}{others}, and \
+             may have been executed: this is a further one. For the end of that one, type \
+             `clearway resend {earlier} {}`",
+            self.again
+        ));
+    }
+
     /// Whether what was executed under this envelope's name is the same instruction.
     fn executed_as(&self, envelope: &Envelope, found: Found) -> Result<Earlier, Failure> {
         let executed = self.executed(Lookup::of(envelope), found)?;

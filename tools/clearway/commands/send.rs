@@ -194,6 +194,9 @@ impl Session {
             Some(Earlier::Over(_)) => true,
             None => false,
         };
+        if self.sending.id.is_none() && refusal.is_none() {
+            self.note_waiting(&envelope);
+        }
         let entry = self.entry(envelope);
         let kept = match (refusal, replaces) {
             (Some(failure), _) => Err(failure),
