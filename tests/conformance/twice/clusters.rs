@@ -33,6 +33,33 @@ fn a_genesis_with_other_rules_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn an_entry_of_another_signer_is_told_apart_by_the_signer() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let network = Lossy::start(node.door());
+    network.lose_answers_for(TIMEOUT);
+    let door = network.door();
+    let pay = [
+        "pay", "2.1", "3.1", "10.00", "--id", OWN_ID, "--outbox", "shared",
+    ];
+    let other = [
+        "--key",
+        "keys/member-3.insecure-plaintext",
+        "--insecure-plaintext",
+    ];
+    let lost = [&pay[..], &other, &["--server", &door, "--timeout-s", "2"]].concat();
+    crate::program::run(payer.path(), &lost).expect(6);
+    let refused = payer.run(node.door(), &pay).expect(3);
+    for words in [
+        "another instruction of participant 3",
+        "differs in: signer;",
+    ] {
+        assert!(refused.said().contains(words), "{}", refused.said());
+    }
+    node.stop();
+}
+
+#[test]
 fn an_entry_of_another_cluster_is_not_sent_overwritten_or_forgotten() {
     let (here, there) = (Payer::new(), Payer::new());
     let (mut node, mut other_node) = (here.node(), there.node());

@@ -351,13 +351,23 @@ impl Session {
 
     /// An identifier that stands for this instruction, and not for the one that was meant.
     fn other_use(&self, own: &Body, other: &Body, place: &str) -> Failure {
+        let mut differing = differing(own, other);
+        let (mut signed, signer) = (String::new(), other.signer());
+        if own.signer() != signer {
+            differing.insert(0, "signer");
+            signed = format!(" of participant {signer}");
+        }
         let message = format!(
-            "identifier {} stands for another instruction {place}, {}; this one differs in: {}",
+            "identifier {} stands for another instruction{signed} {place}, {}; this one differs \
+             in: {}",
             other.id,
             Instruction::of(other, &self.genesis.ledgers).text(),
-            differing(own, other).join(", ")
+            differing.join(", ")
         );
-        let remedy = "take a fresh identifier only for another payment";
+        let remedy = match signed.is_empty() {
+            true => "take a fresh identifier only for another payment",
+            false => "name an outbox of this member's own with --outbox",
+        };
         Failure::new(Kind::Mismatch, message).remedy(remedy)
     }
 
