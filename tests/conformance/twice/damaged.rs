@@ -233,6 +233,10 @@ fn an_entry_that_was_changed_since_it_was_signed_is_damaged_however_whole_it_loo
         // Where one field says another signer than the next, nobody knows whose it was.
         let (asked, old) = if at == 112 { (6, 6) } else { (5, 1) };
         let lookup = (&["lookup", OWN_ID][..], asked);
+        // As far as its own key shows it, also where no node is asked.
+        let list = payer.run(node.door(), &["resend", "--list"]).expect(0);
+        let shown = list.stdout.contains("no outbox entry");
+        assert_eq!(shown, at != 112, "{}", list.stdout);
         for (call, code) in [lookup, (&["resend"], 6), (&pay, 6)] {
             let told = payer.run(node.door(), call).expect(code);
             let said = told.said();

@@ -172,6 +172,19 @@ impl Connect {
         Ok(keystore::load_member(&self.key, &unlock)?)
     }
 
+    /// Participant, slot and public key that sign here, as far as no passphrase is needed.
+    pub(super) fn public_identity(
+        &self,
+        genesis: &Genesis,
+    ) -> Option<(ParticipantId, u8, [u8; 32])> {
+        let public_key = keystore::load_public(&self.key).ok()?.public_key.0;
+        let participant = match self.participant {
+            Some(number) => ParticipantId(number),
+            None => owner(genesis, &public_key).ok()?,
+        };
+        Some((participant, self.slot, public_key))
+    }
+
     /// The outbox of the member.
     pub(crate) fn outbox(&self, named: &OutboxArg) -> Outbox {
         let again = self.again(&Sending {

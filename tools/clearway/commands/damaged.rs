@@ -8,12 +8,12 @@ use clearway_client::Named;
 use clearway_crypto::keys::VerifyingKey;
 use clearway_types::domain::DomainTag;
 use clearway_types::envelope::Envelope;
-use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
+use clearway_types::units::{Digest, ParticipantId, TransferId, UnixSeconds};
 use clearway_types::wire::query::Lookup;
 use clearway_types::wire::roster::RosterView;
 
-use crate::commands::connect::{Session, quoted};
-use crate::commands::entry::{AGE_S, Damaged, Owner};
+use crate::commands::connect::{Connect, Session, quoted};
+use crate::commands::entry::{AGE_S, Damaged, Entry, Owner};
 use crate::failure::Failure;
 use crate::ui;
 
@@ -123,9 +123,7 @@ impl Session {
     }
 
     fn verifies(&self, envelope: &Envelope, public_key: &[u8; 32]) -> Option<bool> {
-        let key = VerifyingKey::from_bytes(public_key).ok()?;
-        let tag = DomainTag::new(self.genesis.hash());
-        Some(key.verify(&tag.signed_bytes(&envelope.body), &envelope.signature))
+        verifies(envelope, public_key, self.genesis.hash())
     }
 
     /// Puts a damaged entry aside whose end has been told, and says where it is.
@@ -135,6 +133,26 @@ impl Session {
         ui::note(&format!("the damaged entry is put aside: {place}"));
         Ok(())
     }
+}
+
+impl Connect {
+    /// Whether an entry is signed by the member's own key, as its public half says; nothing where
+    /// another has signed it, for another cluster, or that half is not there.
+    pub(super) fn vouches_for(&self, entry: &Entry) -> Option<bool> {
+        let genesis = self.genesis().ok()?;
+        let (own, slot, public_key) = self.public_identity(&genesis)?;
+        let body = &entry.envelope.body;
+        let by_own = own == body.signer() && usize::from(slot) == body.flags().key_slot();
+        let is_asked = by_own && entry.genesis == genesis.hash();
+        is_asked.then(|| verifies(&entry.envelope, &public_key, entry.genesis))?
+    }
+}
+
+/// Whether a key has signed an envelope for the cluster of this genesis; nothing for what is none.
+fn verifies(envelope: &Envelope, public_key: &[u8; 32], genesis: Digest) -> Option<bool> {
+    let key = VerifyingKey::from_bytes(public_key).ok()?;
+    let tag = DomainTag::new(genesis);
+    Some(key.verify(&tag.signed_bytes(&envelope.body), &envelope.signature))
 }
 
 #[cfg(test)]
