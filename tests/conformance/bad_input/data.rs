@@ -59,7 +59,7 @@ pub(crate) const ROWS: &[Row] = &[
         "another cluster's data",
         as_it_is,
         "node run --config other/node.toml --set data_dir=../data",
-        1,
+        3,
         "point it at its own data directory or its own genesis file",
     ),
     Row::command(
@@ -132,8 +132,15 @@ pub(crate) const ROWS: &[Row] = &[
         "a replay under another cluster's genesis",
         as_it_is,
         "replay data --genesis other/genesis.toml",
-        1,
-        "its own genesis file",
+        3,
+        "name the log's own genesis file with --genesis",
+    ),
+    Row::command(
+        "a log inspected under another cluster's genesis",
+        as_it_is,
+        "inspect state data --genesis other/genesis.toml",
+        3,
+        "and the genesis file that was given is",
     ),
     Row::command(
         "a replay of damaged data",

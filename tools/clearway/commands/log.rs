@@ -150,6 +150,18 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
     let kind = match &error {
         StoreError::Corrupt { .. } => Kind::Mismatch,
         StoreError::NoStore { .. } => Kind::NotFound,
+        StoreError::ForeignGenesis {
+            path,
+            found,
+            expected,
+        } => {
+            let message = format!(
+                "{} belongs to genesis {found}, and the genesis file that was given is {expected}",
+                path.display()
+            );
+            let remedy = "name the log's own genesis file with --genesis";
+            return Failure::new(Kind::Mismatch, message).remedy(remedy);
+        }
         _ => Kind::Failed,
     };
     Failure::new(kind, error)

@@ -3,6 +3,7 @@
 use clearway_node::config::{Loaded, Origin};
 use clearway_node::log::LINES_DROPPED;
 use clearway_node::{Node, NodeError, Readiness, genesis_file, keystore, log};
+use clearway_store::StoreError;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -43,6 +44,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let parts = backends::parts_of(config)?;
     let node = Node::start_with(config, &genesis, &validator, parts);
     let node = node.map_err(|error| {
+        let kind = match &error {
+            NodeError::Store(StoreError::ForeignGenesis { .. }) => Kind::Mismatch,
+            _ => Kind::Failed,
+        };
         let shown = match error {
             // A variable or a flag may have named another genesis than the configuration does.
             NodeError::NotInGenesis => {
@@ -51,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             }
             error => error.to_string(),
         };
-        named(Failure::new(Kind::Failed, shown))
+        named(Failure::new(kind, shown))
     })?;
     let addresses = node.addresses();
     let (door, admin) = (addresses.door, addresses.admin);
