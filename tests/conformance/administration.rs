@@ -336,8 +336,32 @@ fn a_key_is_rotated_into_a_free_slot() {
         (&keys[1]["slot"], &keys[1]["valid_from"]),
         (&1.into(), &(height + 256).into())
     );
-    let validator = node.as_member(2, &["keys", "rotate", "keys/validator.insecure-plaintext"]);
-    says(validator, 1, "a member key is needed");
+    let validator = "keys/validator.insecure-plaintext";
+    let refused = node.as_member(2, &["keys", "rotate", validator]);
+    says(refused, 1, "a member key is needed");
+    let calls: [&[&str]; 2] = [
+        &["member", "add", "9", "--member-key", validator],
+        &[
+            "member",
+            "key",
+            "2",
+            "--key-slot",
+            "2",
+            "--yes",
+            "--member-key",
+            "keys/validator.pub",
+        ],
+    ];
+    for call in calls {
+        let refused = node.as_member(1, call);
+        says(refused, 1, "a member key is needed");
+    }
+    let public = node.as_member(2, &["keys", "rotate", "keys/member-3.pub"]);
+    says(
+        public,
+        2,
+        "name the key file itself: keys/member-3.insecure-plaintext",
+    );
     node.node.stop();
 }
 
