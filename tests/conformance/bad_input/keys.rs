@@ -66,6 +66,23 @@ pub(crate) const ROWS: &[Row] = &[
         "name the key file",
     ),
     Row::command(
+        "the public half of a key to pay with",
+        as_it_is,
+        "pay 2.1 3.1 1 --key keys/member-2.pub",
+        2,
+        "name the key file itself: keys/member-2.insecure-plaintext",
+    ),
+    Row::command(
+        "a file that is none and that others can read",
+        |dir| {
+            write(dir, "users", "root:x:0:0");
+            set_mode(dir, "users", 0o644);
+        },
+        "keys check users",
+        1,
+        "users is no key file: check the path",
+    ),
+    Row::command(
         "a key file that is not there",
         as_it_is,
         "keys check none.age",

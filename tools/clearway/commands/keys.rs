@@ -7,7 +7,7 @@ use clearway_node::keystore::{self, KeyFileError, KeyKind, Keys, PublicKeys};
 use clearway_types::hex;
 use serde::Serialize;
 
-use crate::commands::passphrase::{protection, unlock};
+use crate::commands::passphrase::{check_is_secret, protection, unlock};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -199,14 +199,7 @@ fn list(args: &List) -> Result<(), Failure> {
 }
 
 fn check(args: &Check) -> Result<(), Failure> {
-    if keystore::public_path(&args.path) == args.path && args.path.exists() {
-        let message = format!(
-            "{} is the public half of a key, which anybody may read: name the key file, and both \
-             are checked",
-            args.path.display()
-        );
-        return Err(Failure::usage(message));
-    }
+    check_is_secret(&args.path)?;
     let encrypted = keystore::check_file(&args.path)?;
     let unlock = unlock(&args.path, args.insecure_plaintext)?;
     let public = keystore::load(&args.path, &unlock)?.public();
