@@ -244,12 +244,18 @@ impl Failure {
             None if unsent == total => Kind::NotSent,
             None => Kind::Failed,
         };
-        let message = format!(
-            "of {total} instructions {} did what they are for, {failed} moved nothing, the end of \
-             {unknown} is not known, {doubtful} are not what they should be, {unsent} were \
-             not sent",
-            total - failures.len()
-        );
+        let ends = [
+            (total - failures.len(), "", "did what they are for"),
+            (failed, "", "moved nothing"),
+            (unknown, "the end of ", "is not known"),
+            (doubtful, "", "not what they should be"),
+            (unsent, "", "not sent"),
+        ];
+        let ends = ends.iter().filter(|(count, ..)| *count > 0);
+        let ends: Vec<String> = ends
+            .map(|(count, before, after)| format!("{before}{count} {after}"))
+            .collect();
+        let message = format!("of {total} instructions {}", ends.join(", "));
         // Of some that failed and some that were not sent there may be none of the kind.
         let decisive = failures.iter().position(|one| one.kind == kind);
         let cause = failures.into_iter().nth(decisive.unwrap_or(0));
@@ -437,19 +443,19 @@ mod tests {
             (
                 &[unknown, unsent],
                 Some(unknown),
-                "1 is not known, 0 are not what they should be, 1 were not sent",
+                "did what they are for, the end of 1 is not known, 1 not sent",
             ),
             (
                 &[mismatch, unsent],
                 Some(mismatch),
-                "0 moved nothing, the end of 0 is not known, 1 are not",
+                "1 did what they are for, 1 not what they should be, 1 not sent",
             ),
             (
                 &[unsent; 2],
                 Some(failed),
-                "1 did what they are for, 0 moved nothing",
+                "of 3 instructions 1 did what they are for, 2 not sent;",
             ),
-            (&[unsent; 3], Some(unsent), "0 did what"),
+            (&[unsent; 3], Some(unsent), "of 3 instructions 3 not sent;"),
         ];
         for (kinds, expected, words) in rows {
             let failures = kinds

@@ -135,7 +135,7 @@ fn an_identifier_that_was_used_is_looked_up_before_anything_is_sent() {
     let states: Vec<&Value> = answered.iter().map(|answer| &answer["state"]).collect();
     assert_eq!(states, ["conflict", "settled"], "{}", told.stdout);
     for words in [
-        "1 are not what",
+        "of 2 instructions 1 did what they are for, 1 not what they should be",
         &format!("one of them: identifier {OWN_ID}"),
     ] {
         assert!(told.said().contains(words), "{}", told.said());
