@@ -22,6 +22,10 @@ impl ProofFile {
     /// Looks whether the name is free; nothing is ever overwritten.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
         let place = path.display();
+        if path == Path::new("-") {
+            let message = "a proof goes into a file, and never to standard output";
+            return Err(Failure::usage(message).remedy("name a new file, ./- for one of that name"));
+        }
         if path.symlink_metadata().is_ok() {
             return Err(Failure::usage(format!(
                 "{place} exists already and nothing is overwritten: name a new file, or move this \
