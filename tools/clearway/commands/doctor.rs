@@ -111,6 +111,13 @@ fn advice_on_disk(disk: &Disk) -> Vec<String> {
     advice
 }
 
+fn cores(count: usize) -> String {
+    match count {
+        1 => "1 core".to_owned(),
+        count => format!("{count} cores"),
+    }
+}
+
 fn shown(findings: &Findings) -> String {
     let machine = &findings.machine;
     let of_disk = |show: fn(&Disk) -> String| {
@@ -142,8 +149,9 @@ fn shown(findings: &Findings) -> String {
         (
             "shares",
             format!(
-                "questions and feeds {} cores, replay {} cores at low priority",
-                findings.shares.questions, findings.shares.replay
+                "questions and feeds {}, replay {} at low priority",
+                cores(findings.shares.questions),
+                cores(findings.shares.replay)
             ),
         ),
     ]);
