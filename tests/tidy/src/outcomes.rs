@@ -312,7 +312,7 @@ clearway_flow::metrics! {
             ),
             ("crates/types/src/drop.rs", DROPS),
             ("crates/node/src/clock.rs", &source),
-            ("crates/gpu/src/clock.rs", &source),
+            ("crates/client/src/clock.rs", &source),
             ("tests/stages/main.rs", "fn a() { Ok; Oversize; frames }\n"),
         ]);
         let expected = [
