@@ -43,7 +43,7 @@ POSSESSION_NAMESPACE = b"clearway/1 validator key"
 
 DUPLICATE, TRANSIENT = 1, 2
 # Codes that use an identifier up, both ends included; what is between them is no code.
-USED_UP = [(0, 1), (65, 65), (70, 77), (80, 94), (100, 106), (108, 110), (120, 124), (130, 132)]
+USED_UP = [(0, 1), (65, 65), (70, 78), (80, 94), (100, 106), (108, 110), (120, 124), (130, 132)]
 
 
 class Wrong(Exception):
