@@ -1,5 +1,5 @@
 //! The checkpointer: prepares segments, indexes sealed ones, writes checkpoints and looks after the
-//! watermark file, off the hot path.
+//! files of the log, off the hot path.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const AGAIN_MIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// How long a checkpoint waits for its block to be durable.
 const DURABLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause between two looks at the watermark file: a start in between would need a backup.
+/// Pause between two looks at the files of the log: a start in between would need a backup.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// A state to be kept.
@@ -43,8 +43,8 @@ clearway_flow::metrics! {
         checkpoints: total,
         /// Height of the newest checkpoint.
         checkpoint_height: gauge,
-        /// Checkpoints, preparations, indexes or looks at the watermark that failed; the log
-        /// alone carries on then.
+        /// Checkpoints, preparations, indexes or looks at the files of the log that failed; the
+        /// log alone carries on then.
         failures: total,
         /// Index files found damaged or lost, as far as the log has told of them.
         damages_told: total,
@@ -246,8 +246,8 @@ pub(crate) fn look_at(log: &LogGuard) -> bool {
         ),
         Err(error) => tracing::error!(
             %error,
-            "the files of the log cannot be looked after; keep the node running until they are \
-             whole, or its next start may need a backup"
+            "the files of the log are not whole, or cannot be looked after: the next start may \
+             need a backup"
         ),
     }
     looked.is_ok()

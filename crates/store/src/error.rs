@@ -87,6 +87,15 @@ pub enum StoreError {
         dir: PathBuf,
     },
 
+    /// The segment that is written to was cut, or its head is gone. The writer is poisoned from its
+    /// next append or commit on.
+    #[error("{} was cut or emptied from outside while it was written to, and durable records of \
+        it are gone: keep a copy, and restore the log from a backup or a peer", path.display())]
+    SegmentRuined {
+        /// Its file.
+        path: PathBuf,
+    },
+
     /// Neither watermark slot can be read though the directory is in use.
     #[error("{}: neither durable watermark can be read, so committed and torn records cannot be \
         told apart; restore this file from a backup, or the directory from a peer", path.display())]

@@ -2,14 +2,14 @@
 //! is written anew from what the writer holds open, before the next start would need a backup.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::error::{At, StoreError};
-use crate::format::to_usize;
-use crate::identity::{self, LOCK_NAME};
+use crate::format::{HEAD_BYTES, Head as _, SegmentHead, to_usize};
+use crate::identity::{self, LOCK_NAME, open_named};
 use crate::io::{Access, BlockFile, BlockIo, LockGuard, read_exact_at, write_all_at};
 use crate::limits::{PAGE_BYTES, ZERO_CHUNK_BYTES};
 use crate::reader::Shared;
@@ -17,7 +17,7 @@ use crate::recovery::TEMPORARY_SUFFIX;
 use crate::segment::Segment;
 use crate::watermark::Watermark;
 
-/// Newest durable bytes that are compared: the headers of a batch and of what follows it, at least.
+/// Newest durable bytes that are compared. A segment always has so many: its head page at first.
 const TAIL_BYTES: u64 = PAGE_BYTES;
 
 /// The segment that is written to, as writer and guard settle it between them.
@@ -29,8 +29,8 @@ pub(crate) struct Home {
     pub(crate) is_lost: bool,
     /// Bytes of it that were synced and are durable.
     synced_bytes: u64,
-    /// Durable bytes of the open file itself are gone: nothing may be told durable any more.
-    is_ruined: bool,
+    /// The file of which durable bytes are gone: nothing may be told durable any more.
+    ruined: Option<PathBuf>,
     /// The copy failed half-way, at the sync of its name perhaps: it is made once more.
     is_owed: bool,
     /// Files were written anew, and no look has said so yet: one may fail after it.
@@ -47,7 +47,7 @@ impl Home {
             active: Some((segment, file)),
             is_lost: false,
             synced_bytes,
-            is_ruined: false,
+            ruined: None,
             is_owed: false,
             is_mended: false,
             _lock: None,
@@ -55,72 +55,76 @@ impl Home {
         }
     }
 
-    /// The writer goes on in this segment.
+    /// The writer goes on in this segment. One that was found to be ruined meanwhile is not left
+    /// behind: the next append fails.
     pub(crate) fn set_active(&mut self, segment: Arc<Segment>, file: Arc<dyn BlockFile>) {
         self.active = Some((segment, file));
-        (self.is_lost, self.is_owed) = (false, false);
         self.synced_bytes = PAGE_BYTES;
+        (self.is_lost, self.is_owed) = (self.ruined.is_some(), false);
     }
 
-    /// Everything up to here is durable in the open file.
-    pub(crate) fn set_synced(&mut self, bytes: u64) {
+    /// Everything up to here is durable in the open file, and under its name once this is done.
+    ///
+    /// # Errors
+    /// As of [`Home::copy_lost`].
+    pub(crate) fn on_synced(
+        &mut self,
+        bytes: u64,
+        (io, dir): (&Arc<dyn BlockIo>, &Path),
+    ) -> Result<(), StoreError> {
         self.synced_bytes = bytes;
+        self.copy_lost(io, dir)
+    }
+
+    /// Gives the segment its name again with all that was appended, where it was found to have lost
+    /// it.
+    ///
+    /// # Errors
+    /// As of [`Home::copy`].
+    pub(crate) fn copy_lost(&self, io: &Arc<dyn BlockIo>, dir: &Path) -> Result<(), StoreError> {
+        match self.is_lost {
+            true => self.copy(io, dir),
+            false => Ok(()),
+        }
     }
 
     /// Whether the open file has lost its name: to nothing, to what is no file, or to a file that
-    /// lacks the newest bytes, a copy for example.
+    /// is shorter or has another head or other newest bytes, as a copy does once more is written.
     ///
     /// # Errors
-    /// When the open file itself is shorter than it was made, or lacks its head or those bytes; or
-    /// when the system fails.
+    /// When the open file itself is shorter than it was made or has lost its head; or when the
+    /// system fails.
     fn is_nameless(&mut self, io: &Arc<dyn BlockIo>) -> Result<bool, StoreError> {
         let Some((segment, file)) = &self.active else {
             return Ok(false);
         };
-        let path = segment.view.path().to_owned();
-        let from = self.synced_bytes.saturating_sub(TAIL_BYTES);
-        let mut tail = vec![0; to_usize(self.synced_bytes - from)];
-        let (mut head, mut last) = ([0; 8], [0]);
-        let last_at = segment.view.len_bytes() - 1;
-        let own = file.as_ref();
-        let read = read_exact_at(own, 0, &mut head)
-            .and_then(|()| read_exact_at(own, from, &mut tail))
-            .and_then(|()| read_exact_at(own, last_at, &mut last));
-        let is_whole = match read {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
-            read => {
-                read.at("pread", &path)?;
-                // Every head begins with its magic number.
-                head != [0; 8]
-            }
+        let (path, len_bytes) = (segment.view.path(), segment.view.len_bytes());
+        let sample_of = |file: &dyn BlockFile| sample(file, self.synced_bytes, len_bytes);
+        let own = sample_of(file.as_ref()).at("pread", path)?;
+        let Some(own) = own.filter(|own| own.starts_with(&SegmentHead::MAGIC)) else {
+            let path = path.to_owned();
+            // The next append or commit ends the writer.
+            (self.is_lost, self.ruined) = (true, Some(path.clone()));
+            return Err(StoreError::SegmentRuined { path });
         };
-        if !is_whole {
-            // The next commit ends the writer.
-            (self.is_lost, self.is_ruined) = (true, true);
-            return Err(ruined(&path));
-        }
-        let named = match io.open(&path, Access::Read) {
-            Err(error) if is_no_file(&error) => return Ok(true),
-            named => named.at("open", &path)?,
+        let Some(named) = open_named(io, path)? else {
+            return Ok(true);
         };
-        let mut other = vec![0; tail.len()];
-        match read_exact_at(named.as_ref(), from, &mut other) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
-            read => read.map(|()| other != tail).at("pread", &path),
-        }
+        let named = sample_of(named.as_ref()).at("pread", path)?;
+        Ok(named.is_none_or(|named| named != own))
     }
 
     /// Gives a copy of the open file its name, where that was lost: all that was written so far.
     ///
     /// # Errors
     /// When the system fails; what had the name before still has it.
-    pub(crate) fn copy(&self, io: &Arc<dyn BlockIo>, dir: &Path) -> Result<(), StoreError> {
+    fn copy(&self, io: &Arc<dyn BlockIo>, dir: &Path) -> Result<(), StoreError> {
         let Some((segment, file)) = &self.active else {
             return Ok(());
         };
         let path = segment.view.path();
-        if self.is_ruined {
-            return Err(ruined(path));
+        if let Some(path) = self.ruined.clone() {
+            return Err(StoreError::SegmentRuined { path });
         }
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY_SUFFIX);
@@ -155,14 +159,16 @@ impl LogGuard {
     /// the watermark, the identity, the segment that is written to, and the directory where all of
     /// it was removed. True if it did, now or in a look that failed afterwards. Does nothing once
     /// the writer is gone or poisoned. Of the sealed segments it looks at one. A few system calls,
-    /// none of which waits for the disk unless there is damage; for once a second.
+    /// none of which waits for the disk but those of the first look at a segment, unless there is
+    /// damage; for once a second.
     ///
     /// # Errors
     /// [`StoreError::WatermarkReplaced`] when another readable watermark stands there, which is
     /// left as it is; [`StoreError::MissingSegment`] for a sealed segment, which only a backup has;
     /// [`StoreError::ForeignGenesis`] and the like when another log was put there;
     /// [`StoreError::Io`] when the system fails. The writer stays usable, unless durable bytes of
-    /// the segment that is written to are gone from the file itself: its next commit fails then.
+    /// the segment that is written to are gone from the file itself: [`StoreError::SegmentRuined`],
+    /// which its next append or commit gives too.
     pub fn look(&self) -> Result<bool, StoreError> {
         let mut home = self.home.lock();
         let Some((segment, _)) = &home.active else {
@@ -243,20 +249,24 @@ fn is_away(io: &Arc<dyn BlockIo>, dir: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// What has become of a segment that somebody cut or emptied.
-fn ruined(path: &Path) -> StoreError {
-    let words = "it was cut or emptied from outside while it was written to, and durable records \
-                 of it are gone: restore the log from a backup";
-    StoreError::Io {
-        operation: "pread",
-        path: path.to_owned(),
-        source: io::Error::new(io::ErrorKind::InvalidData, words),
+/// Head, newest durable bytes and last byte of a segment; nothing where the file is shorter.
+fn sample(file: &dyn BlockFile, synced_bytes: u64, len_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+    let (head_bytes, tail_bytes) = (HEAD_BYTES as u64, TAIL_BYTES);
+    let ranges = [
+        (0, head_bytes),
+        (synced_bytes - tail_bytes, tail_bytes),
+        (len_bytes - 1, 1),
+    ];
+    let mut sample = Vec::new();
+    for (from, bytes) in ranges {
+        let mut part = vec![0; to_usize(bytes)];
+        match read_exact_at(file, from, &mut part) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        sample.append(&mut part);
     }
-}
-
-/// Whether nothing has the name, or something that is no file.
-fn is_no_file(error: &io::Error) -> bool {
-    is_not_found(error) || error.kind() == io::ErrorKind::InvalidInput
+    Ok(Some(sample))
 }
 
 fn is_not_found(error: &io::Error) -> bool {

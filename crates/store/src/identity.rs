@@ -1,5 +1,6 @@
 //! Whose directory this is: the lock that keeps a second process out and the identity file.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,6 +55,23 @@ pub(crate) fn check(
         }),
         Err(HeadFault::Version(found)) => Err(StoreError::version(&path, found)),
         Err(HeadFault::Blank | HeadFault::Damaged) => Err(StoreError::IdentityLost { path }),
+    }
+}
+
+/// The file that has the name now; nothing when it is gone, or a pipe, a directory or a device
+/// stands in its place.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn open_named(
+    io: &Arc<dyn BlockIo>,
+    path: &Path,
+) -> Result<Option<Arc<dyn BlockFile>>, StoreError> {
+    match io.open(path, Access::Read) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+            Ok(None)
+        }
+        file => file.map(Some).at("open", path),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{At, Hex, StoreError};
 use crate::format::{HEAD_BYTES, Head, HeadFault, Mark, WatermarkSlot, to_usize};
-use crate::identity::{create_file, put_file};
+use crate::identity::{create_file, open_named, put_file};
 use crate::io::{Access, BlockFile, BlockIo, read_exact_at, write_all_at};
 use crate::limits::PAGE_BYTES;
 use crate::metrics::StoreMetrics;
@@ -224,7 +224,7 @@ impl Watermark {
     /// [`StoreError::WatermarkReplaced`], with nothing changed; or the system's, after which the
     /// next look tries again: it writes to a file of its own, never to the handle of the log.
     pub(crate) fn look(&mut self, metrics: &StoreMetrics) -> Result<bool, StoreError> {
-        let holds = match self.named()? {
+        let holds = match open_named(&self.io, &self.path)? {
             Some(file) => self.holds_slots(file.as_ref())?,
             None => false,
         };
@@ -246,22 +246,6 @@ impl Watermark {
         self.renew()?;
         self.is_sound = true;
         Ok(true)
-    }
-
-    /// The file that has the name now; nothing when it is gone, or a pipe, a directory or a device
-    /// stands in its place.
-    fn named(&self) -> Result<Option<Arc<dyn BlockFile>>, StoreError> {
-        match self.io.open(&self.path, Access::Read) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
-                ) =>
-            {
-                Ok(None)
-            }
-            file => file.map(Some).at("open", &self.path),
-        }
     }
 
     fn has_its_length(&self) -> Result<bool, StoreError> {

@@ -218,9 +218,9 @@ impl Writer {
         let synced = synced.at("fdatasync", self.active.segment.view.path());
         self.guard(synced)?;
         // What was appended before the file was found to have lost its name is in it alone.
-        let copied = self.copy_lost();
+        let place = (&self.shared.io, self.shared.dir.as_path());
+        let copied = self.home.lock().on_synced(self.active.end, place);
         self.guard(copied)?;
-        self.home.lock().set_synced(self.active.end);
         let advanced = match self.watermark.lock().as_mut() {
             Some(watermark) => watermark.advance(&self.last),
             None => unreachable!("a writer that is not poisoned has its watermark"),
@@ -308,21 +308,28 @@ impl Writer {
 
     /// Remembers a failed call for good: what the disk holds is not known any more.
     fn guard<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(StoreError::Io {
-            operation,
-            path,
-            source,
-        }) = &result
-        {
-            self.metrics().write_failures.add(1);
-            self.let_go();
-            self.poison = Some(Poison {
+        let poison = match &result {
+            Err(StoreError::Io {
+                operation,
+                path,
+                source,
+            }) => Poison {
                 operation,
                 path: path.clone(),
                 reason: source.kind(),
                 os_code: source.raw_os_error(),
-            });
-        }
+            },
+            Err(StoreError::SegmentRuined { path }) => Poison {
+                operation: "pread",
+                path: path.clone(),
+                reason: io::ErrorKind::InvalidData,
+                os_code: None,
+            },
+            _ => return result,
+        };
+        self.metrics().write_failures.add(1);
+        self.let_go();
+        self.poison = Some(poison);
         result
     }
 
@@ -344,16 +351,6 @@ impl Writer {
         Ok(u32::try_from(payload_bytes).expect("the limit is far below 4 GiB"))
     }
 
-    /// Gives the active segment its name again with all that was appended, where it was found to
-    /// have lost it.
-    fn copy_lost(&self) -> Result<(), StoreError> {
-        let home = self.home.lock();
-        match home.is_lost {
-            true => home.copy(&self.shared.io, &self.shared.dir),
-            false => Ok(()),
-        }
-    }
-
     /// Leaves the active segment for the next one. The old one is synced before the new one gets
     /// its name, so a segment that has a successor is known to be whole.
     fn roll(&mut self, needed: u64) -> Result<(), StoreError> {
@@ -361,8 +358,9 @@ impl Writer {
             PAGE_BYTES + needed <= self.preparer.segment_bytes,
             "check_size bounds a record"
         );
-        let prepared = self
-            .copy_lost()
+        let (io, dir) = (&self.shared.io, &self.shared.dir);
+        let copied = self.home.lock().copy_lost(io, dir);
+        let prepared = copied
             .and_then(|()| self.preparer.drop_nameless())
             .and_then(|()| self.preparer.prepare_next());
         match prepared.map_err(|error| self.preparer.full(error)) {

@@ -54,12 +54,7 @@ impl Stage for Storing {
 
     fn wait(&mut self) -> Option<Append<Ticket>> {
         let links = &self.links;
-        let next = receive_either((&links.persist, of_persist), (&links.executed, of_executed));
-        if next.is_none() {
-            // Damage since the last look is mended while somebody still can.
-            look_at(&self.log);
-        }
-        next
+        receive_either((&links.persist, of_persist), (&links.executed, of_executed))
     }
 
     fn poll(&mut self) -> Option<Append<Ticket>> {
@@ -83,6 +78,11 @@ impl Stage for Storing {
             announce(worker, &self.links, &self.index, durable)?;
         }
         Ok(Progress::GoesOn)
+    }
+
+    /// Damage since the last look is mended while somebody still can.
+    fn end(&mut self) {
+        look_at(&self.log);
     }
 }
 
