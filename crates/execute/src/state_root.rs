@@ -4,6 +4,7 @@
 //! since the last one. Live ids and returns are hash chains, one a bucket. The rest is small.
 
 use clearway_crypto::hash::sha256;
+use clearway_types::codec::Writer as _;
 use clearway_types::domain::prefix;
 use clearway_types::units::Digest;
 
@@ -21,10 +22,10 @@ pub(crate) const NO_PARTS: Parts = [Digest::ZERO; part::MAX as usize + 1];
 pub(crate) fn root_of(parts: &Parts, clock: Clock) -> Digest {
     let mut bytes = vec![prefix::STATE_ROOT];
     for part in &parts[1..] {
-        bytes.extend_from_slice(&part.0);
+        bytes.digest(*part);
     }
-    bytes.extend_from_slice(&clock.height.0.to_le_bytes());
-    bytes.extend_from_slice(&clock.time.0.to_le_bytes());
+    bytes.u64(clock.height.0);
+    bytes.u64(clock.time.0);
     sha256(&[&bytes])
 }
 
@@ -35,14 +36,14 @@ pub(crate) fn balances_root(accounts: &Accounts) -> Digest {
     accounts.sort_unstable_by_key(|account| account.id.get());
     let mut bytes = vec![prefix::BALANCES];
     for account in accounts {
-        bytes.extend_from_slice(&account.id.get().to_le_bytes());
+        bytes.u64(account.id.get());
         for balance in [
             account.debits_posted,
             account.credits_posted,
             account.debits_pending,
             account.credits_pending,
         ] {
-            bytes.extend_from_slice(&balance.get().to_le_bytes());
+            bytes.u128(balance.get());
         }
     }
     sha256(&[&bytes])

@@ -585,6 +585,7 @@ fn unique(what: &'static str, ids: impl Iterator<Item = u64>) -> Result<(), Gene
     }
 }
 
+/// A u64, unlike a `Writer`'s count: the hash of every genesis stands on it.
 fn put_count(hasher: &mut blake3::Hasher, count: usize) {
     hasher.u64(count as u64);
 }

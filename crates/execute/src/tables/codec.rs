@@ -80,14 +80,6 @@ impl<'a> Source<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    pub(crate) fn flag(&mut self) -> Result<bool, ExecuteError> {
-        match self.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(ExecuteError::Snapshot { field: "flag" }),
-        }
-    }
-
     pub(crate) fn u32(&mut self) -> Result<u32, ExecuteError> {
         Ok(u32::from_le_bytes(self.array()?))
     }

@@ -12,6 +12,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
 use clearway_crypto::hash::sha256;
+use clearway_types::codec::Writer as _;
 use clearway_types::domain::prefix;
 use clearway_types::units::{AccountId, Digest, Height, ParticipantId, TransferId};
 use hashbrown::HashTable;
@@ -162,8 +163,8 @@ impl Ids {
             .checked_add(1)
             .expect("LIVE_IDS_MAX is below 2^32");
         bucket.events.push(EVENT_RESULT);
-        bucket.events.extend_from_slice(&entry.digest);
-        bucket.events.extend_from_slice(&entry.code.to_le_bytes());
+        bucket.events.bytes(&entry.digest);
+        bucket.events.u16(entry.code);
 
         self.shards[shard(hash)].insert_unique(spread(hash), at, |at| spread(at.hash));
         let count = self.counts.entry(signer).or_default();
@@ -184,8 +185,8 @@ impl Ids {
         let digest = self.get(at).digest;
         let events = &mut self.bucket(at.until, now).events;
         events.push(EVENT_RETURN);
-        events.extend_from_slice(&digest);
-        events.extend_from_slice(&amount.to_le_bytes());
+        events.bytes(&digest);
+        events.u64(amount);
     }
 
     /// The first height that has an entry here; the log from there on rebuilds the table.
@@ -369,8 +370,8 @@ impl Table for Ids {
         let mut bytes = vec![prefix::STATE_PART, part::IDS];
         for (bucket, until) in self.buckets.iter().zip(self.base..) {
             if bucket.count > 0 {
-                bytes.extend_from_slice(&until.to_le_bytes());
-                bytes.extend_from_slice(&bucket.chain.0);
+                bytes.u32(until);
+                bytes.digest(bucket.chain);
             }
         }
         (self.count > 0).then(|| sha256(&[&bytes]))

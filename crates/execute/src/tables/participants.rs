@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use clearway_crypto::hash::sha256;
 use clearway_types::account::{KeyEntry, Participant, Role};
+use clearway_types::codec::{DecodeError, Reader, Writer as _};
 use clearway_types::directory::KeyDirectory;
 use clearway_types::domain::prefix;
 use clearway_types::limits::{KEY_LAG_MAX, PARTICIPANTS_MAX};
 use clearway_types::units::{Digest, Height, ParticipantId};
+use clearway_types::wire::roster::PARTICIPANT_BYTES;
 
 use crate::clock::Clock;
 use crate::error::ExecuteError;
@@ -244,7 +246,7 @@ impl Table for Participants {
         });
         let mut versions = Vec::new();
         for version in &self.versions {
-            versions.extend_from_slice(&version.0.to_le_bytes());
+            versions.u64(version.0);
         }
         let parts: [&[u8]; 3] = [&[prefix::STATE_PART, part::DIRECTORY], &hash.0, &versions];
         Some(sha256(&parts))
@@ -323,31 +325,13 @@ fn directory_of(all: &BTreeMap<ParticipantId, Participant>, height: Height) -> K
 }
 
 fn read_participant(from: &mut Source<'_>) -> Result<Participant, ExecuteError> {
-    let id = ParticipantId(from.u32()?);
-    let role = Role::from_u8(from.u8()?).ok_or(ExecuteError::Snapshot { field: "role" })?;
-    let mut participant = Participant {
-        id,
-        role,
-        suspended: from.flag()?,
-        sponsor: ParticipantId(from.u32()?),
-        lei: from.array()?,
-        bic: from.array()?,
-        keys: [None; 4],
-    };
-    for key in &mut participant.keys {
-        let present = from.flag()?;
-        let entry = KeyEntry {
-            public_key: from.array()?,
-            valid_from: Height(from.u64()?),
-            valid_to: Height(from.u64()?),
-        };
-        let unused = entry.valid_from.0 | entry.valid_to.0 == 0 && entry.public_key == [0; 32];
-        if !present && !unused {
-            return Err(ExecuteError::Snapshot { field: "key" });
-        }
-        *key = present.then_some(entry);
-    }
-    Ok(participant)
+    let bytes: [u8; PARTICIPANT_BYTES] = from.array()?;
+    Participant::decode(&mut Reader::new(&bytes)).map_err(|error| ExecuteError::Snapshot {
+        field: match error {
+            DecodeError::Invalid { field } => field,
+            _ => "participant",
+        },
+    })
 }
 
 #[cfg(test)]

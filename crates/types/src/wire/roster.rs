@@ -90,14 +90,14 @@ impl Participant {
         let mut participant = Self {
             id,
             role,
-            suspended: reader.flag("flag")?,
+            suspended: reader.flag("suspended")?,
             sponsor: ParticipantId(reader.u32()?),
             lei: reader.array()?,
             bic: reader.array()?,
             keys: [None; 4],
         };
         for key in &mut participant.keys {
-            let present = reader.flag("flag")?;
+            let present = reader.flag("key")?;
             let entry = KeyEntry {
                 public_key: reader.array()?,
                 valid_from: Height(reader.u64()?),
@@ -146,7 +146,7 @@ impl LedgerView {
             issuer: ParticipantId(reader.u32()?),
             issuer_account: AccountId(reader.u64()?),
         };
-        let told = reader.flag("flag")?;
+        let told = reader.flag("supply")?;
         let supply = reader.u128()?;
         if !told && supply != 0 {
             return Err(DecodeError::Invalid { field: "supply" });
@@ -178,7 +178,7 @@ impl ApprovalView {
         let operators = (0..count(reader, APPROVERS_MAX, "operators")?)
             .map(|_| reader.u32().map(ParticipantId))
             .collect::<Result<_, _>>()?;
-        let body = match reader.flag("flag")? {
+        let body = match reader.flag("body")? {
             false => None,
             true => Some(
                 Body::read_from_bytes(reader.bytes(BODY_BYTES)?)
@@ -243,7 +243,7 @@ impl RosterView {
         for _ in 0..count(&mut reader, LEDGERS_MAX, "ledgers")? {
             view.ledgers.push(LedgerView::decode(&mut reader)?);
         }
-        if reader.flag("flag")? {
+        if reader.flag("approvals")? {
             let approvals = (0..count(&mut reader, APPROVALS_MAX, "approvals")?)
                 .map(|_| ApprovalView::decode(&mut reader));
             view.approvals = Some(approvals.collect::<Result<_, _>>()?);
