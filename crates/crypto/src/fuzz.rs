@@ -2,10 +2,12 @@
 
 use std::sync::LazyLock;
 
+use clearway_types::seeded::SplitMix;
+
 use crate::backend::{BatchVerdict, Item, Work};
 use crate::gate::Gate;
 use crate::rule;
-use crate::suite::{Case, Mixer};
+use crate::suite::Case;
 
 /// Signatures as the bytes describe them, [`CASE_BYTES`] each; bytes behind the last are left.
 ///
@@ -41,7 +43,7 @@ pub fn fuzz_signatures(data: &[u8]) {
 fn case(bytes: &[u8; CASE_BYTES]) -> (Case, [u8; 32]) {
     let [key, message, change, place, xor @ ..] = *bytes.first_chunk::<16>().expect("48 bytes");
     let part: [u8; 32] = *bytes.last_chunk().expect("48 bytes");
-    let mut case = Case::honest(u64::from(key % 4), &mut Mixer(u64::from(message)));
+    let mut case = Case::honest(u64::from(key % 4), &mut SplitMix(u64::from(message)));
     let flip = |bytes: &mut [u8]| {
         let from = usize::from(place) % bytes.len();
         for (byte, xor) in bytes[from..].iter_mut().zip(xor) {
@@ -77,20 +79,20 @@ mod tests {
     #[test]
     fn every_backend_follows_the_rule_on_seeded_bytes() {
         for seed in 0..60 {
-            let mut mixer = Mixer(seed);
-            let len = mixer.below(CASES_MAX + 1);
+            let mut random = SplitMix(seed);
+            let len = random.index(CASES_MAX + 1);
             let mut data: Vec<[u8; CASE_BYTES]> = Vec::new();
             for _ in 0..len {
                 let mut bytes = [0; CASE_BYTES];
                 for byte in &mut bytes {
-                    *byte = mixer.draw().to_le_bytes()[0];
+                    *byte = random.next_u64().to_le_bytes()[0];
                 }
                 // Few bits change in most, and a point of small order stands for a part in some.
                 bytes[5..16].fill(0);
-                if mixer.below(3) == 0 {
-                    bytes[16..].copy_from_slice(&suite::small_order_encodings()[mixer.below(14)]);
+                if random.index(3) == 0 {
+                    bytes[16..].copy_from_slice(&suite::small_order_encodings()[random.index(14)]);
                 }
-                if mixer.below(4) != 0 {
+                if random.index(4) != 0 {
                     bytes[2] = 0;
                 }
                 data.push(bytes);

@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use clearway_types::seeded::SplitMix;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::*;
 use crate::backend::BatchVerdict;
 use crate::portable::prepare;
 use crate::rule;
-use crate::suite::{Case, Mixer};
+use crate::suite::Case;
 
 /// The portable backend with a fault in its verdicts.
 struct Faulty {
@@ -199,9 +200,9 @@ fn backends_that_the_environment_requires_exist() {
 #[test]
 fn verdicts_are_the_rules_and_only_valid_items_come_out_verified() {
     let gate = gate();
-    let mut mixer = Mixer(6);
+    let mut random = SplitMix(6);
     let mut cases: Vec<_> = (0..150)
-        .map(|key| Case::honest(key % 9, &mut mixer))
+        .map(|key| Case::honest(key % 9, &mut random))
         .collect();
     for (bad, each) in [(vec![], false), (vec![0, 77, 149], false), (vec![3], true)] {
         for &at in &bad {

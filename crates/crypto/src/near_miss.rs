@@ -5,7 +5,9 @@ use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 use curve25519_dalek::scalar::Scalar;
 
-use crate::suite::{Case, Mixer, add_group_order, forge_encoded, join};
+use clearway_types::seeded::SplitMix;
+
+use crate::suite::{Case, add_group_order, forge_encoded, join};
 
 /// Bytes of R that a near miss has in common with the point that is computed.
 pub const HEAD_BYTES: usize = 8;
@@ -27,18 +29,18 @@ impl NearMiss {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::TailOfR, Self::SBeyondOrder, Self::KeyNoPoint];
 
-    /// One that `mixer` draws, over a message of 144 bytes; the rule refuses it.
+    /// One that `random` draws, over a message of 144 bytes; the rule refuses it.
     #[must_use]
-    pub fn case(self, mixer: &mut Mixer) -> Case {
-        let secret = Scalar::from(1 + mixer.draw() % 1000);
-        let nonce = Scalar::from(mixer.draw());
+    pub fn case(self, random: &mut SplitMix) -> Case {
+        let secret = Scalar::from(1 + random.next_u64() % 1000);
+        let nonce = Scalar::from(random.next_u64());
         let key = (ED25519_BASEPOINT_POINT * secret).compress().0;
         let r = (ED25519_BASEPOINT_POINT * nonce).compress().0;
         let mut case = match self {
             Self::TailOfR => {
                 let mut other = r;
-                let at = HEAD_BYTES + mixer.below(31 - HEAD_BYTES);
-                other[at] ^= 1 << mixer.below(8);
+                let at = HEAD_BYTES + random.index(31 - HEAD_BYTES);
+                other[at] ^= 1 << random.index(8);
                 forge_encoded("R with another tail", secret, key, other, nonce)
             }
             Self::SBeyondOrder => {
@@ -48,7 +50,7 @@ impl NearMiss {
             }
             Self::KeyNoPoint => {
                 let mut case = forge_encoded("a key that is no point", secret, key, r, nonce);
-                case.public_key = no_point(mixer);
+                case.public_key = no_point(random);
                 case.signature = join(r, nonce.to_bytes());
                 case
             }
@@ -59,10 +61,10 @@ impl NearMiss {
 }
 
 /// Every other encoding is none of a point.
-fn no_point(mixer: &mut Mixer) -> [u8; 32] {
+fn no_point(random: &mut SplitMix) -> [u8; 32] {
     loop {
         let mut encoding = [0; 32];
-        encoding[..8].copy_from_slice(&mixer.draw().to_le_bytes());
+        encoding[..8].copy_from_slice(&random.next_u64().to_le_bytes());
         if CompressedEdwardsY(encoding).decompress().is_none() {
             return encoding;
         }
@@ -76,10 +78,10 @@ mod tests {
 
     #[test]
     fn the_rule_refuses_each() {
-        let mut mixer = Mixer(21);
+        let mut random = SplitMix(21);
         for round in 0..20 {
             for near in NearMiss::ALL {
-                let case = near.case(&mut mixer);
+                let case = near.case(&mut random);
                 let valid = rule::is_valid(&case.public_key, &[&case.message], &case.signature);
                 assert!(!valid, "{near:?} of round {round}");
             }
@@ -88,8 +90,8 @@ mod tests {
 
     #[test]
     fn only_the_size_of_s_is_wrong() {
-        let mut mixer = Mixer(23);
-        let mut case = NearMiss::SBeyondOrder.case(&mut mixer);
+        let mut random = SplitMix(23);
+        let mut case = NearMiss::SBeyondOrder.case(&mut random);
         let (r, s) = rule::halves(&case.signature);
         case.signature = join(r, Scalar::from_bytes_mod_order(s).to_bytes());
         let valid = rule::is_valid(&case.public_key, &[&case.message], &case.signature);
@@ -98,8 +100,8 @@ mod tests {
 
     #[test]
     fn only_the_key_is_wrong() {
-        let mut mixer = Mixer(24);
-        let case = NearMiss::KeyNoPoint.case(&mut mixer);
+        let mut random = SplitMix(24);
+        let case = NearMiss::KeyNoPoint.case(&mut random);
         assert_eq!(CompressedEdwardsY(case.public_key).decompress(), None);
         let (r, s) = rule::halves(&case.signature);
         let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)).expect("below the order");
@@ -108,8 +110,8 @@ mod tests {
 
     #[test]
     fn only_the_tail_of_r_is_wrong() {
-        let mut mixer = Mixer(22);
-        let case = NearMiss::TailOfR.case(&mut mixer);
+        let mut random = SplitMix(22);
+        let case = NearMiss::TailOfR.case(&mut random);
         let (r, s) = rule::halves(&case.signature);
         let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)).expect("below the order");
         let key = CompressedEdwardsY(case.public_key)

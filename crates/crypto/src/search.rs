@@ -157,8 +157,9 @@ const SAMPLE_INVALID_MANY: usize = 2;
 mod tests {
     use std::collections::BTreeSet;
 
+    use clearway_types::seeded::SplitMix;
+
     use super::*;
-    use crate::suite::Mixer;
 
     /// Takes the first byte of a signature for its verdict: searches are tested without arithmetic.
     struct FirstByte;
@@ -196,12 +197,12 @@ mod tests {
 
     #[test]
     fn a_search_finds_exactly_the_invalid_ones_within_its_budget() {
-        let mut mixer = Mixer(5);
+        let mut random = SplitMix(5);
         let (public_key, message) = ([0; 32], [0; 144]);
         for len in [1, 2, 31, 32, 33, 64, 65, 100, 1000, 4097] {
             for bad_count in [1, 2, 3, 10, 100, len] {
                 let mut bad: BTreeSet<usize> =
-                    (0..bad_count.min(len)).map(|_| mixer.below(len)).collect();
+                    (0..bad_count.min(len)).map(|_| random.index(len)).collect();
                 if bad_count == len {
                     bad = (0..len).collect();
                 }

@@ -4,7 +4,7 @@
 //! and of those that other crates bring. Both compare with verdicts that are written here or that
 //! [`rule::is_valid`] gives.
 
-use clearway_types::seeded;
+use clearway_types::seeded::SplitMix;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -39,10 +39,6 @@ pub struct SuiteFailure {
     pub at: usize,
 }
 
-/// Seeds what tests and benches need; its period and quality matter to nobody else.
-#[derive(Clone, Debug)]
-pub struct Mixer(pub u64);
-
 impl Case {
     /// The case as an item; the message's first `prefix_len` bytes are its prefix.
     #[must_use]
@@ -57,11 +53,13 @@ impl Case {
         }
     }
 
-    /// A valid signature of key number `key` over a message of 144 bytes that `mixer` draws.
+    /// A valid signature of key number `key` over a message of 144 bytes that `random` draws.
     #[must_use]
-    pub fn honest(key: u64, mixer: &mut Mixer) -> Self {
+    pub fn honest(key: u64, random: &mut SplitMix) -> Self {
         let key = SigningKey::from_seed(&seed(key));
-        let message: Vec<u8> = (0..18).flat_map(|_| mixer.draw().to_le_bytes()).collect();
+        let message: Vec<u8> = (0..18)
+            .flat_map(|_| random.next_u64().to_le_bytes())
+            .collect();
         Self {
             name: "honest",
             public_key: key.public_key(),
@@ -69,18 +67,6 @@ impl Case {
             message,
             valid: true,
         }
-    }
-}
-
-impl Mixer {
-    /// The next number.
-    pub fn draw(&mut self) -> u64 {
-        seeded::next_u64(&mut self.0)
-    }
-
-    /// A number below `bound`, which is not zero.
-    pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.draw() % bound as u64).expect("below a usize")
     }
 }
 
@@ -234,8 +220,8 @@ fn hints_change_nothing(
 
 /// Two invalid signatures whose errors sum to nothing: equal coefficients would accept them.
 fn cancelling(backend: &dyn Backend) -> Result<(), SuiteFailure> {
-    let mut mixer = Mixer(1);
-    let mut pair = [Case::honest(1, &mut mixer), Case::honest(1, &mut mixer)];
+    let mut random = SplitMix(1);
+    let mut pair = [Case::honest(1, &mut random), Case::honest(1, &mut random)];
     for (case, delta) in pair.iter_mut().zip([Scalar::ONE, -Scalar::ONE]) {
         let (_, s) = rule::halves(&case.signature);
         let changed = Scalar::from_bytes_mod_order(s) + delta;
@@ -250,9 +236,9 @@ fn cancelling(backend: &dyn Backend) -> Result<(), SuiteFailure> {
 
 /// `len` honest signatures of `key_count` keys, then with one altered at each of some positions.
 fn batch_of(backend: &dyn Backend, len: usize, key_count: u64) -> Result<(), SuiteFailure> {
-    let mut mixer = Mixer(len as u64);
+    let mut random = SplitMix(len as u64);
     let mut cases: Vec<_> = (0..len as u64)
-        .map(|index| Case::honest(index % key_count, &mut mixer))
+        .map(|index| Case::honest(index % key_count, &mut random))
         .collect();
     let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
     if backend.verify_batch(&items, &mut Work::default()) != BatchVerdict::AllValid {
@@ -283,13 +269,13 @@ fn batch_of(backend: &dyn Backend, len: usize, key_count: u64) -> Result<(), Sui
 
 /// Searches a batch of honest signatures for those that were altered.
 fn found_among(backend: &dyn Backend, len: usize, altered: usize) -> Result<(), SuiteFailure> {
-    let mut mixer = Mixer((len + altered) as u64);
+    let mut random = SplitMix((len + altered) as u64);
     let mut cases: Vec<_> = (0..len as u64)
-        .map(|index| Case::honest(index % 5, &mut mixer))
+        .map(|index| Case::honest(index % 5, &mut random))
         .collect();
     for _ in 0..altered {
-        let case = &mut cases[mixer.below(len)];
-        alter(case, &mut mixer);
+        let case = &mut cases[random.index(len)];
+        alter(case, &mut random);
         case.valid = rule::is_valid(&case.public_key, &[&case.message], &case.signature);
     }
     searched(backend, &cases, "altered signatures in one batch")
@@ -316,17 +302,17 @@ fn searched(
 
 /// Seeded batches of 1 to 64 signatures, a part of them altered, against the rule.
 fn differential(backend: &dyn Backend, seed: u64, len: usize) -> Result<(), SuiteFailure> {
-    let mut mixer = Mixer(seed);
+    let mut random = SplitMix(seed);
     let mut done = 0;
     while done < len {
-        let share = mixer.below(4);
-        let batch_len = 1 + mixer.below(64);
+        let share = random.index(4);
+        let batch_len = 1 + random.index(64);
         let mut cases = Vec::with_capacity(batch_len);
         for _ in 0..batch_len {
-            let key = mixer.draw() % 7;
-            let mut case = Case::honest(key, &mut mixer);
-            if mixer.below(8) < share {
-                alter(&mut case, &mut mixer);
+            let key = random.next_u64() % 7;
+            let mut case = Case::honest(key, &mut random);
+            if random.index(8) < share {
+                alter(&mut case, &mut random);
                 case.valid = rule::is_valid(&case.public_key, &[&case.message], &case.signature);
             }
             cases.push(case);
@@ -346,23 +332,23 @@ fn differential(backend: &dyn Backend, seed: u64, len: usize) -> Result<(), Suit
 }
 
 /// Changes a case in one of the ways in which signatures go wrong; some leave it valid.
-fn alter(case: &mut Case, mixer: &mut Mixer) {
-    let bit = 1 << mixer.below(8);
-    match mixer.below(7) {
-        0 => case.signature[mixer.below(32)] ^= bit,
-        1 => case.signature[32 + mixer.below(32)] ^= bit,
-        2 => case.public_key[mixer.below(32)] ^= bit,
+fn alter(case: &mut Case, random: &mut SplitMix) {
+    let bit = 1 << random.index(8);
+    match random.index(7) {
+        0 => case.signature[random.index(32)] ^= bit,
+        1 => case.signature[32 + random.index(32)] ^= bit,
+        2 => case.public_key[random.index(32)] ^= bit,
         3 => {
-            let at = mixer.below(case.message.len());
+            let at = random.index(case.message.len());
             case.message[at] ^= bit;
         }
         4 => case.signature = [0; 64],
         5 => add_group_order(&mut case.signature),
         _ => {
             // A torsion point in R, signed for: valid by rule 3, invalid without its factor 8.
-            let torsion = EIGHT_TORSION[mixer.below(8)];
-            let nonce = Scalar::from(mixer.draw());
-            let secret = Scalar::from(1 + mixer.draw() % 1000);
+            let torsion = EIGHT_TORSION[random.index(8)];
+            let nonce = Scalar::from(random.next_u64());
+            let secret = Scalar::from(1 + random.next_u64() % 1000);
             *case = forge(
                 case.name,
                 secret,
@@ -476,7 +462,7 @@ fn group_order_cases() -> Vec<Case> {
     order[0] += 1;
     let mut high_bits = [0; 32];
     high_bits[31] = 0x20;
-    let mut added = Case::honest(1, &mut Mixer(2));
+    let mut added = Case::honest(1, &mut SplitMix(2));
     add_group_order(&mut added.signature);
     (added.name, added.valid) = ("S + L", false);
     vec![
@@ -526,7 +512,7 @@ fn encoding_cases() -> Vec<Case> {
     }
     let mut off_curve = [0; 32];
     off_curve[0] = 2;
-    let honest = Case::honest(1, &mut Mixer(3));
+    let honest = Case::honest(1, &mut SplitMix(3));
     let mut bad_key = honest.clone();
     (bad_key.name, bad_key.public_key, bad_key.valid) = ("key off the curve", off_curve, false);
     let mut bad_r = forge_encoded("R off the curve", secret, key, off_curve, Scalar::ZERO);
@@ -589,10 +575,10 @@ pub(crate) fn join(r: [u8; 32], s: [u8; 32]) -> [u8; 64] {
 }
 
 fn seed(key: u64) -> [u8; 32] {
-    let mut mixer = Mixer(key);
+    let mut random = SplitMix(key);
     let mut seed = [0; 32];
     for part in seed.chunks_exact_mut(8) {
-        part.copy_from_slice(&mixer.draw().to_le_bytes());
+        part.copy_from_slice(&random.next_u64().to_le_bytes());
     }
     seed
 }

@@ -5,7 +5,8 @@
 
 use clearway_crypto::backend::{Backend, BatchVerdict, Item, Work};
 use clearway_crypto::gate::Gate;
-use clearway_crypto::suite::{Case, Mixer};
+use clearway_crypto::suite::Case;
+use clearway_types::seeded::SplitMix;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha512};
 
 /// Makes valid signatures cheaply: nonces count up, so that R is one addition further each time.
 struct Signer {
-    mixer: Mixer,
+    random: SplitMix,
     keys: Vec<(Scalar, EdwardsPoint)>,
     nonce: Scalar,
     r: EdwardsPoint,
@@ -31,11 +32,11 @@ fn backends_and_zebra_agree_on_seeded_signatures() {
     let mut done = 0;
     let mut altered_count = 0;
     while done < count {
-        let len = match signer.mixer.below(16) {
-            0 => 1 + signer.mixer.below(2048),
-            _ => 1 + signer.mixer.below(256),
+        let len = match signer.random.index(16) {
+            0 => 1 + signer.random.index(2048),
+            _ => 1 + signer.random.index(256),
         };
-        let start = signer.mixer.clone();
+        let start = signer.random.clone();
         let (honest, altered) = signer.batch(len);
         let judged = judge(zebra, &altered);
         let all_valid = [items(&honest), valid_ones(&altered, &judged)].concat();
@@ -52,7 +53,7 @@ fn backends_and_zebra_agree_on_seeded_signatures() {
             let found = judge(backend, &altered);
             assert_eq!(found, judged, "{name} on altered ones, from {start:?}");
             assert_eq!(judge(backend, &honest), vec![true; honest.len()], "{name}");
-            one_invalid(backend, &mut signer.mixer, &all_valid, &altered, &judged);
+            one_invalid(backend, &mut signer.random, &all_valid, &altered, &judged);
         }
         altered_count += altered.len();
         done += len;
@@ -67,7 +68,7 @@ fn backends_and_zebra_agree_on_seeded_signatures() {
 /// One invalid signature anywhere among valid ones fails the batch.
 fn one_invalid(
     backend: &dyn Backend,
-    mixer: &mut Mixer,
+    random: &mut SplitMix,
     valid: &[Item<'_>],
     altered: &[Case],
     judged: &[bool],
@@ -80,9 +81,9 @@ fn one_invalid(
     if invalid.is_empty() {
         return;
     }
-    let case = invalid[mixer.below(invalid.len())];
+    let case = invalid[random.index(invalid.len())];
     let mut items = valid.to_vec();
-    items.insert(mixer.below(items.len() + 1), case.item(16));
+    items.insert(random.index(items.len() + 1), case.item(16));
     assert_eq!(
         backend.verify_batch(&items, &mut Work::default()),
         BatchVerdict::SomeInvalid,
@@ -109,16 +110,16 @@ fn valid_ones<'a>(cases: &'a [Case], judged: &[bool]) -> Vec<Item<'a>> {
 
 impl Signer {
     fn new(seed: u64) -> Self {
-        let mut mixer = Mixer(seed);
+        let mut random = SplitMix(seed);
         let keys = (0..KEYS)
             .map(|_| {
-                let secret = Scalar::from(mixer.draw()) * Scalar::from(mixer.draw());
+                let secret = Scalar::from(random.next_u64()) * Scalar::from(random.next_u64());
                 (secret, ED25519_BASEPOINT_POINT * secret)
             })
             .collect();
-        let nonce = Scalar::from(mixer.draw());
+        let nonce = Scalar::from(random.next_u64());
         Self {
-            mixer,
+            random,
             keys,
             nonce,
             r: ED25519_BASEPOINT_POINT * nonce,
@@ -129,11 +130,11 @@ impl Signer {
     fn batch(&mut self, len: usize) -> (Vec<Case>, Vec<Case>) {
         let (mut honest, mut altered) = (Vec::new(), Vec::new());
         for _ in 0..len {
-            if self.mixer.below(10) == 0 {
+            if self.random.index(10) == 0 {
                 let case = self.altered();
                 altered.push(case);
             } else {
-                let key = self.mixer.below(self.keys.len());
+                let key = self.random.index(self.keys.len());
                 honest.push(self.sign(key, EIGHT_TORSION[0], EIGHT_TORSION[0]));
             }
         }
@@ -148,7 +149,7 @@ impl Signer {
         let public_key = (point + in_key).compress().0;
         let r = (self.r + in_r).compress().0;
         let message: Vec<u8> = (0..18)
-            .flat_map(|_| self.mixer.draw().to_le_bytes())
+            .flat_map(|_| self.random.next_u64().to_le_bytes())
             .collect();
         let hash = Sha512::new()
             .chain_update(r)
@@ -168,26 +169,26 @@ impl Signer {
     }
 
     fn altered(&mut self) -> Case {
-        let key = self.mixer.below(self.keys.len());
-        let kind = self.mixer.below(9);
-        let torsion = EIGHT_TORSION[1 + self.mixer.below(7)];
-        let other = EIGHT_TORSION[self.mixer.below(8)];
+        let key = self.random.index(self.keys.len());
+        let kind = self.random.index(9);
+        let torsion = EIGHT_TORSION[1 + self.random.index(7)];
+        let other = EIGHT_TORSION[self.random.index(8)];
         let mut case = match kind {
             0 => self.sign(key, torsion, EIGHT_TORSION[0]),
             1 => self.sign(key, other, torsion),
             _ => self.sign(key, EIGHT_TORSION[0], EIGHT_TORSION[0]),
         };
-        let bit = 1 << self.mixer.below(8);
+        let bit = 1 << self.random.index(8);
         match kind {
             0 | 1 => {}
-            2 => case.signature[self.mixer.below(32)] ^= bit,
-            3 => case.signature[32 + self.mixer.below(32)] ^= bit,
-            4 => case.public_key[self.mixer.below(32)] ^= bit,
-            5 => case.message[self.mixer.below(144)] ^= bit,
+            2 => case.signature[self.random.index(32)] ^= bit,
+            3 => case.signature[32 + self.random.index(32)] ^= bit,
+            4 => case.public_key[self.random.index(32)] ^= bit,
+            5 => case.message[self.random.index(144)] ^= bit,
             6 => add_group_order(&mut case.signature),
             // The key, or the message, of another signature.
             _ => {
-                let key = self.mixer.below(self.keys.len());
+                let key = self.random.index(self.keys.len());
                 let from = self.sign(key, EIGHT_TORSION[0], EIGHT_TORSION[0]);
                 match kind {
                     7 => case.public_key = from.public_key,

@@ -1,7 +1,8 @@
 //! Signatures whose verdicts are known, hidden among those that are asked about.
 
 use clearway_crypto::near_miss::NearMiss;
-use clearway_crypto::suite::{Case, Mixer};
+use clearway_crypto::suite::Case;
+use clearway_types::seeded::SplitMix;
 use rand::seq::{IteratorRandom as _, SliceRandom as _};
 
 use crate::batch::{Packed, Signature};
@@ -30,15 +31,15 @@ impl Canaries {
     /// Makes them from a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut mixer = Mixer(seed);
+        let mut random = SplitMix(seed);
         let pack = |cases: Vec<Case>| {
             let mut packed = Packed::with_capacity(cases.len());
             cases.iter().for_each(|case| packed.push(&case.item(0)));
             packed
         };
         Self {
-            valid: pack(valid(&mut mixer)),
-            invalid: std::array::from_fn(|kind| pack(invalid(kind, &mut mixer))),
+            valid: pack(valid(&mut random)),
+            invalid: std::array::from_fn(|kind| pack(invalid(kind, &mut random))),
         }
     }
 
@@ -63,24 +64,24 @@ impl Canaries {
 }
 
 /// Honest signatures of a few keys.
-fn valid(mixer: &mut Mixer) -> Vec<Case> {
-    let honest = |_| Case::honest(mixer.draw() % 4, mixer);
+fn valid(random: &mut SplitMix) -> Vec<Case> {
+    let honest = |_| Case::honest(random.next_u64() % 4, random);
     (0..KNOWN_VALID).map(honest).collect()
 }
 
 /// Invalid signatures of one kind.
-fn invalid(kind: usize, mixer: &mut Mixer) -> Vec<Case> {
+fn invalid(kind: usize, random: &mut SplitMix) -> Vec<Case> {
     let one = |_| {
         if let Some(near) = kind.checked_sub(ALTERATIONS) {
-            return NearMiss::ALL[near].case(mixer);
+            return NearMiss::ALL[near].case(random);
         }
-        let mut case = Case::honest(mixer.draw() % 4, mixer);
-        let bit = 1 << mixer.below(8);
+        let mut case = Case::honest(random.next_u64() % 4, random);
+        let bit = 1 << random.index(8);
         match kind {
-            0 => case.message[mixer.below(144)] ^= bit,
-            1 => case.signature[32 + mixer.below(28)] ^= bit,
-            2 => case.signature[mixer.below(31)] ^= bit,
-            _ => case.public_key = Case::honest(9, mixer).public_key,
+            0 => case.message[random.index(144)] ^= bit,
+            1 => case.signature[32 + random.index(28)] ^= bit,
+            2 => case.signature[random.index(31)] ^= bit,
+            _ => case.public_key = Case::honest(9, random).public_key,
         }
         case.valid = false;
         case
@@ -127,9 +128,9 @@ mod tests {
     #[test]
     fn their_verdicts_are_the_rules() {
         let seed = rand::random();
-        let mut mixer = Mixer(seed);
-        let mut cases = valid(&mut mixer);
-        cases.extend((0..KINDS).flat_map(|kind| invalid(kind, &mut mixer)));
+        let mut random = SplitMix(seed);
+        let mut cases = valid(&mut random);
+        cases.extend((0..KINDS).flat_map(|kind| invalid(kind, &mut random)));
         for (at, case) in cases.iter().enumerate() {
             let valid = rule::is_valid(&case.public_key, &[&case.message], &case.signature);
             assert_eq!(valid, case.valid, "seed {seed} case {at}");

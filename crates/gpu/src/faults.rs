@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use clearway_crypto::suite::Mixer;
+use clearway_types::seeded::SplitMix;
 
 use crate::device::{Device, DeviceError, Size};
 use crate::layout::{
@@ -46,7 +46,7 @@ pub struct Faulty<D> {
     device: D,
     fault: Fault,
     rate: f64,
-    random: Mixer,
+    random: SplitMix,
     /// Batches that still go well.
     healthy: usize,
     slots: Vec<Slot>,
@@ -76,7 +76,7 @@ impl<D: Device> Faulty<D> {
             device,
             fault,
             rate,
-            random: Mixer(seed),
+            random: SplitMix(seed),
             healthy,
             slots,
         }
@@ -84,7 +84,7 @@ impl<D: Device> Faulty<D> {
 
     fn strikes(&mut self) -> bool {
         // 53 bits, as many as the mantissa holds.
-        let drawn = (self.random.draw() >> 11) as f64 / (1u64 << 53) as f64;
+        let drawn = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         drawn < self.rate
     }
 
@@ -105,7 +105,7 @@ impl<D: Device> Faulty<D> {
             let evidence = RESULT_EVIDENCE..RESULT_TAG;
             match self.fault {
                 Fault::Flip => {
-                    result[self.random.below(RESULT_WORDS)] ^= 1 << self.random.below(32);
+                    result[self.random.index(RESULT_WORDS)] ^= 1 << self.random.index(32);
                 }
                 Fault::Shift => *result = whole[place.saturating_sub(1)],
                 Fault::Repeat => {
@@ -226,9 +226,9 @@ mod tests {
 
     #[test]
     fn the_step_that_has_failed_alone_refuses_its_near_miss() {
-        let mut mixer = Mixer(31);
+        let mut random = SplitMix(31);
         let broken = (0..ITEMS).map(|_| {
-            let mut case = Case::honest(1, &mut mixer);
+            let mut case = Case::honest(1, &mut random);
             case.signature[32] ^= 1;
             case
         });
@@ -239,7 +239,7 @@ mod tests {
             (Fault::NoChecks, NearMiss::KeyNoPoint),
         ];
         for (fault, near) in rows {
-            let cases: Vec<Case> = (0..ITEMS).map(|_| near.case(&mut mixer)).collect();
+            let cases: Vec<Case> = (0..ITEMS).map(|_| near.case(&mut random)).collect();
             let all = vec![true; ITEMS];
             assert_eq!(accepted(fault, &cases), all, "{fault:?} on {near:?}");
             assert!(!accepted(fault, &broken).contains(&true), "{fault:?}");

@@ -1,6 +1,7 @@
 //! Every function of `shaders/lib` against its twin, at the bounds of its limbs and beyond chance.
 
-use clearway_crypto::suite::{self, Mixer};
+use clearway_crypto::suite;
+use clearway_types::seeded::SplitMix;
 
 use super::tests::words;
 use super::*;
@@ -55,20 +56,20 @@ fn check<const IN: usize>(name: &str, inputs: &[[u32; IN]], twin: impl Fn(&[u32;
     }
 }
 
-fn word(mixer: &mut Mixer) -> u32 {
-    u32::try_from(mixer.draw() >> 32).expect("32 bits")
+fn word(random: &mut SplitMix) -> u32 {
+    u32::try_from(random.next_u64() >> 32).expect("32 bits")
 }
 
 #[test]
 fn field() {
-    let mut mixer = Mixer(255);
+    let mut random = SplitMix(255);
     // Limbs at their bounds, and anywhere below.
     let mut element = |way: usize| -> [u32; 10] {
         std::array::from_fn(|k| match (way + k) % 4 {
             0 => loose_max(k),
-            1 => word(&mut mixer) % (loose_max(k) + 1),
+            1 => word(&mut random) % (loose_max(k) + 1),
             2 => 0,
-            _ => word(&mut mixer) % (1 << 25),
+            _ => word(&mut random) % (1 << 25),
         })
     };
     let p: [u32; 10] = std::array::from_fn(|k| match k {
@@ -158,9 +159,9 @@ fn point() {
 
 #[test]
 fn scalar() {
-    let mut mixer = Mixer(252);
+    let mut random = SplitMix(252);
     let mut inputs: Vec<[u32; 16]> = (0..60)
-        .map(|_| std::array::from_fn(|_| word(&mut mixer)))
+        .map(|_| std::array::from_fn(|_| word(&mut random)))
         .collect();
     inputs.extend([[0; 16], [u32::MAX; 16]]);
     // Around the group order, and its multiples by 2^256.
@@ -186,9 +187,9 @@ fn scalar() {
 
 #[test]
 fn sha256() {
-    let mut mixer = Mixer(256);
+    let mut random = SplitMix(256);
     let inputs: Vec<[u32; 16]> = (0..40)
-        .map(|_| std::array::from_fn(|_| word(&mut mixer)))
+        .map(|_| std::array::from_fn(|_| word(&mut random)))
         .collect();
     check("sha256", &inputs, |input| {
         sha256_compress(SHA256_INITIAL, input.map(u32::swap_bytes)).to_vec()
@@ -197,9 +198,9 @@ fn sha256() {
 
 #[test]
 fn sha512() {
-    let mut mixer = Mixer(512);
+    let mut random = SplitMix(512);
     let inputs: Vec<[u32; 32]> = (0..40)
-        .map(|_| std::array::from_fn(|_| word(&mut mixer)))
+        .map(|_| std::array::from_fn(|_| word(&mut random)))
         .collect();
     let halves = |word: u64| {
         let [high, low] = [word >> 32, word & u64::from(u32::MAX)];

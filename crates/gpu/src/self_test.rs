@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use clearway_crypto::near_miss::NearMiss;
-use clearway_crypto::suite::{self, Case, Mixer};
+use clearway_crypto::suite::{self, Case};
+use clearway_types::seeded::SplitMix;
 
 use crate::batch::{Batch, Packed, Signature};
 use crate::device::{Device, Size};
@@ -16,9 +17,9 @@ use crate::twin::device::TwinDevice;
 /// The known answers of the suite, and what the twin says to each: found and evidence.
 static KNOWN: LazyLock<(Packed, Vec<u32>)> = LazyLock::new(|| {
     let mut cases = suite::known_answers();
-    let mut mixer = Mixer(4);
-    cases.extend(NearMiss::ALL.map(|near| near.case(&mut mixer)));
-    cases.extend((0..32).map(|key| Case::honest(key % 7, &mut mixer)));
+    let mut random = SplitMix(4);
+    cases.extend(NearMiss::ALL.map(|near| near.case(&mut random)));
+    cases.extend((0..32).map(|key| Case::honest(key % 7, &mut random)));
     let mut packed = Packed::with_capacity(cases.len());
     for case in &cases {
         packed.push(&case.item(16));

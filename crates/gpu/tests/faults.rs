@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use clearway_crypto::backend::{Backend as _, Item, Work};
 use clearway_crypto::gate::Gate;
 use clearway_crypto::near_miss::NearMiss;
-use clearway_crypto::suite::{Case, Mixer};
+use clearway_crypto::suite::Case;
 use clearway_gpu::batch::Batch;
 use clearway_gpu::device::{Device, DeviceError, Size};
 use clearway_gpu::faults::{Fault, Faulty};
 use clearway_gpu::twin::device::TwinDevice;
 use clearway_gpu::wgpu_device::WgpuDevice;
 use clearway_gpu::{Gpu, Timings, testing};
+use clearway_types::seeded::SplitMix;
 
 const SIZE: Size = Size {
     items_max: 128,
@@ -30,17 +31,17 @@ const TIMINGS: Timings = Timings {
 
 /// Questions with every eighth signature invalid, by turns a broken one and a near miss.
 fn questions(len: usize, seed: u64) -> Vec<Case> {
-    let mut mixer = Mixer(seed);
+    let mut random = SplitMix(seed);
     let mut cases = Vec::with_capacity(len);
     for at in 0..len {
-        let mut case = Case::honest(mixer.draw() % 5, &mut mixer);
+        let mut case = Case::honest(random.next_u64() % 5, &mut random);
         match at % 16 {
             7 => {
                 case.signature[32] ^= 1;
                 case.valid = false;
             }
             // What a single step of a verification refuses.
-            15 => case = NearMiss::ALL[at / 16 % 3].case(&mut mixer),
+            15 => case = NearMiss::ALL[at / 16 % 3].case(&mut random),
             _ => {}
         }
         cases.push(case);
@@ -114,10 +115,10 @@ fn no_wrong_verdict_leaves_at_any_rate() {
 fn near_misses_are_refused_whatever_step_of_the_device_has_failed() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
-    let mut mixer = Mixer(seed);
+    let mut random = SplitMix(seed);
     for fault in [Fault::ShortCompare, Fault::NoChecks, Fault::AllTrue] {
         for near in NearMiss::ALL {
-            let cases: Vec<Case> = (0..20).map(|_| near.case(&mut mixer)).collect();
+            let cases: Vec<Case> = (0..20).map(|_| near.case(&mut random)).collect();
             let gpu = gpu(move || {
                 let device = Faulty::new(TwinDevice::new(SIZE), fault, 1.0, seed);
                 Ok(Box::new(device) as _)

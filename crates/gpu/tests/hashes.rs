@@ -2,14 +2,14 @@
 
 use clearway_crypto::hash::{self, Offload as _};
 use clearway_crypto::merkle::{self, DenseTree};
-use clearway_crypto::suite::Mixer;
 use clearway_gpu::twin::kernels;
 use clearway_gpu::{GpuHashes, testing};
+use clearway_types::seeded::SplitMix;
 use clearway_types::units::Digest;
 
 fn leaves(count: usize, seed: u64) -> Vec<Digest> {
-    let mut mixer = Mixer(seed);
-    let draw = |_| hash::sha256(&[&mixer.draw().to_le_bytes()]);
+    let mut random = SplitMix(seed);
+    let draw = |_| hash::sha256(&[&random.next_u64().to_le_bytes()]);
     (0..count).map(draw).collect()
 }
 
@@ -30,9 +30,9 @@ fn digests_from_a_device_are_the_cpus() {
         assert!(upper.into_iter().eq(expected), "{pairs} pairs");
     }
     let slab = |count: usize| -> Vec<u8> {
-        let mut mixer = Mixer(4);
+        let mut random = SplitMix(4);
         (0..24 * count)
-            .flat_map(|_| mixer.draw().to_le_bytes())
+            .flat_map(|_| random.next_u64().to_le_bytes())
             .collect()
     };
     for count in [1, 2, 64, 65, 1000] {
@@ -74,9 +74,9 @@ fn digests_from_a_device_are_the_cpus() {
 
 #[test]
 fn the_twins_digests_are_the_cpus() {
-    let mut mixer = Mixer(5);
+    let mut random = SplitMix(5);
     let bytes: Vec<u8> = (0..24 * 9)
-        .flat_map(|_| mixer.draw().to_le_bytes())
+        .flat_map(|_| random.next_u64().to_le_bytes())
         .collect();
     let (words, _) = bytes.as_chunks::<4>();
     let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();

@@ -12,6 +12,7 @@ use crate::envelope::{ENVELOPE_BYTES, envelopes};
 use crate::final_record::FinalRecord;
 use crate::hex;
 use crate::manifest::Manifest;
+use crate::seeded::SplitMix;
 use crate::transfer::Transfer;
 pub use crate::wire::fuzz::fuzz_frame;
 
@@ -81,65 +82,42 @@ pub fn fuzz_block(data: &[u8]) {
 /// Each has a few of the faults that find decoder bugs: flipped bits, edge values in 1, 2, 4 and 8
 /// bytes, cuts, tails, and runs that stand in the wrong place.
 pub fn mutants(seed: u64, sample: &[u8], count: usize) -> impl Iterator<Item = Vec<u8>> {
-    let mut random = Random(seed | 1);
+    let mut random = SplitMix(seed);
     (0..count).map(move |_| {
         let mut bytes = sample.to_vec();
-        for _ in 0..=random.below(4) {
+        for _ in 0..=random.index(4) {
             mutate(&mut bytes, &mut random);
         }
         bytes
     })
 }
 
-fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+fn mutate(bytes: &mut Vec<u8>, random: &mut SplitMix) {
     const EDGES: [u64; 8] = [0, 1, 0x7f, 0x80, 0xff, 0x7fff_ffff, 0xffff_ffff, u64::MAX];
-    let at = random.below(bytes.len());
-    match random.below(6) {
-        0 | 1 if !bytes.is_empty() => bytes[at] ^= 1 << random.below(8),
+    // 0 in an empty record, which has no place.
+    let at = random.index(bytes.len().max(1));
+    match random.index(6) {
+        0 | 1 if !bytes.is_empty() => bytes[at] ^= 1 << random.index(8),
         2 if !bytes.is_empty() => {
-            let edge = EDGES[random.below(EDGES.len())].to_le_bytes();
+            let edge = EDGES[random.index(EDGES.len())].to_le_bytes();
             let tail = &mut bytes[at..];
-            let width = (1 << random.below(4)).min(tail.len());
+            let width = (1 << random.index(4)).min(tail.len());
             tail[..width].copy_from_slice(&edge[..width]);
         }
         3 => bytes.truncate(at),
         4 => {
-            let tail = (0..random.below(40))
-                .map(|_| random.byte())
-                .collect::<Vec<_>>();
-            bytes.extend(tail);
+            let count = random.index(40);
+            bytes.extend(random.bytes(count));
         }
         _ => {
             let run = bytes[at..]
                 .iter()
                 .copied()
-                .take(random.below(64))
+                .take(random.index(64))
                 .collect::<Vec<_>>();
-            let to = random.below(bytes.len().saturating_add(1));
+            let to = random.index(bytes.len().saturating_add(1));
             bytes.splice(to..to, run);
         }
-    }
-}
-
-/// Xorshift (Marsaglia 2003, triple 13, 7, 17): plain, portable, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[3]
-    }
-
-    /// A number below `bound`; 0 when the bound is 0.
-    fn below(&mut self, bound: usize) -> usize {
-        let word = usize::try_from(self.next() >> 33).expect("31 bits fit");
-        word.checked_rem(bound).unwrap_or(0)
     }
 }
 

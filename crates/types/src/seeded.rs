@@ -1,24 +1,19 @@
 //! Numbers that follow from a seed, for tests, benches and workloads: the same on every machine and
 //! in every version, and secret to nobody.
 
-/// The next number of the seed's sequence: SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable
-/// pseudorandom number generators").
-pub fn next_u64(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *seed;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// The generator of tests: they print the seed, so that a failure can be repeated.
+/// SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"). Tests
+/// print the seed, so that a failure can be repeated.
 #[derive(Clone, Debug)]
 pub struct SplitMix(pub u64);
 
 impl SplitMix {
     /// The next number.
     pub fn next_u64(&mut self) -> u64 {
-        next_u64(&mut self.0)
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
     /// A number below `bound`. The bias is far below what tests can see.

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use clearway_crypto::backend::Item;
 use clearway_crypto::gate::{BackendId, Gate};
-use clearway_crypto::suite::{Case, Mixer};
+use clearway_crypto::suite::Case;
+use clearway_types::seeded::SplitMix;
 
 /// Time of a group as a line: t = start + each * n, in seconds.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -133,9 +134,9 @@ impl Drop for Taken<'_> {
 
 /// Honest signatures under 32 keys.
 fn honest() -> Vec<Case> {
-    let mut mixer = Mixer(32);
+    let mut random = SplitMix(32);
     let keys = (0..LONG as u64).map(|index| index % 32);
-    keys.map(|key| Case::honest(key, &mut mixer)).collect()
+    keys.map(|key| Case::honest(key, &mut random)).collect()
 }
 
 /// Times a short and a long group of these signatures, each three times.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use clearway_crypto::hash::envelope_digests;
 use clearway_crypto::hint::hints;
 use clearway_crypto::keys::SigningKey;
-use clearway_crypto::suite::Mixer;
 use clearway_types::account::KeyEntry;
 use clearway_types::drop_reason::DropReason;
 use clearway_types::envelope::{Body, Envelope, VERSION};
@@ -14,6 +13,7 @@ use clearway_types::flags::Flags;
 use clearway_types::kind::Kind;
 use clearway_types::limits::CHAIN_LEN_MAX;
 use clearway_types::messages::StreamKey;
+use clearway_types::seeded::SplitMix;
 use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -494,10 +494,10 @@ fn a_source_that_sent_garbage_is_verified_with_care_and_others_are_not() {
 #[test]
 fn every_envelope_of_random_frames_is_in_exactly_one_place() {
     let seed = 20_261_123;
-    let mut mixer = Mixer(seed);
+    let mut random = SplitMix(seed);
     let stage = stage();
     for round in 0..40 {
-        let envelopes = random_envelopes(&mut mixer, round * 1000);
+        let envelopes = random_envelopes(&mut random, round * 1000);
         let verdict = stage.on_batch(&frame_of(round, round, 0, &envelopes), NOW);
         let mut seen = vec![0; envelopes.len()];
         for (place, _) in verdict.refusals.iter().flat_map(|refusals| &refusals.items) {
@@ -534,22 +534,22 @@ fn every_envelope_of_random_frames_is_in_exactly_one_place() {
 }
 
 /// About 40 envelopes: good ones, chains, copies, and every other one with a fault.
-fn random_envelopes(mixer: &mut Mixer, first_counter: u64) -> Vec<Envelope> {
+fn random_envelopes(random: &mut SplitMix, first_counter: u64) -> Vec<Envelope> {
     let mut envelopes: Vec<Envelope> = Vec::new();
     for counter in first_counter.. {
-        match mixer.below(8) {
-            0 => envelopes.extend(chain(counter, 1 + mixer.below(5))),
+        match random.index(8) {
+            0 => envelopes.extend(chain(counter, 1 + random.index(5))),
             1 => envelopes.push(edited(counter, |body| body.kind = 0)),
             2 => envelopes.push(edited(counter, |body| body.expires_at.set(1))),
             3 if !envelopes.is_empty() => {
-                let copied = envelopes[mixer.below(envelopes.len())];
+                let copied = envelopes[random.index(envelopes.len())];
                 envelopes.push(copied);
             }
             _ => envelopes.push(sign(body(counter))),
         }
         let last = envelopes.last_mut().expect("just pushed");
-        if mixer.below(20) == 0 {
-            last.signature[mixer.below(64)] ^= 1;
+        if random.index(20) == 0 {
+            last.signature[random.index(64)] ^= 1;
         }
         if envelopes.len() >= 40 {
             break;

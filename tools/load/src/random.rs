@@ -1,22 +1,22 @@
 //! Seeded randomness of workloads: a small generator that never changes, and a zipf sampler.
 
-use clearway_types::seeded;
+use clearway_types::seeded::SplitMix;
 
 /// The numbers of a seed. What it draws from them is its own and stays: the hash of a workload
 /// stands in published results.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(SplitMix);
 
 impl Random {
     /// The generator of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix(seed))
     }
 
     /// 64 even bits.
     pub fn next_u64(&mut self) -> u64 {
-        seeded::next_u64(&mut self.0)
+        self.0.next_u64()
     }
 
     /// A number below `bound`; the bias of the multiplication is below 2^-32 for any bound here.

@@ -120,14 +120,15 @@ const LINE_DIGITS: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use clearway_types::seeded::SplitMix;
+
     use super::super::scalar::{ORDER, signed_digits};
     use super::*;
     use crate::simd::plain::Plain;
-    use crate::suite::Mixer;
 
     #[test]
     fn all_numbers_have_the_digits_that_each_has_alone() {
-        let mut mixer = Mixer(9);
+        let mut random = SplitMix(9);
         let edges = [
             [0; 4],
             [1, 0, 0, 0],
@@ -135,12 +136,14 @@ mod tests {
         ];
         let mut long = edges.to_vec();
         long.extend((0..20).map(|_| {
-            let word = |_| mixer.draw();
+            let word = |_| random.next_u64();
             let [a, b, c, d] = std::array::from_fn(word);
             [a, b, c, d >> 4]
         }));
         let mut short = vec![0, 1, u128::MAX, 1 << 127];
-        short.extend((0..20).map(|_| u128::from(mixer.draw()) << 64 | u128::from(mixer.draw())));
+        short.extend(
+            (0..20).map(|_| u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())),
+        );
         for width in 2..=15 {
             for (long, short_bits) in [(&long[..], 128), (&[], 128), (&long, 8)] {
                 let short: Vec<u128> = match short_bits {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use clearway_types::seeded::SplitMix;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ use super::sha512::{self, Words};
 use crate::backend::{Backend, BatchVerdict, Work};
 use crate::rule;
 use crate::search::Parts;
-use crate::suite::{self, Case, Mixer};
+use crate::suite::{self, Case};
 
 #[test]
 fn the_twins_pass_the_self_test_with_eight_lanes() {
@@ -128,10 +129,10 @@ fn hashes_agree_with_sha2_at_every_length() {
 
 /// Those of the points of small order, and seeded bytes, of which half are points.
 fn encodings(seed: u64, count: usize) -> Vec<[u8; 32]> {
-    let mut mixer = Mixer(seed);
+    let mut random = SplitMix(seed);
     let mut encodings: Vec<[u8; 32]> = suite::small_order_encodings().into();
     for _ in 0..count {
-        let words: [[u8; 8]; 4] = std::array::from_fn(|_| mixer.draw().to_le_bytes());
+        let words: [[u8; 8]; 4] = std::array::from_fn(|_| random.next_u64().to_le_bytes());
         encodings.push(words.as_flattened().try_into().expect("32 bytes"));
     }
     encodings
@@ -258,15 +259,15 @@ fn additions_and_doublings_agree_with_the_oracle_in_every_lane() {
     fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
         token: F::Token,
     ) {
-        let mut mixer = Mixer(12);
+        let mut random = SplitMix(12);
         // Multiples of torsion points and base, so that equal and opposite operands occur.
-        let point = |mixer: &mut Mixer| {
-            let torsion = curve25519_dalek::constants::EIGHT_TORSION[mixer.below(8)];
-            EdwardsPoint::mul_base(&Scalar::from(mixer.draw() % 3)) + torsion
+        let point = |random: &mut SplitMix| {
+            let torsion = curve25519_dalek::constants::EIGHT_TORSION[random.index(8)];
+            EdwardsPoint::mul_base(&Scalar::from(random.next_u64() % 3)) + torsion
         };
         for _ in 0..20 {
             let points: [[EdwardsPoint; LANES]; 2] =
-                std::array::from_fn(|_| std::array::from_fn(|_| point(&mut mixer)));
+                std::array::from_fn(|_| std::array::from_fn(|_| point(&mut random)));
             let neutral = Row::neutral::<F, LANES>(token);
             let rows = points.map(|points| {
                 let mut rows = [neutral; LANES];
@@ -274,7 +275,7 @@ fn additions_and_doublings_agree_with_the_oracle_in_every_lane() {
                 decompress::<F, LANES>(token, &encodings, &mut rows, &mut [false; LANES]);
                 rows
             });
-            let negative = LaneMask(mixer.draw().to_le_bytes()[0]);
+            let negative = LaneMask(random.next_u64().to_le_bytes()[0]);
             let positive = |rows| Rows {
                 rows,
                 negative: LaneMask::NONE,
@@ -336,8 +337,8 @@ fn the_coefficients_alone_stop_errors_that_cancel() {
     fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
         token: F::Token,
     ) {
-        let mut mixer = Mixer(1);
-        let mut pair = [Case::honest(1, &mut mixer), Case::honest(2, &mut mixer)];
+        let mut random = SplitMix(1);
+        let mut pair = [Case::honest(1, &mut random), Case::honest(2, &mut random)];
         for (case, delta) in pair.iter_mut().zip([Scalar::ONE, -Scalar::ONE]) {
             let (_, s) = rule::halves(&case.signature);
             let changed = Scalar::from_bytes_mod_order(s) + delta;
@@ -378,13 +379,13 @@ fn every_width_of_window_and_every_way_to_sum_gives_the_same_verdict() {
             false => &[1, 127, 128, 511, 512, 1536, 3073],
         };
         let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
-        let mut mixer = Mixer(3);
+        let mut random = SplitMix(3);
         let longest = lengths[lengths.len() - 1];
         let mut cases: Vec<_> = (0..longest as u64)
-            .map(|key| Case::honest(key, &mut mixer))
+            .map(|key| Case::honest(key, &mut random))
             .collect();
         let few: Vec<_> = (0..longest as u64)
-            .map(|key| Case::honest(key % 3, &mut mixer))
+            .map(|key| Case::honest(key % 3, &mut random))
             .collect();
         for &len in lengths {
             for cases in [&mut cases[..len], &mut few.clone()[..len]] {
@@ -410,11 +411,11 @@ fn a_search_asks_for_few_signatures_around_the_invalid_one_and_for_none_that_dec
         // The twins are slow: they take the short length alone.
         let is_twin = std::any::type_name::<F::Token>() == "()";
         let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
-        let mut mixer = Mixer(5);
+        let mut random = SplitMix(5);
         for len in if is_twin { 70..71 } else { 700..703 } {
             let key_count = [3, len as u64][len % 2];
             let honest: Vec<_> = (0..len as u64)
-                .map(|key| Case::honest(key % key_count, &mut mixer))
+                .map(|key| Case::honest(key % key_count, &mut random))
                 .collect();
             let found = |cases: &[Case]| {
                 let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
@@ -452,8 +453,8 @@ fn errors_that_cancel_under_short_coefficients_are_found_all_the_same() {
     ) {
         let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
         let keys = Mutex::new(KeyCache::default());
-        let mut mixer = Mixer(6);
-        let mut cases: Vec<_> = (0..40).map(|_| Case::honest(1, &mut mixer)).collect();
+        let mut random = SplitMix(6);
+        let mut cases: Vec<_> = (0..40).map(|_| Case::honest(1, &mut random)).collect();
         for (case, delta) in cases[3..5].iter_mut().zip([Scalar::ONE, -Scalar::ONE]) {
             let (_, s) = rule::halves(&case.signature);
             let changed = Scalar::from_bytes_mod_order(s) + delta;
@@ -520,8 +521,8 @@ fn single_verdicts_by_combs_follow_the_rule() {
 #[test]
 fn keys_that_come_again_in_short_batches_are_left_to_combs() {
     let backend = Lanes::<Plain<4>, PlainWords<4>, 4>::new("under test", (), 128);
-    let mut mixer = Mixer(4);
-    let cases: Vec<_> = (0..16).map(|n| Case::honest(n % 4, &mut mixer)).collect();
+    let mut random = SplitMix(4);
+    let cases: Vec<_> = (0..16).map(|n| Case::honest(n % 4, &mut random)).collect();
     let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();
     // Four uses of each key a batch: at the sixteenth it is due a comb.
     for batch in 0..3 {
@@ -530,7 +531,7 @@ fn keys_that_come_again_in_short_batches_are_left_to_combs() {
         assert_eq!(verdict, BatchVerdict::AllValid);
     }
     assert!(!backend.batch_pays(&items));
-    let new = Case::honest(9, &mut mixer);
+    let new = Case::honest(9, &mut random);
     let one_new = [&items[..15], &[new.item(16)]].concat();
     assert!(backend.batch_pays(&one_new), "a new key is not");
 }

@@ -1,20 +1,21 @@
 //! The field kernels against the twin and the twin against plain arithmetic, at the limbs' bounds.
 
+use clearway_types::seeded::SplitMix;
+
 use super::field::{EDWARDS_2D, EDWARDS_D, Field, LaneMask, ONE, Packed, SQRT_MINUS_ONE};
 use super::limbs::CARRIED_MAX;
 use super::plain::Plain;
-use crate::suite::Mixer;
 
 /// Limbs at their bound, at zero, or anywhere between.
-fn limbs(mixer: &mut Mixer) -> [i64; 5] {
-    let style = mixer.below(4);
+fn limbs(random: &mut SplitMix) -> [i64; 5] {
+    let style = random.index(4);
     std::array::from_fn(|_| {
-        let sign = if mixer.below(2) == 0 { 1 } else { -1 };
-        sign * match (style, mixer.below(3)) {
+        let sign = if random.index(2) == 0 { 1 } else { -1 };
+        sign * match (style, random.index(3)) {
             (0, _) | (1, 0) => CARRIED_MAX,
             (1, 1) => 0,
-            (2, _) => CARRIED_MAX - (mixer.draw() % 64).cast_signed(),
-            _ => (mixer.draw() >> 1).cast_signed() % (CARRIED_MAX + 1),
+            (2, _) => CARRIED_MAX - (random.next_u64() % 64).cast_signed(),
+            _ => (random.next_u64() >> 1).cast_signed() % (CARRIED_MAX + 1),
         }
     })
 }
@@ -83,11 +84,11 @@ fn the_twin_multiplies_as_scalars_of_another_library_do_on_small_numbers() {
     // Products below 2^252 are the same modulo p and modulo the group order.
     use curve25519_dalek::scalar::Scalar;
     for seed in 0..200 {
-        let mut mixer = Mixer(seed);
+        let mut random = SplitMix(seed);
         let mut factors = [[0; 32]; 2];
         for (factor, len) in factors.iter_mut().zip([16, 15]) {
             for byte in &mut factor[..len] {
-                *byte = mixer.draw().to_le_bytes()[0];
+                *byte = random.next_u64().to_le_bytes()[0];
             }
         }
         let [a, b] = factors.map(Scalar::from_bytes_mod_order);
@@ -137,10 +138,10 @@ fn every_kernel_agrees_with_its_twin_at_the_bounds() {
         return;
     };
     for seed in 0..3000 {
-        let mut mixer = Mixer(seed);
+        let mut random = SplitMix(seed);
         let lanes: [[[i64; 5]; 4]; 3] =
-            std::array::from_fn(|_| std::array::from_fn(|_| limbs(&mut mixer)));
-        let mask = LaneMask(mixer.draw().to_le_bytes()[0] & 15);
+            std::array::from_fn(|_| std::array::from_fn(|_| limbs(&mut random)));
+        let mask = LaneMask(random.next_u64().to_le_bytes()[0] & 15);
         let twin = lanes.map(Plain::from_limbs);
         let fast = twin.map(|twin| Field4::load(token, twin.store().each_ref()));
         let value = |packed: &Packed| bytes(&super::plain::unpack(packed));

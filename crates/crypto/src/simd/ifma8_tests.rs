@@ -1,6 +1,8 @@
 //! The eight-lane unit's instructions against their emulation, and the field over it against the
 //! twin in plain integers, at the limbs' bounds.
 
+use clearway_types::seeded::SplitMix;
+
 use super::field::{Field, LaneMask};
 use super::field_tests::{bytes, results};
 use super::ifma8::Token;
@@ -8,7 +10,6 @@ use super::ifma8::emulated::Emulated;
 use super::ifma8::field::{CARRIED_END, Field8};
 use super::ifma8::unit::{Register, Unit};
 use super::plain::{self, Plain};
-use crate::suite::Mixer;
 
 /// The token of this machine, or a word that what needs it does not run.
 fn token() -> Option<Token> {
@@ -20,13 +21,13 @@ fn token() -> Option<Token> {
 }
 
 /// Limbs at their bound, at zero, or anywhere between.
-fn limbs(mixer: &mut Mixer) -> [u64; 5] {
-    let style = mixer.below(4);
-    std::array::from_fn(|_| match (style, mixer.below(3)) {
+fn limbs(random: &mut SplitMix) -> [u64; 5] {
+    let style = random.index(4);
+    std::array::from_fn(|_| match (style, random.index(3)) {
         (0, _) | (1, 0) => CARRIED_END - 1,
         (1, 1) => 0,
-        (2, _) => CARRIED_END - 1 - mixer.draw() % 64,
-        _ => mixer.draw() % CARRIED_END,
+        (2, _) => CARRIED_END - 1 - random.next_u64() % 64,
+        _ => random.next_u64() % CARRIED_END,
     })
 }
 
@@ -36,10 +37,10 @@ fn value(packed: &[u64; 5]) -> [u8; 32] {
 
 fn agrees_with_the_twin<U: Unit>(token: U::Token, rounds: u64) {
     for seed in 0..rounds {
-        let mut mixer = Mixer(seed);
+        let mut random = SplitMix(seed);
         let lanes: [[[u64; 5]; 8]; 3] =
-            std::array::from_fn(|_| std::array::from_fn(|_| limbs(&mut mixer)));
-        let mask = LaneMask(mixer.draw().to_le_bytes()[0]);
+            std::array::from_fn(|_| std::array::from_fn(|_| limbs(&mut random)));
+        let mask = LaneMask(random.next_u64().to_le_bytes()[0]);
         let fast = lanes.map(|lanes| Field8::<U>::load(token, lanes.each_ref()));
         let twin = lanes.map(|lanes| Plain::<8>::decode((), &lanes.each_ref().map(value)));
         let found = results(&fast, mask, value);
@@ -131,9 +132,9 @@ fn functions<U: Unit>(token: U::Token, words: &[[u64; 8]; 3], mask: LaneMask) ->
 fn the_instructions_do_what_their_emulation_does() {
     let Some(token) = token() else { return };
     for seed in 0..2000 {
-        let mut mixer = Mixer(seed);
-        let words = std::array::from_fn(|_| std::array::from_fn(|_| mixer.draw()));
-        let mask = LaneMask(mixer.draw().to_le_bytes()[0]);
+        let mut random = SplitMix(seed);
+        let words = std::array::from_fn(|_| std::array::from_fn(|_| random.next_u64()));
+        let mask = LaneMask(random.next_u64().to_le_bytes()[0]);
         let found = functions::<Register>(token, &words, mask);
         let expected = functions::<Emulated>((), &words, mask);
         for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {

@@ -232,8 +232,9 @@ const fn less_order(number: Scalar) -> Scalar {
 mod tests {
     use curve25519_dalek::scalar::Scalar as Oracle;
 
+    use clearway_types::seeded::SplitMix;
+
     use super::*;
-    use crate::suite::Mixer;
 
     fn oracle(words: &[u64]) -> Oracle {
         let word = Oracle::from(u128::from(u64::MAX)) + Oracle::ONE;
@@ -250,24 +251,24 @@ mod tests {
     }
 
     /// Words that are often all ones or zeros: carries go far.
-    fn word(mixer: &mut Mixer) -> u64 {
-        match mixer.below(4) {
+    fn word(random: &mut SplitMix) -> u64 {
+        match random.index(4) {
             0 => u64::MAX,
             1 => 0,
-            _ => mixer.draw(),
+            _ => random.next_u64(),
         }
     }
 
     #[test]
     fn sums_of_products_are_reduced_as_the_oracle_does() {
         for seed in 0..400 {
-            let mut mixer = Mixer(seed);
+            let mut random = SplitMix(seed);
             let mut sum = WideSum::default();
             let mut expected = Oracle::ZERO;
             for _ in 0..1 + seed % 50 {
-                let factor = u128::from(word(&mut mixer)) << 64 | u128::from(word(&mut mixer));
-                let long: [u64; 8] = std::array::from_fn(|_| word(&mut mixer));
-                let short: [u64; 4] = std::array::from_fn(|_| word(&mut mixer));
+                let factor = u128::from(word(&mut random)) << 64 | u128::from(word(&mut random));
+                let long: [u64; 8] = std::array::from_fn(|_| word(&mut random));
+                let short: [u64; 4] = std::array::from_fn(|_| word(&mut random));
                 sum.add_product(factor, &long);
                 sum.add_product(factor, &short);
                 expected += Oracle::from(factor) * (oracle(&long) + oracle(&short));
@@ -329,8 +330,8 @@ mod tests {
     fn digits_add_up_to_their_number_for_every_width() {
         for width in 2..=14 {
             for seed in 0..50 {
-                let mut mixer = Mixer(seed);
-                let number = [word(&mut mixer), word(&mut mixer)];
+                let mut random = SplitMix(seed);
+                let number = [word(&mut random), word(&mut random)];
                 let half = 1_i64 << (width - 1);
                 let mut sum = Oracle::ZERO;
                 let mut weight = Oracle::ONE;

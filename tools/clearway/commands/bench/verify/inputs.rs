@@ -4,8 +4,9 @@ use std::thread;
 
 use clearway_crypto::backend::Item;
 use clearway_crypto::hint::hints;
-use clearway_crypto::suite::{Case, Mixer};
+use clearway_crypto::suite::Case;
 use clearway_types::messages::SourceId;
+use clearway_types::seeded::SplitMix;
 use clearway_types::wire::HINT_BYTES;
 
 use super::plan::{Keys, Shape};
@@ -79,9 +80,9 @@ impl Maker {
         let count = shape.signature_count();
         let first = self.made_count;
         self.made_count += count as u64;
-        let mut mixer = Mixer(self.seed ^ first.rotate_left(32));
-        let spoiled = positions(count, shape.invalid_count(), &mut mixer);
-        let seed = mixer.draw();
+        let mut random = SplitMix(self.seed ^ first.rotate_left(32));
+        let spoiled = positions(count, shape.invalid_count(), &mut random);
+        let seed = random.next_u64();
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let part_len = count.div_ceil(workers);
         let spoiled: Vec<&[bool]> = spoiled.chunks(part_len).collect();
@@ -146,10 +147,10 @@ impl KeyNumbers {
 fn cases(keys: KeyNumbers, from: u64, spoiled: &[bool], seed: u64) -> Vec<Case> {
     let indexes = from..from + spoiled.len() as u64;
     let made = indexes.zip(spoiled).map(|(index, &spoil)| {
-        let mut mixer = Mixer(seed ^ index.rotate_left(32));
-        let mut case = Case::honest(keys.of(index), &mut mixer);
+        let mut random = SplitMix(seed ^ index.rotate_left(32));
+        let mut case = Case::honest(keys.of(index), &mut random);
         if spoil {
-            spoil_one(&mut case, keys.other(index), &mut mixer);
+            spoil_one(&mut case, keys.other(index), &mut random);
         }
         case
     });
@@ -157,26 +158,26 @@ fn cases(keys: KeyNumbers, from: u64, spoiled: &[bool], seed: u64) -> Vec<Case> 
 }
 
 /// Makes a signature invalid in one of four ways.
-fn spoil_one(case: &mut Case, other_key: u64, mixer: &mut Mixer) {
+fn spoil_one(case: &mut Case, other_key: u64, random: &mut SplitMix) {
     case.valid = false;
-    match mixer.below(4) {
-        0 => flip(&mut case.signature[..32], mixer),
+    match random.index(4) {
+        0 => flip(&mut case.signature[..32], random),
         // The upper byte stays: S below the group order is what only the equation refuses.
-        1 => flip(&mut case.signature[32..63], mixer),
-        2 => flip(&mut case.message, mixer),
-        _ => case.public_key = Case::honest(other_key, mixer).public_key,
+        1 => flip(&mut case.signature[32..63], random),
+        2 => flip(&mut case.message, random),
+        _ => case.public_key = Case::honest(other_key, random).public_key,
     }
 }
 
-fn flip(bytes: &mut [u8], mixer: &mut Mixer) {
-    bytes[mixer.below(bytes.len())] ^= 1 << mixer.below(8);
+fn flip(bytes: &mut [u8], random: &mut SplitMix) {
+    bytes[random.index(bytes.len())] ^= 1 << random.index(8);
 }
 
 /// `chosen` of `count` places, each as likely as any other.
-fn positions(count: usize, chosen: usize, mixer: &mut Mixer) -> Vec<bool> {
+fn positions(count: usize, chosen: usize, random: &mut SplitMix) -> Vec<bool> {
     let mut places: Vec<bool> = (0..count).map(|place| place < chosen).collect();
     for place in 0..chosen.min(count.saturating_sub(1)) {
-        places.swap(place, place + mixer.below(count - place));
+        places.swap(place, place + random.index(count - place));
     }
     places
 }
@@ -240,12 +241,12 @@ mod tests {
             let found = rule::is_valid(&case.public_key, &[&case.message], &case.signature);
             assert_eq!(found, case.valid);
         }
-        let mut mixer = Mixer(5);
+        let mut random = SplitMix(5);
         let mut kinds = BTreeSet::new();
         for _ in 0..40 {
-            let honest = Case::honest(1, &mut mixer);
+            let honest = Case::honest(1, &mut random);
             let mut spoiled = honest.clone();
-            spoil_one(&mut spoiled, 2, &mut mixer);
+            spoil_one(&mut spoiled, 2, &mut random);
             let parts: [&[u8]; 1] = [&spoiled.message];
             let found = rule::is_valid(&spoiled.public_key, &parts, &spoiled.signature);
             assert!(!found, "{spoiled:?}");
