@@ -6,6 +6,7 @@ use clearway_types::envelope::{Body, Envelope};
 use clearway_types::event::Event;
 use clearway_types::kind::Kind;
 use clearway_types::messages::Duplicate;
+use clearway_types::transfer::Transfer;
 use clearway_types::units::{AccountId, Height};
 
 use crate::chains::{self, Group};
@@ -15,6 +16,7 @@ use crate::effect::Effect;
 use crate::events;
 use crate::kinds;
 use crate::state::State;
+use crate::tables::accounts::AHEAD;
 use crate::tables::ids::Entry;
 
 /// Results of the block under way.
@@ -66,7 +68,11 @@ impl State {
             "each envelope has its digests"
         );
         let (mut envelopes, mut digests) = (&envelopes[..], &batch.digests[..]);
+        let mut untouched = envelopes;
         while !envelopes.is_empty() {
+            if envelopes.len() <= untouched.len() {
+                untouched = self.touch_accounts(envelopes);
+            }
             let group = chains::group(envelopes);
             let (members, rest) = envelopes.split_at(group.len);
             let (member_digests, rest_digests) = digests.split_at(group.len);
@@ -81,6 +87,16 @@ impl State {
             }
             (envelopes, digests) = (rest, rest_digests);
         }
+    }
+
+    /// Brings the accounts of the next envelopes into the cache; gives the envelopes after those.
+    fn touch_accounts<'a, 'b>(&self, envelopes: &'a [&'b Envelope]) -> &'a [&'b Envelope] {
+        let (next, rest) = envelopes.split_at(envelopes.len().min(AHEAD));
+        // In kinds that move no money these bytes say something else: at worst the wrong account.
+        let transfers = next.iter().map(|envelope| Transfer::of(&envelope.body));
+        self.accounts
+            .touch(transfers.map(|transfer| [transfer.debit(), transfer.credit()]));
+        rest
     }
 
     fn execute_one(

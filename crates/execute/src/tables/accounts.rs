@@ -30,6 +30,10 @@ impl Record for Account {
     }
 }
 
+/// Envelopes whose accounts are looked up together: enough misses at once for any processor, and a
+/// small part of its first cache.
+pub(crate) const AHEAD: usize = 16;
+
 /// All accounts.
 pub(crate) struct Accounts {
     pub(crate) slots: Slots<Account>,
@@ -47,6 +51,19 @@ impl Accounts {
 
     pub(crate) fn slot(&self, id: AccountId) -> Option<Slot> {
         self.index.get(&id).copied()
+    }
+
+    /// Brings accounts into the cache, [`AHEAD`] pairs at a time; changes nothing. In a large table
+    /// each one costs about five cache misses, one after the other where it is looked up by itself:
+    /// those of many that do not depend on each other overlap.
+    pub(crate) fn touch(&self, pairs: impl Iterator<Item = [AccountId; 2]>) {
+        let mut slots = [[None; 2]; AHEAD];
+        for (slots, ids) in slots.iter_mut().zip(pairs) {
+            *slots = ids.map(|id| self.slot(id));
+        }
+        for slot in slots.into_iter().flatten().flatten() {
+            self.slots.touch(slot);
+        }
     }
 
     pub(crate) fn by_id(&self, id: AccountId) -> Option<&Account> {

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use clearway_crypto::merkle::DenseTree;
 use clearway_types::units::Digest;
-use zerocopy::FromZeros;
+use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 use crate::tables::undo::Undo;
 
 /// Records of one page: a page of accounts is 8 KiB, what the first write after a snapshot copies.
 const PAGE_RECORDS: usize = 64;
+
+/// Of x86-64 and most of the others.
+const CACHE_LINE_BYTES: usize = 64;
 
 /// Place of a record; places are given out in the order of opening.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,7 +29,7 @@ impl Slot {
 }
 
 /// A fixed-size record whose bytes the state root commits to.
-pub(crate) trait Record: Copy + FromZeros {
+pub(crate) trait Record: Copy + FromZeros + IntoBytes + Immutable {
     /// Leaf of the record in its tree.
     fn leaf(&self) -> Digest;
 
@@ -136,6 +139,16 @@ impl<T: Record> Slots<T> {
 
     pub(crate) fn get(&self, slot: Slot) -> &T {
         self.pages.get(slot)
+    }
+
+    /// Reads each cache line that [`Slots::write`] and the checks before it will read.
+    pub(crate) fn touch(&self, slot: Slot) {
+        let page = &self.pages.pages[slot.page()];
+        let record = page[slot.offset()].as_bytes();
+        let lines = record.iter().step_by(CACHE_LINE_BYTES).chain(record.last());
+        std::hint::black_box(lines.fold(Arc::strong_count(page), |sum, byte| {
+            sum ^ usize::from(*byte)
+        }));
     }
 
     /// The record for writing.
