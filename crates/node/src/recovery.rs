@@ -63,6 +63,9 @@ pub(crate) fn recover(
     for path in &search.damaged {
         tracing::warn!(path = %path.display(), "damaged checkpoint passed over");
     }
+    for error in &search.unread {
+        tracing::warn!(%error, "unreadable checkpoint passed over: the log has all that it holds");
+    }
     let mut replay = match &search.newest {
         None => Replay::from_genesis(genesis)?,
         Some(checkpoint) => Replay::from_checkpoint(genesis, &checkpoint.content)?,

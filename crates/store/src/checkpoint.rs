@@ -39,6 +39,8 @@ pub struct CheckpointSearch {
     pub newest: Option<Checkpoint>,
     /// Newer files that failed their checksum, newest first. They were left where they are.
     pub damaged: Vec<PathBuf>,
+    /// Why newer files, or the directory, could not be read.
+    pub unread: Vec<StoreError>,
 }
 
 /// Writes the state at `height` through `fill` and makes it durable; then removes all but the two
@@ -87,21 +89,31 @@ pub fn write_checkpoint(
 ///
 /// # Errors
 /// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`] and [`StoreError::OlderFormat`] for
-/// a whole file of another network or version, [`StoreError::Io`] when the system fails. Damage is
-/// no error: the next older file is tried and the search says which files it passed over.
+/// a whole file of another network or version. Damage is no error, nor is what the system cannot
+/// read: the log has all that a checkpoint holds, so the next older file is tried and the search
+/// says which files it passed over.
 pub fn load_newest_checkpoint(
     io: &Arc<dyn BlockIo>,
     dir: &Path,
     genesis: [u8; 32],
 ) -> Result<CheckpointSearch, StoreError> {
     let mut search = CheckpointSearch::default();
-    for height in heights(io, dir)?.into_iter().rev() {
-        match load(io, dir, &genesis, height)? {
-            Some(content) => {
+    let heights = match heights(io, dir) {
+        Ok(heights) => heights,
+        Err(error) => {
+            search.unread.push(error);
+            return Ok(search);
+        }
+    };
+    for height in heights.into_iter().rev() {
+        match load(io, dir, &genesis, height) {
+            Ok(Some(content)) => {
                 search.newest = Some(Checkpoint { height, content });
                 break;
             }
-            None => search.damaged.push(path(dir, height)),
+            Ok(None) => search.damaged.push(path(dir, height)),
+            Err(error @ StoreError::Io { .. }) => search.unread.push(error),
+            Err(error) => return Err(error),
         }
     }
     Ok(search)

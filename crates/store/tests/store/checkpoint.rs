@@ -30,6 +30,7 @@ fn newest(io: &Arc<dyn BlockIo>) -> (Option<u64>, usize) {
         assert_eq!(&checkpoint.content[..], content(checkpoint.height));
         checkpoint.height
     });
+    assert!(search.unread.is_empty(), "{:?}", search.unread);
     (height, search.damaged.len())
 }
 
@@ -95,6 +96,44 @@ fn any_flipped_byte_or_cut_falls_back_to_the_older_one() {
             assert_eq!(newest(&shared), (Some(5), 1), "byte {at} cut {cut}");
         }
     }
+}
+
+#[test]
+fn what_cannot_be_read_falls_back_to_the_older_one() {
+    let io: Arc<dyn BlockIo> = Arc::new(RealIo::new());
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let place = dir.path().join("checkpoints");
+    let write = |height| {
+        let fill = &mut |sink: &mut dyn Write| sink.write_all(&content(height));
+        write_checkpoint(&io, &place, GENESIS, height, fill).expect("the disk works");
+    };
+    let newest = || {
+        let search = load_newest_checkpoint(&io, &place, GENESIS).expect("no outside error");
+        let height = search.newest.map(|checkpoint| checkpoint.height);
+        let unread: Vec<String> = search.unread.iter().map(ToString::to_string).collect();
+        (height, search.damaged.len(), unread)
+    };
+    write(5);
+    let name = place.join(path(6).file_name().expect("a name"));
+    let target_is_itself = || std::os::unix::fs::symlink(&name, &name).expect("made");
+    let is_pipe = || {
+        let pipe = std::process::Command::new("mkfifo").arg(&name).status();
+        assert!(pipe.expect("mkfifo").success());
+    };
+    let foreign: [&dyn Fn(); 2] = [&target_is_itself, &is_pipe];
+    for make in foreign {
+        make();
+        let (height, damaged, unread) = newest();
+        assert_eq!((height, damaged + unread.len()), (Some(5), 1));
+        let named = unread.iter().all(|words| words.contains("checkpoint-"));
+        assert!(named, "{unread:?}");
+        std::fs::remove_file(&name).expect("there");
+    }
+    std::fs::remove_dir_all(&place).expect("there");
+    std::fs::write(&place, "no directory").expect("written");
+    let (height, _, unread) = newest();
+    assert_eq!(height, None);
+    assert!(unread[0].contains("checkpoints"), "{unread:?}");
 }
 
 #[test]
