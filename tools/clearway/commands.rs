@@ -33,6 +33,7 @@ pub(crate) mod resend;
 pub(crate) mod roster;
 pub(crate) mod send;
 mod sending;
+mod signature;
 pub(crate) mod submit;
 pub(crate) mod trial;
 pub(crate) mod verify;
