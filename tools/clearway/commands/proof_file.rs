@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use clearway_node::publish;
 use clearway_types::wire::proof::SettlementProof;
 
 use crate::failure::{Failure, Kind};
@@ -32,13 +33,17 @@ impl ProofFile {
                  one away"
             )));
         }
-        // What a killed command has left under this name is of a process that is gone.
         let mut part = path.as_os_str().to_owned();
         part.push(format!(".{}.part", std::process::id()));
         let part = PathBuf::from(part);
-        let made = Leftover::made(&part, || File::create(&part))?;
-        let (file, leftover) = made.map_err(|error| {
-            Failure::usage(format!("{place}: {error}")).remedy("name a file to make")
+        let made = Leftover::made(&part, || File::create_new(&part))?;
+        let (file, leftover) = made.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                let part = part.display();
+                let message = format!("{part} exists already and nothing is overwritten");
+                Failure::usage(message).remedy(format!("remove {part}"))
+            }
+            _ => Failure::usage(format!("{place}: {error}")).remedy("name a file to make"),
         })?;
         Ok(Self {
             path: path.into(),
@@ -52,7 +57,7 @@ impl ProofFile {
     fn write(&mut self, proof: &SettlementProof) -> Result<(), Failure> {
         let written = self.file.write_all(&proof.encode());
         let written = written.and_then(|()| self.file.sync_all());
-        let named = written.and_then(|()| self.take_name());
+        let named = written.and_then(|()| publish(&self.part, &self.path));
         named.map_err(|error| {
             let message = format!(
                 "the proof was checked and cannot be written to {}: {error}",
@@ -61,22 +66,11 @@ impl ProofFile {
             Failure::new(Kind::Failed, message).remedy("make room, or name another file")
         })
     }
-
-    /// Unlike renaming, a further name leaves a file that somebody else has made meanwhile.
-    fn take_name(&self) -> std::io::Result<()> {
-        match std::fs::hard_link(&self.part, &self.path) {
-            // A file system without such names.
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                std::fs::rename(&self.part, &self.path)
-            }
-            linked => linked,
-        }
-    }
 }
 
 impl Drop for ProofFile {
     fn drop(&mut self) {
-        // Gone where it was renamed; where it cannot be removed its ending says what it is.
+        // Gone where it has its name; where it cannot be removed its ending says what it is.
         let _ = std::fs::remove_file(&self.part);
     }
 }
@@ -96,5 +90,34 @@ pub(super) fn keep(
             );
             Err(Failure::new(Kind::Unavailable, message).remedy("ask again in a moment"))
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_the_name_of_the_part_stays_and_is_named() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let [path, kept] = ["paid.proof", "kept"].map(|name| dir.path().join(name));
+        std::fs::write(&kept, "kept").expect("written");
+        let made = ProofFile::create(&path).expect("free");
+        let part = made.part.clone();
+        let refused = || {
+            let refused = ProofFile::create(&path).err().expect("it is there");
+            assert_eq!(refused.kind(), Kind::Usage);
+            let words = format!("remove {}", part.display());
+            assert!(refused.to_string().contains(&words), "{refused}");
+        };
+        refused();
+        assert!(part.exists(), "it is the first one's");
+        drop(made);
+        assert!(!part.exists());
+        // A link to a file of somebody's.
+        std::os::unix::fs::symlink(&kept, &part).expect("linked");
+        refused();
+        assert!(part.is_symlink());
+        assert_eq!(std::fs::read(&kept).expect("read"), b"kept");
     }
 }
