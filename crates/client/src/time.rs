@@ -5,16 +5,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use clearway_types::units::TimeMs;
+use clearway_types::units::{Digest, TimeMs};
 use clearway_types::wire::query::StatusView;
 use parking_lot::{Mutex, MutexGuard};
 
 /// Clocks that differ by less are not spoken of: heartbeats and the way there take a part of it.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// Three clocks at one moment: the cluster's, the answering node's, and the member's own.
+/// Three clocks at one moment: the cluster's, the answering node's, and the member's own; and which
+/// cluster that is.
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterClock {
+    genesis: Digest,
     cluster: TimeMs,
     node: TimeMs,
     own: TimeMs,
@@ -39,17 +41,24 @@ impl ClusterClock {
     /// The clocks, by a status that came just now.
     #[must_use]
     pub fn new(status: &StatusView) -> Self {
-        Self::at(status.time, status.clock, own_time())
+        Self::at(status.genesis, status.time, status.clock, own_time())
     }
 
-    fn at(cluster: TimeMs, node: TimeMs, own: TimeMs) -> Self {
+    fn at(genesis: Digest, cluster: TimeMs, node: TimeMs, own: TimeMs) -> Self {
         let heard = Instant::now();
         Self {
+            genesis,
             cluster,
             node,
             own,
             heard,
         }
+    }
+
+    /// Hash of the answering node's genesis.
+    #[must_use]
+    pub fn genesis(&self) -> Digest {
+        self.genesis
     }
 
     /// Cluster time now. It follows the node's clock, unless that is off by itself, and stands
@@ -203,9 +212,13 @@ mod tests {
     const NOON: u64 = 1_790_000_000_000;
     const HOUR: u64 = 3_600_000;
 
+    fn clock_at(cluster: u64, node: u64, own: u64) -> ClusterClock {
+        ClusterClock::at(Digest([0; 32]), TimeMs(cluster), TimeMs(node), TimeMs(own))
+    }
+
     #[test]
     fn cluster_time_follows_the_nodes_clock_and_stands_while_it_is_ahead() {
-        let clock = |cluster| ClusterClock::at(TimeMs(cluster), TimeMs(NOON), TimeMs(NOON));
+        let clock = |cluster| clock_at(cluster, NOON, NOON);
         let rows = [
             (NOON, 0, NOON),
             // A block is at most a heartbeat old, so the node's clock is the better word.
@@ -224,7 +237,7 @@ mod tests {
     #[test]
     fn cluster_time_does_not_follow_a_clock_that_is_ahead_by_itself() {
         let after = |own| {
-            let clock = ClusterClock::at(TimeMs(NOON), TimeMs(NOON + HOUR), TimeMs(own));
+            let clock = clock_at(NOON, NOON + HOUR, own);
             clock.after(Duration::from_secs(3))
         };
         assert_eq!(after(NOON), TimeMs(NOON + 3000));
@@ -285,7 +298,7 @@ mod tests {
             ),
         ];
         for (cluster, own, expected, words) in rows {
-            let clock = ClusterClock::at(TimeMs(cluster), TimeMs(NOON), TimeMs(own));
+            let clock = clock_at(cluster, NOON, own);
             assert_eq!(clock.fault(), expected, "{cluster} {own}");
             let said = clock.fault().map_or(String::new(), |f| f.to_string());
             assert!(said.contains(words), "{said}");

@@ -83,15 +83,14 @@ impl Connect {
     pub(crate) fn open_with(&self, sending: &Sending) -> Result<Session, Failure> {
         let genesis = self.genesis()?;
         let of_key = |failure: Failure| failure.of_variable(KEY_VARIABLE, &self.key);
-        let of_genesis = |failure: Failure| failure.of_variable(GENESIS_VARIABLE, &self.genesis);
-        let of_both = |failure| of_genesis(of_key(failure));
+        let of_both = |failure| self.of_genesis(of_key(failure));
         let key = self.member_key().map_err(of_key)?;
         let participant = match self.participant {
             Some(number) => ParticipantId(number),
             None => owner(&genesis, &key.public_key()).map_err(of_both)?,
         };
         let identity = Identity::new(key, participant, self.slot);
-        let servers = self.servers(&genesis).map_err(of_genesis)?;
+        let servers = self.servers(&genesis).map_err(|failure| self.of_genesis(failure))?;
         let mut config = ClientConfig::new(identity.clone(), servers);
         config.give_up_after = Duration::from_secs(self.timeout_s);
         config.connect_timeout = Duration::from_secs(self.timeout_s.min(5));
@@ -116,10 +115,7 @@ impl Connect {
             }
             error => client_failure(error),
         })?;
-        if !sending.dry_run {
-            let checked = self.check_cluster(&runtime, &client, &genesis);
-            checked.map_err(of_genesis)?;
-        }
+        self.check_genesis(&client, &genesis)?;
         if let Some(fault) = client.time().clock().and_then(|clock| clock.fault()) {
             ui::note(&format!("warning: {fault}"));
         }
@@ -137,34 +133,30 @@ impl Connect {
         })
     }
 
-    /// Refuses a node of another genesis: what is signed for this one would be no envelope there. A
-    /// node that does not tell its own yet is asked for nothing else either.
-    fn check_cluster(
-        &self,
-        runtime: &tokio::runtime::Runtime,
-        client: &Client,
-        genesis: &Genesis,
-    ) -> Result<(), Failure> {
-        let Ok(status) = runtime.block_on(client.status()) else {
+    /// Refuses a node of another genesis: what is signed for this one would be no envelope there.
+    /// A node tells its own when it lets the client in, unless it is too busy to.
+    fn check_genesis(&self, client: &Client, genesis: &Genesis) -> Result<(), Failure> {
+        let heard = client.time().clock().map(|clock| clock.genesis());
+        let Some(other) = heard.filter(|heard| *heard != genesis.hash()) else {
             return Ok(());
         };
-        if status.genesis == genesis.hash() {
-            return Ok(());
-        }
         let message = format!(
-            "the node runs genesis {}, {} is {}: use the cluster's own genesis file",
-            status.genesis,
+            "the node runs genesis {other}, {} is {}: use the cluster's own genesis file",
             self.genesis.display(),
             genesis.hash()
         );
-        Err(Failure::new(Kind::Mismatch, message))
+        Err(self.of_genesis(Failure::new(Kind::Mismatch, message)))
+    }
+
+    /// A failure that the genesis file may be the reason for.
+    fn of_genesis(&self, failure: Failure) -> Failure {
+        failure.of_variable(GENESIS_VARIABLE, &self.genesis)
     }
 
     /// The genesis of the cluster.
     pub(crate) fn genesis(&self) -> Result<Genesis, Failure> {
         let genesis = genesis_file::load(&self.genesis);
-        let of_genesis = |failure: Failure| failure.of_variable(GENESIS_VARIABLE, &self.genesis);
-        genesis.map_err(|error| of_genesis(error.into()))
+        genesis.map_err(|error| self.of_genesis(error.into()))
     }
 
     fn member_key(&self) -> Result<SigningKey, Failure> {
