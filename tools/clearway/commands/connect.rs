@@ -69,8 +69,6 @@ pub(crate) struct Session {
     pub(crate) genesis: Genesis,
     pub(super) sending: Sending,
     pub(super) outbox: Outbox,
-    /// The arguments that lead here again, as a shell takes them.
-    pub(super) again: String,
 }
 
 impl Connect {
@@ -129,7 +127,6 @@ impl Connect {
             genesis,
             sending: sending.clone(),
             outbox: self.outbox(&sending.outbox),
-            again: self.again(sending),
         })
     }
 
@@ -179,11 +176,7 @@ impl Connect {
 
     /// The outbox of the member.
     pub(crate) fn outbox(&self, named: &OutboxArg) -> Outbox {
-        let again = self.again(&Sending {
-            outbox: named.clone(),
-            ..Sending::default()
-        });
-        Outbox::beside(&self.key, named.folder.as_deref()).asked_with(again)
+        Outbox::beside(&self.key, named.folder.as_deref(), self.again(named))
     }
 
     /// Whether key files in plain text are accepted.
@@ -192,7 +185,7 @@ impl Connect {
     }
 
     /// The arguments that make the same connection, for commands to be typed.
-    pub(crate) fn again(&self, sending: &Sending) -> String {
+    fn again(&self, outbox: &OutboxArg) -> String {
         let mut words = vec!["--genesis".to_owned(), quoted(&self.genesis)];
         words.extend(["--key".to_owned(), quoted(&self.key)]);
         if let Some(number) = self.participant {
@@ -207,7 +200,7 @@ impl Connect {
         if self.insecure_plaintext {
             words.push("--insecure-plaintext".to_owned());
         }
-        if let Some(folder) = &sending.outbox.folder {
+        if let Some(folder) = &outbox.folder {
             words.extend(["--outbox".to_owned(), quoted(folder)]);
         }
         words.join(" ")
@@ -286,6 +279,11 @@ impl Session {
     /// Runs something that ends by itself or is interrupted.
     pub(crate) fn drive<T>(&self, work: impl AsyncFnOnce(&Client) -> T) -> T {
         self.runtime.block_on(work(&self.client))
+    }
+
+    /// The arguments that lead here again, as a shell takes them.
+    pub(super) fn again(&self) -> &str {
+        self.outbox.again()
     }
 
     /// Who signs.

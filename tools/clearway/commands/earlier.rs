@@ -128,7 +128,7 @@ impl Session {
             "warning: the same instruction waits in the outbox already, as {earlier}{others}, and \
              may have been executed: this is a further one. For the end of that one, type \
              `clearway resend {earlier} {}`",
-            self.again
+            self.again()
         ));
     }
 
@@ -269,7 +269,7 @@ impl Session {
                 let refused = found.map_or(answer, answer_of);
                 let mut view = AnswerView::new(envelope, refused, None);
                 view.state = "open";
-                let open = may_be_executed(envelope.body.id, Some(refused), &self.again);
+                let open = may_be_executed(envelope.body.id, Some(refused), self.again());
                 Err(open.adding_failures([telling.say(&view)]))
             }
             Err(failure) => Err(self.unknown(envelope, &failure.to_string(), telling)),
@@ -344,7 +344,7 @@ impl Session {
             StillMay::Unknown => failure.adding(&format!(
                 "this one ends later and waits: `clearway resend {id} {}` asks the ledger whether \
                  it may be executed still",
-                self.again
+                self.again()
             )),
         }
     }

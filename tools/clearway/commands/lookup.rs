@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let file = args.proof.as_deref().map(ProofFile::create).transpose()?;
     let session = args.asking.open().map_err(Failure::end_open)?;
     let told = tell(&session, args, file).map_err(Failure::end_open)?;
-    verdict(told, &session.again, session.genesis.rules.ttl_s_max)
+    verdict(told, session.again(), session.genesis.rules.ttl_s_max)
 }
 
 /// What was told, for the verdict.

@@ -43,8 +43,9 @@ pub(crate) struct Held {
 }
 
 impl Outbox {
-    /// The named folder, or the one beside a key file.
-    pub(crate) fn beside(key: &Path, named: Option<&Path>) -> Self {
+    /// The named folder, or the one beside a key file, and the arguments of commands that ask about
+    /// what is in it.
+    pub(crate) fn beside(key: &Path, named: Option<&Path>, again: String) -> Self {
         let folder = named.map_or_else(
             || {
                 let mut name = key.as_os_str().to_owned();
@@ -53,13 +54,7 @@ impl Outbox {
             },
             Path::to_owned,
         );
-        let again = String::new();
         Self { folder, again }
-    }
-
-    /// The same with the arguments of commands that ask about what is in it.
-    pub(crate) fn asked_with(self, again: String) -> Self {
-        Self { again, ..self }
     }
 
     /// Keeps an entry, to be sent; durable when this returns. One with the same identifier stays as
@@ -204,6 +199,11 @@ impl Outbox {
         };
         renamed.map_err(|error| self.failure(&path, &error))?;
         Ok(aside)
+    }
+
+    /// The arguments of commands that ask about what is in it.
+    pub(crate) fn again(&self) -> &str {
+        &self.again
     }
 
     /// The folder, whether it is there or not.
@@ -356,6 +356,14 @@ mod tests {
         }
     }
 
+    fn beside_key(dir: &Path) -> Outbox {
+        Outbox::beside(&dir.join("key.age"), None, String::new())
+    }
+
+    fn named(dir: &Path) -> Outbox {
+        Outbox::beside(Path::new("unused"), Some(dir), String::new())
+    }
+
     fn same(a: &Entry, b: &Entry) -> bool {
         a.genesis == b.genesis && a.envelope.as_bytes() == b.envelope.as_bytes()
     }
@@ -363,7 +371,7 @@ mod tests {
     #[test]
     fn an_entry_is_sent_by_one_command_at_a_time_and_by_none_once_it_is_another() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let outbox = Outbox::beside(&dir.path().join("key.age"), None);
+        let outbox = beside_key(dir.path());
         let first = entry(1);
         let hold = || outbox.hold(&first.envelope).expect("read");
         assert!(hold().is_none(), "nothing is there");
@@ -395,7 +403,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_found_until_it_is_forgotten() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let outbox = Outbox::beside(&dir.path().join("key.age"), None);
+        let outbox = beside_key(dir.path());
         assert!(outbox.all().expect("no folder yet").is_empty());
         for number in [2, 1] {
             outbox.keep(entry(number)).expect("written");
@@ -420,7 +428,7 @@ mod tests {
     #[test]
     fn what_a_killed_command_was_writing_is_removed_and_nothing_else_is() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        let outbox = named(dir.path());
         let id = "01".repeat(16);
         let stays = [
             "notes.tmp",
@@ -461,7 +469,7 @@ mod tests {
     fn entries_are_their_owners_alone() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let outbox = Outbox::beside(&dir.path().join("key.age"), None);
+        let outbox = beside_key(dir.path());
         outbox.keep(entry(1)).expect("written");
         for (path, mode) in [
             (outbox.folder.clone(), 0o700),
@@ -491,7 +499,7 @@ mod tests {
     #[test]
     fn a_damaged_entry_is_named_and_never_sent() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        let outbox = named(dir.path());
         for number in [1, 3] {
             outbox.keep(entry(number)).expect("written");
         }
@@ -533,7 +541,7 @@ mod tests {
     #[test]
     fn an_entry_under_another_name_is_said_to_be_the_one_in_it() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        let outbox = named(dir.path());
         outbox.keep(entry(1)).expect("written");
         let path = outbox.path(entry(1).id());
         let name = path.file_name().expect("a name").to_string_lossy();
@@ -558,7 +566,7 @@ mod tests {
     #[test]
     fn a_full_outbox_takes_no_more() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        let outbox = named(dir.path());
         for number in 0..ENTRIES_MAX {
             std::fs::write(dir.path().join(format!("{number}.json")), "").expect("written");
         }
@@ -574,7 +582,7 @@ mod tests {
     #[test]
     fn an_entry_that_is_not_durable_is_not_left_to_be_sent() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let outbox = Outbox::beside(Path::new("unused"), Some(dir.path()));
+        let outbox = named(dir.path());
         for replace in [false, true] {
             let written = outbox.write_and(entry(1), replace, |_| Err(ErrorKind::Other.into()));
             written.expect_err("its name is not durable");

@@ -61,7 +61,7 @@ fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError
         let message = format!(
             "{id} does not wait in the outbox: it was never sent, its end was told, or it was \
              signed elsewhere; type `clearway lookup {id} {}`",
-            session.again
+            session.again()
         );
         Failure::new(Kind::NotFound, message)
     })

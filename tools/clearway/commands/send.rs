@@ -113,15 +113,14 @@ impl Sending {
         order: impl FnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<(), Failure> {
         let outbox = connect.outbox(&self.outbox);
-        let again = connect.again(self);
-        let unsent = |failure| self.unsent(failure, &outbox, &again);
+        let unsent = |failure| self.unsent(failure, &outbox);
         let session = connect.open_with(self).map_err(unsent)?;
         let order = order(&session).map_err(unsent)?;
         session.submit(order.into(), telling)
     }
 
     /// As [`unsent`]; where an earlier copy waits in the outbox its end is not known.
-    fn unsent(&self, failure: Failure, outbox: &Outbox, again: &str) -> Failure {
+    fn unsent(&self, failure: Failure, outbox: &Outbox) -> Failure {
         let failure = unsent(failure, self.id.is_some());
         let waits =
             |id: &TransferId| matches!(outbox.find(*id), Ok(Some(_)) | Err(EntryError::Damaged(_)));
@@ -131,7 +130,8 @@ impl Sending {
         };
         let waits = format!(
             "an earlier copy waits in the outbox and may have been executed: type \
-             `clearway resend {id} {again}`"
+             `clearway resend {id} {}`",
+            outbox.again()
         );
         failure.adding(&waits).of(Kind::Unavailable)
     }
@@ -181,7 +181,7 @@ impl Session {
                 Some(failure) => Err(failure),
             };
         }
-        let unsent = |failure| self.sending.unsent(failure, &self.outbox, &self.again);
+        let unsent = |failure| self.sending.unsent(failure, &self.outbox);
         let earlier = self.sending.id.map(|_| self.earlier(&envelope));
         let replaces = match earlier.transpose().map_err(unsent)?.flatten() {
             Some(Earlier::Other(_, other)) => return Err(other.adding(NOTHING_SENT)),
@@ -309,7 +309,7 @@ impl Session {
 
     /// An end that is not known: what to type, and an answer that says so for scripts.
     pub(super) fn unknown(&self, envelope: &Envelope, why: &str, telling: Telling) -> Failure {
-        let (id, again) = (envelope.body.id, &self.again);
+        let (id, again) = (envelope.body.id, self.again());
         let signer = self.signer_switch(envelope.body.signer());
         let message = format!("the end of {id} is not known ({why}). Do not sign it anew");
         let remedy = format!(

@@ -145,7 +145,7 @@ fn check_signature(
     let remedy = format!(
         "sign it for this genesis with that key; `clearway lookup {} --signer {signer} {}` tells \
          whether another copy was executed",
-        body.id, session.again
+        body.id, session.again()
     );
     Err(Failure::new(Kind::Mismatch, message).remedy(remedy))
 }
@@ -161,7 +161,7 @@ fn check_outbox(session: &Session, envelope: &Envelope) -> Result<(), Failure> {
 fn waits_otherwise(session: &Session, envelope: &Envelope) -> Failure {
     let id = envelope.body.id;
     let message = format!("{id} waits in the outbox as other bytes");
-    let remedy = format!("type `clearway resend {id} {}` first", session.again);
+    let remedy = format!("type `clearway resend {id} {}` first", session.again());
     Failure::new(Kind::Mismatch, message).remedy(remedy)
 }
 
