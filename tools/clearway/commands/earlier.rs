@@ -31,27 +31,6 @@ pub(super) enum Earlier {
     Over(Envelope),
 }
 
-/// Whether an envelope may be executed still whose name another instruction has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum StillMay {
-    No,
-    /// The ledger says so.
-    Yes,
-    /// It ends later than the other; how long the ledger keeps the name only a copy is told.
-    Unknown,
-}
-
-impl StillMay {
-    /// By what was answered.
-    pub(super) fn of(answer: Answer) -> Self {
-        match (answer.transient(), answer.by_name) {
-            (false, _) => Self::No,
-            (true, false) => Self::Yes,
-            (true, true) => Self::Unknown,
-        }
-    }
-}
-
 /// What the log has executed under the name of an envelope.
 struct Executed {
     found: Found,
@@ -68,7 +47,8 @@ impl Session {
         if let Fate::Executed(found) = fate {
             return self.executed_as(envelope, found).map(Some);
         }
-        self.check_end(envelope, time)?;
+        let in_time = self.check_end(envelope, time);
+        in_time.map_err(|failure| failure.of_one(named.name.id))?;
         let Some(entry) = self.kept(named.name.id)? else {
             return Ok(None);
         };
@@ -77,18 +57,17 @@ impl Session {
             let other = self.other_use(&envelope.body, kept, "in the outbox");
             return Ok(Some(Earlier::Other(None, other)));
         }
-        let named = Named::of(&entry.envelope);
-        let (fate, _) = self.ask(async |client| client.fate(named).await)?;
-        Ok(Some(match fate {
-            Fate::Executed(found) => self.executed_as(envelope, found)?,
-            Fate::Never(_) => Earlier::Over(entry.envelope),
-            Fate::Open(_) => Earlier::Waiting(entry.envelope),
+        // The log was asked for its name: it is this envelope's.
+        Ok(Some(match Named::of(&entry.envelope).is_over(time) {
+            true => Earlier::Over(entry.envelope),
+            false => Earlier::Waiting(entry.envelope),
         }))
     }
 
     /// Whether an envelope whose name the log did not have at `time` may be sent. Whatever was
     /// executed under its name since then, and is not durable yet perhaps, keeps the name taken for
-    /// MAX_TTL from then on: one that ends later could move the money again.
+    /// MAX_TTL from then on: one that ends later could move the money again. Callers name the
+    /// envelope.
     pub(super) fn check_end(&self, envelope: &Envelope, time: TimeMs) -> Result<(), Failure> {
         let ttl_s = self.genesis.rules.ttl_s_max;
         let (time_s, ends) = (time.seconds(), envelope.body.expires_at());
@@ -97,9 +76,8 @@ impl Session {
             return Ok(());
         }
         let message = format!(
-            "{} ends at {ends} s of cluster time; the log that it was looked up in is of {time_s} \
-             s, and an envelope may end at most {ttl_s} s later",
-            envelope.body.id
+            "ends at {ends} s of cluster time, more than {ttl_s} s after {time_s} s, the latest \
+             that this node has told"
         );
         let remedy = format!(
             "type the same command again in {early_s} s; where the time in `clearway node status` \
@@ -309,7 +287,7 @@ impl Session {
         if said.is_ok() && !answer.transient() {
             self.forget(envelope, false);
         }
-        let conflict = self.conflict(envelope, executed, StillMay::of(answer));
+        let conflict = self.conflict(envelope, executed, answer);
         Err(conflict.adding_failures([said]))
     }
 
@@ -321,12 +299,14 @@ impl Session {
         }
     }
 
-    /// How a command ends whose envelope was not executed since another has its name.
+    /// How a command ends whose envelope was not executed since another has its name. By `answer`
+    /// it may be executed still: the ledger has said so, or it ends later than the other, and how
+    /// long the ledger keeps the name only a copy is told.
     pub(super) fn conflict(
         &self,
         own: &Envelope,
         executed: Option<&Envelope>,
-        still_may: StillMay,
+        answer: Answer,
     ) -> Failure {
         let id = own.body.id;
         let failure = match executed {
@@ -338,10 +318,12 @@ impl Session {
                 Failure::new(Kind::Mismatch, message)
             }
         };
-        match still_may {
-            StillMay::No => failure,
-            StillMay::Yes => failure.adding("this one ends later, may be executed still and waits"),
-            StillMay::Unknown => failure.adding(&format!(
+        match (answer.transient(), answer.by_name) {
+            (false, _) => failure,
+            (true, false) => {
+                failure.adding("this one ends later, may be executed still and waits")
+            }
+            (true, true) => failure.adding(&format!(
                 "this one ends later and waits: `clearway resend {id} {}` asks the ledger whether \
                  it may be executed still",
                 self.again()

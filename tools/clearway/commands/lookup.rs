@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::commands::answer::{answer_of, help, state, stays};
 use crate::commands::connect::Session;
-use crate::commands::earlier::{StillMay, conflict_with, may_be_executed, refusal};
+use crate::commands::earlier::{conflict_with, may_be_executed, refusal};
 use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
 use crate::commands::proof_file::{self, ProofFile};
@@ -136,8 +136,7 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
             };
             (view.state, view.r#final) = (state(found.height, outcome), stays(answer));
             is_open = answer.transient();
-            let still_may = StillMay::of(answer);
-            conflict = Some(session.conflict(own, Some(other), still_may));
+            conflict = Some(session.conflict(own, Some(other), answer));
         }
     }
     let output = args.asking.output;
