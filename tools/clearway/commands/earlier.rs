@@ -234,8 +234,23 @@ impl Session {
     ) -> Result<(), Failure> {
         let named = Named::of(envelope);
         match self.ask(async |client| client.fate(named).await) {
-            Ok((Fate::Executed(found), _)) => self.tell_beside(envelope, answer_of(found), telling),
-            Ok((Fate::Never(_), _)) => {
+            Ok((fate, _)) => self.tell_fate(envelope, fate, Some(answer), telling),
+            Err(failure) => Err(self.unknown(envelope, &failure.to_string(), telling)),
+        }
+    }
+
+    /// Tells what the log and cluster time say of an envelope; a copy may have been `refused` in a
+    /// block.
+    fn tell_fate(
+        &self,
+        envelope: &Envelope,
+        fate: Fate,
+        refused: Option<Answer>,
+        telling: Telling,
+    ) -> Result<(), Failure> {
+        match fate {
+            Fate::Executed(found) => self.tell_beside(envelope, answer_of(found), telling),
+            Fate::Never(_) => {
                 let answer = Answer {
                     height: Height(0),
                     outcome: Outcome::new(ResultCode::Expired),
@@ -243,19 +258,21 @@ impl Session {
                 };
                 self.tell(envelope, answer, telling)
             }
-            Ok((Fate::Open(found), _)) => {
-                let refused = found.map_or(answer, answer_of);
-                let mut view = AnswerView::new(envelope, refused, None);
+            Fate::Open(found) => {
+                let refused = found.map(answer_of).or(refused);
+                let mut view = refused.map_or_else(
+                    || AnswerView::unknown(envelope),
+                    |refused| AnswerView::new(envelope, refused, None),
+                );
                 view.state = "open";
-                let open = may_be_executed(envelope.body.id, Some(refused), self.again());
+                let open = may_be_executed(envelope.body.id, refused, self.again());
                 Err(open.adding_failures([telling.say(&view)]))
             }
-            Err(failure) => Err(self.unknown(envelope, &failure.to_string(), telling)),
         }
     }
 
-    /// Tells the end of an envelope of which further copies were not answered: what the log has
-    /// where that is why the node refuses them.
+    /// Tells the end of an envelope of which further copies were not answered: what the log and
+    /// cluster time say where the node refuses them.
     pub(super) fn tell_unanswered(
         &self,
         envelope: &Envelope,
@@ -267,8 +284,8 @@ impl Session {
             if matches!(**cause, ClientError::RefusedForNow { .. }));
         let fate = is_refused.then(|| self.ask(async |client| client.fate(named).await));
         match fate {
-            Some(Ok((Fate::Open(Some(found)), _))) if may_pass(answer_of(found)) => {
-                self.tell_refused(envelope, answer_of(found), telling)
+            Some(Ok((fate, _))) if says_more(fate) => {
+                self.tell_fate(envelope, fate, None, telling)
             }
             _ => Err(self.unknown(envelope, &why_unknown(error), telling)),
         }
@@ -445,6 +462,15 @@ impl Session {
     }
 }
 
+/// Whether a fate says more of an envelope than that its end is not known: the end, or that a copy
+/// was refused in a block.
+fn says_more(fate: Fate) -> bool {
+    match fate {
+        Fate::Executed(_) | Fate::Never(_) => true,
+        Fate::Open(found) => found.is_some_and(|found| may_pass(answer_of(found))),
+    }
+}
+
 /// How a command ends whose envelope was not executed and still may be; a copy may have been
 /// `refused` in a block.
 pub(super) fn may_be_executed(id: TransferId, refused: Option<Answer>, again: &str) -> Failure {
@@ -528,6 +554,29 @@ mod tests {
         for (ends, time, early) in rows {
             let found = early_s(UnixSeconds(ends), TimeMs(time), 60);
             assert_eq!(found, early, "ends at {ends} s, looked up at {time} ms");
+        }
+    }
+
+    #[test]
+    fn of_copies_that_are_refused_an_end_that_came_meanwhile_is_told() {
+        let found = |outcome| Found {
+            height: Height(7),
+            index: 0,
+            outcome,
+        };
+        let settled = found(Outcome::new(ResultCode::Settled));
+        let suspended = found(Outcome::refused(ResultCode::SignerSuspended));
+        let conflict = found(Outcome::refused(ResultCode::IdConflict));
+        let rows = [
+            (Fate::Executed(settled), true),
+            (Fate::Never(None), true),
+            (Fate::Never(Some(suspended)), true),
+            (Fate::Open(Some(suspended)), true),
+            (Fate::Open(Some(conflict)), false),
+            (Fate::Open(None), false),
+        ];
+        for (fate, expected) in rows {
+            assert_eq!(says_more(fate), expected, "{fate:?}");
         }
     }
 
