@@ -111,8 +111,32 @@ fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_ha
         }
         assert!(!bad.exists(), "{call:?}");
     }
+    // Where it cannot be put aside that is told all the same.
+    leave(26 * 3600);
+    let aside = payer.outbox().join(format!("{OWN_ID}.damaged"));
+    std::fs::remove_file(&aside).expect("it was put aside");
+    std::fs::create_dir(&aside).expect("made");
+    for call in [&lookup[..], &resend] {
+        let told = payer.run(node.door(), call).expect(1);
+        for words in ["moved nothing and never will", "stays in the outbox"] {
+            assert!(told.said().contains(words), "{call:?}: {}", told.said());
+        }
+        assert!(bad.exists(), "{call:?}");
+    }
+    std::fs::remove_file(&bad).expect("it was left there");
     payer.run(node.door(), &pay).expect(0);
     assert_eq!(payer.paid(node.door()), 10);
+    // Whatever its end is, the message names it.
+    let other = OWN_ID.replace("abcd", "abce");
+    let poor = ["pay", "2.1", "3.1", "99999999.00", "--id", &other];
+    payer.run(node.door(), &poor).expect(1);
+    let bad = payer.outbox().join(format!("{other}.json"));
+    std::fs::write(&bad, left.replace(OWN_ID, &other)).expect("written");
+    let told = payer.run(node.door(), &["resend", "--json"]).expect(1);
+    let message = told.json("error")["message"].clone();
+    let words = format!("{other}: InsufficientFunds");
+    assert_eq!(message, words.as_str(), "{}", told.said());
+    assert!(!bad.exists(), "it is put aside");
     node.stop();
 }
 

@@ -95,12 +95,13 @@ impl Session {
         damaged.failure(&what, &remedy)
     }
 
-    /// Puts a damaged entry aside whose end has been told, and says where it is.
-    pub(super) fn put_aside(&self, id: TransferId) -> Result<(), Failure> {
-        let place = self.outbox.put_aside(id)?;
-        let place = place.display();
-        ui::note(&format!("the damaged entry is put aside: {place}"));
-        Ok(())
+    /// Puts a damaged entry aside whose end is told, and says where it is. Where that cannot be
+    /// done the end is told once more: no reason not to tell it now.
+    pub(super) fn put_aside(&self, id: TransferId) {
+        ui::note(&match self.outbox.put_aside(id) {
+            Ok(place) => format!("the damaged entry is put aside: {}", place.display()),
+            Err(failure) => format!("{id} stays in the outbox: {failure}"),
+        });
     }
 }
 

@@ -443,7 +443,8 @@ impl Session {
             // At its own cluster it may be as good as any.
             Ok(Some(entry)) if entry.genesis != self.genesis.hash() => Ok(()),
             Ok(Some(entry)) if matches!(self.is_forged(&entry.envelope), Ok(true)) => {
-                self.put_aside(id)
+                self.put_aside(id);
+                Ok(())
             }
             Ok(_) => Ok(()),
             // It may be of another signer or cluster: it is put aside and not removed, and stays
@@ -451,7 +452,10 @@ impl Session {
             Err(EntryError::Damaged(damaged)) => {
                 match self.is_of_another(&damaged, envelope.body.signer()) {
                     true => Err(self.open_end(&damaged)),
-                    false => self.put_aside(id),
+                    false => {
+                        self.put_aside(id);
+                        Ok(())
+                    }
                 }
             }
             Err(error) => Err(error.into()),

@@ -145,9 +145,8 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
     if let Some(entry) = entry.filter(|_| !is_open && told_truly(&said, &proof)) {
         session.forget(&entry.envelope, false);
     }
-    let is_over = damaged.is_some() && matches!(fate, Fate::Never(_)) && said.is_ok();
-    if let Some(Err(failure)) = is_over.then(|| session.put_aside(args.id)) {
-        ui::note(&format!("{} stays in the outbox: {failure}", args.id));
+    if damaged.is_some() && matches!(fate, Fate::Never(_)) && said.is_ok() {
+        session.put_aside(args.id);
     }
     let damaged = damaged.filter(|damaged| args.signer.is_none() && !session.is_own(damaged));
     Ok(Told {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::commands::answer::answer_of;
 use crate::commands::connect::Session;
-use crate::commands::entry::{Entry, EntryError};
+use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::Outbox;
 use crate::commands::send::Asking;
@@ -45,13 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return tell(args, &session.outbox, Vec::new());
     }
     let total = entries.len();
-    let sent = entries.into_iter().map(|entry| match entry {
-        Ok(entry) => match session.check_entry(&entry) {
-            Err(error @ EntryError::Damaged(_)) => end_of_bad_entry(&session, error, args),
-            checked => resend(&session, &entry, checked.map_err(Failure::from), args),
-        },
-        Err(error) => end_of_bad_entry(&session, error, args),
-    });
+    let sent = entries.into_iter().map(|entry| resend(&session, entry, args));
     Failure::together(sent.filter_map(Result::err).collect(), total)
 }
 
@@ -67,40 +61,44 @@ fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError
     })
 }
 
+/// Ends one entry of the outbox.
 fn resend(
     session: &Session,
-    entry: &Entry,
-    checked: Result<(), Failure>,
+    entry: Result<Entry, EntryError>,
     args: &Args,
 ) -> Result<(), Failure> {
-    let settled = checked.map_err(Failure::end_open).and_then(|()| {
-        let telling = args.asking.telling();
-        session.settle_waiting(&entry.envelope, telling)
-    });
-    settled.map_err(|failure| failure.of_one(entry.id()))
+    let id = match &entry {
+        Ok(entry) => Some(entry.id()),
+        Err(EntryError::Damaged(damaged)) => damaged.id(),
+        // Its message names it.
+        Err(EntryError::Misnamed(..) | EntryError::Unread(_)) => None,
+    };
+    let checked = entry.and_then(|entry| session.check_entry(&entry).map(|()| entry));
+    let ended = match checked {
+        Ok(entry) => session.settle_waiting(&entry.envelope, args.asking.telling()),
+        Err(EntryError::Damaged(damaged)) => end_of_damaged(session, &damaged, args),
+        Err(error) => Err(Failure::from(error).end_open()),
+    };
+    ended.map_err(|failure| id.into_iter().fold(failure, Failure::of_one))
 }
 
 /// Of a damaged entry its identifier is left: where the log has that, its end is told by it, and
 /// the entry is put aside. What the log lacks may be executed yet until the file is older than any
 /// envelope gets, and longer where the file does not say that it is this member's.
-fn end_of_bad_entry(session: &Session, error: EntryError, args: &Args) -> Result<(), Failure> {
-    let damaged = match error {
-        EntryError::Damaged(damaged) => damaged,
-        other => return Err(Failure::from(other).end_open()),
-    };
+fn end_of_damaged(session: &Session, damaged: &Damaged, args: &Args) -> Result<(), Failure> {
     let Some(id) = damaged.id() else {
-        return Err(Failure::from(&damaged).end_open());
+        return Err(Failure::from(damaged).end_open());
     };
-    let signer = session.signer_of(&damaged).map_err(Failure::end_open)?;
+    let signer = session.signer_of(damaged).map_err(Failure::end_open)?;
     let name = Lookup { signer, id };
-    let named = session.named(name, &damaged);
+    let named = session.named(name, damaged);
     let asked = session.ask(async |client| client.fate(named).await);
     let (fate, _) = asked.map_err(Failure::end_open)?;
     let found = match fate {
         Fate::Executed(found) => found,
-        Fate::Open(_) => return Err(session.open_end(&damaged).end_open()),
+        Fate::Open(_) => return Err(session.open_end(damaged).end_open()),
         Fate::Never(_) => {
-            session.put_aside(id)?;
+            session.put_aside(id);
             let message = format!(
                 "{id} is damaged in the outbox, participant {signer} has not had it executed, and \
                  its file is older than any envelope gets: it moved nothing and never will"
