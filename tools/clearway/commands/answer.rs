@@ -179,9 +179,9 @@ pub(super) fn answer_of(found: Found) -> Answer {
     }
 }
 
-/// Whether it was refused in a block by a cause that may pass while the envelope lives: not its
-/// end, for the block shows its bytes, and any copy of them may be executed yet. A node that
-/// refused the only copy before order has shown it to nobody.
+/// Whether it was refused in a block by a cause that may pass while the envelope lives, which is
+/// not its end. A block has published its bytes, so any copy may still be executed; a refusal
+/// before order published nothing.
 pub(super) fn may_pass(answer: Answer) -> bool {
     answer.is_final() && answer.transient() && !is_conflict(answer)
 }

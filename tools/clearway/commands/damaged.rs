@@ -1,6 +1,5 @@
-//! A damaged entry of the outbox: its identifier and its age are left, and end it all the same
-//! where it still says whose it is. One is damaged too whose signature is not that of the key that
-//! it names.
+//! What can still be said of a damaged outbox file: its name gives the identifier, its age bounds
+//! the envelope's end. An entry whose signature fails counts as damaged.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,11 +13,11 @@ use crate::failure::Failure;
 use crate::ui;
 
 /// An end that no clock reaches.
-const NO_END: UnixSeconds = UnixSeconds(u32::MAX);
+pub(super) const NO_END: UnixSeconds = UnixSeconds(u32::MAX);
 
 /// The latest end of an envelope whose entry was `written` before it was sent: no cluster takes one
-/// that ends more than MAX_TTL later. Cluster time is held against it; before this machine's
-/// clock, `now`, has passed it too there is none.
+/// that ends more than MAX_TTL later. Cluster time is held against it; [`NO_END`] until this
+/// machine's clock, `now`, has passed it too.
 fn latest_end(written: SystemTime, now: SystemTime) -> UnixSeconds {
     let life = Duration::from_secs(AGE_S);
     let Some(end) = written.checked_add(life).filter(|end| *end < now) else {
@@ -58,14 +57,18 @@ impl Session {
 
     /// Whether a damaged entry says that it is of this member at this cluster.
     pub(super) fn is_own(&self, damaged: &Damaged) -> bool {
-        damaged.owner.is_some() && !self.is_of_another(damaged, self.participant())
+        damaged.owner == Some(self.owned_by(self.participant()))
     }
 
     /// Whether a damaged entry says that it is of another signer than this one, or cluster.
     pub(super) fn is_of_another(&self, damaged: &Damaged, signer: ParticipantId) -> bool {
+        damaged.owner.is_some_and(|owner| owner != self.owned_by(signer))
+    }
+
+    /// A signer at this cluster.
+    fn owned_by(&self, signer: ParticipantId) -> Owner {
         let genesis = self.genesis.hash();
-        let is_other = |owner: Owner| owner.signer != signer || owner.genesis != genesis;
-        damaged.owner.is_some_and(is_other)
+        Owner { signer, genesis }
     }
 
     /// Why the end of a damaged entry is not known, and what to do by hand.

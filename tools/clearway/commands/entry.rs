@@ -13,9 +13,7 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use crate::failure::{Failure, Kind};
 
-/// How much later than its file's age allows an envelope's end is believed: the file's time is of
-/// the clock of the machine that wrote it, which may have been off. A day is more than any clock is
-/// that cluster time was checked against.
+/// Slack for a wrong clock on the machine that wrote the file.
 const MARGIN_S: u64 = 24 * 3600;
 /// Age of a file after which the envelope in it is over, whichever it was.
 pub(crate) const AGE_S: u64 = TTL_S_MAX as u64 + MARGIN_S;

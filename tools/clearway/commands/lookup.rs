@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::commands::answer::{answer_of, help, state, stays};
 use crate::commands::connect::Session;
+use crate::commands::damaged::NO_END;
 use crate::commands::earlier::{conflict_with, may_be_executed, refusal};
 use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
@@ -110,7 +111,7 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         Some(damaged) => session.named(name, damaged),
         None => Named {
             name,
-            expires_at: ends.unwrap_or(UnixSeconds(u32::MAX)),
+            expires_at: ends.unwrap_or(NO_END),
         },
     };
     let (fate, time) = session.ask(async |client| client.fate(named).await)?;
@@ -255,27 +256,27 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
         return Err(conflict.adding_failures([said, proof]));
     }
     let Lookup { signer, id } = name;
-    let (kind, message) = match fate {
-        Fate::Executed(found) => {
+    let (kind, message) = match (fate, damaged) {
+        (Fate::Executed(found), _) => {
             let help = help(found.outcome.code);
             return exit(id, answer_of(found), help, said, proof);
         }
-        Fate::Never(found) => (
+        (Fate::Never(found), _) => (
             Kind::Failed,
             format!(
                 "{id} was not executed{}, and its time is over: it moved nothing and never will",
                 refusal(found.map(answer_of))
             ),
         ),
-        Fate::Open(found) if kept => {
+        (Fate::Open(found), _) if kept => {
             said.map_err(Failure::end_open)?;
             return Err(may_be_executed(id, found.map(answer_of), again));
         }
-        Fate::Open(_) if damaged.is_some() => {
+        (Fate::Open(_), Some(failure)) => {
             said.map_err(Failure::end_open)?;
-            return damaged.map_or(Ok(()), |failure| Err(failure.end_open()));
+            return Err(failure.end_open());
         }
-        Fate::Open(found) => (
+        (Fate::Open(found), None) => (
             Kind::NotFound,
             format!(
                 "{id} of participant {signer} was not executed so far{}; without its envelope \
