@@ -23,11 +23,11 @@ use crate::ui;
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Exit codes: 0, it was executed and did what it is for; 1, it moved nothing \
-and never will; 3, the proof contradicts the answer, or the identifier stands for another \
-instruction than the one in the outbox, or waits there for another cluster; 5, it was not executed \
-so far, and the outbox does not say when it ends; 6, it was not executed so far and still may be, \
-the outbox has a damaged file of it that may be another's, or what became of it could not be \
-asked, told or proved"
+and never will; 3, the node runs another genesis, the proof contradicts the answer, or the \
+identifier stands for another instruction than the one in the outbox, or waits there for another \
+cluster; 5, it was not executed so far, and the outbox does not say when it ends; 6, it was not \
+executed so far and still may be, the outbox has a damaged file of it that may be another's, or \
+what became of it could not be asked, told or proved"
 )]
 pub(crate) struct Args {
     /// Identifier that the command printed before it sent

@@ -17,9 +17,10 @@ use crate::ui;
 
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "The same bytes settle once, however often they are sent. Each envelope is \
-answered like the command that signed it, also where its time is over, and leaves the outbox once \
-its end is known. Exit code 6: the end of one is still not known, or could not be told"
+    after_help = "The same bytes settle once, however often they are sent. Each envelope, except \
+damaged ones, is answered like the command that signed it, also where its time is over, and leaves \
+the outbox once its end is known. Exit code 6: the end of one is still not known, or could not be \
+told"
 )]
 pub(crate) struct Args {
     /// Identifier that the command printed before it sent; all that wait without it

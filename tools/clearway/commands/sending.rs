@@ -10,11 +10,11 @@ use crate::notation::parse_id;
 #[command(
     after_help = "Before anything is sent, the envelope is written to the outbox and its \
 identifier to standard error: with --json as one line with the schema clearway/sending/1. Exit \
-codes: 0, it is FINAL and did what it is for; 1, it moved nothing and never will; 3, the proof \
-contradicts the answer, or the identifier stands for another instruction or waits in the outbox \
-for another cluster; 6, the end is not known, a copy was refused and may be executed still, or it \
-is FINAL and could not be told or proved: the message says which, and which commands ask again; \
-7, nothing was sent: type the same command again"
+codes: 0, it is FINAL and did what it is for; 1, it moved nothing and never will; 3, the node \
+runs another genesis, the proof contradicts the answer, or the identifier stands for another \
+instruction or waits in the outbox for another cluster; 6, the end is not known, a copy was \
+refused and may be executed still, or it is FINAL and could not be told or proved: the message \
+says which, and which commands ask again; 7, nothing was sent: type the same command again"
 )]
 pub(crate) struct Sending {
     /// Own identifier, 32 hexadecimal digits ending in 00: the same command with the same

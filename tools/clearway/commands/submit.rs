@@ -27,9 +27,9 @@ standing alone. All are checked before one is sent: their header, and their sign
 node knows the key. Then each is written to the outbox, named and sent as `clearway resend` does \
 it, since copies may have been sent before: the same bytes settle once. Exit codes: 0, all are \
 FINAL and did what they are for; 1, one moved nothing and never will; 2, the file does not hold \
-such envelopes, and nothing was sent; 3, a signature is not one of this cluster, a proof \
-contradicts the answer, or an identifier stands for another instruction; 6, the end of one is not \
-known; 7, nothing was sent: type the same command again"
+such envelopes, and nothing was sent; 3, the node runs another genesis, a signature is not one of \
+this cluster, a proof contradicts the answer, or an identifier stands for another instruction; 6, \
+the end of one is not known; 7, nothing was sent: type the same command again"
 )]
 pub(crate) struct Args {
     /// File with the envelopes; `-` for standard input
