@@ -1,16 +1,17 @@
 //! An outbox with files in it that are no entries.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use clearway_crypto::hash::sha256;
-use clearway_harness::{Lossy, folder};
+use clearway_harness::{Lossy, NodeProcess, folder};
 use clearway_types::hex;
+use clearway_types::limits::KEY_LAG_MAX;
 use serde_json::Value;
 
-use crate::program::{Run, run};
+use crate::program::{Run, program, run};
 use crate::twice::machines::keep_and_lose;
-use crate::twice::{OWN_ID, Payer, TIMEOUT};
+use crate::twice::{OWN_ID, Payer, TIMEOUT, TTL_BRIEF_S};
 
 #[test]
 fn a_damaged_entry_and_a_stray_file_keep_no_other_one_back() {
@@ -86,7 +87,8 @@ fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_ha
     let mut node = payer.node();
     std::fs::create_dir_all(payer.outbox()).expect("made");
     let bad = payer.outbox().join(format!("{OWN_ID}.json"));
-    let left = left_of(2, &folder::genesis(payer.path()).hash().to_string());
+    let genesis = folder::genesis(payer.path()).hash().to_string();
+    let left = left_of(2, &genesis);
     let leave = |age_s| {
         std::fs::write(&bad, &left).expect("written");
         set_age(&bad, age_s);
@@ -101,7 +103,13 @@ fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_ha
         // It is told at what age it is put aside, and by which command.
         let refused = payer.run(node.door(), &pay).expect(6);
         let resend = format!("`clearway resend {OWN_ID} --genesis genesis.toml --key keys/");
-        for words in [&resend[..], "once it is 25 hours old"] {
+        let owner = format!("participant 2 and the cluster of {genesis}");
+        for words in [
+            &resend[..],
+            &owner,
+            "at that cluster",
+            "once it is 25 hours old",
+        ] {
             assert!(refused.said().contains(words), "{}", refused.said());
         }
         leave(26 * 3600);
@@ -259,12 +267,20 @@ fn an_entry_that_was_changed_since_it_was_signed_is_damaged_however_whole_it_loo
         let lookup = (&["lookup", OWN_ID][..], asked);
         // As far as its own key shows it, also where no node is asked.
         let list = payer.run(node.door(), &["resend", "--list"]).expect(0);
-        let shown = list.stdout.contains("no outbox entry");
+        let shown = list.stdout.contains("of participant 2 has not signed");
         assert_eq!(shown, at != 112, "{}", list.stdout);
+        let named = if at == 112 { 3 } else { 2 };
+        let words = format!("the key in slot 0 of participant {named} has not signed");
         for (call, code) in [lookup, (&["resend"], 6), (&pay, 6)] {
             let told = payer.run(node.door(), call).expect(code);
             let said = told.said();
-            assert!(said.contains("no outbox entry"), "{at}: {call:?}: {said}");
+            for words in [
+                &words[..],
+                "it was changed, or that slot has taken another key",
+            ] {
+                assert!(said.contains(words), "{at}: {call:?}: {said}");
+            }
+            assert!(!said.contains("no outbox entry"), "{at}: {call:?}: {said}");
         }
         write(26 * 3600);
         payer.run(node.door(), &["resend", OWN_ID]).expect(old);
@@ -276,5 +292,65 @@ fn an_entry_that_was_changed_since_it_was_signed_is_damaged_however_whole_it_loo
     std::fs::write(&path, &kept).expect("the copy that was lost");
     payer.run(node.door(), &["resend", OWN_ID]).expect(0);
     assert!(payer.waiting().iter().all(|name| name.contains("damaged")));
+    node.stop();
+}
+
+#[test]
+fn an_entry_whose_slot_has_taken_another_key_since_ends_by_its_own_time() {
+    let payer = Payer::with_ttl(TTL_BRIEF_S);
+    keep_and_lose(&payer, &["pay", "2.1", "3.1", "10.00", "--id", OWN_ID]);
+    let path = payer.outbox().join(format!("{OWN_ID}.json"));
+    let kept = std::fs::read(&path).expect("it waits");
+    // A key takes effect after many heights.
+    let mut node = program(payer.path());
+    node.env("CLEARWAY_ORDER_HEARTBEAT_MS", "10");
+    let mut node = NodeProcess::start(node, Path::new("node.toml"), "127.0.0.1:0");
+    let door = node.door().to_owned();
+    let plain = ["--insecure-plaintext", "--server", &door];
+    let operator = |call: &[&str]| {
+        let key = ["--key", "keys/operator.insecure-plaintext", "--json"];
+        let answer = run(payer.path(), &[call, &key, &plain].concat()).expect(0);
+        let answer = answer.json("answer");
+        answer["height"].as_u64().expect("a height") + KEY_LAG_MAX
+    };
+    let reach = |what: &str, wanted: u64| {
+        let from = Instant::now();
+        let status = [
+            "node",
+            "status",
+            "--key",
+            "keys/operator.insecure-plaintext",
+        ];
+        let status = [&status[..], &plain, &["--json"]].concat();
+        let asked = || run(payer.path(), &status).expect(0).json("node-status");
+        while asked()[what].as_u64() < Some(wanted) {
+            assert!(from.elapsed() < 3 * TIMEOUT, "{what} stays below {wanted}");
+        }
+    };
+    let new = "new.insecure-plaintext";
+    let make = ["keys", "new", new, "--insecure-plaintext"];
+    run(payer.path(), &make).expect(0);
+    let slot = ["--key-slot", "0", "--yes"];
+    reach(
+        "height",
+        operator(&[&["member", "end-key", "2"][..], &slot].concat()),
+    );
+    let key = ["member", "key", "2", "--member-key", "new.pub"];
+    reach("height", operator(&[&key[..], &slot].concat()));
+
+    let entry: Value = serde_json::from_slice(&kept).expect("an entry");
+    let ends_s = entry["expires_at"].as_u64().expect("a number");
+    reach("time_ms", 1000 * (ends_s + 2));
+    let outbox = payer.outbox();
+    let outbox = outbox.to_str().expect("text");
+    let by_new = |call: &[&str]| {
+        let key = ["--key", new, "--as", "2", "--outbox", outbox];
+        run(payer.path(), &[call, &key, &plain].concat())
+    };
+    let list = by_new(&["resend", "--list"]).expect(0);
+    assert!(list.stdout.contains("10.00"), "{}", list.stdout);
+    let told = by_new(&["resend", "--json"]).expect(1);
+    assert_eq!(told.json("answer")["state"], "expired", "{}", told.said());
+    assert!(payer.waiting().is_empty());
     node.stop();
 }

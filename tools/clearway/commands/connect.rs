@@ -1,6 +1,7 @@
 //! What every command on a running node shares: whose key, which cluster, and the connection.
 
 use std::borrow::Borrow;
+use std::cell::OnceCell;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +14,12 @@ use clearway_types::amount::{Amount, parse_minor};
 use clearway_types::genesis::{Genesis, GenesisLedger};
 use clearway_types::units::ParticipantId;
 use clearway_types::wire::AnswerStatus;
+use clearway_types::wire::roster::RosterView;
 
 use crate::commands::outbox::{Outbox, OutboxArg};
 use crate::commands::passphrase;
 use crate::commands::sending::Sending;
+use crate::commands::signature::PublicIdentity;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui;
 
@@ -69,6 +72,8 @@ pub(crate) struct Session {
     pub(crate) genesis: Genesis,
     pub(super) sending: Sending,
     pub(super) outbox: Outbox,
+    /// Participants and keys as they were when they were first asked for.
+    pub(super) known_roster: OnceCell<RosterView>,
 }
 
 impl Connect {
@@ -88,7 +93,9 @@ impl Connect {
             None => owner(&genesis, &key.public_key()).map_err(of_both)?,
         };
         let identity = Identity::new(key, participant, self.slot);
-        let servers = self.servers(&genesis).map_err(|failure| self.of_genesis(failure))?;
+        let servers = self
+            .servers(&genesis)
+            .map_err(|failure| self.of_genesis(failure))?;
         let mut config = ClientConfig::new(identity.clone(), servers);
         config.give_up_after = Duration::from_secs(self.timeout_s);
         config.connect_timeout = Duration::from_secs(self.timeout_s.min(5));
@@ -127,6 +134,7 @@ impl Connect {
             genesis,
             sending: sending.clone(),
             outbox: self.outbox(&sending.outbox),
+            known_roster: OnceCell::new(),
         })
     }
 
@@ -161,11 +169,8 @@ impl Connect {
         Ok(keystore::load_member(&self.key, &unlock)?)
     }
 
-    /// Participant, slot and public key that sign here, as far as no passphrase is needed.
-    pub(super) fn public_identity(
-        &self,
-        genesis: &Genesis,
-    ) -> Option<(ParticipantId, u8, [u8; 32])> {
+    /// Whose key signs here, as far as no passphrase is needed.
+    pub(super) fn public_identity(&self, genesis: &Genesis) -> Option<PublicIdentity> {
         let public_key = keystore::load_public(&self.key).ok()?.public_key.0;
         let participant = match self.participant {
             Some(number) => ParticipantId(number),

@@ -62,7 +62,9 @@ impl Session {
 
     /// Whether a damaged entry says that it is of another signer than this one, or cluster.
     pub(super) fn is_of_another(&self, damaged: &Damaged, signer: ParticipantId) -> bool {
-        damaged.owner.is_some_and(|owner| owner != self.owned_by(signer))
+        damaged
+            .owner
+            .is_some_and(|owner| owner != self.owned_by(signer))
     }
 
     /// A signer at this cluster.

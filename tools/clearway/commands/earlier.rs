@@ -284,9 +284,7 @@ impl Session {
             if matches!(**cause, ClientError::RefusedForNow { .. }));
         let fate = is_refused.then(|| self.ask(async |client| client.fate(named).await));
         match fate {
-            Some(Ok((fate, _))) if says_more(fate) => {
-                self.tell_fate(envelope, fate, None, telling)
-            }
+            Some(Ok((fate, _))) if says_more(fate) => self.tell_fate(envelope, fate, None, telling),
             _ => Err(self.unknown(envelope, &why_unknown(error), telling)),
         }
     }
@@ -337,9 +335,7 @@ impl Session {
         };
         match (answer.transient(), answer.by_name) {
             (false, _) => failure,
-            (true, false) => {
-                failure.adding("this one ends later, may be executed still and waits")
-            }
+            (true, false) => failure.adding("this one ends later, may be executed still and waits"),
             (true, true) => failure.adding(&format!(
                 "this one ends later and waits: `clearway resend {id} {}` asks the ledger whether \
                  it may be executed still",
@@ -408,7 +404,7 @@ impl Session {
     pub(super) fn check_entry(&self, entry: &Entry) -> Result<(), EntryError> {
         self.check_cluster(entry)?;
         match self.is_forged(&entry.envelope)? {
-            true => Err(self.outbox.damaged(entry.id())),
+            true => Err(self.outbox.unsigned(entry)),
             false => Ok(()),
         }
     }

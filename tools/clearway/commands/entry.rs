@@ -83,7 +83,7 @@ impl Entry {
 /// Why an entry cannot be had.
 #[derive(Debug)]
 pub(crate) enum EntryError {
-    /// The file is no entry of this version: what was in it may have moved money, or may still.
+    /// What was in the file may have moved money, or may still, and it does not say what that was.
     Damaged(Damaged),
     /// The file is whole, and the entry in it is another one than its name says.
     Misnamed(PathBuf, TransferId),
@@ -91,14 +91,24 @@ pub(crate) enum EntryError {
     Unread(Failure),
 }
 
-/// A file of the outbox that is no entry.
+/// A file of the outbox whose content is not what was signed.
 #[derive(Clone, Debug)]
 pub(crate) struct Damaged {
     pub(super) path: PathBuf,
+    flaw: Flaw,
     /// Whose envelope it was; nothing where its text does not say that any more.
     pub(super) owner: Option<Owner>,
     /// The arguments of commands to be typed.
     again: String,
+}
+
+/// How that shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flaw {
+    /// It is no entry.
+    NoEntry,
+    /// It is a whole one, and the key in the slot that its envelope names has not signed that.
+    Unsigned { signer: ParticipantId, slot: usize },
 }
 
 /// Who signed an envelope, and for which cluster.
@@ -111,9 +121,10 @@ pub(crate) struct Owner {
 
 impl Damaged {
     /// The file with this text, and the arguments of commands that ask about it.
-    pub(super) fn new(path: &Path, text: &str, again: &str) -> Self {
+    pub(super) fn new(path: &Path, text: &str, flaw: Flaw, again: &str) -> Self {
         let mut damaged = Self {
             path: path.to_owned(),
+            flaw,
             owner: None,
             again: again.to_owned(),
         };
@@ -129,7 +140,20 @@ impl Damaged {
 
     /// What is wrong, and what to do about it.
     pub(super) fn failure(&self, what: &str, remedy: &str) -> Failure {
-        let message = format!("{} is no outbox entry of this version", self.path.display());
+        let path = self.path.display();
+        let (message, remedy) = match self.flaw {
+            Flaw::NoEntry => {
+                let message = format!("{path} is no outbox entry of this version");
+                (message, remedy.to_owned())
+            }
+            Flaw::Unsigned { signer, slot } => (
+                format!(
+                    "{path} holds an envelope that the key in slot {slot} of participant {signer} \
+                     has not signed"
+                ),
+                format!("it was changed, or that slot has taken another key since; {remedy}"),
+            ),
+        };
         Failure::new(Kind::Failed, message + what).remedy(remedy)
     }
 }
@@ -184,13 +208,15 @@ impl From<&Damaged> for Failure {
         let again = &damaged.again;
         match (damaged.id(), damaged.owner) {
             (None, _) => damaged.failure("", "move the file to another folder"),
-            (Some(id), Some(_)) => {
+            (Some(id), Some(Owner { signer, genesis })) => {
+                let what = format!(", and names participant {signer} and the cluster of {genesis}");
                 let remedy = format!(
-                    "`clearway resend {id} {again}` tells its end where the log has it, and puts \
-                     the file aside once it is {} hours old, which no envelope gets",
+                    "at that cluster `clearway resend {id} {again}` tells its end where the log \
+                     has it and, with a key of that participant, puts the file aside once it is {} \
+                     hours old, which no envelope gets",
                     AGE_S / 3600
                 );
-                damaged.failure("", &remedy)
+                damaged.failure(&what, &remedy)
             }
             (Some(id), None) => {
                 let remedy = format!(
@@ -198,7 +224,10 @@ impl From<&Damaged> for Failure {
                      `clearway lookup {id} --signer N {again}`, at its own cluster, and remove the \
                      file once you know its end"
                 );
-                let what = ", and does not say any more who signed it for which cluster";
+                let what = match damaged.flaw {
+                    Flaw::NoEntry => ", and does not say any more who signed it for which cluster",
+                    Flaw::Unsigned { .. } => ", and does not say for certain who has",
+                };
                 damaged.failure(what, &remedy)
             }
         }

@@ -9,7 +9,7 @@ use clearway_types::envelope::Envelope;
 use clearway_types::hex;
 use clearway_types::units::TransferId;
 
-use crate::commands::entry::{Damaged, Entry, EntryError};
+use crate::commands::entry::{Damaged, Entry, EntryError, Flaw};
 use crate::failure::{Failure, Kind};
 use crate::ui;
 
@@ -258,18 +258,25 @@ impl Outbox {
     fn read(&self, path: &Path) -> Result<Entry, EntryError> {
         let text = self.text(path)?;
         match Entry::of_text(&text) {
-            None => Err(EntryError::Damaged(Damaged::new(path, &text, &self.again))),
+            None => Err(EntryError::Damaged(Damaged::new(
+                path,
+                &text,
+                Flaw::NoEntry,
+                &self.again,
+            ))),
             Some(entry) if self.path(entry.id()) == path => Ok(entry),
             // Under another name it would never be found, nor forgotten.
             Some(entry) => Err(EntryError::Misnamed(path.to_owned(), entry.id())),
         }
     }
 
-    /// The file of this identifier, whose entry is not what was signed however whole it looks.
-    pub(crate) fn damaged(&self, id: TransferId) -> EntryError {
-        let path = self.path(id);
+    /// An entry that the key in its slot has not signed, however whole it looks.
+    pub(crate) fn unsigned(&self, entry: &Entry) -> EntryError {
+        let (path, body) = (self.path(entry.id()), &entry.envelope.body);
+        let (signer, slot) = (body.signer(), body.flags().key_slot());
+        let flaw = Flaw::Unsigned { signer, slot };
         match self.text(&path) {
-            Ok(text) => EntryError::Damaged(Damaged::new(&path, &text, &self.again)),
+            Ok(text) => EntryError::Damaged(Damaged::new(&path, &text, flaw, &self.again)),
             Err(failure) => failure.into(),
         }
     }

@@ -1,6 +1,7 @@
 //! `clearway resend`: sends what waits in the outbox again, as the same bytes.
 
 use clearway_client::Fate;
+use clearway_types::genesis::Genesis;
 use clearway_types::units::TransferId;
 use clearway_types::wire::query::Lookup;
 use serde::Serialize;
@@ -11,6 +12,7 @@ use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
 use crate::commands::outbox::Outbox;
 use crate::commands::send::Asking;
+use crate::commands::signature::is_forged_own;
 use crate::failure::{Failure, Kind};
 use crate::notation::parse_id;
 use crate::ui;
@@ -43,10 +45,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(id) => vec![waiting(&session, id)?],
     };
     if entries.is_empty() {
-        return tell(args, &session.outbox, Vec::new());
+        return tell(args, &session.outbox, Vec::new(), Some(&session.genesis));
     }
     let total = entries.len();
-    let sent = entries.into_iter().map(|entry| resend(&session, entry, args));
+    let sent = entries
+        .into_iter()
+        .map(|entry| resend(&session, entry, args));
     Failure::together(sent.filter_map(Result::err).collect(), total)
 }
 
@@ -63,11 +67,7 @@ fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError
 }
 
 /// Ends one entry of the outbox.
-fn resend(
-    session: &Session,
-    entry: Result<Entry, EntryError>,
-    args: &Args,
-) -> Result<(), Failure> {
+fn resend(session: &Session, entry: Result<Entry, EntryError>, args: &Args) -> Result<(), Failure> {
     let id = match &entry {
         Ok(entry) => Some(entry.id()),
         Err(EntryError::Damaged(damaged)) => damaged.id(),
@@ -147,26 +147,31 @@ fn list(args: &Args) -> Result<(), Failure> {
         connect, outbox, ..
     } = &args.asking;
     let outbox = connect.outbox(outbox);
-    let entries = outbox.all()?.into_iter().map(|entry| {
-        let entry = entry?;
-        match connect.vouches_for(&entry) {
-            Some(false) => Err(outbox.damaged(entry.id())),
-            _ => Ok(entry),
-        }
+    // Without the one or the other nothing more is known of what is listed.
+    let genesis = connect.genesis().ok();
+    let genesis = genesis.as_ref();
+    let own = genesis.and_then(|genesis| Some((genesis, connect.public_identity(genesis)?)));
+    let is_forged = |entry: &Entry| {
+        own.is_some_and(|(genesis, own)| {
+            entry.genesis == genesis.hash() && is_forged_own(&entry.envelope, own, genesis)
+        })
+    };
+    let entries = outbox.all()?.into_iter().map(|entry| match entry? {
+        entry if is_forged(&entry) => Err(outbox.unsigned(&entry)),
+        entry => Ok(entry),
     });
-    tell(args, &outbox, entries.collect())
+    tell(args, &outbox, entries.collect(), genesis)
 }
 
+/// Shows entries; amounts have the decimals of the genesis, where it is there.
 fn tell(
     args: &Args,
     outbox: &Outbox,
     entries: Vec<Result<Entry, EntryError>>,
+    genesis: Option<&Genesis>,
 ) -> Result<(), Failure> {
-    // Amounts have the decimals of the genesis, where it is there.
-    let genesis = args.asking.connect.genesis().ok();
     let show = |entry: Entry| {
-        let own = genesis.as_ref();
-        let own = own.filter(|genesis| genesis.hash() == entry.genesis);
+        let own = genesis.filter(|genesis| genesis.hash() == entry.genesis);
         let ledgers = own.map_or(&[][..], |genesis| &genesis.ledgers);
         let body = &entry.envelope.body;
         Listed::Waits {

@@ -15,6 +15,17 @@ impl Session {
         self.ask(async |client| client.roster().await)
     }
 
+    /// The same, asked for once, for checks of many envelopes.
+    pub(super) fn known_roster(&self) -> Result<&RosterView, Failure> {
+        match self.known_roster.get() {
+            Some(roster) => Ok(roster),
+            None => {
+                let roster = self.roster()?;
+                Ok(self.known_roster.get_or_init(|| roster))
+            }
+        }
+    }
+
     /// The ledger that is meant: the named one, defined at genesis or later, or the only one of the
     /// genesis.
     pub(crate) fn ledger(&self, named: Option<u32>) -> Result<GenesisLedger, Failure> {

@@ -54,10 +54,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // Of what else fails an earlier copy says nothing: that may have moved money.
     let of_machine = |failure| unsent(failure, true);
     let session = args.asking.open().map_err(of_machine)?;
-    let roster = session.roster().map_err(of_machine)?;
+    let roster = session.known_roster().map_err(of_machine)?;
     for (index, envelope) in all.iter().enumerate() {
         let place = || place(args, all, index);
-        let checked = check_signature(&session, envelope, &roster);
+        let checked = check_signature(&session, envelope, roster);
         checked.map_err(|wrong| of_file(wrong.at(&place())))?;
         let now = session.client.time().now();
         let in_time = session.check_end(envelope, now);
@@ -145,7 +145,8 @@ fn check_signature(
     let remedy = format!(
         "sign it for this genesis with that key; `clearway lookup {} --signer {signer} {}` tells \
          whether another copy was executed",
-        body.id, session.again()
+        body.id,
+        session.again()
     );
     Err(Failure::new(Kind::Mismatch, message).remedy(remedy))
 }

@@ -62,7 +62,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Says which envelopes wait under the key that signs now: the new one has another outbox.
 fn tell_waiting(session: &Session, new_key: &Path) -> Result<(), Failure> {
-    let (old, new) = (session.outbox.folder(), Outbox::beside(new_key, None, String::new()));
+    let (old, new) = (
+        session.outbox.folder(),
+        Outbox::beside(new_key, None, String::new()),
+    );
     let own = session.sending.id.map(|id| session.outbox.path(id));
     let mut waiting = session.outbox.names()?;
     waiting.retain(|path| Some(path) != own.as_ref());
