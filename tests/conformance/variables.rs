@@ -1,11 +1,13 @@
 //! What a variable of the environment has named is told by the variable's name.
 
+use std::net::UdpSocket;
+
 use clearway_harness::folder;
 use tempfile::tempdir;
 
 use crate::program::{program, run_briefly};
 
-/// Variables, a call, its exit code, the variable that its message names.
+/// Variables, a call, its exit code, the variable that its message names or what else it says.
 type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, i32, &'a str);
 
 #[test]
@@ -21,7 +23,8 @@ fn an_error_about_what_a_variable_names_has_the_variables_name() {
     let own = "--key keys/member-2.insecure-plaintext";
     let (g, k, c) = ("CLEARWAY_GENESIS", "CLEARWAY_KEY", "CLEARWAY_CONFIG");
     let node = "node run --config node.toml";
-    let rows: [Row; 9] = [
+    let data = "CLEARWAY_DATA_DIR";
+    let rows: [Row; 10] = [
         (&[(g, "none.toml"), (k, &member)], pay, 5, g),
         (&[(g, "node.toml"), (k, &member)], pay, 1, g),
         (&[(k, "none.age")], pay, 5, k),
@@ -31,6 +34,7 @@ fn an_error_about_what_a_variable_names_has_the_variables_name() {
         (&[(c, "genesis.toml")], "node config", 1, c),
         (&[(g, &genesis)], node, 1, g),
         (&[("CLEARWAY_KEYS", &validator)], node, 1, "CLEARWAY_KEYS"),
+        (&[(data, "node.toml")], node, 1, data),
     ];
     for (variables, call, code, names) in rows {
         let words: Vec<&str> = call.split(' ').collect();
@@ -47,4 +51,50 @@ fn an_error_about_what_a_variable_names_has_the_variables_name() {
     let refused = run_briefly(dir.path(), &[(g, &genesis), (k, &member)], &words).expect(2);
     let said = refused.said();
     assert!(said.contains(g) && !said.contains(k), "{said}");
+}
+
+#[test]
+fn an_error_about_something_else_names_no_variable_of_a_file() {
+    let dir = tempdir().expect("a folder");
+    folder::init(program(dir.path()));
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("loopback has a free port");
+    let taken = taken.local_addr().expect("it is bound");
+    let places = format!("--set listen={taken} --set admin_listen=127.0.0.1:0");
+    let node = format!("node run --config node.toml {places}");
+    let files = [
+        ("CLEARWAY_GENESIS", "genesis.toml"),
+        ("CLEARWAY_KEYS", "keys/validator.insecure-plaintext"),
+        ("CLEARWAY_DATA_DIR", "data"),
+    ];
+    let idle = [
+        ("CLEARWAY_CONFIG", "node.toml"),
+        ("CLEARWAY_DOOR_IDLE_MS", "5"),
+    ];
+    let rows: [Row; 2] = [
+        (&files, &node, 1, "cannot listen on"),
+        (&idle, "node config", 1, "variable CLEARWAY_DOOR_IDLE_MS: "),
+    ];
+    for (variables, call, code, says) in rows {
+        let words: Vec<&str> = call.split(' ').collect();
+        let refused = run_briefly(dir.path(), variables, &words).expect(code);
+        let said = refused.said();
+        assert!(said.contains(says), "{call}: {said}");
+        let named = [" sets `", " names "]
+            .iter()
+            .any(|word| said.contains(word));
+        assert!(!named, "{call}: {said}");
+    }
+}
+
+#[test]
+fn another_configuration_is_asked_for_by_the_switch_where_no_variable_names_it() {
+    let dir = tempdir().expect("a folder");
+    let told = |variables: &[(&str, &str)], call: &[&str]| {
+        let refused = run_briefly(dir.path(), variables, call).expect(5);
+        refused.json("error")["remedy"].clone()
+    };
+    let typed = ["node", "config", "--json", "--config", "none.toml"];
+    assert_eq!(told(&[], &typed), "give an existing file with --config");
+    let named = told(&[("CLEARWAY_CONFIG", "none.toml")], &typed[..3]);
+    assert!(named.is_null(), "{named}");
 }

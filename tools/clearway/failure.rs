@@ -196,7 +196,7 @@ impl Failure {
     /// The same where the path that it is about was named by an environment variable: nobody typed
     /// the switch of that name.
     pub(crate) fn of_variable(self, variable: &str, path: &Path) -> Self {
-        match std::env::var_os(variable).is_some_and(|value| value == path) {
+        match is_named_by(variable, path) {
             true => self.adding(&format!("variable {variable} names {}", path.display())),
             false => self,
         }
@@ -325,6 +325,11 @@ impl miette::Diagnostic for Failure {
         let Exit { code, word, .. } = self.kind.exit();
         Some(Box::new(format!("clearway::{word} (exit {code})")))
     }
+}
+
+/// Whether an environment variable names this path.
+pub(crate) fn is_named_by(variable: &str, path: &Path) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value == path)
 }
 
 /// What an error of a library means unless the command says otherwise: a file that was named and

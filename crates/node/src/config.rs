@@ -188,8 +188,8 @@ impl std::fmt::Display for Origin {
 /// What is wrong with a configuration, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("configuration {path}: {source}; give an existing file with --config")]
+    /// The file cannot be read: whoever named it should name an existing one.
+    #[error("configuration {path}: {source}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -268,6 +268,21 @@ pub enum ConfigError {
         /// What to do.
         help: &'static str,
     },
+}
+
+impl ConfigError {
+    /// Whether it is about the file, and not about a variable or a flag beside it.
+    #[must_use]
+    pub fn is_of_file(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::TooLong { .. } | Self::Syntax { .. } => true,
+            Self::UnknownKey { origin, .. }
+            | Self::UnknownPreset { origin, .. }
+            | Self::Type { origin, .. }
+            | Self::Range { origin, .. } => matches!(origin, Origin::File { .. }),
+            Self::VariableNotText { .. } | Self::Conflict { .. } => false,
+        }
+    }
 }
 
 const PRESET_NAMES: &str = "laptop, server, bench";

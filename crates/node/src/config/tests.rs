@@ -135,12 +135,43 @@ fn unknown_flags_are_refused_too() {
 #[test]
 fn a_missing_or_overlong_file_is_refused() {
     let missing = load(Some(Path::new("no/such/node.toml")), [], &[]).expect_err("none there");
-    assert!(missing.to_string().contains("--config"), "{missing}");
+    let words = "configuration no/such/node.toml: ";
+    assert!(missing.to_string().starts_with(words), "{missing}");
     let long = "#".repeat(CONFIG_BYTES_MAX + 1);
     assert!(matches!(
         parse(&long, [], &[]),
         Err(ConfigError::TooLong { .. })
     ));
+}
+
+#[test]
+fn an_error_says_whether_it_is_about_the_file() {
+    let missing = load(Some(Path::new("no/such/node.toml")), [], &[]).expect_err("none there");
+    assert!(missing.is_of_file(), "{missing}");
+    let long = "#".repeat(CONFIG_BYTES_MAX + 1);
+    let wrong = [
+        ("no_setting", "1"),
+        ("preset", "huge"),
+        ("door.idle_ms", "soon"),
+        ("door.idle_ms", "5"),
+    ];
+    let rows = [
+        (&*long, true),
+        ("log = ", true),
+        ("no_setting = 1", true),
+        ("preset = \"huge\"", true),
+        ("log = 1", true),
+        ("door.idle_ms = 5", true),
+        ("door.stream_window_bytes = 8388608", false),
+    ];
+    for (text, is_of_file) in rows {
+        let error = parse(text, [], &[]).expect_err("it is wrong");
+        assert_eq!(error.is_of_file(), is_of_file, "{error}");
+    }
+    for (key, value) in wrong {
+        let error = parse("", [], &[flag(key, value)]);
+        assert!(error.is_err_and(|error| !error.is_of_file()), "{key}");
+    }
 }
 
 #[test]

@@ -26,16 +26,17 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let loaded = args.config.load()?;
-    let named = |failure: Failure| of_variables(failure, &loaded);
+    let of_genesis = |failure: Failure| of_variables(failure, &loaded, &["genesis"]);
+    let of_keys = |failure: Failure| of_variables(failure, &loaded, &["keys"]);
     let config = &loaded.config;
     limits::check(config)?;
     start_log(&config.log, args.log_json)?;
     // The operators' page writes dates, and its library panics at such a clock.
     check_clock()?;
-    let genesis = genesis_file::load(&config.genesis).map_err(|error| named(error.into()))?;
-    let unlock = passphrase::unlock(&config.keys, config.insecure_plaintext_keys).map_err(named)?;
-    let validator = keystore::load_validator(&config.keys, &unlock);
-    let validator = validator.map_err(|error| named(error.into()))?;
+    let genesis = genesis_file::load(&config.genesis).map_err(|error| of_genesis(error.into()))?;
+    let unlock = passphrase::unlock(&config.keys, config.insecure_plaintext_keys);
+    let validator = keystore::load_validator(&config.keys, &unlock.map_err(of_keys)?);
+    let validator = validator.map_err(|error| of_keys(error.into()))?;
     // Signals are caught before the first byte is taken in: a stop is graceful at any moment.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -43,21 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut ends = runtime.block_on(async { Ends::new() })?;
     let parts = backends::parts_of(config)?;
     let node = Node::start_with(config, &genesis, &validator, parts);
-    let node = node.map_err(|error| {
-        let kind = match &error {
-            NodeError::Store(StoreError::ForeignGenesis { .. }) => Kind::Mismatch,
-            _ => Kind::Failed,
-        };
-        let shown = match error {
-            // A variable or a flag may have named another genesis than the configuration does.
-            NodeError::NotInGenesis => {
-                let (genesis, keys) = (config.genesis.display(), config.keys.display());
-                format!("{error} (genesis {genesis}, keys {keys})")
-            }
-            error => error.to_string(),
-        };
-        named(Failure::new(kind, shown))
-    })?;
+    let node = node.map_err(|error| not_started(&error, &loaded))?;
     let addresses = node.addresses();
     let (door, admin) = (addresses.door, addresses.admin);
     let (hash, height) = (genesis.hash(), node.durable_height());
@@ -84,17 +71,45 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     node.stop().or_fail(Kind::Failed)
 }
 
-/// The same with the variables that say where the node's files are: nobody wrote those settings
-/// into the configuration.
-fn of_variables(failure: Failure, loaded: &Loaded) -> Failure {
-    let files = ["genesis", "keys", "data_dir"];
-    let origins = files.map(|key| (key, loaded.origins.get(key)));
-    origins.into_iter().fold(failure, |failure, of| match of {
-        (key, Some(Origin::Variable(name))) => {
-            failure.adding(&format!("variable {name} sets `{key}`"))
+/// Why a node does not start. A variable or a flag may have named other files than the
+/// configuration does: those that are not what they should be are told.
+fn not_started(error: &NodeError, loaded: &Loaded) -> Failure {
+    let kind = match error {
+        NodeError::Store(StoreError::ForeignGenesis { .. }) => Kind::Mismatch,
+        _ => Kind::Failed,
+    };
+    let mut shown = error.to_string();
+    if matches!(error, NodeError::NotInGenesis) {
+        let (genesis, keys) = (&loaded.config.genesis, &loaded.config.keys);
+        let (genesis, keys) = (genesis.display(), keys.display());
+        shown.push_str(&format!(" (genesis {genesis}, keys {keys})"));
+    }
+    let files: &[&str] = match error {
+        NodeError::Genesis(_) | NodeError::Validators(_) => &["genesis"],
+        NodeError::NotInGenesis => &["genesis", "keys"],
+        NodeError::Store(StoreError::ForeignGenesis { .. }) | NodeError::Recovery(_) => {
+            &["genesis", "data_dir"]
         }
-        _ => failure,
-    })
+        NodeError::Store(_)
+        | NodeError::History(_)
+        | NodeError::LogBehind { .. }
+        | NodeError::Record(_)
+        | NodeError::Checkpoint(_)
+        | NodeError::Divergence { .. } => &["data_dir"],
+        _ => &[],
+    };
+    of_variables(Failure::new(kind, shown), loaded, files)
+}
+
+/// The same with the variables that set these settings: nobody wrote them into the configuration.
+fn of_variables(failure: Failure, loaded: &Loaded, keys: &[&str]) -> Failure {
+    keys.iter()
+        .fold(failure, |failure, key| match loaded.origins.get(key) {
+            Some(Origin::Variable(name)) => {
+                failure.adding(&format!("variable {name} sets `{key}`"))
+            }
+            _ => failure,
+        })
 }
 
 fn start_log(filter: &str, json: bool) -> Result<(), Failure> {

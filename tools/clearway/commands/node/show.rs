@@ -6,7 +6,7 @@ use clearway_node::config::{self, ConfigError, Loaded, SETTINGS};
 use serde::Serialize;
 
 use crate::commands::bench::parse_setting;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_named_by};
 use crate::ui::{self, Output};
 
 /// The variable that names the configuration where no switch does.
@@ -28,21 +28,24 @@ impl ConfigArgs {
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         let variables = config::environment()?;
         let loaded = config::load(self.config.as_deref(), variables, &self.settings);
-        let loaded = loaded.map_err(|error| {
-            let path = self.config.as_deref().unwrap_or(Path::new(""));
-            let is_named = std::env::var_os(CONFIG_VARIABLE).is_some_and(|value| value == path);
-            let failure = match error {
-                // Its own words ask for another value of the switch.
-                ConfigError::Read { path, source } if is_named => Failure::of_file(
-                    &source,
-                    format!("configuration {}: {source}", path.display()),
-                ),
-                error => error.into(),
-            };
-            failure.of_variable(CONFIG_VARIABLE, path)
-        })?;
+        let loaded = loaded.map_err(|error| self.failure(error))?;
         ui::note_all(&loaded.warnings);
         Ok(loaded)
+    }
+
+    /// An error of the file tells who named it: a variable, or the switch, which can name another.
+    fn failure(&self, error: ConfigError) -> Failure {
+        let path = self.config.as_deref().unwrap_or(Path::new(""));
+        let is_of_file = error.is_of_file();
+        let is_unread = matches!(error, ConfigError::Read { .. });
+        let failure = Failure::from(error);
+        match is_of_file {
+            true if is_unread && !is_named_by(CONFIG_VARIABLE, path) => {
+                failure.remedy("give an existing file with --config")
+            }
+            true => failure.of_variable(CONFIG_VARIABLE, path),
+            false => failure,
+        }
     }
 }
 
