@@ -72,8 +72,13 @@ fn who_rotates_a_key_is_told_what_waits_under_the_old_one() {
     let make = ["keys", "new", new, "--insecure-plaintext"];
     run(payer.path(), &make).expect(0);
     let mut node = payer.node();
-    let rotated = payer.run(node.door(), &["keys", "rotate", new]).expect(0);
     let outbox = "keys/member-2.insecure-plaintext.outbox";
+    // The folder that is named is the new key's, too.
+    let named = ["keys", "rotate", new, "--outbox", outbox, "--dry-run"];
+    let said = payer.run(node.door(), &named).expect(0).said();
+    let words = format!("in {outbox} is not known. Before the old key ends");
+    assert!(said.contains(&words), "{said}");
+    let rotated = payer.run(node.door(), &["keys", "rotate", new]).expect(0);
     for words in [
         &format!("the end of one envelope in {outbox} is not known"),
         "an outbox of its own, new.insecure-plaintext.outbox",

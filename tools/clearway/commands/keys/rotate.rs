@@ -60,12 +60,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
-/// Says which envelopes wait under the key that signs now: the new one has another outbox.
+/// Says which envelopes wait under the key that signs now: the new one has another outbox, unless
+/// a folder is named.
 fn tell_waiting(session: &Session, new_key: &Path) -> Result<(), Failure> {
-    let (old, new) = (
-        session.outbox.folder(),
-        Outbox::beside(new_key, None, String::new()),
-    );
+    let new = match &session.sending.outbox.folder {
+        Some(_) => String::new(),
+        None => {
+            let new = Outbox::beside(new_key, None, String::new());
+            let folder = new.folder().display();
+            format!("; the new key has an outbox of its own, {folder}")
+        }
+    };
     let own = session.sending.id.map(|id| session.outbox.path(id));
     let mut waiting = session.outbox.names()?;
     waiting.retain(|path| Some(path) != own.as_ref());
@@ -73,14 +78,13 @@ fn tell_waiting(session: &Session, new_key: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     ui::note(&format!(
-        "the end of {} in {} is not known; the new key has an outbox of its own, {}. Before the \
-         old key ends, and to be told what became of them: `clearway resend {}`",
+        "the end of {} in {} is not known{new}. Before the old key ends, and to be told what \
+         became of them: `clearway resend {}`",
         match waiting.len() {
             1 => "one envelope".to_owned(),
             count => format!("{count} envelopes"),
         },
-        old.display(),
-        new.folder().display(),
+        session.outbox.folder().display(),
         session.again()
     ));
     Ok(())
