@@ -436,7 +436,7 @@ fn debit_limits_are_shown_and_lifted_by_name_alone() {
     let text = run_in(node.dir.path(), &show).expect(0).stdout;
     for words in [
         "500.50 a day to everyone",
-        "20.00 a day to participant 3, 12.25 paid net today since it was set",
+        "20.00 a day to participant 3, 12.25 paid net today (on its first day: since it was set)",
     ] {
         assert!(text.contains(words), "{text}");
     }

@@ -279,7 +279,7 @@ impl LimitShown {
             limit, paid_net, ..
         } = self;
         format!(
-            "{limit} a day {}, {paid_net} paid net today since it was set",
+            "{limit} a day {}, {paid_net} paid net today (on its first day: since it was set)",
             to(self.towards)
         )
     }
