@@ -451,6 +451,22 @@ pub fn load_public(path: &Path) -> Result<PublicKeys, KeyFileError> {
     })
 }
 
+/// A member's public key, from its key file or the public half: no other key may sign for one.
+///
+/// # Errors
+/// Those of [`load_public`], and [`KeyFileError::Kind`].
+pub fn load_public_member(path: &Path) -> Result<[u8; 32], KeyFileError> {
+    let public = load_public(path)?;
+    match public.kind {
+        KeyKind::Member => Ok(public.public_key.0),
+        found @ KeyKind::Validator => Err(KeyFileError::Kind {
+            path: public_path(path),
+            found,
+            expected: KeyKind::Member,
+        }),
+    }
+}
+
 /// Whether the file is encrypted; also checks that only its owner can read it.
 ///
 /// # Errors

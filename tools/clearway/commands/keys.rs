@@ -7,7 +7,7 @@ use clearway_node::keystore::{self, KeyFileError, KeyKind, Keys, PublicKeys};
 use clearway_types::hex;
 use serde::Serialize;
 
-use crate::commands::passphrase::{check_is_secret, protection, unlock};
+use crate::commands::passphrase::{protection, unlock};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -199,9 +199,8 @@ fn list(args: &List) -> Result<(), Failure> {
 }
 
 fn check(args: &Check) -> Result<(), Failure> {
-    check_is_secret(&args.path)?;
-    let encrypted = keystore::check_file(&args.path)?;
     let unlock = unlock(&args.path, args.insecure_plaintext)?;
+    let encrypted = keystore::check_file(&args.path)?;
     let public = keystore::load(&args.path, &unlock)?.public();
     register_check(&public.public_key.0)?;
     if keystore::load_public(&args.path)? != public {

@@ -4,10 +4,10 @@
 //! PARTICIPANT_SET carries the whole record, so each command asks the node for the participant
 //! first, changes what it names, shows the difference and sends the rest as it was.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clearway_client::Draft;
-use clearway_node::keystore::{self, KeyFileError, KeyKind};
+use clearway_node::keystore;
 use clearway_types::account::{Participant, Role};
 use clearway_types::genesis::{bic_shape, lei_shape};
 use clearway_types::hex;
@@ -266,7 +266,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         Command::Suspend(target) => change(target, |after| after.suspended = true, None),
         Command::Resume(target) => change(target, |after| after.suspended = false, None),
         Command::Key(args) => {
-            let key = public_key(&args.member_key)?;
+            let key = keystore::load_public_member(&args.member_key)?;
             let new = (args.key_slot, Some((key, args.valid_from)));
             change(&args.target, |_| (), Some(new))
         }
@@ -275,22 +275,9 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     }
 }
 
-/// A member's public key, from its key file or the public half: no other key may sign for one.
-fn public_key(path: &Path) -> Result<[u8; 32], Failure> {
-    let public = keystore::load_public(path)?;
-    match public.kind {
-        KeyKind::Member => Ok(public.public_key.0),
-        found @ KeyKind::Validator => Err(Failure::from(KeyFileError::Kind {
-            path: keystore::public_path(path),
-            found,
-            expected: KeyKind::Member,
-        })),
-    }
-}
-
 fn add(args: &Add) -> Result<(), Failure> {
     args.fields.check()?;
-    let key = public_key(&args.member_key)?;
+    let key = keystore::load_public_member(&args.member_key)?;
     args.signed.send(false, |session| {
         let registered = session.roster()?.known(args.number).is_ok();
         let mut participant = Participant::new(ParticipantId(args.number), Role::Member);

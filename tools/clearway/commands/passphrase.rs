@@ -50,7 +50,7 @@ pub(crate) fn unlock(path: &Path, insecure_plaintext: bool) -> Result<Unlock, Fa
 
 /// Refuses what is no key file by its name or its text: what is said of a key file, to close it to
 /// others above all, is no advice for that.
-pub(crate) fn check_is_secret(path: &Path) -> Result<(), Failure> {
+fn check_is_secret(path: &Path) -> Result<(), Failure> {
     if keystore::public_path(path) == path && path.exists() {
         let beside = ["age", "insecure-plaintext"].map(|ending| path.with_extension(ending));
         let beside = beside.iter().find(|path| path.exists());

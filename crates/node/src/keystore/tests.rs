@@ -28,7 +28,16 @@ fn keys_come_back_from_both_forms_with_the_same_public_half() {
         save(&sealed, &keys, &weak("open")).expect("written");
         let again = load(&sealed, &unlock("open")).expect("opened");
         assert_eq!(again.public(), keys.public());
-        assert_eq!(load_public(&sealed).expect("beside it"), keys.public());
+        let public = keys.public();
+        assert_eq!(load_public(&sealed).expect("beside it"), public);
+        match load_public_member(&sealed) {
+            Ok(key) => assert_eq!((kind, key), (KeyKind::Member, public.public_key.0)),
+            Err(error) => {
+                let words = format!("{row}.pub holds a {kind} key, a member key is needed");
+                assert_eq!(kind, KeyKind::Validator);
+                assert!(error.to_string().contains(&words), "{error}");
+            }
+        }
         assert!(check_file(&sealed).expect("private"));
 
         let plain = dir.path().join(format!("{row}-plain.insecure-plaintext"));
