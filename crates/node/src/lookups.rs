@@ -9,7 +9,7 @@ use clearway_store::history::{HistoryError, StoredBlock};
 use clearway_store::{BatchPlace, Location, Reader, Record, Sequence, StoreError};
 use clearway_types::batch::BATCH_HEADER_BYTES;
 use clearway_types::certificate::Certificate;
-use clearway_types::code::{Outcome, OutcomeFlags};
+use clearway_types::code::Outcome;
 use clearway_types::envelope::{Envelope, envelopes};
 use clearway_types::final_record::FinalRecord;
 use clearway_types::limits::{PROOF_LINKS_MAX, PROOF_MANIFESTS_MAX};
@@ -84,8 +84,8 @@ impl<'a> Lookups<'a> {
         })
     }
 
-    /// Where an envelope got its result. The same bytes can be in the log several times: a copy
-    /// that was executed after them, or came too late, only counts when nothing else is left.
+    /// Where an envelope got its result. The same bytes can be in the log several times: see
+    /// [`Outcome::rank`]. The newest location comes first.
     fn place(&mut self, locations: &[Location]) -> Result<Option<Place>, QueryError> {
         let mut left: Option<Place> = None;
         for &location in locations {
@@ -98,8 +98,7 @@ impl<'a> Lookups<'a> {
             if place.found.outcome.remembered() {
                 return Ok(Some(place));
             }
-            // A duplicate repeats the result; a late one says nothing about the others.
-            if left.as_ref().is_none_or(|left| !left.is_duplicate()) {
+            if left.is_none_or(|left| left.found.outcome.rank() == 0) {
                 left = Some(place);
             }
         }
@@ -268,10 +267,6 @@ impl Place {
     /// Where in the log the envelope is.
     pub(crate) fn location(&self) -> Location {
         self.location
-    }
-
-    fn is_duplicate(&self) -> bool {
-        self.found.outcome.flags.0 & OutcomeFlags::DUPLICATE != 0
     }
 
     fn proof(

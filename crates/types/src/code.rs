@@ -344,6 +344,17 @@ impl Outcome {
         self.remembered() || self.duplicate()
     }
 
+    /// What it counts among several envelopes with one name, of which a look-up tells the newest
+    /// that used the name up (2), else the newest that repeats such a one (1), else the oldest of
+    /// the others (0), which speak of themselves alone.
+    #[must_use]
+    pub fn rank(self) -> u8 {
+        match self.remembered() {
+            true => 2,
+            false => u8::from(self.duplicate()),
+        }
+    }
+
     /// Whether it repeats the result of an earlier copy.
     #[must_use]
     pub fn duplicate(self) -> bool {
@@ -394,6 +405,8 @@ mod tests {
             let before_identity = (10..=64).contains(&code.as_u16());
             let remembered = !before_identity && code != ResultCode::HoldTableFull;
             assert_eq!(Outcome::new(code).remembered(), remembered, "{code}");
+            let ranks = [Outcome::new(code), Outcome::duplicate_of(code)].map(Outcome::rank);
+            assert_eq!(ranks, [2 * u8::from(remembered), 1], "{code}");
             let says_so = Outcome::refused(code).flags.0 & OutcomeFlags::TRANSIENT != 0;
             let may_pass = matches!(code.trace(), Trace::MayPass | Trace::Transient);
             assert_eq!(says_so, may_pass, "{code}");

@@ -266,7 +266,8 @@ fn tx(args: &TxArgs) -> Result<(), Failure> {
         for batch in &block.batches {
             for envelope in envelopes(batch.envelopes()) {
                 if envelope.body.id == args.id && envelope.body.signer() == signer {
-                    let rank = rank(block.record.results.get(index));
+                    let outcome = block.record.results.get(index).copied();
+                    let rank = outcome.map_or(0, Outcome::rank);
                     let view = EnvelopeView::of(&genesis, &block, index, envelope);
                     found = Some(match found {
                         Some(found) => found.and(rank, view),
@@ -284,16 +285,6 @@ fn tx(args: &TxArgs) -> Result<(), Failure> {
     args.output.result("envelope", &found, || found.shown())
 }
 
-/// What `lookup` tells of several envelopes with one name: the newest that used it up, then the
-/// newest that repeats such a one, then the oldest of the others.
-fn rank(outcome: Option<&Outcome>) -> u8 {
-    match outcome {
-        Some(outcome) if outcome.remembered() => 2,
-        Some(outcome) if outcome.duplicate() => 1,
-        _ => 0,
-    }
-}
-
 /// Heights of other envelopes with the same name that are named.
 const OTHERS_MAX: usize = 100;
 
@@ -306,6 +297,7 @@ struct TxView {
     log_count: u64,
     /// Heights of the others, at most OTHERS_MAX.
     other_heights: Vec<u64>,
+    /// See [`Outcome::rank`].
     #[serde(skip)]
     rank: u8,
 }
@@ -506,9 +498,9 @@ mod tests {
         for (log, height, others) in rows {
             let mut each = (1..).zip(log);
             let (first, outcome) = each.next().expect("one");
-            let found = TxView::new(rank(Some(outcome)), view(first));
+            let found = TxView::new(outcome.rank(), view(first));
             let found = each.fold(found, |found, (height, outcome)| {
-                found.and(rank(Some(outcome)), view(height))
+                found.and(outcome.rank(), view(height))
             });
             assert_eq!(found.envelope.height, height, "{log:?}");
             assert_eq!(found.other_heights, others, "{log:?}");
