@@ -44,7 +44,8 @@ const STEPS: &[Step] = &[
         env: None,
     },
     // The program and `node` change: everything below them is built already. So do their choice of
-    // devices and what they say of it, which these tests look at; the others would test the same.
+    // devices and what they say of it, which these tests look at. Nearly all others would test the
+    // same.
     Step {
         name: "tests without gpu",
         args: &[
@@ -190,5 +191,25 @@ fn run_step(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), DevError>
             step: step.name,
             command: shown,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_tested_without_gpu_are_modules_that_are_there_without_it() {
+        let modules = include_str!("../../../tests/conformance/main.rs");
+        let step = STEPS.iter().find(|step| step.name == "tests without gpu");
+        let mut arguments = step.expect("a step").args.split(|word| *word == "--");
+        let filters = arguments.next_back().expect("after the dashes");
+        assert!(!filters.is_empty());
+        for filter in filters {
+            let module = filter.strip_suffix("::").expect("the name of a module");
+            // No attribute stands before it.
+            let line = format!(";\nmod {module};\n");
+            assert!(modules.contains(&line), "no mod {module}");
+        }
     }
 }
