@@ -39,7 +39,7 @@ mod stage;
 mod tests;
 
 pub use config::{EngineConfig, HEARTBEAT_MS, OrderConfig, VIEW_PACE_MS, Validator};
-#[cfg(feature = "simulation")]
+#[cfg(all(feature = "simulation", not(test)))]
 pub use engine::simulated::{PowerCut, Simulation, simulate};
 pub use engine::{ENGINE_PANICS, Orderer, is_engine_source};
 pub use error::{OrderError, RecoveryError};

@@ -6,7 +6,8 @@ mod adapter;
 mod certificate;
 mod journal;
 mod scheme;
-#[cfg(feature = "simulation")]
+// Not in the tests of this crate, which would compile one more instance of the engine for nothing.
+#[cfg(all(feature = "simulation", not(test)))]
 pub(crate) mod simulated;
 mod transport;
 
