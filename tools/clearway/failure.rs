@@ -46,7 +46,8 @@ pub(crate) const EXITS: [Exit; 12] = [
     exit(
         0,
         "ok",
-        "done; an instruction is FINAL and did what it is for",
+        "done; an instruction is FINAL and did what it is for; a node that was asked to stop has \
+         stopped",
     ),
     exit(
         1,
