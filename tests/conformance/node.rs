@@ -36,6 +36,13 @@ impl Served {
         Self { dir, node }
     }
 
+    /// Takes the log away in one step: into a folder that is being emptied the node puts files.
+    fn remove_log(&self) {
+        let aside = self.dir.path().join("removed");
+        std::fs::rename(self.dir.path().join("data/log"), &aside).expect("it was there");
+        std::fs::remove_dir_all(aside).expect("it was there");
+    }
+
     /// Runs a command as a member.
     pub(crate) fn as_member(&self, number: u32, arguments: &[&str]) -> Run {
         let key = match number {
@@ -200,7 +207,7 @@ fn a_log_that_is_removed_while_the_node_runs_is_written_anew_and_told_of() {
     let mut node = Served::start();
     let pay = ["pay", "2.1", "3.1", "10.00"];
     node.as_member(2, &pay).expect(0);
-    std::fs::remove_dir_all(node.dir.path().join("data/log")).expect("removed");
+    node.remove_log();
     let from = Instant::now();
     let name = "\nclearway_store_files_restored_total 2.0\n";
     while !http(node.node.admin(), "GET /metrics").1.contains(name) {
@@ -221,12 +228,10 @@ fn what_is_removed_right_before_a_stop_is_written_anew_by_it() {
     let mut node = Served::start();
     for (count, gone) in (1..).zip(["watermark", "identity", ""]) {
         node.as_member(2, &["pay", "2.1", "3.1", "10.00"]).expect(0);
-        let path = node.dir.path().join("data/log").join(gone);
-        let removed = match gone {
-            "" => std::fs::remove_dir_all(path),
-            _ => std::fs::remove_file(path),
-        };
-        removed.expect("it was there");
+        match gone {
+            "" => node.remove_log(),
+            _ => std::fs::remove_file(node.dir.path().join("data/log").join(gone)).expect("there"),
+        }
         node.node.stop();
         node.node = serve(node.dir.path());
         let account = ["account", "show", "2.1"];
