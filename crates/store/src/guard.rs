@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::error::{At, StoreError};
-use crate::format::{HEAD_BYTES, Head as _, SegmentHead, to_usize};
+use crate::format::{Head as _, SegmentHead, to_usize};
 use crate::identity::{self, LOCK_NAME, open_named};
 use crate::io::{Access, BlockFile, BlockIo, LockGuard, read_exact_at, write_all_at};
 use crate::limits::{PAGE_BYTES, ZERO_CHUNK_BYTES};
@@ -29,6 +29,9 @@ pub(crate) struct Home {
     pub(crate) is_lost: bool,
     /// Bytes of it that were synced and are durable.
     synced_bytes: u64,
+    /// Durable bytes at the last look, and what was read of the open file then: these bytes are
+    /// never written again.
+    seen: Option<(u64, Vec<u8>)>,
     /// The file of which durable bytes are gone: nothing may be told durable any more.
     ruined: Option<PathBuf>,
     /// The copy failed half-way, at the sync of its name perhaps: it is made once more.
@@ -47,6 +50,7 @@ impl Home {
             active: Some((segment, file)),
             is_lost: false,
             synced_bytes,
+            seen: None,
             ruined: None,
             is_owed: false,
             is_mended: false,
@@ -59,7 +63,7 @@ impl Home {
     /// behind: the next append fails.
     pub(crate) fn set_active(&mut self, segment: Arc<Segment>, file: Arc<dyn BlockFile>) {
         self.active = Some((segment, file));
-        self.synced_bytes = PAGE_BYTES;
+        (self.synced_bytes, self.seen) = (PAGE_BYTES, None);
         (self.is_lost, self.is_owed) = (self.ruined.is_some(), false);
     }
 
@@ -92,16 +96,25 @@ impl Home {
     /// is shorter or has another head or other newest bytes, as a copy does once more is written.
     ///
     /// # Errors
-    /// When the open file itself is shorter than it was made or has lost its head; or when the
-    /// system fails.
+    /// When the open file itself is shorter than it was made, has lost its head, or holds something
+    /// else where the last look read; or when the system fails.
     fn is_nameless(&mut self, io: &Arc<dyn BlockIo>) -> Result<bool, StoreError> {
         let Some((segment, file)) = &self.active else {
             return Ok(false);
         };
         let (path, len_bytes) = (segment.view.path(), segment.view.len_bytes());
-        let sample_of = |file: &dyn BlockFile| sample(file, self.synced_bytes, len_bytes);
-        let own = sample_of(file.as_ref()).at("pread", path)?;
-        let Some(own) = own.filter(|own| own.starts_with(&SegmentHead::MAGIC)) else {
+        let synced_bytes = self.synced_bytes;
+        let sample_of = |file: &dyn BlockFile, bytes| sample(file, bytes, len_bytes);
+        let as_seen = match &self.seen {
+            Some((bytes, seen)) => {
+                let now = sample_of(file.as_ref(), *bytes).at("pread", path)?;
+                now.is_some_and(|now| now == *seen)
+            }
+            None => true,
+        };
+        let own = sample_of(file.as_ref(), synced_bytes).at("pread", path)?;
+        let own = own.filter(|own| as_seen && own.starts_with(&SegmentHead::MAGIC));
+        let Some(own) = own else {
             let path = path.to_owned();
             // The next append or commit ends the writer.
             (self.is_lost, self.ruined) = (true, Some(path.clone()));
@@ -110,8 +123,10 @@ impl Home {
         let Some(named) = open_named(io, path)? else {
             return Ok(true);
         };
-        let named = sample_of(named.as_ref()).at("pread", path)?;
-        Ok(named.is_none_or(|named| named != own))
+        let named = sample_of(named.as_ref(), synced_bytes).at("pread", path)?;
+        let is_nameless = named.is_none_or(|named| named != own);
+        self.seen = Some((synced_bytes, own));
+        Ok(is_nameless)
     }
 
     /// Gives a copy of the open file its name, where that was lost: all that was written so far.
@@ -249,12 +264,11 @@ fn is_away(io: &Arc<dyn BlockIo>, dir: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Head, newest durable bytes and last byte of a segment; nothing where the file is shorter.
+/// Head page, newest durable bytes and last byte of a segment; nothing where the file is shorter.
 fn sample(file: &dyn BlockFile, synced_bytes: u64, len_bytes: u64) -> io::Result<Option<Vec<u8>>> {
-    let (head_bytes, tail_bytes) = (HEAD_BYTES as u64, TAIL_BYTES);
     let ranges = [
-        (0, head_bytes),
-        (synced_bytes - tail_bytes, tail_bytes),
+        (0, PAGE_BYTES),
+        (synced_bytes - TAIL_BYTES, TAIL_BYTES),
         (len_bytes - 1, 1),
     ];
     let mut sample = Vec::new();

@@ -154,6 +154,42 @@ fn a_writer_whose_segment_was_cut_or_emptied_ends_before_it_tells_anything_durab
 }
 
 #[test]
+fn a_writer_whose_segment_was_written_over_ends_too() {
+    type Damage = fn(&mut Vec<u8>, &[u8]);
+    let damages: [(&str, Damage); 3] = [
+        ("an older copy", |bytes, older| bytes.copy_from_slice(older)),
+        ("a byte of the head page", |bytes, _| bytes[2000] ^= 1),
+        ("the newest record", |bytes, _| {
+            let newest = bytes.iter().rposition(|byte| *byte != 0);
+            bytes[newest.expect("not empty")] ^= 1;
+        }),
+    ];
+    for (name, damage) in damages {
+        let items = items(87, 8, 300);
+        let io = filled(&items[..4], 3);
+        let (mut writer, ..) = open(&io).expect("whole");
+        let guard = writer.log_guard();
+        let active = segments(&io).pop().expect("a segment");
+        let older = io.files()[&active].clone();
+        commit(&mut writer, &items[4..6]);
+        assert!(
+            !guard.look().expect("memory"),
+            "{name}: nothing happened yet"
+        );
+        io.damage(&active, |bytes| damage(bytes, &older));
+        commit(&mut writer, &items[6..7]);
+        let error = guard.look().expect_err(name);
+        assert!(
+            matches!(error, StoreError::SegmentRuined { .. }),
+            "{name}: {error}"
+        );
+        let appended = append(&mut writer, &items[7..8]);
+        let ended = appended.and_then(|_| writer.commit().map(drop));
+        ended.expect_err(name);
+    }
+}
+
+#[test]
 fn a_group_that_was_appended_before_the_look_is_under_the_name_once_it_is_committed() {
     let items = items(83, 9, 300);
     let io = filled(&items[..3], 3);
