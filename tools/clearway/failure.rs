@@ -229,7 +229,8 @@ impl Failure {
 
     /// How a command ends whose `total` instructions ended one by one, some of them in `failures`.
     /// What is not known outweighs what a proof or a check contradicts, and that what moved
-    /// nothing; "nothing was sent" holds where that is so of all.
+    /// nothing. "Nothing was sent" holds where that is so of all; beside some that are done it says
+    /// nothing of the rest, which another command may have sent.
     pub(crate) fn together(failures: Vec<Self>, total: usize) -> Result<(), Self> {
         if failures.is_empty() || total == 1 {
             return failures.into_iter().next().map_or(Ok(()), Err);
@@ -243,6 +244,7 @@ impl Failure {
         let kind = match kinds.into_iter().find(|kind| count(*kind) > 0) {
             Some(kind) => kind,
             None if unsent == total => Kind::NotSent,
+            None if failed == 0 => Kind::Unavailable,
             None => Kind::Failed,
         };
         let ends = [
@@ -257,7 +259,7 @@ impl Failure {
             .map(|(count, before, after)| format!("{before}{count} {after}"))
             .collect();
         let message = format!("of {total} instructions {}", ends.join(", "));
-        // Of some that failed and some that were not sent there may be none of the kind.
+        // Of some that are done and some that were not sent there is none of the kind.
         let decisive = failures.iter().position(|one| one.kind == kind);
         let cause = failures.into_iter().nth(decisive.unwrap_or(0));
         let cause = cause.expect("at least one failed");
@@ -458,7 +460,7 @@ mod tests {
             ),
             (
                 &[unsent; 2],
-                Some(failed),
+                Some(unknown),
                 "of 3 instructions 1 did what they are for, 2 not sent;",
             ),
             (&[unsent; 3], Some(unsent), "of 3 instructions 3 not sent;"),

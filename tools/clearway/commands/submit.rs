@@ -29,7 +29,8 @@ it, since copies may have been sent before: the same bytes settle once. Exit cod
 FINAL and did what they are for; 1, one moved nothing and never will; 2, the file does not hold \
 such envelopes, and nothing was sent; 3, the node runs another genesis, a signature is not one of \
 this cluster, a proof contradicts the answer, or an identifier stands for another instruction; 6, \
-the end of one is not known; 7, nothing was sent: type the same command again"
+the end of one is not known, or some were not sent; 7, nothing was sent: type the same command \
+again"
 )]
 pub(crate) struct Args {
     /// File with the envelopes; `-` for standard input
