@@ -564,6 +564,14 @@ fn a_feed_tells_what_touched_the_account_in_its_currency_and_nothing_else() {
         5,
         "9.9 does not exist",
     );
+    for what in ["show", "follow"] {
+        let elsewhere = ["account", what, "2.1", "--ledger", "840"];
+        says(
+            node.as_member(2, &elsewhere),
+            5,
+            "is kept in ledger 978, and not in 840",
+        );
+    }
     let turned = ["account", "follow", "2.1", "--from", "5", "--to", "4"];
     says(node.as_member(2, &turned), 2, "before --from");
     node.node.stop();

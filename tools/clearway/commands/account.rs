@@ -317,19 +317,26 @@ impl View {
     }
 }
 
+impl Target {
+    /// The account and its ledger, which is the one that was asked for.
+    fn find(&self, session: &Session) -> Result<(AccountView, GenesisLedger), Failure> {
+        let account = self.account;
+        let found = session.ask(async |client| client.account(account).await)?;
+        let found = found.ok_or_else(|| unknown(account))?;
+        let kept_in = found.account.ledger.get();
+        if let Some(asked) = self.ledger.filter(|asked| *asked != kept_in) {
+            let message =
+                format!("account {account} is kept in ledger {kept_in}, and not in {asked}");
+            return Err(Failure::new(Kind::NotFound, message));
+        }
+        let ledger = session.ledger(Some(kept_in))?;
+        Ok((found, ledger))
+    }
+}
+
 fn show(target: &Target) -> Result<(), Failure> {
     let session = target.connect.open()?;
-    let found = session.ask(async |client| client.account(target.account).await)?;
-    let found = found.ok_or_else(|| unknown(target.account))?;
-    let kept_in = found.account.ledger.get();
-    if let Some(asked) = target.ledger.filter(|asked| *asked != kept_in) {
-        let message = format!(
-            "account {} is kept in ledger {kept_in}, and not in {asked}",
-            target.account
-        );
-        return Err(Failure::new(Kind::NotFound, message));
-    }
-    let ledger = session.ledger(Some(kept_in))?;
+    let (found, ledger) = target.find(&session)?;
     let view = View::of(&ledger, &found);
     target.output.result("account", &view, || shown(&view))
 }

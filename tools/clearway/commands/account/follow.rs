@@ -13,7 +13,7 @@ use clearway_types::wire::query::{FollowItem, Lookup};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Target, unknown};
+use super::Target;
 use crate::commands::connect::client_failure;
 use crate::commands::content;
 use crate::commands::instruction::Instruction;
@@ -37,10 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::usage("--to lies before --from"));
     }
     let session = args.target.connect.open()?;
-    let account = args.target.account;
-    let found = session.ask(async |client| client.account(account).await)?;
-    let found = found.ok_or_else(|| unknown(account))?;
-    let ledger = session.ledger(Some(found.account.ledger.get()))?;
+    let (_, ledger) = args.target.find(&session)?;
     let notice = signals::notice()?;
     let signal = session.drive(async |client| {
         tokio::select! {
