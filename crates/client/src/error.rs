@@ -46,8 +46,8 @@ pub enum ClientError {
     },
     /// The node does not know this member's key.
     #[error(
-        "the node refuses this key: register it, wait until it is valid, or check the \
-         server's public key and the cluster"
+        "the node refuses this key: check that this is a node of your cluster (--server, \
+         --genesis); if it is, have the key registered, or wait until it is valid"
     )]
     KeyRefused,
     /// The connection broke.
