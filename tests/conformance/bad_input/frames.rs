@@ -208,7 +208,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
         Told::KeyRefused,
         HANDSHAKE,
-        "register it",
+        "have the key registered",
     ),
     knock(
         "a member who expects another node's key",
@@ -219,7 +219,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
         Told::KeyRefused,
         HANDSHAKE,
-        "check the server's public key",
+        "check that this is a node of your cluster",
     ),
     knock(
         "a handshake for the next protocol version",
