@@ -36,7 +36,8 @@ impl Served {
         Self { dir, node }
     }
 
-    /// Takes the log away in one step: into a folder that is being emptied the node puts files.
+    /// Takes the log away in one step: while a folder is emptied file by file, the node may put
+    /// files back into it.
     fn remove_log(&self) {
         let aside = self.dir.path().join("removed");
         std::fs::rename(self.dir.path().join("data/log"), &aside).expect("it was there");
@@ -219,6 +220,36 @@ fn a_log_that_is_removed_while_the_node_runs_is_written_anew_and_told_of() {
     node.node = serve(node.dir.path());
     let account = ["account", "show", "2.1"];
     let shown = node.as_member(2, &account).expect(0).json("account");
+    assert_eq!(shown["debits_posted"], "20.00", "{shown}");
+    node.node.stop();
+}
+
+#[test]
+fn a_node_ends_whose_log_was_exchanged_for_an_older_copy() {
+    let mut node = Served::start();
+    let log = node.dir.path().join("data/log");
+    let (copy, aside) = (node.dir.path().join("copy"), node.dir.path().join("own"));
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    node.as_member(2, &pay).expect(0);
+    std::fs::create_dir(&copy).expect("made");
+    for file in std::fs::read_dir(&log).expect("the log") {
+        let file = file.expect("a file of the log");
+        std::fs::copy(file.path(), copy.join(file.file_name())).expect("copied");
+    }
+    node.as_member(2, &pay).expect(0);
+    std::fs::rename(&log, &aside).expect("it was there");
+    std::fs::rename(&copy, &log).expect("it was made");
+    let (code, said) = node.node.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another log was put in the place"), "{said}");
+    // As its message says.
+    std::fs::remove_dir_all(&log).expect("the copy");
+    std::fs::rename(&aside, &log).expect("its own");
+    node.node = serve(node.dir.path());
+    let shown = node
+        .as_member(2, &["account", "show", "2.1"])
+        .expect(0)
+        .json("account");
     assert_eq!(shown["debits_posted"], "20.00", "{shown}");
     node.node.stop();
 }

@@ -87,13 +87,23 @@ pub enum StoreError {
         dir: PathBuf,
     },
 
-    /// The segment that is written to was cut, or its head is gone. The writer is poisoned from its
-    /// next append or commit on.
-    #[error("{} was cut or emptied from outside while it was written to, and durable records of \
-        it are gone: keep a copy, and restore the log from a backup or a peer", path.display())]
+    /// The segment that is written to was cut or written over. The writer is poisoned from its next
+    /// append or commit on.
+    #[error("{} was cut, emptied or written over from outside while it was written to, and durable \
+        records of it are gone: keep a copy, and restore the log from a backup or a peer",
+        path.display())]
     SegmentRuined {
         /// Its file.
         path: PathBuf,
+    },
+
+    /// Another log stands in the place of the one that is written to: watermark and segment are
+    /// other files. The writer is poisoned from its next append or commit on.
+    #[error("{}: another log was put in the place of the one that is written to: put the right \
+        folder back, which alone holds what was committed since it was copied", dir.display())]
+    LogExchanged {
+        /// The data directory.
+        dir: PathBuf,
     },
 
     /// Neither watermark slot can be read though the directory is in use.

@@ -17,7 +17,7 @@ use crate::recovery::TEMPORARY_SUFFIX;
 use crate::segment::Segment;
 use crate::watermark::Watermark;
 
-/// Newest durable bytes that are compared. A segment always has so many: its head page at first.
+/// Newest durable bytes that are compared: in a new segment its head page.
 const TAIL_BYTES: u64 = PAGE_BYTES;
 
 /// The segment that is written to, as writer and guard settle it between them.
@@ -32,8 +32,8 @@ pub(crate) struct Home {
     /// Durable bytes at the last look, and what was read of the open file then: these bytes are
     /// never written again.
     seen: Option<(u64, Vec<u8>)>,
-    /// The file of which durable bytes are gone: nothing may be told durable any more.
-    ruined: Option<PathBuf>,
+    /// What no copy mends: nothing may be told durable any more.
+    ruin: Option<Ruin>,
     /// The copy failed half-way, at the sync of its name perhaps: it is made once more.
     is_owed: bool,
     /// Files were written anew, and no look has said so yet: one may fail after it.
@@ -44,6 +44,24 @@ pub(crate) struct Home {
     next: usize,
 }
 
+/// Why a writer ends though each of its calls succeeds.
+#[derive(Debug)]
+enum Ruin {
+    /// Durable bytes of this file are gone.
+    Segment(PathBuf),
+    /// This directory holds another log.
+    Log(PathBuf),
+}
+
+impl Ruin {
+    fn error(&self) -> StoreError {
+        match self {
+            Self::Segment(path) => StoreError::SegmentRuined { path: path.clone() },
+            Self::Log(dir) => StoreError::LogExchanged { dir: dir.clone() },
+        }
+    }
+}
+
 impl Home {
     pub(crate) fn new(segment: Arc<Segment>, file: Arc<dyn BlockFile>, synced_bytes: u64) -> Self {
         Self {
@@ -51,7 +69,7 @@ impl Home {
             is_lost: false,
             synced_bytes,
             seen: None,
-            ruined: None,
+            ruin: None,
             is_owed: false,
             is_mended: false,
             _lock: None,
@@ -64,7 +82,7 @@ impl Home {
     pub(crate) fn set_active(&mut self, segment: Arc<Segment>, file: Arc<dyn BlockFile>) {
         self.active = Some((segment, file));
         (self.synced_bytes, self.seen) = (PAGE_BYTES, None);
-        (self.is_lost, self.is_owed) = (self.ruined.is_some(), false);
+        (self.is_lost, self.is_owed) = (self.ruin.is_some(), false);
     }
 
     /// Everything up to here is durable in the open file, and under its name once this is done.
@@ -92,6 +110,13 @@ impl Home {
         }
     }
 
+    /// From the next append or commit on the writer has ended.
+    fn end_by(&mut self, ruin: Ruin) -> StoreError {
+        let error = ruin.error();
+        (self.is_lost, self.ruin) = (true, Some(ruin));
+        error
+    }
+
     /// Whether the open file has lost its name: to nothing, to what is no file, or to a file that
     /// is shorter or has another head or other newest bytes, as a copy does once more is written.
     ///
@@ -115,10 +140,8 @@ impl Home {
         let own = sample_of(file.as_ref(), synced_bytes).at("pread", path)?;
         let own = own.filter(|own| as_seen && own.starts_with(&SegmentHead::MAGIC));
         let Some(own) = own else {
-            let path = path.to_owned();
-            // The next append or commit ends the writer.
-            (self.is_lost, self.ruined) = (true, Some(path.clone()));
-            return Err(StoreError::SegmentRuined { path });
+            let ruin = Ruin::Segment(path.to_owned());
+            return Err(self.end_by(ruin));
         };
         let Some(named) = open_named(io, path)? else {
             return Ok(true);
@@ -138,8 +161,8 @@ impl Home {
             return Ok(());
         };
         let path = segment.view.path();
-        if let Some(path) = self.ruined.clone() {
-            return Err(StoreError::SegmentRuined { path });
+        if let Some(ruin) = &self.ruin {
+            return Err(ruin.error());
         }
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY_SUFFIX);
@@ -181,9 +204,10 @@ impl LogGuard {
     /// [`StoreError::WatermarkReplaced`] when another readable watermark stands there, which is
     /// left as it is; [`StoreError::MissingSegment`] for a sealed segment, which only a backup has;
     /// [`StoreError::ForeignGenesis`] and the like when another log was put there;
-    /// [`StoreError::Io`] when the system fails. The writer stays usable, unless durable bytes of
-    /// the segment that is written to are gone from the file itself: [`StoreError::SegmentRuined`],
-    /// which its next append or commit gives too.
+    /// [`StoreError::Io`] when the system fails. The writer stays usable but for two, which its
+    /// next append or commit gives too: [`StoreError::SegmentRuined`], durable bytes of the
+    /// segment that is written to are gone from the file itself; [`StoreError::LogExchanged`],
+    /// watermark and segment are those of another log.
     pub fn look(&self) -> Result<bool, StoreError> {
         let mut home = self.home.lock();
         let Some((segment, _)) = &home.active else {
@@ -197,10 +221,15 @@ impl LogGuard {
             let locked = io.lock(&path).at("flock", &path)?;
             home._lock = Some(locked.ok_or(StoreError::Locked { path })?);
         }
-        match self.watermark.lock().as_mut() {
-            Some(watermark) => home.is_mended |= watermark.look(&self.shared.metrics)?,
+        let looked = match self.watermark.lock().as_mut() {
+            Some(watermark) => watermark.look(&self.shared.metrics),
             None => return Ok(false),
+        };
+        let is_replaced = matches!(looked, Err(StoreError::WatermarkReplaced { .. }));
+        if is_replaced && home.is_nameless(io)? {
+            return Err(home.end_by(Ruin::Log(dir.clone())));
         }
+        home.is_mended |= looked?;
         home.is_mended |= self.look_at_identity()?;
         let is_nameless = home.is_nameless(io)?;
         if is_nameless || home.is_owed {

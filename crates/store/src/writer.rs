@@ -319,12 +319,14 @@ impl Writer {
                 reason: source.kind(),
                 os_code: source.raw_os_error(),
             },
-            Err(StoreError::SegmentRuined { path }) => Poison {
-                operation: "pread",
-                path: path.clone(),
-                reason: io::ErrorKind::InvalidData,
-                os_code: None,
-            },
+            Err(StoreError::SegmentRuined { path } | StoreError::LogExchanged { dir: path }) => {
+                Poison {
+                    operation: "pread",
+                    path: path.clone(),
+                    reason: io::ErrorKind::InvalidData,
+                    os_code: None,
+                }
+            }
             _ => return result,
         };
         self.metrics().write_failures.add(1);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clearway_store::testing::MemoryIo;
-use clearway_store::{Access, BlockIo, RealIo, StoreError, Writer};
+use clearway_store::{Access, BlockFile, BlockIo, RealIo, StoreError, Writer};
 
 use crate::support::{
     DIR, FailedLook, Item, append, assert_prefix, check_whole, filled, for_each_failing_look,
@@ -97,14 +97,18 @@ fn an_active_segment_that_was_removed_gets_its_name_again_and_the_next_record_an
     check_whole(&io, &items, None, "after all");
 }
 
+fn write_all(file: &dyn BlockFile, bytes: &[u8]) {
+    let written = file.write_some_at(0, &[IoSlice::new(bytes)]);
+    assert_eq!(written.expect("memory"), bytes.len());
+}
+
 /// What a tool does that makes a copy of a file and gives it the name.
 fn exchange_active(io: &MemoryIo) {
     let active = segments(io).pop().expect("a segment");
     let copy = Path::new(DIR).join("copy");
     let bytes = io.files()[&active].clone();
     let file = io.open(&copy, Access::Create).expect("memory");
-    let written = file.write_some_at(0, &[IoSlice::new(&bytes)]);
-    assert_eq!(written.expect("memory"), bytes.len());
+    write_all(file.as_ref(), &bytes);
     io.rename(&copy, &active).expect("memory");
 }
 
@@ -186,6 +190,41 @@ fn a_writer_whose_segment_was_written_over_ends_too() {
         let appended = append(&mut writer, &items[7..8]);
         let ended = appended.and_then(|_| writer.commit().map(drop));
         ended.expect_err(name);
+    }
+}
+
+#[test]
+fn a_writer_whose_directory_was_exchanged_for_an_older_copy_ends_and_leaves_it_alone() {
+    for (name, commits_after) in [("before more is committed", 0), ("after that", 1)] {
+        let items = items(88, 9, 300);
+        let io = filled(&items[..4], 3);
+        let (mut writer, ..) = open(&io).expect("whole");
+        let guard = writer.log_guard();
+        let older = io.files();
+        let (own, aside) = (Path::new(DIR), Path::new("/aside"));
+        commit(&mut writer, &items[4..6]);
+        for path in io.files().into_keys() {
+            let file = aside.join(path.strip_prefix(own).expect("all lie in it"));
+            io.rename(&path, &file).expect("memory");
+        }
+        for (path, bytes) in &older {
+            let file = io.open(path, Access::Create).expect("memory");
+            write_all(file.as_ref(), bytes);
+        }
+        commit(&mut writer, &items[6..6 + commits_after]);
+        let error = guard.look().expect_err(name);
+        assert!(
+            matches!(error, StoreError::LogExchanged { .. }),
+            "{name}: {error}"
+        );
+        let appended = append(&mut writer, &items[7..8]);
+        let ended = appended.and_then(|_| writer.commit().map(drop));
+        ended.expect_err(name);
+        let kept = |(path, bytes): (&PathBuf, &Vec<u8>)| io.files()[path] == *bytes;
+        assert!(
+            older.iter().all(kept),
+            "{name}: the other log was written to"
+        );
     }
 }
 
