@@ -34,6 +34,10 @@ impl Record for Account {
 /// small part of its first cache.
 pub(crate) const AHEAD: usize = 16;
 
+/// Accounts in a table, 2 MiB, that is in the cache by itself: touching them first would cost more
+/// than it saves.
+const CACHED_ACCOUNTS: usize = 1 << 14;
+
 /// All accounts.
 pub(crate) struct Accounts {
     pub(crate) slots: Slots<Account>,
@@ -57,6 +61,9 @@ impl Accounts {
     /// each one costs about five cache misses, one after the other where it is looked up by itself:
     /// those of many that do not depend on each other overlap.
     pub(crate) fn touch(&self, pairs: impl Iterator<Item = [AccountId; 2]>) {
+        if self.slots.len() <= CACHED_ACCOUNTS {
+            return;
+        }
         let mut slots = [[None; 2]; AHEAD];
         for (slots, ids) in slots.iter_mut().zip(pairs) {
             *slots = ids.map(|id| self.slot(id));
