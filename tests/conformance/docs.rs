@@ -43,8 +43,18 @@ fn the_page_of_metrics_is_the_list_of_a_running_node() {
     }
     // Of the GPU's figures such a build has one.
     let whole = include_str!("../../deploy/METRICS.md");
-    let lacks = written.lines().find(|line| !whole.contains(line));
+    let lacks = written
+        .lines()
+        .find(|line| whole.lines().all(|other| other != *line));
     assert_eq!(lacks, None, "it is not on the page");
+    let gpu = written
+        .lines()
+        .filter(|line| line.contains("`clearway_gpu_"));
+    let gpu: Vec<&str> = gpu.filter(|line| line.starts_with('|')).collect();
+    assert!(
+        matches!(gpu[..], [one] if one.contains("`clearway_gpu_ready`")),
+        "{gpu:?}"
+    );
 }
 
 const METRICS: &str = "\

@@ -69,6 +69,27 @@ impl Payer {
         run(self.path(), &Self::arguments(door, call))
     }
 
+    /// Runs a command of the operator at this door.
+    fn as_operator(&self, door: &str, call: &[&str]) -> Run {
+        let key = ["--key", "keys/operator.insecure-plaintext"];
+        let at = ["--insecure-plaintext", "--server", door];
+        run(self.path(), &[call, &key, &at].concat())
+    }
+
+    /// Waits until this figure of the node's status has reached a value.
+    fn reach(&self, door: &str, what: &str, wanted: u64) {
+        let from = Instant::now();
+        let status = ["node", "status", "--json"];
+        let asked = || {
+            self.as_operator(door, &status)
+                .expect(0)
+                .json("node-status")
+        };
+        while asked()[what].as_u64() < Some(wanted) {
+            assert!(from.elapsed() < 3 * TIMEOUT, "{what} stays below {wanted}");
+        }
+    }
+
     /// Starts a command at this door, its result going there.
     fn start(&self, door: &str, call: &[&str], result: Stdio) -> Child {
         program(self.path())

@@ -7,7 +7,7 @@ use tempfile::tempdir;
 
 use crate::program::{program, run_briefly};
 
-/// Variables, a call, its exit code, the variable that its message names or what else it says.
+/// Variables, a call, its exit code, the variable that its message names.
 type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, i32, &'a str);
 
 #[test]

@@ -13,7 +13,7 @@ use clearway_types::code::{OutcomeFlags, ResultCode};
 use clearway_types::envelope::{Body, Envelope};
 use clearway_types::genesis::Genesis;
 use clearway_types::kind::Kind;
-use clearway_types::units::{AccountId, Digest, LedgerId, ParticipantId, TimeMs, TransferId};
+use clearway_types::units::{AccountId, LedgerId, ParticipantId, TimeMs, TransferId};
 use clearway_types::wire::ALPN;
 use tempfile::{TempDir, tempdir};
 use tokio::runtime::Runtime;
@@ -40,8 +40,7 @@ const SENDER: u32 = 2;
 const HONEST: (u32, u32) = (4, 5);
 /// Seconds in which a payment can be returned here.
 const RETURN_WINDOW_S: u32 = 5;
-/// MAX_TTL here, seconds: an identifier stays for so long, and one row waits for that. Envelopes
-/// live half of it, which is long on a loaded machine too.
+/// MAX_TTL here, seconds: an identifier stays that long, and one row waits for it.
 const TTL_S: u32 = 40;
 /// Counters that move with ordinary work, or say again what a judged one says; any other one means
 /// that something was wrong.
@@ -139,12 +138,6 @@ pub(crate) fn account(owner: u32, number: u32) -> AccountId {
     AccountId::new(ParticipantId(owner), number)
 }
 
-/// Signs envelopes that live half of MAX_TTL, for a cluster with this genesis.
-pub(crate) fn signer(identity: Identity, genesis: Digest) -> Signer {
-    let signer = Signer::new(identity, genesis).expect("randomness");
-    signer.with_ttl(Duration::from_secs(u64::from(TTL_S) / 2))
-}
-
 /// A payment in euro between the first accounts of two members.
 pub(crate) fn pay(from: u32, to: u32, minor: u64) -> Draft {
     Draft::transfer(account(from, 1), account(to, 1), Amount::new(minor, EUR))
@@ -206,7 +199,7 @@ impl Desk {
         let early = self.signer(6).with_ttl(brief).sign(pay(6, 7, 500));
         self.settle(&[early]);
         // Its identifier stays for MAX_TTL, and as long as that is known it can be returned.
-        let until = TimeMs(self.time().0 + 1000 * u64::from(RETURN_WINDOW_S.max(TTL_S)));
+        let until = TimeMs(self.time().0 + 1000 * u64::from(TTL_S));
         self.early = Some((early, until));
         let open = |owner, number| Draft::account_open(account(owner, number), EUR);
         let set = |owner, number| Draft::account_set(account(owner, number), EUR);
@@ -292,7 +285,8 @@ impl Desk {
 
     /// Signs for a participant.
     pub(crate) fn signer(&self, participant: u32) -> Signer {
-        signer(self.identity(participant), self.genesis.hash())
+        let signer = Signer::new(self.identity(participant), self.genesis.hash());
+        signer.expect("randomness")
     }
 
     /// Signs one record.

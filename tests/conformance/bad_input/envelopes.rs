@@ -1,6 +1,6 @@
 //! Envelopes whose header, signer, signature, life span, chain or identifier is wrong.
 
-use clearway_client::{Draft, Identity};
+use clearway_client::{Draft, Identity, Signer};
 use clearway_types::account::Role;
 use clearway_types::amount::Amount;
 use clearway_types::code::ResultCode;
@@ -8,7 +8,7 @@ use clearway_types::envelope::{Body, Envelope};
 use clearway_types::flags::Flags;
 use clearway_types::units::{Digest, ParticipantId, TransferId};
 
-use crate::bad_input::desk::{BALANCE, Desk, EUR, account, pay, signer};
+use crate::bad_input::desk::{BALANCE, Desk, EUR, account, pay};
 use crate::bad_input::{Bad, Counter, Row, Told};
 
 const HEADER: Counter = Counter::Line("clearway_verify_refused_header_total", 1);
@@ -114,7 +114,8 @@ fn set_flag(body: &mut Body, flag: u16) {
 
 /// Signs a payment as this identity, for the cluster with this genesis.
 fn signed_as(identity: Identity, genesis: Digest) -> Envelope {
-    signer(identity, genesis).sign(pay(2, 3, 1))
+    let signer = Signer::new(identity, genesis).expect("randomness");
+    signer.sign(pay(2, 3, 1))
 }
 
 pub(crate) const ROWS: &[Row] = &[

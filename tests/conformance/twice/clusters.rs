@@ -33,6 +33,19 @@ fn a_genesis_with_other_rules_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn a_node_of_another_cluster_refuses_the_key_and_nothing_is_signed() {
+    let (here, there) = (Payer::new(), Payer::new());
+    let mut other_node = there.node();
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    let refused = here.run(other_node.door(), &pay).expect(1);
+    for words in ["refuses this key", "a node of your cluster"] {
+        assert!(refused.said().contains(words), "{}", refused.said());
+    }
+    assert!(here.waiting().is_empty());
+    other_node.stop();
+}
+
+#[test]
 fn an_entry_of_another_signer_is_told_apart_by_the_signer() {
     let payer = Payer::new();
     let mut node = payer.node();

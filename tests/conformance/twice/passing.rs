@@ -1,15 +1,13 @@
 //! A "no" in a block that may pass while its envelope lives is no end: every command says so.
 
-use crate::program::{Run, run};
+use crate::program::Run;
 use crate::twice::machines::wait_until;
 use crate::twice::{OWN_ID, Payer, TTL_BRIEF_S};
 
 /// Has the operator suspend the payer, or let it sign again.
 fn operator(payer: &Payer, door: &str, verb: &str) {
-    let mut call = vec!["member", verb, "2", "--yes", "--server", door];
-    call.extend(["--key", "keys/operator.insecure-plaintext"]);
-    call.push("--insecure-plaintext");
-    run(payer.path(), &call).expect(0);
+    let call = ["member", verb, "2", "--yes"];
+    payer.as_operator(door, &call).expect(0);
 }
 
 /// That the identifier is open, in these words.
