@@ -79,8 +79,9 @@ pub(crate) const EXITS: [Exit; 12] = [
     exit(
         6,
         "unavailable",
-        "no answer; the end of an instruction that was sent is not known, or could not be told: \
-         look it up or send it again, never sign it anew",
+        "no answer; the end of an instruction that was sent is not known, or could not be told; of \
+         several, some are done and the others were not sent: look it up or send it again, never \
+         sign it anew",
     ),
     exit(
         7,
@@ -229,8 +230,8 @@ impl Failure {
 
     /// How a command ends whose `total` instructions ended one by one, some of them in `failures`.
     /// What is not known outweighs what a proof or a check contradicts, and that what moved
-    /// nothing. "Nothing was sent" holds where that is so of all; beside some that are done it says
-    /// nothing of the rest, which another command may have sent.
+    /// nothing. "Nothing was sent" holds where that is so of all; where the others are done, it
+    /// would deny them.
     pub(crate) fn together(failures: Vec<Self>, total: usize) -> Result<(), Self> {
         if failures.is_empty() || total == 1 {
             return failures.into_iter().next().map_or(Ok(()), Err);

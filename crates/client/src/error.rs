@@ -46,8 +46,8 @@ pub enum ClientError {
     },
     /// The node does not know this member's key.
     #[error(
-        "the node refuses this key: check that this is a node of your cluster (--server, \
-         --genesis); if it is, have the key registered, or wait until it is valid"
+        "the node refuses this key: check that this is a node of your cluster (its \
+         address, your genesis); if it is, have the key registered, or wait until it is valid"
     )]
     KeyRefused,
     /// The connection broke.

@@ -188,7 +188,7 @@ impl std::fmt::Display for Origin {
 /// What is wrong with a configuration, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be read: whoever named it should name an existing one.
+    /// The file cannot be read.
     #[error("configuration {path}: {source}")]
     Read {
         /// The file.

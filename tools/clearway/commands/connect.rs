@@ -12,7 +12,7 @@ use clearway_node::genesis_file;
 use clearway_node::keystore;
 use clearway_types::amount::{Amount, parse_minor};
 use clearway_types::genesis::{Genesis, GenesisLedger};
-use clearway_types::units::ParticipantId;
+use clearway_types::units::{Digest, ParticipantId};
 use clearway_types::wire::AnswerStatus;
 use clearway_types::wire::roster::RosterView;
 
@@ -70,6 +70,8 @@ pub(crate) struct Session {
     pub(super) client: Client,
     pub(super) signer: Signer,
     pub(crate) genesis: Genesis,
+    /// Its hash, which reads all of it.
+    pub(crate) genesis_hash: Digest,
     pub(super) sending: Sending,
     pub(super) outbox: Outbox,
     /// Participants and keys as they were when they were first asked for.
@@ -120,11 +122,12 @@ impl Connect {
             }
             error => client_failure(error),
         })?;
-        self.check_genesis(&client, &genesis)?;
+        let genesis_hash = genesis.hash();
+        self.check_genesis(&client, genesis_hash)?;
         if let Some(fault) = client.time().clock().and_then(|clock| clock.fault()) {
             ui::note(&format!("warning: {fault}"));
         }
-        let signer = Signer::new(identity, genesis.hash()).map_err(client_failure)?;
+        let signer = Signer::new(identity, genesis_hash).map_err(client_failure)?;
         let ttl_s = u64::from(genesis.rules.ttl_s_max) / 2;
         let ttl = Duration::from_secs(ttl_s.max(1));
         Ok(Session {
@@ -132,6 +135,7 @@ impl Connect {
             runtime,
             client,
             genesis,
+            genesis_hash,
             sending: sending.clone(),
             outbox: self.outbox(&sending.outbox),
             known_roster: OnceCell::new(),
@@ -139,16 +143,16 @@ impl Connect {
     }
 
     /// Refuses a node of another genesis: what is signed for this one would be no envelope there.
-    /// A node tells its own when it lets the client in, unless it is too busy to.
-    fn check_genesis(&self, client: &Client, genesis: &Genesis) -> Result<(), Failure> {
+    /// A node tells its own when it lets the client in, unless it is too busy to; a dry run has not
+    /// asked one.
+    fn check_genesis(&self, client: &Client, genesis: Digest) -> Result<(), Failure> {
         let heard = client.time().clock().map(|clock| clock.genesis());
-        let Some(other) = heard.filter(|heard| *heard != genesis.hash()) else {
+        let Some(other) = heard.filter(|heard| *heard != genesis) else {
             return Ok(());
         };
         let message = format!(
-            "the node runs genesis {other}, {} is {}: use the cluster's own genesis file",
-            self.genesis.display(),
-            genesis.hash()
+            "the node runs genesis {other}, {} is {genesis}: use the cluster's own genesis file",
+            self.genesis.display()
         );
         Err(self.of_genesis(Failure::new(Kind::Mismatch, message)))
     }
@@ -171,7 +175,7 @@ impl Connect {
 
     /// Whose key signs here, as far as no passphrase is needed.
     pub(super) fn public_identity(&self, genesis: &Genesis) -> Option<PublicIdentity> {
-        let public_key = keystore::load_public(&self.key).ok()?.public_key.0;
+        let public_key = keystore::load_public_member(&self.key).ok()?;
         let participant = match self.participant {
             Some(number) => ParticipantId(number),
             None => owner(genesis, &public_key).ok()?,

@@ -36,7 +36,7 @@ impl Session {
     /// For one of another cluster: this one knows nothing of it.
     pub(super) fn signer_of(&self, damaged: &Damaged) -> Result<ParticipantId, Failure> {
         match damaged.owner {
-            Some(owner) if owner.genesis != self.genesis.hash() => Err(self.open_end(damaged)),
+            Some(owner) if owner.genesis != self.genesis_hash => Err(self.open_end(damaged)),
             Some(owner) => Ok(owner.signer),
             None => Ok(self.participant()),
         }
@@ -69,7 +69,7 @@ impl Session {
 
     /// A signer at this cluster.
     fn owned_by(&self, signer: ParticipantId) -> Owner {
-        let genesis = self.genesis.hash();
+        let genesis = self.genesis_hash;
         Owner { signer, genesis }
     }
 
@@ -79,8 +79,8 @@ impl Session {
             return damaged.into();
         };
         let (Owner { signer, genesis }, hours) = (owner, AGE_S / 3600);
-        if genesis != self.genesis.hash() {
-            let what = format!(", and names participant {signer} and the cluster of {genesis}");
+        if genesis != self.genesis_hash {
+            let what = damaged.names(owner);
             let remedy = format!(
                 "look it up at that cluster, with `clearway lookup {id} --signer {signer}`, its \
                  own genesis file and a key of it, and remove the file once you know its end"
@@ -88,7 +88,12 @@ impl Session {
             return damaged.failure(&what, &remedy);
         }
         if signer == self.participant() {
-            return damaged.into();
+            let remedy = format!(
+                "the log has no end of it: `clearway resend {id} {}` puts the file aside once it \
+                 is {hours} hours old, which no envelope gets",
+                self.again()
+            );
+            return damaged.failure(&damaged.names(owner), &remedy);
         }
         let what = format!(", and names participant {signer}");
         let remedy = format!(

@@ -76,8 +76,8 @@ impl Session {
             return Ok(());
         }
         let message = format!(
-            "ends at {ends} s of cluster time, more than {ttl_s} s after {time_s} s, the latest \
-             that this node has told"
+            "it ends at {ends} s of cluster time, more than {ttl_s} s after the {time_s} s that \
+             this node is known to have reached"
         );
         let remedy = format!(
             "type the same command again in {early_s} s; where the time in `clearway node status` \
@@ -93,7 +93,7 @@ impl Session {
         let mut same = entries.into_iter().flatten().filter(|entry| {
             let mut body = entry.envelope.body;
             body.id = envelope.body.id;
-            entry.genesis == self.genesis.hash() && same_instruction(&body, &envelope.body)
+            entry.genesis == self.genesis_hash && same_instruction(&body, &envelope.body)
         });
         let Some(earlier) = same.next().map(|entry| entry.id()) else {
             return;
@@ -239,8 +239,8 @@ impl Session {
         }
     }
 
-    /// Tells what the log and cluster time say of an envelope; a copy may have been `refused` in a
-    /// block.
+    /// Tells what the log and cluster time say of an envelope; where its end is open, a copy was
+    /// refused in a block: they tell of it or `refused` does.
     fn tell_fate(
         &self,
         envelope: &Envelope,
@@ -260,12 +260,10 @@ impl Session {
             }
             Fate::Open(found) => {
                 let refused = found.map(answer_of).or(refused);
-                let mut view = refused.map_or_else(
-                    || AnswerView::unknown(envelope),
-                    |refused| AnswerView::new(envelope, refused, None),
-                );
+                let refused = refused.expect("callers know of a refusal where it is open");
+                let mut view = AnswerView::new(envelope, refused, None);
                 view.state = "open";
-                let open = may_be_executed(envelope.body.id, refused, self.again());
+                let open = may_be_executed(envelope.body.id, Some(refused), self.again());
                 Err(open.adding_failures([telling.say(&view)]))
             }
         }
@@ -412,7 +410,7 @@ impl Session {
     /// An entry may be sent, asked about and forgotten at its own cluster alone: an outbox may hold
     /// those of several, and an identifier may be used at each of them.
     pub(super) fn check_cluster(&self, entry: &Entry) -> Result<(), Failure> {
-        if entry.genesis == self.genesis.hash() {
+        if entry.genesis == self.genesis_hash {
             return Ok(());
         }
         let message = format!(
@@ -437,7 +435,7 @@ impl Session {
                 .check_cluster(&entry)
                 .and_then(|()| self.outbox.forget(id)),
             // At its own cluster it may be as good as any.
-            Ok(Some(entry)) if entry.genesis != self.genesis.hash() => Ok(()),
+            Ok(Some(entry)) if entry.genesis != self.genesis_hash => Ok(()),
             Ok(Some(entry)) if matches!(self.is_forged(&entry.envelope), Ok(true)) => {
                 self.put_aside(id);
                 Ok(())

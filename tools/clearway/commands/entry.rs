@@ -138,6 +138,16 @@ impl Damaged {
         hex::decode_array(name).map(TransferId)
     }
 
+    /// Whose it says that it is, as far as [`Damaged::failure`] does not.
+    pub(super) fn names(&self, Owner { signer, genesis }: Owner) -> String {
+        match self.flaw {
+            Flaw::NoEntry => {
+                format!(", and names participant {signer} and the cluster of {genesis}")
+            }
+            Flaw::Unsigned { .. } => format!(", for the cluster of {genesis}"),
+        }
+    }
+
     /// What is wrong, and what to do about it.
     pub(super) fn failure(&self, what: &str, remedy: &str) -> Failure {
         let path = self.path.display();
@@ -209,7 +219,7 @@ impl From<&Damaged> for Failure {
         match (damaged.id(), damaged.owner) {
             (None, _) => damaged.failure("", "move the file to another folder"),
             (Some(id), Some(Owner { signer, genesis })) => {
-                let what = format!(", and names participant {signer} and the cluster of {genesis}");
+                let what = damaged.names(Owner { signer, genesis });
                 let remedy = format!(
                     "at that cluster `clearway resend {id} {again}` tells its end where the log \
                      has it and, with a key of that participant, puts the file aside once it is {} \

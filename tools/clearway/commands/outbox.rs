@@ -42,18 +42,18 @@ pub(crate) struct Held {
     _locked: File,
 }
 
+/// Folder of a key's outbox where none is named.
+pub(crate) fn folder_beside(key: &Path) -> PathBuf {
+    let mut name = key.as_os_str().to_owned();
+    name.push(".outbox");
+    name.into()
+}
+
 impl Outbox {
     /// The named folder, or the one beside a key file, and the arguments of commands that ask about
     /// what is in it.
     pub(crate) fn beside(key: &Path, named: Option<&Path>, again: String) -> Self {
-        let folder = named.map_or_else(
-            || {
-                let mut name = key.as_os_str().to_owned();
-                name.push(".outbox");
-                name.into()
-            },
-            Path::to_owned,
-        );
+        let folder = named.map_or_else(|| folder_beside(key), Path::to_owned);
         Self { folder, again }
     }
 

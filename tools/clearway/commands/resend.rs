@@ -2,7 +2,7 @@
 
 use clearway_client::Fate;
 use clearway_types::genesis::Genesis;
-use clearway_types::units::TransferId;
+use clearway_types::units::{Digest, TransferId};
 use clearway_types::wire::query::Lookup;
 use serde::Serialize;
 
@@ -45,7 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(id) => vec![waiting(&session, id)?],
     };
     if entries.is_empty() {
-        return tell(args, &session.outbox, Vec::new(), Some(&session.genesis));
+        let genesis = (&session.genesis, session.genesis_hash);
+        return tell(args, &session.outbox, Vec::new(), Some(genesis));
     }
     let total = entries.len();
     let sent = entries
@@ -149,11 +150,11 @@ fn list(args: &Args) -> Result<(), Failure> {
     let outbox = connect.outbox(outbox);
     // Without the one or the other nothing more is known of what is listed.
     let genesis = connect.genesis().ok();
-    let genesis = genesis.as_ref();
-    let own = genesis.and_then(|genesis| Some((genesis, connect.public_identity(genesis)?)));
+    let genesis = genesis.as_ref().map(|genesis| (genesis, genesis.hash()));
+    let own = genesis.and_then(|(genesis, _)| connect.public_identity(genesis));
     let is_forged = |entry: &Entry| {
-        own.is_some_and(|(genesis, own)| {
-            entry.genesis == genesis.hash() && is_forged_own(&entry.envelope, own, genesis)
+        genesis.zip(own).is_some_and(|(genesis, own)| {
+            entry.genesis == genesis.1 && is_forged_own(&entry.envelope, own, genesis)
         })
     };
     let entries = outbox.all()?.into_iter().map(|entry| match entry? {
@@ -168,11 +169,11 @@ fn tell(
     args: &Args,
     outbox: &Outbox,
     entries: Vec<Result<Entry, EntryError>>,
-    genesis: Option<&Genesis>,
+    genesis: Option<(&Genesis, Digest)>,
 ) -> Result<(), Failure> {
     let show = |entry: Entry| {
-        let own = genesis.filter(|genesis| genesis.hash() == entry.genesis);
-        let ledgers = own.map_or(&[][..], |genesis| &genesis.ledgers);
+        let own = genesis.filter(|(_, hash)| *hash == entry.genesis);
+        let ledgers = own.map_or(&[][..], |(genesis, _)| &genesis.ledgers);
         let body = &entry.envelope.body;
         Listed::Waits {
             id: body.id.to_string(),

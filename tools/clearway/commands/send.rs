@@ -243,7 +243,7 @@ impl Session {
 
     pub(super) fn entry(&self, envelope: Envelope) -> Entry {
         Entry {
-            genesis: self.genesis.hash(),
+            genesis: self.genesis_hash,
             envelope,
         }
     }

@@ -17,29 +17,30 @@ impl Session {
     /// Whether an envelope is signed by the key that it names, for this cluster; nothing where that
     /// key is not known.
     pub(super) fn is_signed(&self, envelope: &Envelope, roster: &RosterView) -> Option<bool> {
-        verifies(
-            envelope,
-            &registered(envelope, roster)?,
-            self.genesis.hash(),
-        )
+        let key = registered(envelope, roster)?;
+        verifies(envelope, &key, self.genesis_hash)
     }
 
-    /// Whether the envelope of an entry has been changed since it was signed: nothing can come of
-    /// its bytes, and those that were sent are not known. The roster is asked for where another key
-    /// than the session's own has signed.
+    /// Whether no key that is known for its slot has signed the envelope of an entry: nothing can
+    /// come of its bytes, and those that were sent are not known. The roster is asked for where it
+    /// names another key than the session's own.
     pub(super) fn is_forged(&self, envelope: &Envelope) -> Result<bool, Failure> {
         let own = self.signer.identity();
         let key = match names(envelope, own.participant(), own.slot()) {
             true => Some(own.public_key()),
             false => registered(envelope, self.known_roster()?),
         };
-        Ok(key.is_some_and(|key| is_changed(envelope, &key, &self.genesis)))
+        Ok(key.is_some_and(|key| is_changed(envelope, &key, (&self.genesis, self.genesis_hash))))
     }
 }
 
 /// As [`Session::is_forged`] of an envelope that names the member's own key; of another's it is not
 /// known here.
-pub(super) fn is_forged_own(envelope: &Envelope, own: PublicIdentity, genesis: &Genesis) -> bool {
+pub(super) fn is_forged_own(
+    envelope: &Envelope,
+    own: PublicIdentity,
+    genesis: (&Genesis, Digest),
+) -> bool {
     let (signer, slot, public_key) = own;
     names(envelope, signer, slot) && is_changed(envelope, &public_key, genesis)
 }
@@ -60,8 +61,11 @@ fn registered(envelope: &Envelope, roster: &RosterView) -> Option<[u8; 32]> {
 /// Whether neither the key that an envelope's slot has now nor the one that the genesis has there
 /// has signed it. The slot may have taken another key since: no copy is executed any more then, and
 /// the end of these bytes is known all the same. Of the keys between the two nobody has a list.
-fn is_changed(envelope: &Envelope, public_key: &[u8; 32], genesis: &Genesis) -> bool {
-    let hash = genesis.hash();
+fn is_changed(
+    envelope: &Envelope,
+    public_key: &[u8; 32],
+    (genesis, hash): (&Genesis, Digest),
+) -> bool {
     if verifies(envelope, public_key, hash) != Some(false) {
         return false;
     }
@@ -106,10 +110,11 @@ mod tests {
             ledgers: Vec::new(),
             accounts: Vec::new(),
         };
+        let hash = genesis.hash();
         let signed = |seed, participant, slot| {
             let signer = ParticipantId(participant);
             let identity = Identity::from_seed(&[seed; 32], signer, slot);
-            let signer = Signer::new(identity, genesis.hash()).expect("randomness");
+            let signer = Signer::new(identity, hash).expect("randomness");
             let account = |owner| AccountId::new(ParticipantId(owner), 1);
             let amount = Amount::new(10, LedgerId(978));
             signer.sign(Draft::transfer(account(participant), account(7), amount))
@@ -135,12 +140,12 @@ mod tests {
             (signed(1, 5, 0), 3, true),
         ];
         for (envelope, seed, expected) in rows {
-            let found = is_changed(&envelope, &key(seed), &genesis);
+            let found = is_changed(&envelope, &key(seed), (&genesis, hash));
             assert_eq!(found, expected, "{seed}: {:?}", envelope.body);
             // What does not name the member's own key is not known to be forged.
             let own = (ParticipantId(2), 0, key(seed));
             let names_own = names(&envelope, ParticipantId(2), 0);
-            let found = is_forged_own(&envelope, own, &genesis);
+            let found = is_forged_own(&envelope, own, (&genesis, hash));
             assert_eq!(found, expected && names_own, "{seed}: {:?}", envelope.body);
         }
     }

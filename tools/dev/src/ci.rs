@@ -44,8 +44,7 @@ const STEPS: &[Step] = &[
         env: None,
     },
     // The program and `node` change: everything below them is built already. So do their choice of
-    // devices and what they say of it, which these tests look at. Nearly all others would test the
-    // same.
+    // devices and what they say of it, which these tests look at. The others have run with a GPU.
     Step {
         name: "tests without gpu",
         args: &[

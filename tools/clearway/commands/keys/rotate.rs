@@ -11,7 +11,7 @@ use clearway_types::units::{Height, ParticipantId};
 use clearway_types::wire::roster::RosterView;
 
 use crate::commands::connect::Session;
-use crate::commands::outbox::Outbox;
+use crate::commands::outbox::folder_beside;
 use crate::commands::passphrase::unlock;
 use crate::commands::roster::Known as _;
 use crate::commands::send::{Order, Signed};
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             ));
             tell_waiting(session, &args.new_key)?;
         }
-        let tag = DomainTag::new(session.genesis.hash());
+        let tag = DomainTag::new(session.genesis_hash);
         let draft = Draft::key_rotate(ParticipantId(signer.0), slot, &key, tag);
         Ok(Order::unless(draft, refused))
     })
@@ -66,9 +66,11 @@ fn tell_waiting(session: &Session, new_key: &Path) -> Result<(), Failure> {
     let new = match &session.sending.outbox.folder {
         Some(_) => String::new(),
         None => {
-            let new = Outbox::beside(new_key, None, String::new());
-            let folder = new.folder().display();
-            format!("; the new key has an outbox of its own, {folder}")
+            let folder = folder_beside(new_key);
+            format!(
+                "; the new key has an outbox of its own, {}",
+                folder.display()
+            )
         }
     };
     let own = session.sending.id.map(|id| session.outbox.path(id));

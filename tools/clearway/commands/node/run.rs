@@ -74,9 +74,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 /// Why a node does not start. A variable or a flag may have named other files than the
 /// configuration does: those that are not what they should be are told.
 fn not_started(error: &NodeError, loaded: &Loaded) -> Failure {
-    let kind = match error {
-        NodeError::Store(StoreError::ForeignGenesis { .. }) => Kind::Mismatch,
-        _ => Kind::Failed,
+    let (kind, files): (Kind, &[&str]) = match error {
+        NodeError::Store(StoreError::ForeignGenesis { .. }) => {
+            (Kind::Mismatch, &["genesis", "data_dir"])
+        }
+        NodeError::Recovery(_) => (Kind::Failed, &["genesis", "data_dir"]),
+        NodeError::Genesis(_) | NodeError::Validators(_) => (Kind::Failed, &["genesis"]),
+        NodeError::NotInGenesis => (Kind::Failed, &["genesis", "keys"]),
+        NodeError::Store(_)
+        | NodeError::History(_)
+        | NodeError::LogBehind { .. }
+        | NodeError::Record(_)
+        | NodeError::Checkpoint(_)
+        | NodeError::Divergence { .. } => (Kind::Failed, &["data_dir"]),
+        _ => (Kind::Failed, &[]),
     };
     let mut shown = error.to_string();
     if matches!(error, NodeError::NotInGenesis) {
@@ -84,20 +95,6 @@ fn not_started(error: &NodeError, loaded: &Loaded) -> Failure {
         let (genesis, keys) = (genesis.display(), keys.display());
         shown.push_str(&format!(" (genesis {genesis}, keys {keys})"));
     }
-    let files: &[&str] = match error {
-        NodeError::Genesis(_) | NodeError::Validators(_) => &["genesis"],
-        NodeError::NotInGenesis => &["genesis", "keys"],
-        NodeError::Store(StoreError::ForeignGenesis { .. }) | NodeError::Recovery(_) => {
-            &["genesis", "data_dir"]
-        }
-        NodeError::Store(_)
-        | NodeError::History(_)
-        | NodeError::LogBehind { .. }
-        | NodeError::Record(_)
-        | NodeError::Checkpoint(_)
-        | NodeError::Divergence { .. } => &["data_dir"],
-        _ => &[],
-    };
     of_variables(Failure::new(kind, shown), loaded, files)
 }
 
