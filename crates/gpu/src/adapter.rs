@@ -1,8 +1,11 @@
 //! Which adapters this machine has, and which of them may verify.
 
+use std::sync::LazyLock;
+
 use wgpu::{Adapter, Backends, DeviceType, Features, Instance, InstanceDescriptor, InstanceFlags};
 
 use crate::device::DeviceError;
+use crate::lasting;
 
 /// An adapter and why it is used or not, for operators.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,8 +60,8 @@ impl AdapterReport {
 /// All adapters, also those that cannot be used.
 #[must_use]
 pub fn list() -> Vec<AdapterReport> {
-    let found = all(&instance());
-    found.into_iter().map(|(report, _)| report).collect()
+    let found = all().into_iter();
+    found.map(|(report, _)| report).collect()
 }
 
 /// The report on the adapter that would be taken.
@@ -71,7 +74,7 @@ pub fn chosen(choice: AdapterChoice) -> Option<AdapterReport> {
 
 /// The first adapter that fits; one that computes on the CPU only where there is no other.
 pub(crate) fn choose(choice: AdapterChoice) -> Result<Adapter, DeviceError> {
-    let found = all(&instance());
+    let found = all();
     if found.is_empty() {
         let why = "this machine has no Vulkan driver, or it sees no adapter".into();
         return Err(DeviceError::NoAdapter { why });
@@ -89,19 +92,23 @@ pub(crate) fn choose(choice: AdapterChoice) -> Result<Adapter, DeviceError> {
 /// What the kernels cannot do without: products of 64 bits.
 pub(crate) const FEATURES: Features = Features::SHADER_INT64;
 
-fn instance() -> Instance {
+/// Never dropped: with the last instance the loader would let go of the drivers, which threads that
+/// have called them may outlive.
+static INSTANCE: LazyLock<Instance> = LazyLock::new(|| {
     let mut descriptor = InstanceDescriptor::new_without_display_handle();
     descriptor.backends = Backends::VULKAN;
     descriptor.flags = InstanceFlags::empty();
     Instance::new(descriptor)
-}
+});
 
-fn all(instance: &Instance) -> Vec<(AdapterReport, Adapter)> {
-    let adapters = pollster::block_on(instance.enumerate_adapters(Backends::VULKAN));
-    let reports = adapters.into_iter().enumerate();
-    reports
-        .map(|(index, adapter)| (report(index, &adapter), adapter))
-        .collect()
+fn all() -> Vec<(AdapterReport, Adapter)> {
+    lasting::run(|| {
+        let adapters = pollster::block_on(INSTANCE.enumerate_adapters(Backends::VULKAN));
+        let reports = adapters.into_iter().enumerate();
+        reports
+            .map(|(index, adapter)| (report(index, &adapter), adapter))
+            .collect()
+    })
 }
 
 fn report(index: usize, adapter: &Adapter) -> AdapterReport {

@@ -4,20 +4,21 @@ use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use clearway_crypto::backend::{Backend, BatchVerdict, Item, Work};
 use clearway_crypto::gate::{BackendId, Gate};
 use clearway_flow::metric::Metric;
 use crossbeam::channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 use rand::RngExt as _;
 
 use crate::adapter::AdapterChoice;
 use crate::batch::{self, Batch, Packed};
 use crate::device::Size;
+use crate::lasting;
 use crate::metrics::GpuMetrics;
-use crate::queue::{Answer, Doubt, Job};
+use crate::queue::{Answer, Doubt, Job, Reply};
 use crate::thread::{self as queue_thread, Bounds, Opener, Shared, Timings};
 use crate::wgpu_device::WgpuDevice;
 
@@ -28,6 +29,8 @@ pub struct Gpu {
     /// Closed when the queue's thread ends.
     ended: Receiver<()>,
     shared: Arc<Shared>,
+    /// Memory of jobs that were answered.
+    kept: Mutex<Vec<Packed>>,
     cpu: Arc<Gate>,
     cpu_backend: BackendId,
 }
@@ -108,19 +111,17 @@ impl Gpu {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         let (end, ended) = bounded(0);
-        thread::Builder::new()
-            .name("gpu-queue".into())
-            .spawn(move || {
-                queue_thread::run(opener, timings, &job_receiver, &theirs, &first);
-                drop(end);
-            })
-            .expect("the system gives a thread");
+        lasting::spawn("gpu-queue", move || {
+            queue_thread::run(opener, timings, &job_receiver, &theirs, &first);
+            drop(end);
+        });
         let opened = first_receiver.recv_timeout(OPEN_TIMEOUT);
         opened.unwrap_or(Err(Doubt::Late(OPEN_TIMEOUT)))?;
         Ok(Self {
             jobs: Some(jobs),
             ended,
             shared,
+            kept: Mutex::default(),
             cpu_backend: cpu.preferred(),
             cpu,
         })
@@ -151,14 +152,23 @@ impl Gpu {
         if !self.shared.is_ready() {
             return advice;
         }
-        let asked: Vec<Asked> = pack(items, self.shared.bounds())
+        let asked: Vec<Asked> = self
+            .pack(items, self.shared.bounds())
             .filter_map(|(places, packed)| self.send(places, packed))
             .collect();
         for asked in asked {
-            let answer = self.wait(&asked).unwrap_or_default();
-            for (&place, answer) in asked.places.iter().zip(answer) {
-                advice[place] = Some(answer);
+            let Some(reply) = self.wait(&asked) else {
+                continue;
+            };
+            match reply.answers() {
+                Ok(answers) => {
+                    for (&place, answer) in asked.places.iter().zip(answers) {
+                        advice[place] = Some(answer);
+                    }
+                }
+                Err(doubt) => self.shared.distrust(doubt),
             }
+            self.keep(reply.packed);
         }
         advice
     }
@@ -180,15 +190,48 @@ impl Gpu {
     }
 
     /// The queue's answer, or nothing once it is overdue.
-    fn wait(&self, asked: &Asked) -> Option<Vec<Answer>> {
-        match asked.answer.recv_timeout(asked.timeout) {
-            Ok(accepted) => Some(accepted),
-            Err(error) => {
-                if error.is_timeout() {
-                    self.shared.distrust();
-                }
-                None
+    fn wait(&self, asked: &Asked) -> Option<Reply> {
+        let reply = asked.answer.recv_timeout(asked.timeout);
+        if reply.as_ref().is_err_and(|error| error.is_timeout()) {
+            self.shared.distrust(Doubt::Caller("its answer was late"));
+        }
+        reply.ok()
+    }
+
+    /// Cuts items into jobs; those that no device hashes are left out.
+    fn pack<'a>(
+        &'a self,
+        items: &'a [Item<'a>],
+        bounds: Bounds,
+    ) -> impl Iterator<Item = (Vec<usize>, Packed)> + 'a {
+        let mut places = (0..items.len())
+            .filter(|&at| batch::fits(&items[at]))
+            .peekable();
+        std::iter::from_fn(move || {
+            places.peek()?;
+            let mut words = bounds.words_max;
+            let len_max = items.len().min(bounds.len_max);
+            let mut taken = Vec::with_capacity(len_max);
+            let kept = self.kept.lock().pop();
+            let mut packed = kept.unwrap_or_else(|| Packed::with_capacity(len_max));
+            while taken.len() < bounds.len_max
+                && let Some(&at) = places.peek()
+                && let Some(left) = words.checked_sub(batch::words_of_item(&items[at]))
+            {
+                words = left;
+                packed.push(&items[at]);
+                taken.extend(places.next());
             }
+            Some((taken, packed))
+        })
+    }
+
+    /// Keeps a job's memory for one that comes: fresh pages cost more than what is written there.
+    fn keep(&self, mut packed: Packed) {
+        packed.clear();
+        let mut kept = self.kept.lock();
+        if kept.len() < JOBS_MAX {
+            kept.push(packed);
         }
     }
 
@@ -257,7 +300,8 @@ impl Backend for Gpu {
         assert_eq!(items.len(), valid.len(), "one place a verdict");
         let mut advice = self.ask(items);
         if !self.sample_holds(items, &advice) {
-            self.shared.distrust();
+            let why = Doubt::Caller("it accepted an invalid signature");
+            self.shared.distrust(why);
             advice.fill(None);
         }
         let refused = places_of(&advice, &[Some(Answer::Refused)]);
@@ -310,33 +354,8 @@ fn places_of(advice: &[Option<Answer>], wanted: &[Option<Answer>]) -> Vec<usize>
 /// A job that was sent, and the places of its items with the caller.
 struct Asked {
     places: Vec<usize>,
-    answer: Receiver<Vec<Answer>>,
+    answer: Receiver<Reply>,
     timeout: Duration,
-}
-
-/// Cuts items into jobs; those that no device hashes are left out.
-fn pack<'a>(
-    items: &'a [Item<'a>],
-    bounds: Bounds,
-) -> impl Iterator<Item = (Vec<usize>, Packed)> + 'a {
-    let mut places = (0..items.len())
-        .filter(|&at| batch::fits(&items[at]))
-        .peekable();
-    std::iter::from_fn(move || {
-        places.peek()?;
-        let mut words = bounds.words_max;
-        let mut taken = Vec::new();
-        let mut packed = Packed::with_capacity(items.len().min(bounds.len_max));
-        while taken.len() < bounds.len_max
-            && let Some(&at) = places.peek()
-            && let Some(left) = words.checked_sub(batch::words_of_item(&items[at]))
-        {
-            words = left;
-            packed.push(&items[at]);
-            taken.extend(places.next());
-        }
-        Some((taken, packed))
-    })
 }
 
 /// One accepted signature in this many is verified again.

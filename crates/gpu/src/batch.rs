@@ -1,44 +1,61 @@
 //! Signatures as words: what callers pack, and how a batch lies in the device's memory.
 
+use std::collections::HashMap;
+
 use clearway_crypto::backend::Item;
 use zerocopy::IntoBytes;
 
 use crate::keys::DeviceKeys;
 use crate::layout::{
     BLOCK_WORDS, HEAD_CAPACITY, HEAD_ITEM_COUNT, HEAD_KEY_COUNT, HEAD_KEYS_AT, HEAD_NONCE,
-    HEAD_WORDS, ITEM_BLOCKS, ITEM_SLOT, ITEM_STREAM, ITEM_WORDS, KEY_SLOT, KEY_WORDS,
-    MESSAGE_LEN_MAX, blocks_of,
+    HEAD_WORDS, ITEM_BLOCKS, ITEM_SLOT, ITEM_STREAM, ITEM_WORDS, KEY_WORDS, MESSAGE_LEN_MAX,
+    blocks_of,
 };
 
-/// Signatures of one caller.
+/// Signatures of one caller, in the form that a device reads.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
     items: Vec<PackedItem>,
+    /// Keys, each once, in the order in which they came, and where each stands.
+    keys: Vec<[u8; 32]>,
+    key_places: HashMap<[u8; 32], u32>,
     /// R, A, message and padding of each item, in whole blocks.
     streams: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct PackedItem {
-    key: [u8; 32],
     s: [u32; 8],
-    /// Where its stream begins, and its length.
-    start: usize,
-    words: usize,
+    /// Its place in `keys`.
+    key: u32,
+    /// Where its stream begins, and its blocks.
+    start: u32,
+    blocks: u32,
 }
 
 /// One packed signature.
 #[derive(Clone, Copy, Debug)]
 pub struct Signature<'a> {
-    item: &'a PackedItem,
-    stream: &'a [u32],
+    packed: &'a Packed,
+    at: usize,
 }
 
-/// A batch as a device reads it.
+/// One item of a batch: which of its sources holds it, and where there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Number of the source.
+    pub source: u32,
+    /// Number of the item there.
+    pub item: u32,
+}
+
+/// A batch as a device reads it: two parts that lie one after another in its memory.
 #[derive(Clone, Debug)]
-pub struct Batch {
-    /// All its words.
-    pub words: Vec<u32>,
+pub struct Batch<'a> {
+    /// Header, items, new keys.
+    pub head: Vec<u32>,
+    /// Streams of each source, as it packed them.
+    pub streams: Vec<&'a [u32]>,
     /// Which batch it is.
     pub nonce: u32,
 }
@@ -62,6 +79,7 @@ impl Packed {
         Self {
             items: Vec::with_capacity(items),
             streams: Vec::with_capacity(items * 2 * BLOCK_WORDS),
+            ..Self::default()
         }
     }
 
@@ -73,8 +91,8 @@ impl Packed {
         assert!(fits(item), "a message of {} bytes", item.message_len());
         let (r, s) = item.signature.split_at(32);
         let start = self.streams.len();
-        let words = blocks_of(item.message_len()) * BLOCK_WORDS;
-        self.streams.resize(start + words, 0);
+        let blocks = blocks_of(item.message_len());
+        self.streams.resize(start + blocks * BLOCK_WORDS, 0);
         let bytes = self.streams[start..].as_mut_bytes();
         let mut end = 0;
         for part in [r, item.public_key, item.prefix, item.message, &[0x80]] {
@@ -83,12 +101,45 @@ impl Packed {
         }
         let bits = 8 * (64 + item.message_len()) as u64;
         *bytes.last_chunk_mut().expect("whole blocks") = bits.to_be_bytes();
+        let key = self.key_place(item.public_key);
         self.items.push(PackedItem {
-            key: *item.public_key,
             s: words_of(s.try_into().expect("32 bytes")),
-            start,
-            words,
+            key,
+            start: u32_of(start),
+            blocks: u32_of(blocks),
         });
+    }
+
+    /// Appends an item of another.
+    pub fn push_signature(&mut self, signature: Signature<'_>) {
+        let item = *signature.item();
+        let start = u32_of(self.streams.len());
+        self.streams.extend_from_slice(signature.stream());
+        let key = self.key_place(&signature.packed.keys[item.key as usize]);
+        self.items.push(PackedItem { key, start, ..item });
+    }
+
+    /// Items of one key mostly come one after another, so the last one's is looked at first.
+    fn key_place(&mut self, key: &[u8; 32]) -> u32 {
+        if let Some(last) = self.items.last()
+            && self.keys[last.key as usize] == *key
+        {
+            return last.key;
+        }
+        let next = u32_of(self.keys.len());
+        let place = *self.key_places.entry(*key).or_insert(next);
+        if place == next {
+            self.keys.push(*key);
+        }
+        place
+    }
+
+    /// Takes all items out and keeps the memory, which is costly to get anew.
+    pub fn clear(&mut self) {
+        self.items.clear();
+        self.keys.clear();
+        self.key_places.clear();
+        self.streams.clear();
     }
 
     /// Number of items.
@@ -103,64 +154,123 @@ impl Packed {
         self.items.is_empty()
     }
 
-    /// The items, in order.
-    pub fn signatures(&self) -> impl Iterator<Item = Signature<'_>> {
-        let items = self.items.iter();
-        items.map(|item| Signature {
-            item,
-            stream: &self.streams[item.start..][..item.words],
-        })
-    }
-}
-
-impl Signature<'_> {
-    /// Words that it takes in a batch, a new key included.
+    /// Words that it takes in a batch, a new key an item included.
     #[must_use]
     pub fn words(&self) -> usize {
-        ITEM_WORDS + KEY_WORDS + self.stream.len()
+        self.items.len() * (ITEM_WORDS + KEY_WORDS) + self.streams.len()
+    }
+
+    /// The items, in order.
+    pub fn signatures(&self) -> impl Iterator<Item = Signature<'_>> {
+        (0..self.items.len()).map(|at| Signature { packed: self, at })
     }
 }
 
-impl Batch {
-    /// Lays out signatures in this order; new keys take slots of the device.
+impl<'a> Signature<'a> {
+    fn item(&self) -> &'a PackedItem {
+        &self.packed.items[self.at]
+    }
+
+    fn stream(&self) -> &'a [u32] {
+        let item = self.item();
+        &self.packed.streams[item.start as usize..][..item.blocks as usize * BLOCK_WORDS]
+    }
+
+    /// R, as words.
+    #[must_use]
+    pub fn r(&self) -> &'a [u32] {
+        &self.stream()[..8]
+    }
+
+    /// S, as words.
+    #[must_use]
+    pub fn s(&self) -> &'a [u32; 8] {
+        &self.item().s
+    }
+}
+
+impl<'a> Batch<'a> {
+    /// Lays out the items of these sources in this order; new keys take slots of the device.
     ///
     /// # Panics
-    /// When the signatures have more keys than the device has slots.
+    /// When the sources have more keys than the device has slots.
     #[must_use]
     pub fn lay_out(
-        order: &[Signature<'_>],
+        sources: &[&'a Packed],
+        order: &[Place],
         device_keys: &mut DeviceKeys,
         capacity: usize,
         nonce: u32,
     ) -> Self {
         device_keys.begin_batch();
         let mut new_keys = Vec::new();
-        let slots: Vec<u32> = order
+        let slots: Vec<Vec<u32>> = sources
             .iter()
-            .map(|signature| device_keys.slot(&signature.item.key, &mut new_keys))
+            .map(|packed| {
+                let keys = packed.keys.iter();
+                keys.map(|key| device_keys.slot(key, &mut new_keys))
+                    .collect()
+            })
             .collect();
         let keys_at = HEAD_WORDS + order.len() * ITEM_WORDS;
-        let mut words = vec![0; keys_at + new_keys.len() * KEY_WORDS];
-        words[HEAD_ITEM_COUNT] = u32_of(order.len());
-        words[HEAD_KEY_COUNT] = u32_of(new_keys.len());
-        words[HEAD_NONCE] = nonce;
-        words[HEAD_CAPACITY] = u32_of(capacity);
-        words[HEAD_KEYS_AT] = u32_of(keys_at);
-        for (entry, (key, slot)) in words[keys_at..].chunks_mut(KEY_WORDS).zip(&new_keys) {
-            entry[..8].copy_from_slice(&words_of(key));
-            entry[KEY_SLOT] = *slot;
+        let head_words = keys_at + new_keys.len() * KEY_WORDS;
+        let mut head = Vec::with_capacity(head_words);
+        head.resize(HEAD_WORDS, 0);
+        head[HEAD_ITEM_COUNT] = u32_of(order.len());
+        head[HEAD_KEY_COUNT] = u32_of(new_keys.len());
+        head[HEAD_NONCE] = nonce;
+        head[HEAD_CAPACITY] = u32_of(capacity);
+        head[HEAD_KEYS_AT] = u32_of(keys_at);
+        let starts: Vec<u32> = sources
+            .iter()
+            .scan(u32_of(head_words), |next, packed| {
+                let start = *next;
+                *next += u32_of(packed.streams.len());
+                Some(start)
+            })
+            .collect();
+        for place in order {
+            let source = place.source as usize;
+            let item = &sources[source].items[place.item as usize];
+            let mut words = [0; ITEM_WORDS];
+            words[..8].copy_from_slice(&item.s);
+            words[ITEM_STREAM] = starts[source] + item.start;
+            words[ITEM_BLOCKS] = item.blocks;
+            words[ITEM_SLOT] = slots[source][item.key as usize];
+            head.extend_from_slice(&words);
         }
-        words.reserve(order.iter().map(|signature| signature.stream.len()).sum());
-        for (index, (signature, slot)) in order.iter().zip(slots).enumerate() {
-            let stream_at = u32_of(words.len());
-            let item = &mut words[HEAD_WORDS + index * ITEM_WORDS..][..ITEM_WORDS];
-            item[..8].copy_from_slice(&signature.item.s);
-            item[ITEM_STREAM] = stream_at;
-            item[ITEM_BLOCKS] = u32_of(signature.stream.len() / BLOCK_WORDS);
-            item[ITEM_SLOT] = slot;
-            words.extend_from_slice(signature.stream);
+        for (key, slot) in &new_keys {
+            head.extend_from_slice(&words_of(key));
+            head.push(*slot);
         }
-        Self { words, nonce }
+        Self {
+            head,
+            streams: sources.iter().map(|packed| &packed.streams[..]).collect(),
+            nonce,
+        }
+    }
+
+    /// All items of one source, in its order.
+    ///
+    /// # Panics
+    /// As [`Batch::lay_out`].
+    #[must_use]
+    pub fn of(packed: &'a Packed, keys: &mut DeviceKeys, capacity: usize, nonce: u32) -> Self {
+        let order: Vec<Place> = (0..u32_of(packed.len()))
+            .map(|item| Place { source: 0, item })
+            .collect();
+        Self::lay_out(&[packed], &order, keys, capacity, nonce)
+    }
+
+    /// Its parts, as they lie in the device's memory.
+    pub fn parts(&self) -> impl Iterator<Item = &[u32]> {
+        std::iter::once(&self.head[..]).chain(self.streams.iter().copied())
+    }
+
+    /// All its words.
+    #[must_use]
+    pub fn words(&self) -> Vec<u32> {
+        self.parts().collect::<Vec<_>>().concat()
     }
 
     /// Words of a batch of this many items with two blocks each, as payments have, and as many

@@ -47,11 +47,12 @@ impl Canaries {
     /// kind of invalid ones there is one at least: a step of a verification that has come to accept
     /// everything meets, in every batch, a signature that it alone refuses.
     #[must_use]
-    pub fn draw(&self) -> Vec<(Signature<'_>, bool)> {
+    pub fn draw(&self) -> (Packed, Vec<bool>) {
         let mut rng = rand::rng();
         let half = CANARIES_BATCH / 2;
         let valid = self.valid.signatures().sample(&mut rng, half);
-        let mut drawn: Vec<_> = valid.into_iter().map(|canary| (canary, true)).collect();
+        let mut drawn: Vec<(Signature<'_>, bool)> =
+            valid.into_iter().map(|canary| (canary, true)).collect();
         let mut kinds: Vec<usize> = (0..KINDS).collect();
         kinds.extend((0..KINDS).sample(&mut rng, half - KINDS));
         for kind in kinds {
@@ -59,7 +60,11 @@ impl Canaries {
             drawn.push((canary.expect("there are some of each kind"), false));
         }
         drawn.shuffle(&mut rng);
-        drawn
+        let mut packed = Packed::with_capacity(CANARIES_BATCH);
+        for (signature, _) in &drawn {
+            packed.push_signature(*signature);
+        }
+        (packed, drawn.iter().map(|(_, valid)| *valid).collect())
     }
 }
 
@@ -98,9 +103,7 @@ mod tests {
     #[test]
     fn draws_hold_as_many_valid_as_invalid_ones_and_differ() {
         let canaries = Canaries::new(3);
-        let orders: Vec<Vec<bool>> = (0..20)
-            .map(|_| canaries.draw().iter().map(|(_, valid)| *valid).collect())
-            .collect();
+        let orders: Vec<Vec<bool>> = (0..20).map(|_| canaries.draw().1).collect();
         for order in &orders {
             assert_eq!(order.len(), CANARIES_BATCH);
             let valid = order.iter().filter(|&&valid| valid).count();
@@ -112,14 +115,15 @@ mod tests {
     #[test]
     fn every_batch_has_each_kind_of_invalid_canary() {
         let canaries = Canaries::new(4);
-        let words = |signature: &Signature<'_>| format!("{signature:?}");
+        let words = |packed: &Packed| -> Vec<_> {
+            let signatures = packed.signatures();
+            signatures.map(|s| (s.r().to_vec(), *s.s())).collect()
+        };
         for _ in 0..20 {
-            let drawn = canaries.draw();
+            let drawn = words(&canaries.draw().0);
             for (kind, packed) in canaries.invalid.iter().enumerate() {
-                let known: Vec<String> = packed.signatures().map(|s| words(&s)).collect();
-                let has = drawn
-                    .iter()
-                    .any(|(canary, _)| known.contains(&words(canary)));
+                let known = words(packed);
+                let has = drawn.iter().any(|canary| known.contains(canary));
                 assert!(has, "kind {kind}");
             }
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::batch::Batch;
+
 /// How much a device holds at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Size {
@@ -53,7 +55,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// When the device cannot; it is then given up.
-    fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError>;
+    fn submit(&mut self, slot: usize, batch: &Batch<'_>) -> Result<(), DeviceError>;
 
     /// The results of a slot's batch, ten words an item, or nothing while it runs on. Returns
     /// after `timeout` at the latest, as far as the driver lets it.

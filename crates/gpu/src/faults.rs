@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clearway_types::seeded::SplitMix;
 
+use crate::batch::Batch;
 use crate::device::{Device, DeviceError, Size};
 use crate::layout::{
     EVIDENCE_WORDS, HEAD_ITEM_COUNT, HEAD_NONCE, ITEM_STREAM, RESULT_ACCEPT, RESULT_EVIDENCE,
@@ -145,16 +146,17 @@ impl<D: Device> Device for Faulty<D> {
         self.device.size()
     }
 
-    fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError> {
+    fn submit(&mut self, slot: usize, batch: &Batch<'_>) -> Result<(), DeviceError> {
+        let words = batch.words();
         let struck = self.strikes();
         let memory = &mut self.slots[slot];
         memory.sick = self.healthy == 0;
         memory.struck = memory.sick && struck;
-        memory.mask = batch[HEAD_NONCE] | 1;
-        memory.asked = (0..batch[HEAD_ITEM_COUNT] as usize)
+        memory.mask = words[HEAD_NONCE] | 1;
+        memory.asked = (0..words[HEAD_ITEM_COUNT] as usize)
             .map(|place| {
-                let stream = batch[item_at(place) + ITEM_STREAM] as usize;
-                let r = batch[stream..].first_chunk();
+                let stream = words[item_at(place) + ITEM_STREAM] as usize;
+                let r = words[stream..].first_chunk();
                 *r.expect("a stream begins with R")
             })
             .collect();
@@ -195,7 +197,7 @@ mod tests {
     use clearway_crypto::suite::Case;
 
     use super::*;
-    use crate::batch::{Batch, Packed, Signature};
+    use crate::batch::Packed;
     use crate::device::Size;
     use crate::keys::DeviceKeys;
     use crate::twin::device::TwinDevice;
@@ -216,9 +218,8 @@ mod tests {
         for case in cases {
             packed.push(&case.item(16));
         }
-        let order: Vec<Signature<'_>> = packed.signatures().collect();
-        let batch = Batch::lay_out(&order, &mut DeviceKeys::new(ITEMS), ITEMS, 77);
-        device.submit(0, &batch.words).unwrap();
+        let batch = Batch::of(&packed, &mut DeviceKeys::new(ITEMS), ITEMS, 77);
+        device.submit(0, &batch).unwrap();
         let results = device.collect(0, Duration::ZERO).unwrap().expect("at once");
         let results = results.chunks(RESULT_WORDS).take(cases.len());
         results.map(|result| result[0] == RESULT_ACCEPT).collect()

@@ -6,6 +6,7 @@
 //! one core hashes 17 million nodes or 6 million envelopes a second, more than its ledger executes.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clearway_crypto::hash::{self, Offload};
@@ -21,6 +22,7 @@ use zerocopy::IntoBytes;
 use crate::adapter::{self, AdapterChoice};
 use crate::device::DeviceError;
 use crate::kernels::{Kernel, LEAF, NODE};
+use crate::lasting;
 use crate::layout::WORKGROUP_LEN;
 use crate::wgpu_device::{
     bind, buffer, device_buffer, driver, groups, layout_of, pipeline, request,
@@ -29,7 +31,7 @@ use crate::wgpu_device::{
 /// Hashes nodes and envelopes on a device.
 pub struct GpuHashes {
     /// Nothing once the device was wrong or gone.
-    device: Mutex<Option<HashDevice>>,
+    device: Arc<Mutex<Option<HashDevice>>>,
 }
 
 struct HashDevice {
@@ -70,7 +72,61 @@ impl GpuHashes {
     /// # Errors
     /// Why the device is not used.
     pub fn open(choice: AdapterChoice) -> Result<Self, DeviceError> {
-        let device = HashDevice::open(choice)?;
+        let device = lasting::run(move || HashDevice::tested(choice))?;
+        Ok(Self {
+            device: Arc::new(Mutex::new(Some(device))),
+        })
+    }
+
+    /// All digests, part by part; after a fault never again.
+    fn hash(
+        &self,
+        bytes: Vec<u8>,
+        hasher: fn(&HashDevice) -> &Hasher,
+        is_right: fn(&[u8], &[u8]) -> bool,
+    ) -> Option<Vec<u8>> {
+        let device = Arc::clone(&self.device);
+        lasting::run(move || {
+            let mut device = device.lock();
+            let part_bytes = hasher(device.as_ref()?).item_bytes * ITEMS_MAX;
+            let mut digests = Vec::new();
+            for part in bytes.chunks(part_bytes) {
+                let open = device.as_ref()?;
+                match open.believed(hasher(open), part, SAMPLE, is_right) {
+                    Ok(more) => digests.extend(more),
+                    Err(fault) => {
+                        tracing::error!(%fault, "the GPU hashes no longer; the CPU does");
+                        *device = None;
+                        return None;
+                    }
+                }
+            }
+            Some(digests)
+        })
+    }
+}
+
+impl Offload for GpuHashes {
+    fn nodes(&self, lower: &[Digest]) -> Option<Vec<Digest>> {
+        let bytes: Vec<[u8; 32]> = lower.iter().map(|digest| digest.0).collect();
+        let bytes = bytes.into_flattened();
+        let nodes = self.hash(bytes, |device| &device.nodes, node_is)?;
+        let (nodes, _) = nodes.as_chunks();
+        Some(nodes.iter().map(|node| Digest(*node)).collect())
+    }
+
+    fn envelopes(&self, slab: &[u8]) -> Option<Vec<EnvelopeDigests>> {
+        let slab = slab.to_vec();
+        let digests = self.hash(slab, |device| &device.leaves, leaf_is)?;
+        let (digests, _) = digests.as_chunks::<LEAF_BYTES>();
+        Some(digests.iter().map(digests_of).collect())
+    }
+}
+
+impl HashDevice {
+    /// One that answers known questions as the CPU does.
+    fn tested(choice: AdapterChoice) -> Result<Self, DeviceError> {
+        let device = Self::open(choice)?;
         let known: Vec<u8> = (0..=255).cycle().take(96 * ENVELOPE_BYTES).collect();
         let tested = device
             .believed(&device.nodes, &known, 1, node_is)
@@ -79,52 +135,9 @@ impl GpuHashes {
             at: "the self-test of hashing",
             why: fault.to_string(),
         })?;
-        Ok(Self {
-            device: Mutex::new(Some(device)),
-        })
+        Ok(device)
     }
 
-    /// All digests, part by part; after a fault never again.
-    fn hash(
-        &self,
-        bytes: &[u8],
-        hasher: impl Fn(&HashDevice) -> &Hasher,
-        is_right: fn(&[u8], &[u8]) -> bool,
-    ) -> Option<Vec<u8>> {
-        let mut device = self.device.lock();
-        let part_bytes = hasher(device.as_ref()?).item_bytes * ITEMS_MAX;
-        let mut digests = Vec::new();
-        for part in bytes.chunks(part_bytes) {
-            let open = device.as_ref()?;
-            match open.believed(hasher(open), part, SAMPLE, is_right) {
-                Ok(more) => digests.extend(more),
-                Err(fault) => {
-                    tracing::error!(%fault, "the GPU hashes no longer; the CPU does");
-                    *device = None;
-                    return None;
-                }
-            }
-        }
-        Some(digests)
-    }
-}
-
-impl Offload for GpuHashes {
-    fn nodes(&self, lower: &[Digest]) -> Option<Vec<Digest>> {
-        let bytes: Vec<[u8; 32]> = lower.iter().map(|digest| digest.0).collect();
-        let nodes = self.hash(bytes.as_bytes(), |device| &device.nodes, node_is)?;
-        let (nodes, _) = nodes.as_chunks();
-        Some(nodes.iter().map(|node| Digest(*node)).collect())
-    }
-
-    fn envelopes(&self, slab: &[u8]) -> Option<Vec<EnvelopeDigests>> {
-        let digests = self.hash(slab, |device| &device.leaves, leaf_is)?;
-        let (digests, _) = digests.as_chunks::<LEAF_BYTES>();
-        Some(digests.iter().map(digests_of).collect())
-    }
-}
-
-impl HashDevice {
     fn open(choice: AdapterChoice) -> Result<Self, DeviceError> {
         let adapter = adapter::choose(choice)?;
         let (device, queue) = request(&adapter)?;

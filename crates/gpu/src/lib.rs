@@ -25,6 +25,7 @@ pub mod faults;
 mod hashes;
 pub mod kernels;
 pub mod keys;
+mod lasting;
 pub mod layout;
 mod metrics;
 mod pipeline_cache;

@@ -23,10 +23,19 @@ use crate::twin::sha512::{SHA512_INITIAL, sha512_compress};
 
 /// Runs a probe over inputs of `width` words each and compares with the twin's words.
 fn check<const IN: usize>(name: &str, inputs: &[[u32; IN]], twin: impl Fn(&[u32; IN]) -> Vec<u32>) {
-    let Some(choice) = testing::adapter(name) else {
-        return;
-    };
     let expected: Vec<u32> = inputs.iter().flat_map(&twin).collect();
+    let (probe, asked) = (name.to_owned(), inputs.to_vec());
+    testing::on_adapter(name, move |choice| {
+        compare(choice, &probe, &asked, &expected)
+    });
+}
+
+fn compare<const IN: usize>(
+    choice: AdapterChoice,
+    name: &str,
+    inputs: &[[u32; IN]],
+    expected: &[u32],
+) {
     let kernel = PROBES.iter().find(|probe| probe.name == name);
     let kernel = kernel.expect("a row of the table");
     let adapter = adapter::choose(choice).expect("an adapter");

@@ -10,24 +10,39 @@ use clearway_flow::Counter;
 use crossbeam::channel::Sender;
 use rand::seq::index;
 
-use crate::batch::{Batch, Packed, Signature};
+use crate::batch::{Batch, Packed, Place, Signature};
 use crate::canary::{CANARIES_BATCH, Canaries};
 use crate::device::{Device, DeviceError};
 use crate::keys::DeviceKeys;
 use crate::layout::{
-    EVIDENCE_WORDS, ITEM_STREAM, ITEM_WORDS, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_EVIDENCE,
-    RESULT_REJECT, RESULT_TAG, RESULT_WORDS, item_at,
+    EVIDENCE_WORDS, RESULT_ACCEPT, RESULT_COFACTOR, RESULT_EVIDENCE, RESULT_REJECT, RESULT_TAG,
+    RESULT_WORDS,
 };
 use crate::twin::scalar::scalar_is_reduced;
 
-/// Signatures of one caller, and where it waits for the device's word on each.
+/// Signatures of one caller, and where it waits for what the device finds of each.
 ///
 /// Dropping a job is an answer too: the caller verifies by itself.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) packed: Packed,
-    pub(crate) reply: Sender<Vec<Answer>>,
+    pub(crate) reply: Sender<Reply>,
     pub(crate) since: Instant,
+}
+
+/// What a device found of a job, which comes back with it.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) packed: Packed,
+    /// One an item, in order.
+    found: Vec<Found>,
+}
+
+/// A result of this batch, with its evidence. Its place has been checked, the evidence has not.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    answer: Answer,
+    evidence: [u32; EVIDENCE_WORDS],
 }
 
 /// What a device says of one signature.
@@ -113,9 +128,10 @@ pub(crate) struct BatchQueue {
 struct UnderWay {
     slot: usize,
     jobs: Vec<Job>,
-    batch: Batch,
+    nonce: u32,
+    canaries: Packed,
     /// Places of the canaries, ascending, and their verdicts.
-    canaries: Vec<(usize, bool)>,
+    hidden: Vec<(usize, bool)>,
     since: Instant,
 }
 
@@ -176,10 +192,10 @@ impl BatchQueue {
             };
         };
         let oldest = self.under_way.pop_front().expect("looked at above");
-        let answers = judge(&oldest.batch, &oldest.canaries, &results)?;
+        let found = read(&oldest, &results)?;
         self.free.push(oldest.slot);
         done.add(1);
-        answer(oldest.jobs, &answers);
+        reply(oldest.jobs, &found);
         Ok(())
     }
 
@@ -195,18 +211,22 @@ impl BatchQueue {
 
     fn start(&mut self) -> Result<(), Doubt> {
         let jobs = self.take_jobs();
-        let asked = jobs.iter().flat_map(|job| job.packed.signatures());
-        let (order, canaries) = hide(asked.collect(), self.canaries.draw());
+        let (canaries, verdicts) = self.canaries.draw();
+        let mut sources: Vec<&Packed> = jobs.iter().map(|job| &job.packed).collect();
+        let (order, places) = hide(&sources, &canaries);
+        sources.push(&canaries);
         self.nonce = self.nonce.wrapping_add(1);
         let capacity = self.device.size().items_max;
-        let batch = Batch::lay_out(&order, &mut self.device_keys, capacity, self.nonce);
+        let keys = &mut self.device_keys;
+        let batch = Batch::lay_out(&sources, &order, keys, capacity, self.nonce);
         let slot = self.free.pop().expect("a batch is due with a free slot");
-        self.device.submit(slot, &batch.words)?;
+        self.device.submit(slot, &batch)?;
         self.under_way.push_back(UnderWay {
             slot,
             jobs,
-            batch,
+            nonce: self.nonce,
             canaries,
+            hidden: places.into_iter().zip(verdicts).collect(),
             since: Instant::now(),
         });
         Ok(())
@@ -217,7 +237,7 @@ impl BatchQueue {
         let (mut items, mut words) = (0, self.words_max());
         let mut jobs = Vec::new();
         while let Some(job) = self.waiting.front() {
-            let job_words: usize = job.packed.signatures().map(|s| s.words()).sum();
+            let job_words = job.packed.words();
             items += job.packed.len();
             if !jobs.is_empty() && (items > self.items_max() || job_words > words) {
                 break;
@@ -251,75 +271,102 @@ pub(crate) fn job_words_max(device: &dyn Device) -> usize {
     device.size().batch_words_max - Batch::words_max(CANARIES_BATCH)
 }
 
-/// Puts canaries at random places among what is asked; gives their places and verdicts.
-fn hide<'a>(
-    asked: Vec<Signature<'a>>,
-    canaries: Vec<(Signature<'a>, bool)>,
-) -> (Vec<Signature<'a>>, Vec<(usize, bool)>) {
-    let len = asked.len() + canaries.len();
+/// Puts canaries, the source after the asked ones, at random places among what is asked; gives the
+/// order of all and the canaries' places.
+fn hide(asked: &[&Packed], canaries: &Packed) -> (Vec<Place>, Vec<usize>) {
+    let items = |(source, packed): (u32, &&Packed)| {
+        let len = u32::try_from(packed.len()).expect("a batch fits a device's memory");
+        (0..len).map(move |item| Place { source, item })
+    };
+    let len = asked.iter().map(|packed| packed.len()).sum::<usize>() + canaries.len();
+    let last = u32::try_from(asked.len()).expect("fewer jobs than items");
+    let mut asked = (0..).zip(asked).flat_map(items);
     let mut places = index::sample(&mut rand::rng(), len, canaries.len()).into_vec();
     places.sort_unstable();
     let mut order = Vec::with_capacity(len);
-    let mut asked = asked.into_iter();
-    let mut known = Vec::with_capacity(canaries.len());
-    for (place, (canary, valid)) in places.into_iter().zip(canaries) {
+    for (&place, canary) in places.iter().zip(items((last, &canaries))) {
         order.extend(asked.by_ref().take(place - order.len()));
         order.push(canary);
-        known.push((place, valid));
     }
     order.extend(asked);
-    (order, known)
+    (order, places)
 }
 
-/// What the device says of the asked signatures, in order; or why none of it is believed.
-///
-/// An acceptance must repeat all of R as the device computed it from S, k and A alone, and S must
-/// be below the group order. All else proves nothing and is the caller's to look at.
-pub(crate) fn judge(
-    batch: &Batch,
-    canaries: &[(usize, bool)],
-    results: &[u32],
-) -> Result<Vec<Answer>, Doubt> {
+/// What the device found of the asked signatures, in order; or why none of it is believed.
+fn read(batch: &UnderWay, results: &[u32]) -> Result<Vec<Found>, Doubt> {
     let (results, _) = results.as_chunks::<RESULT_WORDS>();
-    let mut canaries = canaries.iter().peekable();
-    let mut answers = Vec::with_capacity(results.len());
+    let known = batch.hidden.iter().zip(batch.canaries.signatures());
+    let mut known = known.peekable();
+    let mut asked = Vec::with_capacity(results.len());
     for (place, result) in results.iter().enumerate() {
-        let place_word = u32::try_from(place).expect("a place in a batch");
+        let found = Found::read(result, batch.nonce, place)?;
+        match known.next_if(|((at, _), _)| *at == place) {
+            Some(((_, valid), canary)) => {
+                if !found.is_sound(canary) {
+                    return Err(Doubt::Evidence(place));
+                }
+                if *valid != (found.answer == Answer::Accepted) {
+                    return Err(Doubt::Canary(place));
+                }
+            }
+            None => asked.push(found),
+        }
+    }
+    Ok(asked)
+}
+
+impl Found {
+    fn read(result: &[u32; RESULT_WORDS], nonce: u32, place: usize) -> Result<Self, Doubt> {
         let answer = match result[0] {
             RESULT_ACCEPT => Answer::Accepted,
             RESULT_COFACTOR => Answer::Unproven,
             RESULT_REJECT => Answer::Refused,
             _ => return Err(Doubt::Unwritten(place)),
         };
-        if result[RESULT_TAG] != batch.nonce ^ place_word {
+        let place_word = u32::try_from(place).expect("a place in a batch");
+        if result[RESULT_TAG] != nonce ^ place_word {
             return Err(Doubt::Unwritten(place));
         }
-        if answer == Answer::Accepted && !is_proven(batch, place, result) {
-            return Err(Doubt::Evidence(place));
-        }
-        let valid = answer == Answer::Accepted;
-        match canaries.next_if(|(at, _)| *at == place) {
-            Some((_, expected)) if *expected != valid => return Err(Doubt::Canary(place)),
-            Some(_) => {}
-            None => answers.push(answer),
-        }
+        let evidence = result[RESULT_EVIDENCE..].first_chunk();
+        Ok(Self {
+            answer,
+            evidence: *evidence.expect("a result holds its evidence"),
+        })
     }
-    Ok(answers)
+
+    /// An acceptance must repeat all of R as the device computed it from S, k and A alone, and S
+    /// must be below the group order. All else claims nothing.
+    fn is_sound(&self, of: Signature<'_>) -> bool {
+        let proven = || self.evidence == *of.r() && scalar_is_reduced(*of.s());
+        self.answer != Answer::Accepted || proven()
+    }
 }
 
-fn is_proven(batch: &Batch, place: usize, result: &[u32; RESULT_WORDS]) -> bool {
-    let item = &batch.words[item_at(place)..][..ITEM_WORDS];
-    let r = &batch.words[item[ITEM_STREAM] as usize..][..EVIDENCE_WORDS];
-    let s: &[u32; 8] = item.first_chunk().expect("an item begins with S");
-    result[RESULT_EVIDENCE..RESULT_TAG] == *r && scalar_is_reduced(*s)
+impl Reply {
+    /// What the device says of each item, in order. Callers judge, since they are many and the
+    /// queue is one.
+    ///
+    /// # Errors
+    /// When an acceptance is not sound: then the device is not to be believed.
+    pub(crate) fn answers(&self) -> Result<impl Iterator<Item = Answer>, Doubt> {
+        let mut pairs = self.found.iter().zip(self.packed.signatures());
+        match pairs.position(|(found, signature)| !found.is_sound(signature)) {
+            Some(at) => Err(Doubt::Evidence(at)),
+            None => Ok(self.found.iter().map(|found| found.answer)),
+        }
+    }
 }
 
 /// Gives each job its part; a caller that waits no longer has verified by itself.
-fn answer(jobs: Vec<Job>, mut answers: &[Answer]) {
+fn reply(jobs: Vec<Job>, mut found: &[Found]) {
     for job in jobs {
-        let (part, rest) = answers.split_at(job.packed.len());
-        drop(job.reply.send(part.to_vec()));
-        answers = rest;
+        let (part, rest) = found.split_at(job.packed.len());
+        let reply = Reply {
+            packed: job.packed,
+            found: part.to_vec(),
+        };
+        drop(job.reply.send(reply));
+        found = rest;
     }
 }
 

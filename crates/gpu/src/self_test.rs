@@ -30,8 +30,7 @@ static KNOWN: LazyLock<(Packed, Vec<u32>)> = LazyLock::new(|| {
         key_slots: cases.len(),
         ring_len: 1,
     });
-    let order: Vec<_> = packed.signatures().collect();
-    let results = ask(&mut twin, &order, NONCE, Duration::ZERO).expect("the twin answers");
+    let results = ask(&mut twin, &packed, NONCE, Duration::ZERO).expect("the twin answers");
     (packed, results)
 });
 
@@ -49,7 +48,8 @@ pub(crate) fn pass(device: &mut dyn Device) -> Result<Duration, Doubt> {
         .chunks(items_max)
         .zip(expected.chunks(items_max * RESULT_WORDS));
     for (part, expected) in asked {
-        let results = ask(device, part, NONCE, FIRST_TIMEOUT)?;
+        let part = pack(part.iter().copied());
+        let results = ask(device, &part, NONCE, FIRST_TIMEOUT)?;
         let pairs = results
             .chunks(RESULT_WORDS)
             .zip(expected.chunks(RESULT_WORDS));
@@ -61,14 +61,8 @@ pub(crate) fn pass(device: &mut dyn Device) -> Result<Duration, Doubt> {
             }
         }
     }
-    let honest: Vec<_> = order
-        .iter()
-        .rev()
-        .take(32)
-        .cycle()
-        .take(items_max)
-        .copied()
-        .collect();
+    let honest = order.iter().rev().take(32).cycle().take(items_max);
+    let honest = pack(honest.copied());
     let start = Instant::now();
     ask(device, &honest, NONCE, FIRST_TIMEOUT)?;
     Ok(start.elapsed())
@@ -79,16 +73,22 @@ pub(crate) fn batches(size: Size) -> usize {
     KNOWN.0.len().div_ceil(size.items_max) + 1
 }
 
+fn pack<'a>(signatures: impl Iterator<Item = Signature<'a>>) -> Packed {
+    let mut packed = Packed::default();
+    signatures.for_each(|signature| packed.push_signature(signature));
+    packed
+}
+
 fn ask(
     device: &mut dyn Device,
-    order: &[Signature<'_>],
+    packed: &Packed,
     nonce: u32,
     timeout: Duration,
 ) -> Result<Vec<u32>, Doubt> {
     let size = device.size();
     let mut device_keys = DeviceKeys::new(size.key_slots);
-    let batch = Batch::lay_out(order, &mut device_keys, size.items_max, nonce);
-    device.submit(0, &batch.words)?;
+    let batch = Batch::of(packed, &mut device_keys, size.items_max, nonce);
+    device.submit(0, &batch)?;
     let results = device.collect(0, timeout)?;
     results.ok_or(Doubt::Late(timeout))
 }

@@ -1,6 +1,17 @@
 //! What tests on a device share: an adapter, or a loud word that there is none.
 
 use crate::adapter::{self, AdapterChoice};
+use crate::lasting;
+
+/// Runs a test with an adapter, on the thread where drivers are called; see [`adapter`].
+///
+/// # Panics
+/// When the test does, or an adapter is required and there is none.
+pub fn on_adapter(test: &str, body: impl FnOnce(AdapterChoice) + Send + 'static) {
+    if let Some(choice) = adapter(test) {
+        lasting::run(move || body(choice));
+    }
+}
 
 /// Any adapter that can run the kernels, software included. Without one, the test named says that
 /// it did not run; where `CLEARWAY_REQUIRE` names `gpu`, that is a failure.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 
 use crate::device::{Device, DeviceError};
+use crate::lasting;
 use crate::metrics::GpuMetrics;
 use crate::queue::{BatchQueue, Doubt, Job, job_len_max, job_words_max};
 use crate::self_test;
@@ -21,8 +21,8 @@ pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Device>, DeviceError> + Send
 pub(crate) struct Shared {
     /// Whether jobs are answered now.
     ready: AtomicBool,
-    /// Set by a caller that was answered wrongly or not at all.
-    distrusted: AtomicBool,
+    /// Left by a caller that was answered wrongly or not at all.
+    doubt: Mutex<Option<Doubt>>,
     /// Bounds of a job, by the device opened last.
     bounds: Mutex<Bounds>,
     pub(crate) metrics: GpuMetrics,
@@ -68,9 +68,9 @@ impl Shared {
     }
 
     /// A caller gives the device up.
-    pub(crate) fn distrust(&self) {
+    pub(crate) fn distrust(&self, why: Doubt) {
         self.ready.store(false, Ordering::Release);
-        self.distrusted.store(true, Ordering::Release);
+        *self.doubt.lock() = Some(why);
     }
 
     pub(crate) fn bounds(&self) -> Bounds {
@@ -128,7 +128,7 @@ fn open(opener: &mut Opener, timings: Timings, shared: &Shared) -> Result<BatchQ
         timeout: batch_timeout,
     };
     shared.metrics.opened.add(1);
-    shared.distrusted.store(false, Ordering::Release);
+    *shared.doubt.lock() = None;
     shared.ready.store(true, Ordering::Release);
     Ok(BatchQueue::new(device, batch_timeout, timings.delay))
 }
@@ -136,8 +136,8 @@ fn open(opener: &mut Opener, timings: Timings, shared: &Shared) -> Result<BatchQ
 /// Serves until the callers are gone or the device is not believed.
 fn serve(mut queue: BatchQueue, jobs: &Receiver<Job>, shared: &Shared) -> Result<(), Doubt> {
     let outcome = loop {
-        if shared.distrusted.load(Ordering::Acquire) {
-            break Err(Doubt::Caller("its answer was wrong or late"));
+        if let Some(doubt) = shared.doubt.lock().take() {
+            break Err(doubt);
         }
         if queue.is_idle() {
             match jobs.recv_timeout(IDLE_WAIT) {
@@ -161,8 +161,7 @@ fn serve(mut queue: BatchQueue, jobs: &Receiver<Job>, shared: &Shared) -> Result
         return outcome;
     }
     // A driver may hang while it lets go of what it failed: not here.
-    let letting_go = thread::Builder::new().name("gpu-drop".into());
-    drop(letting_go.spawn(move || drop(queue)));
+    lasting::let_go(queue);
     outcome
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, TryRecvError, bounded};
 use wgpu::{
@@ -16,6 +16,7 @@ use wgpu::{
 use zerocopy::IntoBytes;
 
 use crate::adapter::{self, AdapterChoice};
+use crate::batch::Batch;
 use crate::device::{Device, DeviceError, Size};
 use crate::kernels::{Kernel, VERIFICATION};
 use crate::layout::{
@@ -124,6 +125,42 @@ impl WgpuDevice {
         self.device.destroy();
     }
 
+    /// Runs a batch kernel by kernel and waits after each: its time by the wall, which holds some
+    /// 20 us of the driver's. For those who tune; no slot may be under way.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub fn kernel_times(
+        &mut self,
+        batch: &Batch<'_>,
+    ) -> Result<Vec<(&'static str, Duration)>, DeviceError> {
+        let slot = &self.slots[0];
+        assert!(slot.under_way.is_none(), "a free slot");
+        let words = batch.words();
+        self.queue.write_buffer(&slot.batch, 0, words.as_bytes());
+        self.queue.submit([]);
+        let wait = || {
+            let polled = self.device.poll(PollType::wait_indefinitely());
+            polled.map(drop).map_err(driver("waiting"))
+        };
+        wait()?;
+        let mut times = Vec::with_capacity(VERIFICATION.len());
+        for (at, threads) in threads(batch).into_iter().enumerate() {
+            let since = Instant::now();
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                pass.set_bind_group(0, &slot.bindings, &[]);
+                pass.set_pipeline(&self.pipelines[at]);
+                pass.dispatch_workgroups(groups(threads), 1, 1);
+            }
+            self.queue.submit([encoder.finish()]);
+            wait()?;
+            times.push((VERIFICATION[at].name, since.elapsed()));
+        }
+        Ok(times)
+    }
+
     /// Waits for the map of a readback buffer; nothing when it takes longer.
     fn wait(&self, slot: usize, timeout: Duration) -> Result<bool, DeviceError> {
         let under_way = self.slots[slot].under_way.as_ref().expect("a batch in it");
@@ -150,27 +187,30 @@ impl Device for WgpuDevice {
         self.size
     }
 
-    fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError> {
-        let (items, keys) = (
-            batch[HEAD_ITEM_COUNT] as usize,
-            batch[HEAD_KEY_COUNT] as usize,
-        );
-        assert!(items <= self.size.items_max && batch.len() <= self.size.batch_words_max);
+    fn submit(&mut self, slot: usize, batch: &Batch<'_>) -> Result<(), DeviceError> {
+        let items = batch.head[HEAD_ITEM_COUNT] as usize;
+        let words: usize = batch.parts().map(<[u32]>::len).sum();
+        assert!(items <= self.size.items_max && words <= self.size.batch_words_max);
         let slot = &mut self.slots[slot];
         assert!(slot.under_way.is_none(), "a free slot");
-        let bytes = batch.as_bytes();
-        slot.staging
-            .get_mapped_range_mut(..bytes.len() as u64)
-            .map_err(driver("writing a batch"))?
-            .copy_from_slice(bytes);
+        let bytes = 4 * words as u64;
+        {
+            let staging = slot.staging.get_mapped_range_mut(..bytes);
+            let mut staging = staging.map_err(driver("writing a batch"))?;
+            let mut end = 0;
+            for part in batch.parts() {
+                let part = part.as_bytes();
+                staging.slice(end..end + part.len()).copy_from_slice(part);
+                end += part.len();
+            }
+        }
         slot.staging.unmap();
         let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&slot.staging, 0, &slot.batch, 0, bytes.len() as u64);
+        encoder.copy_buffer_to_buffer(&slot.staging, 0, &slot.batch, 0, bytes);
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             pass.set_bind_group(0, &slot.bindings, &[]);
-            let threads = [keys, items, items, items.div_ceil(RUN_LEN), items];
-            for (pipeline, threads) in self.pipelines.iter().zip(threads) {
+            for (pipeline, threads) in self.pipelines.iter().zip(threads(batch)) {
                 if threads > 0 {
                     pass.set_pipeline(pipeline);
                     pass.dispatch_workgroups(groups(threads), 1, 1);
@@ -384,6 +424,13 @@ pub(crate) fn buffer(
         usage,
         mapped_at_creation,
     })
+}
+
+/// Threads of each kernel of [`VERIFICATION`] for this batch.
+fn threads(batch: &Batch<'_>) -> [usize; 5] {
+    let (items, keys) = (batch.head[HEAD_ITEM_COUNT], batch.head[HEAD_KEY_COUNT]);
+    let (items, keys) = (items as usize, keys as usize);
+    [keys, items, items, items.div_ceil(RUN_LEN), items]
 }
 
 fn result_bytes(items: usize) -> u64 {

@@ -5,7 +5,7 @@ use wgpu::{Buffer, BufferDescriptor, BufferUsages, MapMode, PollType};
 use zerocopy::IntoBytes;
 
 use super::*;
-use crate::batch::{Batch, Packed, Signature};
+use crate::batch::{Batch, Packed};
 use crate::keys::DeviceKeys;
 use crate::layout::{RESULT_ACCEPT, RESULT_COFACTOR};
 use crate::testing;
@@ -41,22 +41,23 @@ pub(super) fn words(device: &wgpu::Device, queue: &Queue, buffer: &Buffer) -> Ve
 
 #[test]
 fn every_word_that_kernels_leave_is_the_twins() {
-    let Some(choice) = testing::adapter("every_word_that_kernels_leave_is_the_twins") else {
-        return;
-    };
+    let name = "every_word_that_kernels_leave_is_the_twins";
+    testing::on_adapter(name, every_word_is_the_twins);
+}
+
+fn every_word_is_the_twins(choice: AdapterChoice) {
     let mut device = WgpuDevice::open(choice, SIZE, None).expect("an adapter");
     let mut twin = TwinDevice::new(SIZE);
     let mut device_keys = DeviceKeys::new(SIZE.key_slots);
     let cases = suite::known_answers();
-    let mut packed = Packed::default();
-    for case in &cases {
-        packed.push(&case.item(16));
-    }
-    let order: Vec<Signature<'_>> = packed.signatures().collect();
-    for (nonce, len) in [(1, 1), (2, 9), (3, order.len())] {
-        let batch = Batch::lay_out(&order[..len], &mut device_keys, SIZE.items_max, nonce);
+    for (nonce, len) in [(1, 1), (2, 9), (3, cases.len())] {
+        let mut packed = Packed::default();
+        for case in &cases[..len] {
+            packed.push(&case.item(16));
+        }
+        let batch = Batch::of(&packed, &mut device_keys, SIZE.items_max, nonce);
         let results = [&mut device as &mut dyn Device, &mut twin].map(|device| {
-            device.submit(0, &batch.words).expect("submitted");
+            device.submit(0, &batch).expect("submitted");
             let found = device
                 .collect(0, Duration::from_secs(60))
                 .expect("no fault");
@@ -79,21 +80,21 @@ fn every_word_that_kernels_leave_is_the_twins() {
 
 #[test]
 fn kernels_are_kept_and_a_damaged_file_is_as_good_as_none() {
-    let Some(choice) = testing::adapter("kernels_are_kept_and_a_damaged_file_is_as_good_as_none")
-    else {
-        return;
-    };
+    let name = "kernels_are_kept_and_a_damaged_file_is_as_good_as_none";
+    testing::on_adapter(name, kernels_are_kept);
+}
+
+fn kernels_are_kept(choice: AdapterChoice) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut packed = Packed::default();
     for case in &suite::known_answers()[..8] {
         packed.push(&case.item(16));
     }
-    let order: Vec<Signature<'_>> = packed.signatures().collect();
     let results = || {
         let mut device = WgpuDevice::open(choice, SIZE, Some(folder.path())).expect("an adapter");
         let mut device_keys = DeviceKeys::new(SIZE.key_slots);
-        let batch = Batch::lay_out(&order, &mut device_keys, SIZE.items_max, 9);
-        device.submit(0, &batch.words).expect("submitted");
+        let batch = Batch::of(&packed, &mut device_keys, SIZE.items_max, 9);
+        device.submit(0, &batch).expect("submitted");
         let found = device.collect(0, Duration::from_secs(60));
         found.expect("no fault").expect("results in time")
     };

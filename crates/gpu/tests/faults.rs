@@ -237,7 +237,7 @@ impl Device for Destroying {
         self.device.size()
     }
 
-    fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError> {
+    fn submit(&mut self, slot: usize, batch: &Batch<'_>) -> Result<(), DeviceError> {
         let submitted = self.device.submit(slot, batch);
         self.batches += 1;
         if self.batches == 5 {

@@ -6,6 +6,7 @@ use cargo_metadata::MetadataCommand;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 /// What is run, and where the reports go.
 #[derive(Debug, clap::Args)]
@@ -87,6 +88,11 @@ pub(crate) fn run(root: &Path, measurement: &Measurement) -> Result<(), DevError
     .concat();
     let measured = |batches| [&on_gpu[..], &["--invalid", "0,1", "--batch", batches]].concat();
     clearway("signatures", &measured(batches), "verify.json")?;
+    let callers = thread::available_parallelism().map_or(1, usize::from);
+    let callers = callers.to_string();
+    let known = ["--keys", "shared32", "--invalid", "0", "--batch", batches];
+    let at_once = [&on_gpu[..], &known, &["--callers", &callers]].concat();
+    clearway("signatures, callers at once", &at_once, "callers.json")?;
     let on_cpu = [
         "bench",
         "verify",

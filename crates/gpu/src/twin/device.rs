@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::kernels::{Memory, cofactor, dsm, finish, hram, keys};
+use crate::batch::Batch;
 use crate::device::{Device, DeviceError, Size};
 use crate::layout::{HEAD_ITEM_COUNT, RESULT_WORDS};
 
@@ -32,13 +33,13 @@ impl Device for TwinDevice {
         self.size
     }
 
-    fn submit(&mut self, slot: usize, batch: &[u32]) -> Result<(), DeviceError> {
+    fn submit(&mut self, slot: usize, batch: &Batch<'_>) -> Result<(), DeviceError> {
         assert!(self.results[slot].is_none(), "a free slot");
-        self.memory.batch = batch.to_vec();
+        self.memory.batch = batch.words();
         for kernel in [keys, hram, dsm, finish, cofactor] {
             kernel(&mut self.memory);
         }
-        let words = batch[HEAD_ITEM_COUNT] as usize * RESULT_WORDS;
+        let words = batch.head[HEAD_ITEM_COUNT] as usize * RESULT_WORDS;
         self.results[slot] = Some(self.memory.results[..words].to_vec());
         Ok(())
     }

@@ -53,6 +53,10 @@ pub(crate) struct Args {
     /// Timed rounds of each row; 5 without it, 3 in a quick run
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
+    /// Threads that ask a device at once, as a node's workers do
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=256))]
+    callers: u32,
     /// The program of benches/rivals, which takes turns; `cargo dev bench-verify` builds it
     #[arg(long, value_name = "PROGRAM")]
     rivals: Option<PathBuf>,
@@ -77,6 +81,8 @@ struct Report {
     commit: &'static str,
     seed: u64,
     rounds: u32,
+    /// Threads that asked a device at once.
+    callers: u32,
     /// Whether everything was measured on one core.
     pinned: bool,
     /// Which one.
@@ -116,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let usual = if args.quick { ROUNDS_QUICK } else { ROUNDS };
     let rounds = args.rounds.unwrap_or(usual);
     limits::check_memory("this measurement", plan.memory_bytes(rounds))?;
-    let mut contenders = ours(&gate, chosen, plan.unwarned);
+    let mut contenders = ours(&gate, chosen, &plan, args.callers);
     let core = Pinned::choose();
     let rivals = rivals(args.rivals.as_deref(), core.as_ref())?;
     for rival in rivals.iter().flat_map(Rivals::implementations) {
@@ -141,6 +147,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         commit: COMMIT,
         seed: args.seed,
         rounds,
+        callers: args.callers,
         pinned: core.is_some(),
         core: core.map(|core| core.number()),
         clock: "processor time of the measuring thread; wall time for devices",
@@ -153,13 +160,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn ours<'g>(
     gate: &'g Gate,
     chosen: Option<BackendId>,
-    unwarned: bool,
+    plan: &Plan,
+    callers: u32,
 ) -> Vec<Box<dyn Contender + 'g>> {
     let backends: Vec<_> = match chosen {
         Some(chosen) => vec![chosen],
         None => gate.backends().map(|(id, _)| id).collect(),
     };
-    let ours = backends.into_iter().map(|id| Ours::new(gate, id, unwarned));
+    let ours = backends
+        .into_iter()
+        .map(|id| Ours::new(gate, id, plan.unwarned, callers));
     ours.map(|ours| Box::new(ours) as Box<_>).collect()
 }
 

@@ -58,10 +58,12 @@ pub(super) fn rows(
             }));
         };
         let input = format!("keys={keys} n={len}");
-        let by = format!("implementation={implementation}");
+        let callers = report["callers"].as_u64().filter(|callers| *callers > 1);
+        let callers = callers.map_or_else(String::new, |callers| format!(" callers={callers}"));
+        let by = format!("implementation={implementation}{callers}");
         let name = format!("{figure}/{input} invalid={invalid} {by}");
         push(name, rate, "signatures/s");
-        if invalid == 0.0 && row["rival"] == json!(false) {
+        if invalid == 0.0 && row["rival"] == json!(false) && callers.is_empty() {
             push(format!("{BATCH_US}/{input} {by}"), 1e6 * len / rate, "us");
         }
     }
@@ -107,6 +109,11 @@ mod tests {
         );
         let micros = found[1]["value"].as_f64().expect("a number");
         assert!((micros - 21_005.0).abs() < 1.0, "{micros}");
+        report["callers"] = json!(16);
+        let found = rows(&report, &recording, "2026-01-31").expect("the report is right");
+        assert_eq!(found.len(), 1, "no latency where callers share the device");
+        let name = found[0]["name"].as_str().expect("a name");
+        assert!(name.ends_with(" implementation=avx2 callers=16"), "{name}");
         report["rows"][0]["keys"] = json!("lost");
         let refused = rows(&report, &recording, "2026-01-31").expect_err("no such class");
         assert!(refused.contains("lost"), "{refused}");

@@ -1,5 +1,8 @@
 //! What is measured: one implementation, by turns with the others, its verdicts checked each time.
 
+use std::thread;
+
+use clearway_crypto::backend::Item;
 use clearway_crypto::gate::{BackendId, Gate};
 use clearway_types::units::TimeMs;
 use clearway_verify::Checked;
@@ -48,17 +51,51 @@ pub(super) struct Ours<'g> {
     backend: BackendId,
     /// Whether it is measured at both paces.
     unwarned: bool,
+    /// Threads that ask a device at once.
+    callers: u32,
     sources: Sources,
 }
 
 impl<'g> Ours<'g> {
-    pub(super) fn new(gate: &'g Gate, backend: BackendId, unwarned: bool) -> Self {
+    pub(super) fn new(gate: &'g Gate, backend: BackendId, unwarned: bool, callers: u32) -> Self {
         Self {
             gate,
             backend,
             unwarned,
+            callers,
             sources: Sources::default(),
         }
+    }
+
+    /// All callers check the whole input, again and again; answers the seconds of each time, as if
+    /// they had come one after another.
+    fn at_once(&self, input: &Input, trust: Trust) -> Result<f64, Failure> {
+        let items = input.items();
+        let repeats = AT_ONCE_MIN.div_ceil(items.len());
+        let since = Clock::Wall.seconds();
+        thread::scope(|scope| {
+            let ask = || (0..repeats).try_for_each(|_| self.check(input, &items, trust));
+            let callers: Vec<_> = (0..self.callers).map(|_| scope.spawn(ask)).collect();
+            let mut outcomes = callers.into_iter().map(|caller| caller.join());
+            outcomes.try_for_each(|outcome| outcome.expect("a caller ends"))
+        })?;
+        let times = f64::from(self.callers) * repeats as f64;
+        Ok((Clock::Wall.seconds() - since) / times)
+    }
+
+    /// Checks every batch of the input, and what comes out.
+    fn check(&self, input: &Input, items: &[Item<'_>], trust: Trust) -> Result<(), Failure> {
+        let batch_len = input.shape.batch_len as usize;
+        for (number, batch) in items.chunks(batch_len).enumerate() {
+            let checked = Checked::new(self.gate, self.backend, trust, batch);
+            let cases = &input.cases[number * batch_len..];
+            let wrong = (0..batch.len()).find(|&at| checked.is_valid(at) != cases[at].valid);
+            if let Some(at) = wrong {
+                let at = number * batch_len + at;
+                return Err(wrong_verdict(self.name(), &input.shape, at));
+            }
+        }
+        Ok(())
     }
 
     fn trust(&self, input: &Input, pace: Pace) -> Trust {
@@ -100,10 +137,13 @@ impl Contender for Ours<'_> {
     }
 
     fn round(&mut self, input: &Input, pace: Pace) -> Result<f64, Failure> {
+        let clock = self.clock();
+        if self.callers > 1 && clock == Clock::Wall {
+            return self.at_once(input, self.trust(input, pace));
+        }
         let items = input.items();
         let batch_len = input.shape.batch_len as usize;
         let mut verdicts = Vec::with_capacity(items.len() / batch_len);
-        let clock = self.clock();
         let since = clock.seconds();
         for batch in items.chunks(batch_len) {
             let trust = self.trust(input, pace);
@@ -140,6 +180,9 @@ pub(super) fn wrong_verdict(name: &str, shape: &Shape, at: usize) -> Failure {
     Failure::new(Kind::Mismatch, message)
 }
 
+/// Signatures that each caller asks about in a round, at least.
+const AT_ONCE_MIN: usize = 262_144;
+
 /// The moment at which all batches come: what is held against a source stays.
 const NOW: TimeMs = TimeMs(1);
 
@@ -147,6 +190,17 @@ const NOW: TimeMs = TimeMs(1);
 mod tests {
     use super::super::inputs::Maker;
     use super::*;
+
+    #[test]
+    fn callers_at_once_have_their_verdicts_checked_too() {
+        let gate = Gate::new().expect("this machine computes rightly");
+        let ours = Ours::new(&gate, gate.preferred(), false, 2);
+        let mut input = batch(1);
+        assert!(ours.at_once(&input, Trust::Full).expect("right verdicts") > 0.0);
+        input.cases[9].valid ^= true;
+        let failure = ours.at_once(&input, Trust::Full).expect_err("one is wrong");
+        assert!(failure.to_string().contains("on signature 9 "), "{failure}");
+    }
 
     /// One batch of 64, `invalid` of them so.
     fn batch(invalid: usize) -> Input {
@@ -174,7 +228,7 @@ mod tests {
         let rows = [(0, Trust::Full), (2, Trust::Small), (40, Trust::None)];
         for (invalid, expected) in rows {
             let input = batch(invalid);
-            let mut ours = Ours::new(&gate, gate.preferred(), true);
+            let mut ours = Ours::new(&gate, gate.preferred(), true, 1);
             for pace in [Pace::Unwarned, Pace::Steady] {
                 assert_eq!(ours.trust(&input, pace), Trust::Full, "{invalid} invalid");
                 let seconds = ours.round(&input, pace).expect("right verdicts");
@@ -192,7 +246,7 @@ mod tests {
             let mut input = batch(3);
             let written = &mut input.cases[at].valid;
             *written = !*written;
-            let mut ours = Ours::new(&gate, gate.preferred(), false);
+            let mut ours = Ours::new(&gate, gate.preferred(), false, 1);
             let failure = ours.round(&input, Pace::Steady).expect_err("it is wrong");
             let expected = format!("wrong verdict on signature {at} ");
             assert!(failure.to_string().contains(&expected), "{failure}");
