@@ -103,12 +103,13 @@ fn alone(choice: AdapterChoice, cases: &[Case], len: usize) -> Result<(), Device
         )
     });
     let kernels: Vec<String> = kernels.collect();
-    let (mut under_way, mut done) = (0, 0);
+    let (mut under_way, mut done, mut results) = (0, 0, Vec::new());
     let since = Instant::now();
     for slot in (0..ring_len).cycle() {
         if under_way == ring_len {
-            let results = device.collect(slot, Duration::from_secs(60))?;
-            done += results.map_or(0, |_| len);
+            if device.collect(slot, Duration::from_secs(60), &mut results)? {
+                done += len;
+            }
             under_way -= 1;
         }
         if since.elapsed() >= WINDOW {

@@ -14,11 +14,12 @@ use parking_lot::Mutex;
 use rand::RngExt as _;
 
 use crate::adapter::AdapterChoice;
-use crate::batch::{self, Batch, Packed};
+use crate::batch::{self, Batch};
+use crate::canary::CANARIES_BATCH;
 use crate::device::Size;
 use crate::lasting;
 use crate::metrics::GpuMetrics;
-use crate::queue::{Answer, Doubt, Job, Reply};
+use crate::queue::{Answer, Doubt, Exchange, Job};
 use crate::thread::{self as queue_thread, Bounds, Opener, Shared, Timings};
 use crate::wgpu_device::WgpuDevice;
 
@@ -30,7 +31,7 @@ pub struct Gpu {
     ended: Receiver<()>,
     shared: Arc<Shared>,
     /// Memory of jobs that were answered.
-    kept: Mutex<Vec<Packed>>,
+    kept: Mutex<Vec<Exchange>>,
     cpu: Arc<Gate>,
     cpu_backend: BackendId,
 }
@@ -49,9 +50,10 @@ pub struct GpuConfig {
 }
 
 impl Default for GpuConfig {
-    /// Batches of 32,768 payments, 65,536 remembered keys: 130 MiB of the device's memory.
+    /// Batches of 32,768 payments and their canaries, 65,536 remembered keys: 130 MiB of the
+    /// device's memory.
     fn default() -> Self {
-        Self::sized(32_768, 65_536)
+        Self::sized(32_768 + CANARIES_BATCH, 65_536)
     }
 }
 
@@ -154,13 +156,13 @@ impl Gpu {
         }
         let asked: Vec<Asked> = self
             .pack(items, self.shared.bounds())
-            .filter_map(|(places, packed)| self.send(places, packed))
+            .filter_map(|(places, exchange)| self.send(places, exchange))
             .collect();
         for asked in asked {
-            let Some(reply) = self.wait(&asked) else {
+            let Some(exchange) = self.wait(&asked) else {
                 continue;
             };
-            match reply.answers() {
+            match exchange.answers() {
                 Ok(answers) => {
                     for (&place, answer) in asked.places.iter().zip(answers) {
                         advice[place] = Some(answer);
@@ -168,15 +170,15 @@ impl Gpu {
                 }
                 Err(doubt) => self.shared.distrust(doubt),
             }
-            self.keep(reply.packed);
+            self.keep(exchange);
         }
         advice
     }
 
-    fn send(&self, places: Vec<usize>, packed: Packed) -> Option<Asked> {
+    fn send(&self, places: Vec<usize>, exchange: Exchange) -> Option<Asked> {
         let (reply, answer) = bounded(1);
         let job = Job {
-            packed,
+            exchange,
             reply,
             since: Instant::now(),
         };
@@ -190,7 +192,7 @@ impl Gpu {
     }
 
     /// The queue's answer, or nothing once it is overdue.
-    fn wait(&self, asked: &Asked) -> Option<Reply> {
+    fn wait(&self, asked: &Asked) -> Option<Exchange> {
         let reply = asked.answer.recv_timeout(asked.timeout);
         if reply.as_ref().is_err_and(|error| error.is_timeout()) {
             self.shared.distrust(Doubt::Caller("its answer was late"));
@@ -203,7 +205,7 @@ impl Gpu {
         &'a self,
         items: &'a [Item<'a>],
         bounds: Bounds,
-    ) -> impl Iterator<Item = (Vec<usize>, Packed)> + 'a {
+    ) -> impl Iterator<Item = (Vec<usize>, Exchange)> + 'a {
         let mut places = (0..items.len())
             .filter(|&at| batch::fits(&items[at]))
             .peekable();
@@ -213,25 +215,25 @@ impl Gpu {
             let len_max = items.len().min(bounds.len_max);
             let mut taken = Vec::with_capacity(len_max);
             let kept = self.kept.lock().pop();
-            let mut packed = kept.unwrap_or_else(|| Packed::with_capacity(len_max));
+            let mut exchange = kept.unwrap_or_default();
             while taken.len() < bounds.len_max
                 && let Some(&at) = places.peek()
                 && let Some(left) = words.checked_sub(batch::words_of_item(&items[at]))
             {
                 words = left;
-                packed.push(&items[at]);
+                exchange.packed.push(&items[at]);
                 taken.extend(places.next());
             }
-            Some((taken, packed))
+            Some((taken, exchange))
         })
     }
 
-    /// Keeps a job's memory for one that comes: fresh pages cost more than what is written there.
-    fn keep(&self, mut packed: Packed) {
-        packed.clear();
+    /// Keeps a job's memory for one that comes.
+    fn keep(&self, mut exchange: Exchange) {
+        exchange.clear();
         let mut kept = self.kept.lock();
         if kept.len() < JOBS_MAX {
-            kept.push(packed);
+            kept.push(exchange);
         }
     }
 
@@ -354,7 +356,7 @@ fn places_of(advice: &[Option<Answer>], wanted: &[Option<Answer>]) -> Vec<usize>
 /// A job that was sent, and the places of its items with the caller.
 struct Asked {
     places: Vec<usize>,
-    answer: Receiver<Reply>,
+    answer: Receiver<Exchange>,
     timeout: Duration,
 }
 

@@ -134,7 +134,7 @@ impl Packed {
         place
     }
 
-    /// Takes all items out and keeps the memory, which is costly to get anew.
+    /// Takes all items out and keeps the memory.
     pub fn clear(&mut self) {
         self.items.clear();
         self.keys.clear();
@@ -190,7 +190,8 @@ impl<'a> Signature<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Lays out the items of these sources in this order; new keys take slots of the device.
+    /// Lays out the items of these sources in this order; new keys take slots of the device. `head`
+    /// is memory for what stands before the streams.
     ///
     /// # Panics
     /// When the sources have more keys than the device has slots.
@@ -201,6 +202,7 @@ impl<'a> Batch<'a> {
         device_keys: &mut DeviceKeys,
         capacity: usize,
         nonce: u32,
+        mut head: Vec<u32>,
     ) -> Self {
         device_keys.begin_batch();
         let mut new_keys = Vec::new();
@@ -214,7 +216,8 @@ impl<'a> Batch<'a> {
             .collect();
         let keys_at = HEAD_WORDS + order.len() * ITEM_WORDS;
         let head_words = keys_at + new_keys.len() * KEY_WORDS;
-        let mut head = Vec::with_capacity(head_words);
+        head.clear();
+        head.reserve(head_words);
         head.resize(HEAD_WORDS, 0);
         head[HEAD_ITEM_COUNT] = u32_of(order.len());
         head[HEAD_KEY_COUNT] = u32_of(new_keys.len());
@@ -259,7 +262,7 @@ impl<'a> Batch<'a> {
         let order: Vec<Place> = (0..u32_of(packed.len()))
             .map(|item| Place { source: 0, item })
             .collect();
-        Self::lay_out(&[packed], &order, keys, capacity, nonce)
+        Self::lay_out(&[packed], &order, keys, capacity, nonce, Vec::new())
     }
 
     /// Its parts, as they lie in the device's memory.

@@ -57,10 +57,15 @@ pub trait Device: Send {
     /// When the device cannot; it is then given up.
     fn submit(&mut self, slot: usize, batch: &Batch<'_>) -> Result<(), DeviceError>;
 
-    /// The results of a slot's batch, ten words an item, or nothing while it runs on. Returns
-    /// after `timeout` at the latest, as far as the driver lets it.
+    /// Puts the results of a slot's batch into `results`, ten words an item; false while it runs on.
+    /// Returns after `timeout` at the latest, as far as the driver lets it.
     ///
     /// # Errors
     /// When the device cannot; it is then given up.
-    fn collect(&mut self, slot: usize, timeout: Duration) -> Result<Option<Vec<u32>>, DeviceError>;
+    fn collect(
+        &mut self,
+        slot: usize,
+        timeout: Duration,
+        results: &mut Vec<u32>,
+    ) -> Result<bool, DeviceError>;
 }

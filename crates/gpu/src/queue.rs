@@ -4,6 +4,7 @@
 //! themselves whatever this queue does not answer.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use clearway_flow::Counter;
@@ -25,16 +26,16 @@ use crate::twin::scalar::scalar_is_reduced;
 /// Dropping a job is an answer too: the caller verifies by itself.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) packed: Packed,
-    pub(crate) reply: Sender<Reply>,
+    pub(crate) exchange: Exchange,
+    pub(crate) reply: Sender<Exchange>,
     pub(crate) since: Instant,
 }
 
-/// What a device found of a job, which comes back with it.
-#[derive(Debug)]
-pub(crate) struct Reply {
+/// What goes to the queue and comes back: its memory is used again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
     pub(crate) packed: Packed,
-    /// One an item, in order.
+    /// What the device found, one an item, in order.
     found: Vec<Found>,
 }
 
@@ -119,6 +120,9 @@ pub(crate) struct BatchQueue {
     under_way: VecDeque<UnderWay>,
     free: Vec<usize>,
     nonce: u32,
+    /// Memory for batches, and for their results.
+    head: Vec<u32>,
+    results: Vec<u32>,
     /// Longest time that a batch may take.
     timeout: Duration,
     /// Longest time that a job waits for others to share its batch.
@@ -151,6 +155,8 @@ impl BatchQueue {
             under_way: VecDeque::new(),
             free: (0..size.ring_len).collect(),
             nonce: rand::random(),
+            head: Vec::new(),
+            results: Vec::new(),
             timeout,
             delay,
         }
@@ -169,7 +175,7 @@ impl BatchQueue {
     /// Takes a job; [`BatchQueue::advance`] starts it.
     pub(crate) fn take(&mut self, job: Job) {
         assert!(
-            job.packed.len() <= self.items_max(),
+            job.exchange.len() <= self.items_max(),
             "callers cut their jobs"
         );
         self.waiting.push_back(job);
@@ -184,18 +190,23 @@ impl BatchQueue {
         let Some(oldest) = self.under_way.front() else {
             return Ok(());
         };
-        let Some(results) = self.device.collect(oldest.slot, moment)? else {
+        let results = &mut self.results;
+        if !self.device.collect(oldest.slot, moment, results)? {
             let waited = oldest.since.elapsed();
             return match waited > self.timeout {
                 true => Err(Doubt::Late(waited)),
                 false => Ok(()),
             };
-        };
+        }
         let oldest = self.under_way.pop_front().expect("looked at above");
-        let found = read(&oldest, &results)?;
-        self.free.push(oldest.slot);
+        let slot = oldest.slot;
+        let jobs = read(oldest, &self.results)?;
+        self.free.push(slot);
         done.add(1);
-        reply(oldest.jobs, &found);
+        for job in jobs {
+            // A caller that waits no longer has verified by itself.
+            drop(job.reply.send(job.exchange));
+        }
         Ok(())
     }
 
@@ -212,15 +223,17 @@ impl BatchQueue {
     fn start(&mut self) -> Result<(), Doubt> {
         let jobs = self.take_jobs();
         let (canaries, verdicts) = self.canaries.draw();
-        let mut sources: Vec<&Packed> = jobs.iter().map(|job| &job.packed).collect();
+        let mut sources: Vec<&Packed> = jobs.iter().map(|job| &job.exchange.packed).collect();
         let (order, places) = hide(&sources, &canaries);
         sources.push(&canaries);
         self.nonce = self.nonce.wrapping_add(1);
         let capacity = self.device.size().items_max;
         let keys = &mut self.device_keys;
-        let batch = Batch::lay_out(&sources, &order, keys, capacity, self.nonce);
+        let head = mem::take(&mut self.head);
+        let batch = Batch::lay_out(&sources, &order, keys, capacity, self.nonce, head);
         let slot = self.free.pop().expect("a batch is due with a free slot");
         self.device.submit(slot, &batch)?;
+        self.head = batch.head;
         self.under_way.push_back(UnderWay {
             slot,
             jobs,
@@ -237,8 +250,8 @@ impl BatchQueue {
         let (mut items, mut words) = (0, self.words_max());
         let mut jobs = Vec::new();
         while let Some(job) = self.waiting.front() {
-            let job_words = job.packed.words();
-            items += job.packed.len();
+            let job_words = job.exchange.packed.words();
+            items += job.exchange.len();
             if !jobs.is_empty() && (items > self.items_max() || job_words > words) {
                 break;
             }
@@ -249,7 +262,7 @@ impl BatchQueue {
     }
 
     fn waiting_len(&self) -> usize {
-        self.waiting.iter().map(|job| job.packed.len()).sum()
+        self.waiting.iter().map(|job| job.exchange.len()).sum()
     }
 
     fn items_max(&self) -> usize {
@@ -292,27 +305,35 @@ fn hide(asked: &[&Packed], canaries: &Packed) -> (Vec<Place>, Vec<usize>) {
     (order, places)
 }
 
-/// What the device found of the asked signatures, in order; or why none of it is believed.
-fn read(batch: &UnderWay, results: &[u32]) -> Result<Vec<Found>, Doubt> {
+/// The jobs with what the device found; or why none of it is believed.
+fn read(batch: UnderWay, results: &[u32]) -> Result<Vec<Job>, Doubt> {
     let (results, _) = results.as_chunks::<RESULT_WORDS>();
-    let known = batch.hidden.iter().zip(batch.canaries.signatures());
-    let mut known = known.peekable();
-    let mut asked = Vec::with_capacity(results.len());
+    let mut known = batch.hidden.iter().zip(batch.canaries.signatures());
+    let mut known_next = known.next();
+    let mut jobs = batch.jobs;
+    let mut open = jobs.iter_mut().map(|job| &mut job.exchange);
+    let mut exchange = open.next().expect("a batch has a job");
     for (place, result) in results.iter().enumerate() {
         let found = Found::read(result, batch.nonce, place)?;
-        match known.next_if(|((at, _), _)| *at == place) {
-            Some(((_, valid), canary)) => {
+        match known_next {
+            Some(((at, valid), canary)) if *at == place => {
                 if !found.is_sound(canary) {
                     return Err(Doubt::Evidence(place));
                 }
                 if *valid != (found.answer == Answer::Accepted) {
                     return Err(Doubt::Canary(place));
                 }
+                known_next = known.next();
             }
-            None => asked.push(found),
+            _ => {
+                if exchange.found.len() == exchange.len() {
+                    exchange = open.next().expect("a job for each result");
+                }
+                exchange.found.push(found);
+            }
         }
     }
-    Ok(asked)
+    Ok(jobs)
 }
 
 impl Found {
@@ -342,7 +363,18 @@ impl Found {
     }
 }
 
-impl Reply {
+impl Exchange {
+    /// Number of signatures.
+    pub(crate) fn len(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// Takes all out and keeps the memory, which costs more to get anew than to fill.
+    pub(crate) fn clear(&mut self) {
+        self.packed.clear();
+        self.found.clear();
+    }
+
     /// What the device says of each item, in order. Callers judge, since they are many and the
     /// queue is one.
     ///
@@ -354,19 +386,6 @@ impl Reply {
             Some(at) => Err(Doubt::Evidence(at)),
             None => Ok(self.found.iter().map(|found| found.answer)),
         }
-    }
-}
-
-/// Gives each job its part; a caller that waits no longer has verified by itself.
-fn reply(jobs: Vec<Job>, mut found: &[Found]) {
-    for job in jobs {
-        let (part, rest) = found.split_at(job.packed.len());
-        let reply = Reply {
-            packed: job.packed,
-            found: part.to_vec(),
-        };
-        drop(job.reply.send(reply));
-        found = rest;
     }
 }
 

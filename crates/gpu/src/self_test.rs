@@ -89,8 +89,11 @@ fn ask(
     let mut device_keys = DeviceKeys::new(size.key_slots);
     let batch = Batch::of(packed, &mut device_keys, size.items_max, nonce);
     device.submit(0, &batch)?;
-    let results = device.collect(0, timeout)?;
-    results.ok_or(Doubt::Late(timeout))
+    let mut results = Vec::new();
+    match device.collect(0, timeout, &mut results)? {
+        true => Ok(results),
+        false => Err(Doubt::Late(timeout)),
+    }
 }
 
 fn place(at: usize) -> u32 {

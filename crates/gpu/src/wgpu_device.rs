@@ -231,13 +231,18 @@ impl Device for WgpuDevice {
         Ok(())
     }
 
-    fn collect(&mut self, slot: usize, timeout: Duration) -> Result<Option<Vec<u32>>, DeviceError> {
+    fn collect(
+        &mut self,
+        slot: usize,
+        timeout: Duration,
+        results: &mut Vec<u32>,
+    ) -> Result<bool, DeviceError> {
         if !self.wait(slot, timeout)? {
-            return Ok(None);
+            return Ok(false);
         }
         let slot = &mut self.slots[slot];
         let items = slot.under_way.take().expect("a batch in it").items;
-        let mut results = vec![0; items * RESULT_WORDS];
+        results.resize(items * RESULT_WORDS, 0);
         {
             let view = slot
                 .readback
@@ -254,7 +259,7 @@ impl Device for WgpuDevice {
             .poll(PollType::Poll)
             .map_err(driver("polling"))?;
         match mapped.try_recv() {
-            Ok(Ok(())) => Ok(Some(results)),
+            Ok(Ok(())) => Ok(true),
             Ok(Err(error)) => Err(driver("mapping a batch")(error)),
             Err(error) => Err(driver("mapping a batch")(error)),
         }

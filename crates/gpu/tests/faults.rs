@@ -246,8 +246,13 @@ impl Device for Destroying {
         submitted
     }
 
-    fn collect(&mut self, slot: usize, timeout: Duration) -> Result<Option<Vec<u32>>, DeviceError> {
-        self.device.collect(slot, timeout)
+    fn collect(
+        &mut self,
+        slot: usize,
+        timeout: Duration,
+        results: &mut Vec<u32>,
+    ) -> Result<bool, DeviceError> {
+        self.device.collect(slot, timeout, results)
     }
 }
 

@@ -16,8 +16,9 @@ impl<'i, 'a> Checked<'i, 'a> {
     #[must_use]
     pub fn new(gate: &Gate, backend: BackendId, trust: Trust, items: &'i [Item<'a>]) -> Self {
         let part_len = match trust {
-            Trust::Full | Trust::None => items.len().max(1),
-            Trust::Small => SMALL_BATCH_LEN,
+            // A device gives a verdict each in any case, and wants to be asked for many.
+            Trust::Small if gate.backend(backend).batch_pays(items) => SMALL_BATCH_LEN,
+            _ => items.len().max(1),
         };
         let parts = items.chunks(part_len).map(|part| match trust {
             Trust::None => gate.verify_each(backend, part),

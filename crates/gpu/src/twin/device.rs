@@ -44,7 +44,15 @@ impl Device for TwinDevice {
         Ok(())
     }
 
-    fn collect(&mut self, slot: usize, _: Duration) -> Result<Option<Vec<u32>>, DeviceError> {
-        Ok(self.results[slot].take())
+    fn collect(
+        &mut self,
+        slot: usize,
+        _: Duration,
+        results: &mut Vec<u32>,
+    ) -> Result<bool, DeviceError> {
+        let found = self.results[slot].take();
+        results.clear();
+        results.extend(found.iter().flatten());
+        Ok(found.is_some())
     }
 }
