@@ -123,7 +123,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let rounds = args.rounds.unwrap_or(usual);
     limits::check_memory("this measurement", plan.memory_bytes(rounds))?;
     let mut contenders = ours(&gate, chosen, &plan, args.callers);
-    let core = Pinned::choose();
+    // Threads that a pinned one starts stay on its core.
+    let core = match args.callers {
+        1 => Pinned::choose(),
+        _ => None,
+    };
     let rivals = rivals(args.rivals.as_deref(), core.as_ref())?;
     for rival in rivals.iter().flat_map(Rivals::implementations) {
         contenders.push(Box::new(rival));
@@ -221,7 +225,7 @@ fn measure(
 }
 
 fn finish(report: &Report, place: ReportPlace) -> Result<(), Failure> {
-    if !report.pinned {
+    if !report.pinned && report.callers == 1 {
         ui::note(UNPINNED);
     }
     for note in &report.notes {
