@@ -21,13 +21,17 @@ use super::clock::Clock;
 use super::core::{Pinned, UNPINNED};
 use super::statistics;
 use crate::backends::BackendArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::limits;
 use crate::ui::{self, ReportFile, ReportPlace};
 
 /// Timed rounds of each row, and of a quick run.
 const ROUNDS: u32 = 5;
 const ROUNDS_QUICK: u32 = 3;
+
+/// Callers at once check the same signatures.
+const SEEN_BY_OTHERS: &str = "to the second of several callers no key is new: name other --keys \
+                              than `distinct`, or leave --callers out";
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -119,6 +123,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (gate, chosen) = args.backend.open()?;
     let chosen = args.backend.backend.is_some().then_some(chosen);
     let plan = Plan::new(args.quick, &args.keys, &args.batch, &args.invalid);
+    if args.callers > 1 && plan.shapes.iter().any(|shape| shape.keys == Keys::Distinct) {
+        return Err(Failure::new(Kind::Usage, SEEN_BY_OTHERS));
+    }
     let usual = if args.quick { ROUNDS_QUICK } else { ROUNDS };
     let rounds = args.rounds.unwrap_or(usual);
     limits::check_memory("this measurement", plan.memory_bytes(rounds))?;

@@ -299,6 +299,12 @@ pub(crate) const GOALS: &[Goal] = &[
         Stated,
     ),
     gpu(
+        "GPU: signatures, 32 keys, 16 callers at once",
+        "verify_shared_keys/keys=shared32 n=8192 invalid=0 callers=16",
+        SIGNATURES,
+        AtLeast(10_000_000.0),
+    ),
+    gpu(
         "GPU: SHA-256 of a tree's node",
         "sha256_node",
         HASHES,

@@ -59,8 +59,8 @@ pub(super) fn rows(
         };
         let input = format!("keys={keys} n={len}");
         let callers = report["callers"].as_u64().filter(|callers| *callers > 1);
-        let callers = callers.map_or_else(String::new, |callers| format!(" callers={callers}"));
-        let by = format!("implementation={implementation}{callers}");
+        let callers = callers.map_or_else(String::new, |callers| format!("callers={callers} "));
+        let by = format!("{callers}implementation={implementation}");
         let name = format!("{figure}/{input} invalid={invalid} {by}");
         push(name, rate, "signatures/s");
         if invalid == 0.0 && row["rival"] == json!(false) && callers.is_empty() {
@@ -113,7 +113,7 @@ mod tests {
         let found = rows(&report, &recording, "2026-01-31").expect("the report is right");
         assert_eq!(found.len(), 1, "no latency where callers share the device");
         let name = found[0]["name"].as_str().expect("a name");
-        assert!(name.ends_with(" implementation=avx2 callers=16"), "{name}");
+        assert!(name.ends_with(" callers=16 implementation=avx2"), "{name}");
         report["rows"][0]["keys"] = json!("lost");
         let refused = rows(&report, &recording, "2026-01-31").expect_err("no such class");
         assert!(refused.contains("lost"), "{refused}");
