@@ -1,8 +1,8 @@
 //! Measures the verification of signatures on a GPU: `cargo run --release --example verify_rate`.
 //!
-//! First the device alone, by size of the batch: microseconds of each kernel, and million signatures
-//! a second with a full ring, copies included. Then as a node asks, verdicts judged and sampled: by
-//! callers at once and signatures of a call. Everything by the wall. With
+//! First the device alone, by size of the batch: microseconds of each kernel, and million
+//! signatures a second with a full ring, copies included. Then as a node asks, verdicts judged and
+//! sampled: by callers at once and signatures of a call. Everything by the wall. With
 //! `-- --allow-software-adapter` on a driver that computes on the processor.
 
 use std::sync::Arc;

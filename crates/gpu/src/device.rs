@@ -57,8 +57,8 @@ pub trait Device: Send {
     /// When the device cannot; it is then given up.
     fn submit(&mut self, slot: usize, batch: &Batch<'_>) -> Result<(), DeviceError>;
 
-    /// Puts the results of a slot's batch into `results`, ten words an item; false while it runs on.
-    /// Returns after `timeout` at the latest, as far as the driver lets it.
+    /// Puts the results of a slot's batch into `results`, ten words an item; false while it runs
+    /// on. Returns after `timeout` at the latest, as far as the driver lets it.
     ///
     /// # Errors
     /// When the device cannot; it is then given up.

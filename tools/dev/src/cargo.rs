@@ -16,7 +16,20 @@ const INHERITED_PREFIXES: &[&str] = &[
 
 /// A cargo command that runs in `root` as if a person had typed it there.
 pub(crate) fn command(root: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
+    of(Command::new("cargo"), root, args)
+}
+
+/// Like [`command`], for what other programs leave of the processor.
+pub(crate) fn at_low_priority(root: &Path, args: &[&str]) -> Command {
+    if cfg!(not(unix)) {
+        return command(root, args);
+    }
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19", "cargo"]);
+    of(nice, root, args)
+}
+
+fn of(mut command: Command, root: &Path, args: &[&str]) -> Command {
     command.args(args).current_dir(root);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();

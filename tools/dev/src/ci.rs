@@ -1,4 +1,4 @@
-//! `cargo dev ci`: the steps, in the order of their cost, each with its time.
+//! `cargo dev ci`: the steps, each with its time.
 
 use crate::cargo;
 use crate::error::DevError;
@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::num::NonZero;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
+use std::thread;
 use std::time::Instant;
 
 /// One check that is a cargo command.
@@ -18,14 +19,28 @@ struct Step {
     env: Option<(&'static str, &'static str)>,
 }
 
-/// After the house rules, which run in this process. Clippy and the docs share one check of the
-/// dependencies; the tests and the doctests share one build of them.
-const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        args: &["fmt", "--all", "--check"],
-        env: None,
-    },
+/// After the house rules, which run in this process.
+const FMT: Step = Step {
+    name: "fmt",
+    args: &["fmt", "--all", "--check"],
+    env: None,
+};
+
+const BUILD: Step = Step {
+    name: "build of the tests",
+    args: &["test", "--workspace", "--all-targets", "--no-run"],
+    env: None,
+};
+
+const TESTS: Step = Step {
+    name: "tests",
+    args: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
+    env: None,
+};
+
+/// While the tests run, with what they leave of the processor: most of them wait for processes,
+/// disks and time. Both share one check of the dependencies, and touch no program that a test runs.
+const BESIDE: &[Step] = &[
     Step {
         name: "clippy",
         args: &[
@@ -39,10 +54,19 @@ const STEPS: &[Step] = &[
         env: None,
     },
     Step {
-        name: "tests",
-        args: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
-        env: None,
+        name: "docs",
+        args: &[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+        env: Some(("RUSTDOCFLAGS", "-D warnings")),
     },
+];
+
+/// After the tests, with what was built for them.
+const AFTER: &[Step] = &[
     // The program and `node` change: everything below them is built already. So do their choice of
     // devices and what they say of it, which these tests look at. The others have run with a GPU.
     Step {
@@ -61,16 +85,6 @@ const STEPS: &[Step] = &[
             "node::",
         ],
         env: None,
-    },
-    Step {
-        name: "docs",
-        args: &[
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ],
-        env: Some(("RUSTDOCFLAGS", "-D warnings")),
     },
     Step {
         name: "doctests",
@@ -114,10 +128,43 @@ fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {
     } else {
         println!("==> deny left out: `cargo install cargo-deny` brings it");
     }
-    for step in STEPS {
+    for step in [&FMT, &BUILD] {
+        timed(step.name, || run_step(root, step, tally))?;
+    }
+    let (tests, beside) = thread::scope(|scope| {
+        let beside = scope.spawn(|| BESIDE.iter().try_for_each(|step| run_beside(root, step)));
+        let tests = timed(TESTS.name, || run_step(root, &TESTS, tally));
+        println!("==> what runs beside the tests");
+        (tests, beside.join().expect("it does not panic"))
+    });
+    tests.and(beside)?;
+    for step in AFTER {
         timed(step.name, || run_step(root, step, tally))?;
     }
     Ok(())
+}
+
+/// Runs one cargo command at low priority; what it prints is shown where it fails.
+fn run_beside(root: &Path, step: &Step) -> Result<(), DevError> {
+    let started = Instant::now();
+    let mut command = cargo::at_low_priority(root, step.args);
+    command.envs(step.env);
+    let shown = format!("cargo {}", step.args.join(" "));
+    let output = command.output().map_err(|source| DevError::NotStarted {
+        command: shown.clone(),
+        source,
+    })?;
+    let seconds = started.elapsed().as_secs_f64();
+    if output.status.success() {
+        println!("==> {} ok in {seconds:.1} s, beside the tests", step.name);
+        return Ok(());
+    }
+    println!("==> {} failed in {seconds:.1} s", step.name);
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    Err(DevError::StepFailed {
+        step: step.name,
+        command: shown,
+    })
 }
 
 /// Prints what the house rules find; then, whether the pages of figures are current. Tests compare
@@ -151,11 +198,9 @@ fn timed(name: &str, step: impl FnOnce() -> Result<(), DevError>) -> Result<(), 
 fn run_step(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), DevError> {
     let shown = format!("cargo {}", step.args.join(" "));
     let mut command = cargo::command(root, step.args);
-    if let Some((name, value)) = step.env {
-        command.env(name, value);
-    }
+    command.envs(step.env);
     if std::env::var_os(TEST_THREADS).is_none() {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
         command.env(TEST_THREADS, (2 * cores).to_string());
     }
     let mut child =
@@ -174,14 +219,13 @@ fn run_step(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), DevError>
         command: shown.clone(),
         source,
     };
-    let mut screen = std::io::stdout().lock();
     for line in BufReader::new(output).split(b'\n') {
         let line = line.map_err(lost)?;
         let line = String::from_utf8_lossy(&line);
         tally.on_line(&line);
-        writeln!(screen, "{line}").map_err(lost)?;
+        // Line by line: steps beside this one have their say between.
+        writeln!(std::io::stdout(), "{line}").map_err(lost)?;
     }
-    drop(screen);
     let status = child.wait().map_err(lost)?;
     if status.success() {
         Ok(())
@@ -200,7 +244,7 @@ mod tests {
     #[test]
     fn what_is_tested_without_gpu_are_modules_that_are_there_without_it() {
         let modules = include_str!("../../../tests/conformance/main.rs");
-        let step = STEPS.iter().find(|step| step.name == "tests without gpu");
+        let step = AFTER.iter().find(|step| step.name == "tests without gpu");
         let mut arguments = step.expect("a step").args.split(|word| *word == "--");
         let filters = arguments.next_back().expect("after the dashes");
         assert!(!filters.is_empty());
