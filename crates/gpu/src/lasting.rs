@@ -12,6 +12,9 @@ use std::thread;
 
 use crossbeam::channel::{Sender, bounded, unbounded};
 
+/// As much as a main thread has, whatever the environment says: drivers compile on it.
+const STACK_BYTES: usize = 8 << 20;
+
 type Task = Box<dyn FnOnce() + Send>;
 
 thread_local! {
@@ -33,6 +36,7 @@ pub(crate) fn spawn(name: &str, task: impl FnOnce() + Send + 'static) {
         }
     };
     let builder = thread::Builder::new().name(name.into());
+    let builder = builder.stack_size(STACK_BYTES);
     drop(builder.spawn(run).expect("the system gives a thread"));
 }
 
