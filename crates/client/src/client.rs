@@ -1,13 +1,15 @@
 //! The client: one socket, one connection a server, made when needed and made again when it broke.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clearway_quic::client_tls;
 use clearway_types::envelope::Envelope;
 use clearway_types::limits::STREAM_ENVELOPES_MAX;
+use clearway_types::units::{Digest, Height};
+use clearway_types::wire::query::StatusView;
 use clearway_types::wire::{ALPN, CloseCode};
 use quinn::VarInt;
 use zerocopy::IntoBytes;
@@ -39,6 +41,8 @@ struct Shared {
     /// Index of the server that answered last, or should be tried next.
     preferred: AtomicUsize,
     time: ClusterTime,
+    /// Hash of the genesis that the first answer told.
+    genesis: OnceLock<Digest>,
     metrics: ClientMetrics,
 }
 
@@ -48,6 +52,8 @@ struct Door {
     server: Server,
     config: quinn::ClientConfig,
     connection: tokio::sync::Mutex<Option<quinn::Connection>>,
+    /// Highest durable height that it told.
+    height: AtomicU64,
 }
 
 impl Client {
@@ -105,6 +111,7 @@ impl Client {
                 server: *server,
                 config: config.transport.client(tls),
                 connection: tokio::sync::Mutex::default(),
+                height: AtomicU64::new(0),
             });
         }
         Ok(Self {
@@ -114,6 +121,7 @@ impl Client {
                 doors,
                 preferred: AtomicUsize::new(0),
                 time: ClusterTime::default(),
+                genesis: OnceLock::new(),
                 metrics: ClientMetrics::default(),
             }),
         })
@@ -194,6 +202,39 @@ impl Client {
 
     pub(crate) fn time_ref(&self) -> &ClusterTime {
         &self.shared.time
+    }
+
+    /// The durable height that a server told last.
+    pub(crate) fn height_told(&self, server: usize) -> Height {
+        Height(self.shared.doors[server].height.load(Ordering::Relaxed))
+    }
+
+    /// Whether a server that says where it is has the history that it had when it was asked.
+    pub(crate) fn check_history(
+        &self,
+        server: usize,
+        before: Height,
+        status: &StatusView,
+    ) -> Result<(), ClientError> {
+        let door = &self.shared.doors[server];
+        let address = door.server.address;
+        let expected = *self.shared.genesis.get_or_init(|| status.genesis);
+        if status.genesis != expected {
+            return Err(ClientError::OtherGenesis {
+                address,
+                expected,
+                found: status.genesis,
+            });
+        }
+        if status.height < before {
+            return Err(ClientError::HistoryLost {
+                address,
+                before,
+                height: status.height,
+            });
+        }
+        door.height.fetch_max(status.height.0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// What this client has done.

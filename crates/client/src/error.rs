@@ -9,7 +9,7 @@ use clearway_types::code::ResultCode;
 use clearway_types::codec::DecodeError;
 use clearway_types::limits::CHAIN_LEN_MAX;
 use clearway_types::manifest::EpochId;
-use clearway_types::units::Height;
+use clearway_types::units::{Digest, Height};
 use clearway_types::wire::{AnswerStatus, CloseCode, FrameError};
 
 /// A call did not get its answer.
@@ -131,6 +131,32 @@ pub enum ClientError {
         /// Its answer.
         code: ResultCode,
     },
+    /// A server is of another cluster than the first answer was.
+    #[error(
+        "{address} is of another cluster now (genesis {found}, and not {expected} as before), so \
+         what it lacks says nothing: ask its operator"
+    )]
+    OtherGenesis {
+        /// The server.
+        address: SocketAddr,
+        /// Hash of the genesis that was told first.
+        expected: Digest,
+        /// Hash of the genesis that it tells.
+        found: Digest,
+    },
+    /// A server has less history than it had.
+    #[error(
+        "{address} is at height {height} and was at {before}: it has lost a part of its log, so \
+         what it lacks may have been executed: ask its operator, and sign nothing anew"
+    )]
+    HistoryLost {
+        /// The server.
+        address: SocketAddr,
+        /// Height that it told before.
+        before: Height,
+        /// Height that it tells.
+        height: Height,
+    },
     /// No server answered a question in time.
     #[error("no server answers: check that a quorum of the cluster is up")]
     NoAnswer,
@@ -207,6 +233,8 @@ impl ClientError {
             | Self::Decode(_)
             | Self::NoAnswer
             | Self::RefusedForNow { .. }
+            | Self::OtherGenesis { .. }
+            | Self::HistoryLost { .. }
             | Self::KeyRefused => true,
             Self::Closed { code } => *code != CloseCode::Oversize,
             Self::Status(status) | Self::FeedBroken { status, .. } => {
@@ -221,7 +249,12 @@ impl ClientError {
     pub(crate) fn may_heal(&self) -> bool {
         !matches!(
             self,
-            Self::KeyRefused | Self::Frame(_) | Self::Decode(_) | Self::FeedBroken { .. }
+            Self::KeyRefused
+                | Self::Frame(_)
+                | Self::Decode(_)
+                | Self::FeedBroken { .. }
+                | Self::OtherGenesis { .. }
+                | Self::HistoryLost { .. }
         )
     }
 }

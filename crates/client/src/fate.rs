@@ -131,11 +131,14 @@ impl Client {
         }
     }
 
-    /// How far one server is; what it says about time is kept.
+    /// How far one server is; what it says about time is kept. A server that has lost a part of its
+    /// history, or follows another cluster's, is not believed about what it lacks.
     pub(crate) async fn status_of(&self, server: usize) -> Result<StatusView, ClientError> {
+        let before = self.height_told(server);
         let status = self
             .ask_of(server, Op::Status, 0, &[], StatusView::decode)
             .await?;
+        self.check_history(server, before, &status)?;
         self.time_ref().hear(&status);
         Ok(status)
     }

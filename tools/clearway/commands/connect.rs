@@ -267,8 +267,9 @@ pub(crate) fn client_failure(error: ClientError) -> Failure {
         | ClientError::Unanswered { .. }
         | ClientError::OutcomeUnknown { .. }
         | ClientError::FeedBroken { .. }
+        | ClientError::HistoryLost { .. }
         | ClientError::Status(Busy | Failed | NotReady) => Kind::Unavailable,
-        ClientError::Proof(_) => Kind::Mismatch,
+        ClientError::Proof(_) | ClientError::OtherGenesis { .. } => Kind::Mismatch,
         _ => Kind::Failed,
     };
     Failure::new(kind, error)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ pub(crate) struct Ledger {
     pub(crate) blocks: Mutex<Vec<Vec<(Envelope, Outcome)>>>,
     /// Cluster time, milliseconds.
     pub(crate) time_ms: AtomicU64,
+    /// Which cluster it says it is of.
+    pub(crate) genesis: AtomicU8,
     /// Feeds cannot read the block at this height.
     pub(crate) broken_at: Mutex<Option<u64>>,
     /// This many questions for a proof come too early, the next one finds none; without a number
@@ -528,7 +530,7 @@ impl QueryService for Service {
 
     fn status(&self) -> Result<StatusView, QueryError> {
         Ok(StatusView {
-            genesis: Digest([1; 32]),
+            genesis: Digest([self.0.genesis.load(Ordering::Relaxed); 32]),
             height: Height(self.0.blocks.lock().unwrap().len() as u64),
             exec_head: Digest([2; 32]),
             time: TimeMs(self.0.time_ms.load(Ordering::Relaxed)),

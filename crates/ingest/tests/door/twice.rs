@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use clearway_client::{Answer, Client, ClientConfig, ClientError, Server};
+use clearway_client::{Answer, Client, ClientConfig, ClientError, Fate, Named, Server};
 use clearway_types::code::ResultCode;
 use clearway_types::envelope::Envelope;
 use clearway_types::units::{Height, UnixSeconds};
@@ -82,6 +82,31 @@ async fn a_refused_further_copy_of_what_was_executed_is_answered_with_the_execut
                 assert!(answer.settled(), "{code} at {time_ms}: {answer:?}");
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_history_is_another_is_not_believed_about_what_it_lacks() {
+    type Change = fn(&Node);
+    let other_genesis: Change = |node| node.ledger.genesis.store(9, Ordering::Relaxed);
+    let emptied: Change = |node| node.ledger.blocks.lock().unwrap().clear();
+    let rows = [(other_genesis, "another cluster"), (emptied, "has lost")];
+    for (change, words) in rows {
+        let node = Node::start(config()).await;
+        let client = client(&node).await;
+        client.submit(&ending(1)).await.unwrap();
+        let sent = ending(1);
+        let known = client.fate(Named::of(&sent[0])).await.unwrap().0;
+        assert_eq!(known, Fate::Open(None), "before its end");
+        set_time(&node, AFTER_MS);
+        change(&node);
+        let error = client.fate(Named::of(&sent[0])).await;
+        let error = error.expect_err("it may have been executed").to_string();
+        assert!(error.contains(words), "{error}");
+        let modes = (Mode::Silent, Mode::Refuse(ResultCode::Expired));
+        let error = sent_twice(&node, &client, &sent, modes).await;
+        let error = error.expect_err("nobody can know").to_string();
+        assert!(error.contains(words), "{error}");
     }
 }
 
