@@ -277,6 +277,26 @@ fn what_is_removed_right_before_a_stop_is_written_anew_by_it() {
 }
 
 #[test]
+fn a_stop_that_leaves_a_log_which_is_not_whole_says_so() {
+    let mut node = Served::start();
+    let log = node.dir.path().join("data/log");
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    node.as_member(2, &pay).expect(0);
+    std::fs::copy(log.join("watermark"), log.join("older")).expect("copied");
+    node.as_member(2, &pay).expect(0);
+    std::fs::rename(log.join("older"), log.join("watermark")).expect("it was there");
+    node.node.ask_to_stop();
+    let (code, said) = node.node.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another watermark file stands"), "{said}");
+    node.node = serve(node.dir.path());
+    let account = ["account", "show", "2.1"];
+    let shown = node.as_member(2, &account).expect(0).json("account");
+    assert_eq!(shown["debits_posted"], "20.00", "{shown}");
+    node.node.stop();
+}
+
+#[test]
 fn an_operator_registers_a_member_and_opens_its_account() {
     let mut node = Served::start();
     let key = "keys/member-7.insecure-plaintext";

@@ -9,7 +9,8 @@ use clearway_execute::Snapshot;
 use clearway_order::FinalPoint;
 use clearway_store::history::HistoryError;
 use clearway_store::{
-    BlockIo, Extractor, LogGuard, Preparer, Reader, RecordKind, Writer, write_checkpoint,
+    BlockIo, Extractor, LogGuard, Preparer, Reader, RecordKind, StoreError, Writer,
+    write_checkpoint,
 };
 use clearway_types::batch::BATCH_HEADER_BYTES;
 use clearway_types::envelope::envelopes;
@@ -149,7 +150,7 @@ impl Checkpointer {
             self.index_again.note(done, now);
         }
         if self.look_again.is_due(now) {
-            let done = look_at(&self.log);
+            let done = look_at(&self.log).is_ok();
             self.metrics.failures.add(u64::from(!done));
             self.look_again.note(done, now);
             self.look_again.pause_at_least(LOOK_PAUSE, now);
@@ -234,8 +235,11 @@ impl Checkpointer {
 }
 
 /// Files of the log that were damaged from outside cost this run nothing, but without them the next
-/// start would need a backup. Answers whether they are whole.
-pub(crate) fn look_at(log: &LogGuard) -> bool {
+/// start would need a backup.
+///
+/// # Errors
+/// Why they are not whole, which is logged too.
+pub(crate) fn look_at(log: &LogGuard) -> Result<(), StoreError> {
     let looked = log.look();
     match &looked {
         Ok(false) => {}
@@ -250,7 +254,7 @@ pub(crate) fn look_at(log: &LogGuard) -> bool {
              need a backup"
         ),
     }
-    looked.is_ok()
+    looked.map(drop)
 }
 
 /// Identifiers in batch records, for look-ups however old.

@@ -42,7 +42,12 @@ pub(crate) trait Stage {
 
     /// Leaves behind what others go on with: called when its links have ended, not after `Ended` or
     /// an error.
-    fn end(&mut self) {}
+    ///
+    /// # Errors
+    /// What those who stop the node must know.
+    fn end(&mut self) -> Result<(), NodeError> {
+        Ok(())
+    }
 }
 
 /// Drives a stage on a thread of its own, until its links have ended.
@@ -55,6 +60,5 @@ pub(crate) fn run(mut stage: impl Stage, mut worker: Worker) -> Result<(), NodeE
             return Ok(());
         }
     }
-    stage.end();
-    Ok(())
+    stage.end()
 }

@@ -94,14 +94,22 @@ impl NodeProcess {
     /// # Panics
     /// When it ends otherwise, or goes on; its words are in the message.
     pub fn stop(&mut self) {
+        self.ask_to_stop();
+        let (status, said) = self.end(END_TIMEOUT);
+        assert!(status.success(), "{status}: {said}");
+    }
+
+    /// SIGTERM; [`NodeProcess::ended`] says how it ends.
+    ///
+    /// # Panics
+    /// When it is not there any more.
+    pub fn ask_to_stop(&self) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(
             sent.expect("kill exists").success(),
             "the node is not there any more"
         );
-        let (status, said) = self.end(END_TIMEOUT);
-        assert!(status.success(), "{status}: {said}");
     }
 
     /// Waits for an end by SIGKILL that comes from elsewhere.

@@ -112,10 +112,11 @@ impl Stage for Execute {
         Ok(Progress::GoesOn)
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> Result<(), NodeError> {
         let snapshot = self.stage.ledger_mut().snapshot();
         let point = self.point.clone();
         // Without a checkpointer the log alone carries the state to the next start.
         let _ = self.links.keep.send(Keep { snapshot, point });
+        Ok(())
     }
 }

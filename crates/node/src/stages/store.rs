@@ -80,9 +80,9 @@ impl Stage for Storing {
         Ok(Progress::GoesOn)
     }
 
-    /// Damage since the last look is mended while somebody still can.
-    fn end(&mut self) {
-        look_at(&self.log);
+    /// Damage since the last look is mended while somebody still can; what cannot be is told.
+    fn end(&mut self) -> Result<(), NodeError> {
+        Ok(look_at(&self.log)?)
     }
 }
 
