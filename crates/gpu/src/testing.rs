@@ -3,7 +3,7 @@
 use crate::adapter::{self, AdapterChoice};
 use crate::lasting;
 
-/// Runs a test with an adapter, on the thread where drivers are called; see [`adapter`].
+/// Runs a test with an adapter, on the thread where drivers are called; see [`adapter()`].
 ///
 /// # Panics
 /// When the test does, or an adapter is required and there is none.

@@ -150,3 +150,22 @@ fn what_was_not_sent_has_a_code_of_its_own_that_is_never_a_final_no() {
     assert_eq!(payer.paid(node.door()), 0);
     node.stop();
 }
+
+#[test]
+fn what_does_not_wait_needs_no_node() {
+    let payer = Payer::new();
+    let rows: [(&[&str], i32, &str); 3] = [
+        (&["resend"], 0, "nothing waits"),
+        (&["resend", OWN_ID], 5, "does not wait in the outbox"),
+        (
+            &["resend", "--list", "--outbox", "nowhere"],
+            5,
+            "no outbox is in nowhere",
+        ),
+    ];
+    for (call, code, words) in rows {
+        let run = payer.run("127.0.0.1:9", call).expect(code);
+        let said = format!("{}{}", run.said(), run.stdout);
+        assert!(said.contains(words), "{call:?}: {said}");
+    }
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clearway_client::{Answer, Fate, Named};
 use clearway_types::envelope::Envelope;
-use clearway_types::units::{ParticipantId, TransferId, UnixSeconds};
+use clearway_types::units::{ParticipantId, TimeMs, TransferId, UnixSeconds};
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 
@@ -63,7 +63,7 @@ struct View {
     code_number: Option<u16>,
     r#final: bool,
     expires_at: Option<u32>,
-    cluster_time_ms: Option<u64>,
+    cluster_time_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     proven: Option<bool>,
 }
@@ -115,7 +115,7 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         },
     };
     let (fate, time) = session.ask(async |client| client.fate(named).await)?;
-    let mut view = view(session, named, ends, fate);
+    let mut view = view(named, ends, fate, time);
     let (mut conflict, mut proof, mut is_open) = (None, None, matches!(fate, Fate::Open(_)));
     if let Fate::Executed(found) = fate {
         let kept = entry.as_ref().map(|entry| &entry.envelope);
@@ -195,7 +195,8 @@ fn executed(
     }
 }
 
-fn view(session: &Session, named: Named, ends: Option<UnixSeconds>, fate: Fate) -> View {
+/// `time` is the cluster's, by which the fate was told.
+fn view(named: Named, ends: Option<UnixSeconds>, fate: Fate, time: TimeMs) -> View {
     let (state, found) = match fate {
         Fate::Executed(found) => (state(found.height, found.outcome), Some(found)),
         Fate::Never(found) => ("expired", found),
@@ -212,7 +213,7 @@ fn view(session: &Session, named: Named, ends: Option<UnixSeconds>, fate: Fate) 
         code_number: found.map(|found| found.outcome.code.as_u16()),
         r#final: found.is_some_and(|found| stays(answer_of(found))),
         expires_at: ends.map(|ends| ends.0),
-        cluster_time_ms: session.client.time().clock().map(|clock| clock.now().0),
+        cluster_time_ms: time.0,
         proven: None,
     }
 }
@@ -232,9 +233,7 @@ fn shown(view: &View) -> String {
     if let Some(ends) = view.expires_at {
         rows.push(("ends at", format!("{ends} s of cluster time")));
     }
-    if let Some(time) = view.cluster_time_ms {
-        rows.push(("cluster time", format!("{time} ms")));
-    }
+    rows.push(("cluster time", format!("{} ms", view.cluster_time_ms)));
     if let Some(proven) = view.proven {
         rows.push(("proven", if proven { "yes" } else { "not yet" }.to_owned()));
     }

@@ -39,10 +39,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.list {
         return list(args);
     }
-    let session = args.asking.open().map_err(Failure::end_open)?;
+    // What does not wait needs no node.
+    let outbox = args.asking.connect.outbox(&args.asking.outbox);
+    if let Some(id) = args.id {
+        drop(waiting(&outbox, id)?);
+    }
+    let session = match args.asking.open() {
+        Err(failure) if failure.kind() == Kind::Unavailable && outbox.all()?.is_empty() => {
+            return tell(args, &outbox, Vec::new(), None);
+        }
+        opened => opened.map_err(Failure::end_open)?,
+    };
     let entries = match args.id {
         None => session.outbox.all().map_err(Failure::end_open)?,
-        Some(id) => vec![waiting(&session, id)?],
+        Some(id) => vec![waiting(&session.outbox, id)?],
     };
     if entries.is_empty() {
         let genesis = (&session.genesis, session.genesis_hash);
@@ -55,13 +65,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     Failure::together(sent.filter_map(Result::err).collect(), total)
 }
 
-fn waiting(session: &Session, id: TransferId) -> Result<Result<Entry, EntryError>, Failure> {
-    let found = session.outbox.find(id).transpose();
+fn waiting(outbox: &Outbox, id: TransferId) -> Result<Result<Entry, EntryError>, Failure> {
+    let found = outbox.find(id).transpose();
     found.ok_or_else(|| {
         let message = format!(
             "{id} does not wait in the outbox: it was never sent, its end was told, or it was \
              signed elsewhere; type `clearway lookup {id} {}`",
-            session.again()
+            outbox.again()
         );
         Failure::new(Kind::NotFound, message)
     })
@@ -147,7 +157,11 @@ fn list(args: &Args) -> Result<(), Failure> {
     let Asking {
         connect, outbox, ..
     } = &args.asking;
-    let outbox = connect.outbox(outbox);
+    let (named, outbox) = (outbox.folder.as_deref(), connect.outbox(outbox));
+    if let Some(folder) = named.filter(|folder| !folder.is_dir()) {
+        let message = format!("no outbox is in {}: name its folder", folder.display());
+        return Err(Failure::new(Kind::NotFound, message));
+    }
     // Without the one or the other nothing more is known of what is listed.
     let genesis = connect.genesis().ok();
     let genesis = genesis.as_ref().map(|genesis| (genesis, genesis.hash()));
