@@ -48,7 +48,10 @@ impl Index {
         if len_bytes < HEAD_BYTES as u64 {
             return Ok(Loaded::Damaged);
         }
-        let view = View::open(io, path, segment, len_bytes)?;
+        let view = match View::open(io, path, segment, len_bytes) {
+            Err(error) if is_no_file(&error) => return Ok(Loaded::Damaged),
+            view => view?,
+        };
         let mut image = [0; HEAD_BYTES];
         view.copy_to(0, &mut image)?;
         let head = match IndexHead::parse(&image) {
@@ -102,6 +105,12 @@ impl Index {
         })
         .collect()
     }
+}
+
+/// Whether a folder or the like has the name, as the disk says of what is no regular file.
+fn is_no_file(error: &StoreError) -> bool {
+    let is_said = |source: &std::io::Error| source.kind() == std::io::ErrorKind::InvalidInput;
+    matches!(error, StoreError::Io { source, .. } if is_said(source))
 }
 
 /// Reads rows by way of the page that they are in, and keeps the page that was read last.

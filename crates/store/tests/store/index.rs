@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clearway_store::testing::{Fault, FaultyIo, MemoryIo};
 use clearway_store::{
-    BlockIo, Extractor, Location, Reader, RecordKind, Sequence, Store, StoreError, Writer,
+    BlockIo, Extractor, Location, Reader, RealIo, RecordKind, Sequence, Store, StoreError, Writer,
 };
 use clearway_types::seeded::SplitMix;
 
@@ -118,6 +118,30 @@ fn a_lost_or_damaged_index_changes_no_answer_and_is_built_anew() {
         );
         assert_eq!(io.files()[&path], whole[&path], "byte {at}");
     }
+}
+
+#[test]
+fn a_folder_in_the_place_of_an_index_changes_no_answer() {
+    let (memory, places) = filled(65, 30);
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for (path, bytes) in memory.files() {
+        let name = path.file_name().expect("a file");
+        std::fs::write(dir.path().join(name), bytes).expect("written");
+    }
+    let index = dir.path().join("00000000000000000001.idx");
+    std::fs::create_dir(&index).expect("made");
+    let open = || {
+        let options = options(dir.path().to_str().expect("a path of ASCII"));
+        Store::open(Arc::new(RealIo::new()), options).expect("an index is not worth refusing to")
+    };
+    let (_, reader, _) = open();
+    check(&reader, &places, "a folder");
+    let error = reader.index_sealed(&Every20).expect_err("it stands there");
+    assert!(error.to_string().contains(".idx"), "{error}");
+    check(&reader, &places, "not built");
+    std::fs::remove_dir(&index).expect("empty");
+    reader.index_sealed(&Every20).expect("built");
+    check(&reader, &places, "built");
 }
 
 /// A store of one sealed segment with an index of several pages, which has been loaded, and where
