@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clearway_client::{Draft, Identity, Signer};
 use clearway_harness::{Lossy, folder};
@@ -220,6 +220,39 @@ fn what_can_be_seen_to_be_wrong_is_refused_before_anything_is_sent() {
     assert!(payer.waiting().is_empty());
     // The good one of those files is free to be sent.
     submit(&payer, node.door(), good.as_bytes(), &[]).expect(0);
+    node.stop();
+}
+
+#[test]
+fn after_a_node_has_gone_the_rest_is_neither_sent_nor_waited_for() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let signer = signer(&payer);
+    let network = Lossy::start(node.door());
+    network.lose_answers_for(TIMEOUT);
+    let signed: Vec<_> = (0..12).map(|_| signer.sign(draft())).collect();
+    let brief = ["--timeout-s", "2"];
+    let from = Instant::now();
+    let lost = submit(&payer, &network.door(), signed.as_bytes(), &brief).expect(6);
+    assert!(
+        from.elapsed() < Duration::from_secs(15),
+        "each was waited for"
+    );
+    let told = answers(&lost);
+    let count = |state: &str| {
+        told.iter()
+            .filter(|answer| answer["state"] == state)
+            .count()
+    };
+    let (unknown, rest) = (count("unknown"), count("not_sent"));
+    assert!(unknown > 0 && rest > 0, "{}", lost.said());
+    assert_eq!(unknown + rest, signed.len());
+    let not_sent = format!("{rest} not sent");
+    assert!(lost.said().contains(&not_sent), "{}", lost.said());
+    // What waits ends like what is sent now: once.
+    submit(&payer, node.door(), signed.as_bytes(), &[]).expect(0);
+    assert!(payer.waiting().is_empty());
+    assert_eq!(payer.paid(node.door()), 12 * 10);
     node.stop();
 }
 

@@ -34,7 +34,8 @@ impl Telling {
 pub(super) struct AnswerView {
     id: String,
     signer: u32,
-    /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired`, `open` or `unknown`.
+    /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired`, `open`, `unknown` or
+    /// `not_sent`.
     pub(super) state: &'static str,
     height: u64,
     code: Option<String>,
@@ -90,6 +91,15 @@ impl AnswerView {
             takes_effect: None,
             proven: None,
             executed_expires_at: None,
+        }
+    }
+
+    /// Of one of several that was not sent any more, since no answer came to those before it.
+    pub(super) fn not_sent(envelope: &Envelope) -> Self {
+        Self {
+            state: "not_sent",
+            help: "this command did not send it: type the same command again".to_owned(),
+            ..Self::unknown(envelope)
         }
     }
 

@@ -296,6 +296,14 @@ impl Session {
         self.outbox.again()
     }
 
+    /// Whether one of several failed since nobody answers any more: the next one would wait for
+    /// that as long as it did.
+    pub(super) fn is_left_alone(&self, failure: &Failure) -> bool {
+        let asked = || self.ask(async |client| client.status().await);
+        let is_unknown = |failure: &Failure| failure.kind() == Kind::Unavailable;
+        is_unknown(failure) && asked().is_err_and(|none| is_unknown(&none))
+    }
+
     /// Who signs.
     pub(crate) fn participant(&self) -> ParticipantId {
         self.signer.identity().participant()

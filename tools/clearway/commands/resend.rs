@@ -6,7 +6,7 @@ use clearway_types::units::{Digest, TransferId};
 use clearway_types::wire::query::Lookup;
 use serde::Serialize;
 
-use crate::commands::answer::answer_of;
+use crate::commands::answer::{AnswerView, answer_of};
 use crate::commands::connect::Session;
 use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
@@ -59,9 +59,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return tell(args, &session.outbox, Vec::new(), Some(genesis));
     }
     let total = entries.len();
-    let sent = entries
-        .into_iter()
-        .map(|entry| resend(&session, entry, args));
+    let mut is_alone = false;
+    let sent = entries.into_iter().map(|entry| {
+        let sent = match entry {
+            Ok(entry) if is_alone => leave(&entry, args),
+            entry => resend(&session, entry, args),
+        };
+        sent.inspect_err(|failure| is_alone = is_alone || session.is_left_alone(failure))
+    });
     Failure::together(sent.filter_map(Result::err).collect(), total)
 }
 
@@ -75,6 +80,16 @@ fn waiting(outbox: &Outbox, id: TransferId) -> Result<Result<Entry, EntryError>,
         );
         Failure::new(Kind::NotFound, message)
     })
+}
+
+/// Does not send an entry, since nobody answers.
+fn leave(entry: &Entry, args: &Args) -> Result<(), Failure> {
+    let said = args
+        .asking
+        .telling()
+        .say(&AnswerView::unknown(&entry.envelope));
+    let failure = Failure::new(Kind::Unavailable, "no server answers").of_one(entry.id());
+    Err(failure.adding_failures([said]))
 }
 
 /// Ends one entry of the outbox.

@@ -65,11 +65,28 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         in_time.map_err(|wrong| of_machine(wrong.at(&place())))?;
         check_outbox(&session, envelope).map_err(of_machine)?;
     }
+    let mut is_alone = false;
     let sent = all.iter().map(|envelope| {
-        let of_one = |failure: Failure| failure.of_one(envelope.body.id);
-        send(&session, envelope, args).map_err(of_one)
+        let sent = match is_alone {
+            true => leave(&session, envelope, args),
+            false => send(&session, envelope, args),
+        };
+        sent.map_err(|failure| {
+            is_alone = is_alone || session.is_left_alone(&failure);
+            failure.of_one(envelope.body.id)
+        })
     });
     Failure::together(sent.filter_map(Result::err).collect(), all.len())
+}
+
+/// Does not send an envelope, since nobody answers: only what waits in the outbox was sent before.
+fn leave(session: &Session, envelope: &Envelope, args: &Args) -> Result<(), Failure> {
+    let (view, kind) = match session.kept(envelope.body.id) {
+        Ok(None) => (AnswerView::not_sent(envelope), Kind::NotSent),
+        _ => (AnswerView::unknown(envelope), Kind::Unavailable),
+    };
+    let said = args.asking.telling().say(&view);
+    Err(Failure::new(kind, "no server answers").adding_failures([said]))
 }
 
 /// Which envelope of the file.
