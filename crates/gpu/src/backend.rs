@@ -362,7 +362,7 @@ struct Asked {
 
 /// One accepted signature in this many is verified again.
 const SAMPLE: u32 = 1024;
-/// Jobs that may wait for the queue.
+/// Jobs that may wait for the queue, and that leave their memory: 11 MiB of a full batch.
 const JOBS_MAX: usize = 16;
 /// Longest wait for a driver to let go.
 const END_TIMEOUT: Duration = Duration::from_secs(5);

@@ -66,7 +66,9 @@ struct State {
     by_socket: HashMap<SocketAddr, usize>,
     /// Where members completed a handshake, and when they last did.
     known: HashMap<Site, Instant>,
-    rates: HashMap<Site, TokenBucket>,
+    /// By site, and whether the address was proven: anybody can claim one, which must not use up
+    /// the rate of those who are there.
+    rates: HashMap<(Site, bool), TokenBucket>,
 }
 
 /// Where one more handshake finds room.
@@ -113,8 +115,11 @@ impl Lobby {
         if pressed && !proven {
             return Admission::Prove;
         }
-        if !state.take_rate(site, limits, now) {
-            return Admission::Refuse;
+        if !state.take_rate(site, proven, limits, now) {
+            return match proven {
+                true => Admission::Refuse,
+                false => Admission::Prove,
+            };
         }
         let known = state.is_known(site, now);
         let room = state.room(site, known, limits);
@@ -248,8 +253,15 @@ impl State {
     }
 
     /// Counts a handshake against its address; false when there have been too many of late.
-    fn take_rate(&mut self, site: Site, limits: &HandshakeLimits, now: Instant) -> bool {
-        if self.rates.len() >= SITES_MAX && !self.rates.contains_key(&site) {
+    fn take_rate(
+        &mut self,
+        site: Site,
+        proven: bool,
+        limits: &HandshakeLimits,
+        now: Instant,
+    ) -> bool {
+        let key = (site, proven);
+        if self.rates.len() >= SITES_MAX && !self.rates.contains_key(&key) {
             self.rates.retain(|_, rate| !rate.is_rested(now));
             if self.rates.len() >= SITES_MAX {
                 // That many busy addresses do not belong to one party; forgetting favours
@@ -258,7 +270,7 @@ impl State {
             }
         }
         let new = || TokenBucket::new(limits.address_per_s, limits.address_burst, now);
-        let rate = self.rates.entry(site).or_insert_with(new);
+        let rate = self.rates.entry(key).or_insert_with(new);
         rate.take(now, 1, Duration::ZERO).is_ok()
     }
 }
@@ -456,6 +468,23 @@ mod tests {
         assert!(matches!(knock(2, now), Admission::Enter { .. }), "another");
         let later = now + Duration::from_millis(101);
         assert!(matches!(knock(1, later), Admission::Enter { .. }));
+    }
+
+    #[test]
+    fn an_address_that_others_claim_proves_itself_and_keeps_its_rate() {
+        let lobby = lobby(|limits| (limits.address_per_s, limits.address_burst) = (10, 3));
+        let now = Instant::now();
+        let knock = |proven| lobby.knock(remote(1, 1), proven, 0, now);
+        for _ in 0..3 {
+            assert!(matches!(knock(false), Admission::Enter { .. }));
+        }
+        for _ in 0..100 {
+            assert!(matches!(knock(false), Admission::Prove));
+        }
+        for _ in 0..3 {
+            assert!(matches!(knock(true), Admission::Enter { .. }));
+        }
+        assert!(matches!(knock(true), Admission::Refuse));
     }
 
     #[test]
