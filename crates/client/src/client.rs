@@ -204,7 +204,7 @@ impl Client {
         &self.shared.time
     }
 
-    /// The durable height that a server told last.
+    /// The highest durable height that a server has told.
     pub(crate) fn height_told(&self, server: usize) -> Height {
         Height(self.shared.doors[server].height.load(Ordering::Relaxed))
     }
