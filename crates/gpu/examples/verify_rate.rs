@@ -1,33 +1,22 @@
 //! Measures the verification of signatures on a GPU: `cargo run --release --example verify_rate`.
 //!
-//! First the device alone, by size of the batch: microseconds of each kernel, and million
-//! signatures a second with a full ring, copies included. Then as a node asks, verdicts judged and
-//! sampled: by callers at once and signatures of a call. Everything by the wall. With
+//! Of the device without its queue, by size of the batch and by the wall: microseconds of each
+//! kernel, and million signatures a second with a full ring, copies included. What a node gets of
+//! it measures `clearway bench verify --backend gpu --callers N`. With
 //! `-- --allow-software-adapter` on a driver that computes on the processor.
 
-use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use clearway_crypto::backend::{Backend as _, Item, Work};
-use clearway_crypto::gate::Gate;
 use clearway_crypto::suite::Case;
 use clearway_gpu::batch::{Batch, Packed};
 use clearway_gpu::device::{Device as _, DeviceError};
 use clearway_gpu::keys::DeviceKeys;
 use clearway_gpu::wgpu_device::WgpuDevice;
-use clearway_gpu::{AdapterChoice, Gpu, GpuConfig};
+use clearway_gpu::{AdapterChoice, GpuConfig};
 use clearway_types::seeded::SplitMix;
 
 /// Signatures of a batch on the device alone.
 const SIZES: [usize; 5] = [1024, 8192, 32_768, 131_072, 262_144];
-/// Signatures of a call, and callers.
-const CALLS: [(usize, &[usize]); 4] = [
-    (1024, &[1, 4, 16]),
-    (8192, &[1, 4, 16]),
-    (32_768, &[1, 2, 4, 8]),
-    (131_072, &[1, 2, 4]),
-];
 const ROUNDS: usize = 9;
 /// How long each rate is measured.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -46,36 +35,13 @@ fn main() {
         .collect();
     let measured = SIZES
         .into_iter()
-        .try_for_each(|len| alone(choice, &cases, len));
+        .try_for_each(|len| measure(choice, &cases, len));
     if let Err(error) = measured {
         println!("{error}");
-        return;
-    }
-    let config = GpuConfig {
-        adapter: choice,
-        ..GpuConfig::default()
-    };
-    let config = match software {
-        true => config.software(),
-        false => config,
-    };
-    let cpu = Arc::new(Gate::new().expect("this machine computes rightly"));
-    let gpu = match Gpu::open(config, cpu) {
-        Ok(gpu) => gpu,
-        Err(doubt) => {
-            println!("{doubt}");
-            return;
-        }
-    };
-    for (len, callers) in CALLS {
-        for &callers in callers {
-            asked(&gpu, &cases, len, callers);
-        }
     }
 }
 
-/// The device without its queue.
-fn alone(choice: AdapterChoice, cases: &[Case], len: usize) -> Result<(), DeviceError> {
+fn measure(choice: AdapterChoice, cases: &[Case], len: usize) -> Result<(), DeviceError> {
     let config = GpuConfig::sized(len, len);
     let ring_len = config.size.ring_len;
     let mut device = WgpuDevice::open(choice, config.size, None)?;
@@ -120,42 +86,9 @@ fn alone(choice: AdapterChoice, cases: &[Case], len: usize) -> Result<(), Device
     }
     let rate = done as f64 / since.elapsed().as_secs_f64() / 1e6;
     println!(
-        "alone n={len:<7} {rate:>8.3} M/s  lay out {} us; {} us",
+        "n={len:<7} {rate:>8.3} M/s  lay out {} us; {} us",
         laid_out.as_micros(),
         kernels.join(", "),
     );
     Ok(())
-}
-
-/// Verdicts as a node gets them.
-fn asked(gpu: &Gpu, cases: &[Case], len: usize, callers: usize) {
-    let items: Vec<Item<'_>> = cases
-        .iter()
-        .cycle()
-        .take(len)
-        .map(|case| case.item(16))
-        .collect();
-    let since = Instant::now();
-    let calls: usize = thread::scope(|scope| {
-        let running: Vec<_> = (0..callers)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut calls = 0;
-                    let mut valid = vec![false; len];
-                    while since.elapsed() < WINDOW {
-                        gpu.verify_each(&items, &mut valid, &mut Work::default());
-                        assert!(!valid.contains(&false), "all are valid");
-                        calls += 1;
-                    }
-                    calls
-                })
-            })
-            .collect();
-        running
-            .into_iter()
-            .map(|caller| caller.join().expect("a caller ends"))
-            .sum()
-    });
-    let rate = (calls * len) as f64 / since.elapsed().as_secs_f64() / 1e6;
-    println!("asked n={len:<7} callers={callers:<2} {rate:>8.3} M/s");
 }

@@ -6,7 +6,7 @@ use clearway_types::units::{Digest, TransferId};
 use clearway_types::wire::query::Lookup;
 use serde::Serialize;
 
-use crate::commands::answer::{AnswerView, answer_of};
+use crate::commands::answer::answer_of;
 use crate::commands::connect::Session;
 use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut is_alone = false;
     let sent = entries.into_iter().map(|entry| {
         let sent = match entry {
-            Ok(entry) if is_alone => leave(&entry, args),
+            Ok(entry) if is_alone => session.leave(&entry.envelope, args.asking.telling()),
             entry => resend(&session, entry, args),
         };
         sent.inspect_err(|failure| is_alone = is_alone || session.is_left_alone(failure))
@@ -80,16 +80,6 @@ fn waiting(outbox: &Outbox, id: TransferId) -> Result<Result<Entry, EntryError>,
         );
         Failure::new(Kind::NotFound, message)
     })
-}
-
-/// Does not send an entry, since nobody answers.
-fn leave(entry: &Entry, args: &Args) -> Result<(), Failure> {
-    let said = args
-        .asking
-        .telling()
-        .say(&AnswerView::unknown(&entry.envelope));
-    let failure = Failure::new(Kind::Unavailable, "no server answers").of_one(entry.id());
-    Err(failure.adding_failures([said]))
 }
 
 /// Ends one entry of the outbox.

@@ -307,6 +307,17 @@ impl Session {
         exit(asked.body.id, answer, &view.help, said, proof)
     }
 
+    /// Does not send one of several, since nobody answers: only what waits in the outbox was sent
+    /// before. Callers name the envelope.
+    pub(super) fn leave(&self, envelope: &Envelope, telling: Telling) -> Result<(), Failure> {
+        let why = "no server answers";
+        if !matches!(self.kept(envelope.body.id), Ok(None)) {
+            return Err(self.unknown(envelope, why, telling));
+        }
+        let said = telling.say(&AnswerView::not_sent(envelope));
+        Err(Failure::new(Kind::NotSent, why).adding_failures([said]))
+    }
+
     /// An end that is not known: what to type, and an answer that says so for scripts.
     pub(super) fn unknown(&self, envelope: &Envelope, why: &str, telling: Telling) -> Failure {
         let (id, again) = (envelope.body.id, self.again());

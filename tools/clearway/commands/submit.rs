@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut is_alone = false;
     let sent = all.iter().map(|envelope| {
         let sent = match is_alone {
-            true => leave(&session, envelope, args),
+            true => session.leave(envelope, args.asking.telling()),
             false => send(&session, envelope, args),
         };
         sent.map_err(|failure| {
@@ -77,16 +77,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         })
     });
     Failure::together(sent.filter_map(Result::err).collect(), all.len())
-}
-
-/// Does not send an envelope, since nobody answers: only what waits in the outbox was sent before.
-fn leave(session: &Session, envelope: &Envelope, args: &Args) -> Result<(), Failure> {
-    let (view, kind) = match session.kept(envelope.body.id) {
-        Ok(None) => (AnswerView::not_sent(envelope), Kind::NotSent),
-        _ => (AnswerView::unknown(envelope), Kind::Unavailable),
-    };
-    let said = args.asking.telling().say(&view);
-    Err(Failure::new(kind, "no server answers").adding_failures([said]))
 }
 
 /// Which envelope of the file.

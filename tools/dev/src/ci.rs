@@ -134,7 +134,6 @@ fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {
     let (tests, beside) = thread::scope(|scope| {
         let beside = scope.spawn(|| BESIDE.iter().try_for_each(|step| run_beside(root, step)));
         let tests = timed(TESTS.name, || run_step(root, &TESTS, tally));
-        println!("==> what runs beside the tests");
         (tests, beside.join().expect("it does not panic"))
     });
     tests.and(beside)?;
