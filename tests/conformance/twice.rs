@@ -1,6 +1,7 @@
 //! Nobody may be led to pay twice: lost answers, commands cut off, the same identifier again,
 //! clocks that are off.
 
+mod at_once;
 mod clocks;
 mod clusters;
 mod damaged;
@@ -10,7 +11,7 @@ mod submitted;
 mod untold;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clearway_client::ClusterKeys;
@@ -235,6 +236,39 @@ fn a_command_that_is_killed_has_named_its_payment_and_resend_ends_it() {
     assert_eq!(payer.paid(node.door()), 10);
     payer.run(node.door(), &["resend"]).expect(0);
     assert_eq!(payer.paid(node.door()), 10);
+    node.stop();
+}
+
+#[test]
+fn a_command_that_a_signal_ends_says_what_to_type_to_people_and_scripts() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let network = Lossy::start(node.door());
+    let door = network.door();
+    let pay = ["pay", "2.1", "3.1", "10.00", "--timeout-s", "60", "--json"];
+    let signals = [("-INT", 130, "interrupted"), ("-TERM", 143, "terminated")];
+    for (index, (signal, code, word)) in signals.into_iter().enumerate() {
+        network.lose_answers_for(TIMEOUT);
+        let child = payer.start(&door, &pay, Stdio::piped());
+        wait_until_it_loses(&network);
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.expect("kill runs").success());
+        let ended = end_of(child, &pay).expect(code);
+        let error = ended.json("error");
+        assert_eq!(
+            (&error["error"], &error["exit_code"]),
+            (&word.into(), &code.into())
+        );
+        network.heal();
+        let words = &to_type(&ended)[index];
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let told = run(payer.path(), &words).expect(0);
+        let id = announced(&ended)["id"].as_str().expect("text").to_owned();
+        assert!(told.stdout.contains(&id), "{}", told.stdout);
+        assert!(payer.waiting().is_empty(), "its end was told");
+    }
+    assert_eq!(payer.paid(node.door()), 20);
     node.stop();
 }
 

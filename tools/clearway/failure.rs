@@ -6,9 +6,11 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clearway_node::config::ConfigError;
 use clearway_node::keystore::{KeyFileError, PASSPHRASE_VARIABLE};
 use clearway_types::units::TransferId;
 use serde::Serialize;
+use tokio::signal::unix::SignalKind;
 
 use crate::ui;
 
@@ -29,6 +31,12 @@ pub(crate) enum Kind {
     Unavailable = 6,
     /// Nothing was sent, and the same command may be typed again.
     NotSent = 7,
+    /// The terminal has gone.
+    HangUp = 129,
+    /// Ctrl-C.
+    Interrupted = 130,
+    /// It was asked to end.
+    Terminated = 143,
 }
 
 /// A row of the table of exit codes.
@@ -93,22 +101,25 @@ pub(crate) const EXITS: [Exit; 12] = [
         "panicked",
         "a mistake of the program: report its message; what became of an instruction is not known",
     ),
-    exit(129, "hang_up", "its terminal has gone (SIGHUP)"),
-    exit(130, "interrupted", "it was interrupted (SIGINT, Ctrl-C)"),
-    exit(143, "terminated", "it was asked to end (SIGTERM)"),
+    exit(
+        Kind::HangUp as u8,
+        "hang_up",
+        "its terminal has gone (SIGHUP)",
+    ),
+    exit(
+        Kind::Interrupted as u8,
+        "interrupted",
+        "it was interrupted (SIGINT, Ctrl-C)",
+    ),
+    exit(
+        Kind::Terminated as u8,
+        "terminated",
+        "it was asked to end (SIGTERM)",
+    ),
 ];
 
 /// What the runtime ends with after a panic.
 pub(crate) const PANICKED: u8 = 101;
-
-// Those of a failure stand at their own numbers.
-const _: () = {
-    let mut code = 0;
-    while code <= Kind::NotSent as usize {
-        assert!(EXITS[code].code as usize == code);
-        code += 1;
-    }
-};
 
 const fn exit(code: u8, word: &'static str, meaning: &'static str) -> Exit {
     Exit {
@@ -121,7 +132,17 @@ const fn exit(code: u8, word: &'static str, meaning: &'static str) -> Exit {
 impl Kind {
     /// Its row of the table.
     fn exit(self) -> Exit {
-        EXITS[self as usize]
+        let row = EXITS.iter().find(|row| row.code == self as u8);
+        *row.expect("a test looks up every kind")
+    }
+
+    /// How the program ends after a signal.
+    pub(crate) fn of_signal(signal: SignalKind) -> Self {
+        match signal {
+            signal if signal == SignalKind::hangup() => Self::HangUp,
+            signal if signal == SignalKind::interrupt() => Self::Interrupted,
+            _ => Self::Terminated,
+        }
     }
 }
 
@@ -311,10 +332,11 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.remedy {
-            None => self.source.fmt(f),
-            Some(remedy) => write!(f, "{}: {remedy}", self.source),
-        }
+        let said = match &self.remedy {
+            None => self.source.to_string(),
+            Some(remedy) => format!("{}: {remedy}", self.source),
+        };
+        f.write_str(&ui::printable(&said))
     }
 }
 
@@ -363,11 +385,20 @@ macro_rules! failed_by {
 failed_by!(
     std::io::Error,
     serde_json::Error,
-    clearway_node::config::ConfigError,
     clearway_node::genesis_file::GenesisFileError,
     clearway_crypto::keys::KeyError,
     clearway_load::files::FileError,
 );
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let kind = match error.is_of_flag() {
+            true => Kind::Usage,
+            false => kind_of(&error),
+        };
+        Self::new(kind, error)
+    }
+}
 
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
@@ -414,6 +445,9 @@ mod tests {
             Kind::NotFound,
             Kind::Unavailable,
             Kind::NotSent,
+            Kind::HangUp,
+            Kind::Interrupted,
+            Kind::Terminated,
         ];
         for kind in kinds {
             assert_eq!(kind.exit().code, kind as u8);
@@ -483,6 +517,12 @@ mod tests {
         }
         let only = Failure::together(vec![Failure::new(unknown, "x")], 1);
         assert_eq!(only.expect_err("it failed").to_string(), "x");
+    }
+
+    #[test]
+    fn what_a_file_or_a_path_holds_does_not_steer_a_terminal() {
+        let failure = Failure::new(Kind::Failed, "x\x1b[2Jy\rz\u{9b}1m\n\tnext");
+        assert_eq!(failure.to_string(), "x\\u{1b}[2Jy\\rz\\u{9b}1m\n\tnext");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -41,20 +41,19 @@ impl Ends {
         })
     }
 
-    /// Waits for one, and gives the exit code that a shell gives a program that it ended.
-    pub(crate) async fn next(&mut self) -> i32 {
+    /// Waits for one, and tells how the program ends: with the code that a shell gives for it.
+    pub(crate) async fn next(&mut self) -> Kind {
         let hang_up = async {
             match &mut self.hang_up {
                 Some(signal) => signal.recv().await,
                 None => std::future::pending().await,
             }
         };
-        let number = tokio::select! {
+        Kind::of_signal(tokio::select! {
             _ = hang_up => SignalKind::hangup(),
             _ = self.interrupt.recv() => SignalKind::interrupt(),
             _ = self.terminate.recv() => SignalKind::terminate(),
-        };
-        128 + number.as_raw_value()
+        })
     }
 }
 
@@ -87,7 +86,9 @@ pub(crate) fn survive_small_files() {
 /// What is removed when a signal ends the program, in the order in which it was made.
 static LEFTOVERS: Mutex<Vec<Made>> = Mutex::new(Vec::new());
 /// The command that is told of a signal and puts things in order before the program ends.
-static TOLD: Mutex<Option<oneshot::Sender<i32>>> = Mutex::new(None);
+static TOLD: Mutex<Option<oneshot::Sender<Kind>>> = Mutex::new(None);
+/// What is said when a signal ends the program, and whether to scripts too.
+static LAST_WORDS: Mutex<Option<(Failure, bool)>> = Mutex::new(None);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Made {
@@ -183,9 +184,28 @@ pub(crate) fn undivided<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// A signal's exit code once one has come. The command that waits for it has a moment to put things
-/// in order and to call [`end`].
-pub(crate) fn notice() -> Result<oneshot::Receiver<i32>, Failure> {
+/// Words that a signal's end says while this lives: what the reader must know and do then.
+#[derive(Debug)]
+pub(crate) struct LastWords(());
+
+impl LastWords {
+    /// With `json` scripts are told, too.
+    pub(crate) fn new(words: Failure, json: bool) -> Result<Self, Failure> {
+        listen()?;
+        *LAST_WORDS.lock() = Some((words, json));
+        Ok(Self(()))
+    }
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        LAST_WORDS.lock().take();
+    }
+}
+
+/// How the program ends once a signal has come. The command that waits for it has a moment to put
+/// things in order and to call [`end`].
+pub(crate) fn notice() -> Result<oneshot::Receiver<Kind>, Failure> {
     listen()?;
     let (tell, told) = oneshot::channel();
     *TOLD.lock() = Some(tell);
@@ -193,9 +213,9 @@ pub(crate) fn notice() -> Result<oneshot::Receiver<i32>, Failure> {
 }
 
 /// Ends the program as after a signal.
-pub(crate) fn end(code: i32) -> ! {
+pub(crate) fn end(kind: Kind) -> ! {
     streams::finish();
-    std::process::exit(code);
+    std::process::exit(kind as i32);
 }
 
 /// From here on a signal is noticed, and removes the leftovers before it ends the program.
@@ -211,9 +231,9 @@ fn start_listening() -> io::Result<()> {
         .build()?;
     let mut ends = runtime.block_on(async { Ends::new() })?;
     let watch = move || {
-        let code = runtime.block_on(ends.next());
+        let kind = runtime.block_on(ends.next());
         if let Some(told) = TOLD.lock().take()
-            && told.send(code).is_ok()
+            && told.send(kind).is_ok()
         {
             // It may be stuck, for example behind a reader of its results.
             std::thread::sleep(ORDER_TIMEOUT);
@@ -223,10 +243,28 @@ fn start_listening() -> io::Result<()> {
             ui::note("interrupted: what was made so far is removed");
         }
         leftovers.iter().rev().for_each(remove);
-        end(code);
+        if let Some((words, json)) = LAST_WORDS.lock().take() {
+            say_last(words.of(kind), json);
+        }
+        end(kind);
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());
     thread.spawn(watch).map(drop)
+}
+
+/// Says why the program ends, within a moment: a reader of its results that does
+/// not read must not keep it from ending.
+fn say_last(words: Failure, json: bool) {
+    let (said, is_said) = mpsc::channel();
+    let say = move || {
+        words.report(json);
+        // Nobody waits any more where it was late.
+        let _ = said.send(());
+    };
+    let thread = std::thread::Builder::new().name("last-words".to_owned());
+    if thread.spawn(say).is_ok() {
+        let _ = is_said.recv_timeout(ORDER_TIMEOUT);
+    }
 }
 
 /// Removes a file, or a folder into which threads of this process may write meanwhile: they find it

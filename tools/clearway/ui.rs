@@ -86,7 +86,21 @@ pub(crate) fn told(written: std::io::Result<()>) -> Result<(), Failure> {
 
 /// One line of progress on stderr.
 pub(crate) fn note(text: &str) {
-    streams::say_aside(text);
+    streams::say_aside(&printable(text));
+}
+
+/// Text with its control characters as escapes: what stands in files and paths must not steer the
+/// terminal that shows it.
+pub(crate) fn printable(text: &str) -> String {
+    let steers = |c: &char| c.is_control() && !matches!(c, '\n' | '\t');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match steers(&c) {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// As many lines on stderr.
@@ -99,7 +113,7 @@ pub(crate) fn rows<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> Str
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     for (name, value) in rows {
-        table.add_row([name.to_owned(), value]);
+        table.add_row([name.to_owned(), printable(&value)]);
     }
     trim_lines(&table.to_string())
 }
@@ -117,7 +131,7 @@ pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
             } else {
                 CellAlignment::Left
             };
-            Cell::new(text).set_alignment(side)
+            Cell::new(printable(&text)).set_alignment(side)
         }));
     }
     trim_lines(&table.to_string())

@@ -283,6 +283,18 @@ impl ConfigError {
             Self::VariableNotText { .. } | Self::Conflict { .. } => false,
         }
     }
+
+    /// Whether it is about a flag: what was typed, and no file or variable.
+    #[must_use]
+    pub fn is_of_flag(&self) -> bool {
+        match self {
+            Self::UnknownKey { origin, .. }
+            | Self::UnknownPreset { origin, .. }
+            | Self::Type { origin, .. }
+            | Self::Range { origin, .. } => matches!(origin, Origin::Flag),
+            _ => false,
+        }
+    }
 }
 
 const PRESET_NAMES: &str = "laptop, server, bench";

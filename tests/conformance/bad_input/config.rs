@@ -110,7 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
         "an unknown setting as a flag",
         as_it_is,
         "node run --config node.toml --set door.idel_ms=5000",
-        1,
+        2,
         "flag: no setting `door.idel_ms`; did you mean `door.idle_ms`",
     ),
     Row::command_with(

@@ -36,7 +36,8 @@ pub(crate) enum Command {
     Freeze(Freeze),
     /// Limit what an account may pay net, a day
     Limit(LimitArgs),
-    /// Print everything that touches an account, from a height on, until interrupted
+    /// Print everything that touches an account, from a height on, until interrupted: what was
+    /// applied and names it, and what its owner was refused
     Follow(follow::Args),
 }
 

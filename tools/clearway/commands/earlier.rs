@@ -14,6 +14,7 @@ use crate::commands::connect::Session;
 use crate::commands::content::differing;
 use crate::commands::entry::{Entry, EntryError};
 use crate::commands::instruction::Instruction;
+use crate::commands::outbox::Held;
 use crate::commands::send::{Copy, why_unknown};
 use crate::failure::{Failure, Kind};
 use crate::ui;
@@ -140,16 +141,17 @@ impl Session {
         Ok((Some(executed), time))
     }
 
-    /// Sends what waits in the outbox again, and tells its end. Where the log has its instruction
-    /// it is not sent: the cluster forgets an identifier MAX_TTL after its result, and would then
-    /// execute an envelope that was signed since.
+    /// Sends what waits in the outbox again, where it could be `held`, and tells its end. Where the
+    /// log has its instruction it is not sent: the cluster forgets an identifier MAX_TTL after its
+    /// result, and would then execute an envelope that was signed since.
     pub(super) fn settle_waiting(
         &self,
         envelope: &Envelope,
+        held: Result<Option<Held>, Failure>,
         telling: Telling,
     ) -> Result<(), Failure> {
         let unknown = |why: &str| Err(self.unknown(envelope, why, telling));
-        let held = match self.outbox.hold(envelope) {
+        let held = match held {
             Ok(Some(held)) => held,
             Ok(None) => return unknown("another command took it up meanwhile"),
             Err(failure) => return unknown(&failure.to_string()),

@@ -257,8 +257,8 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
     let Lookup { signer, id } = name;
     let (kind, message) = match (fate, damaged) {
         (Fate::Executed(found), _) => {
-            let help = help(found.outcome.code);
-            return exit(id, answer_of(found), help, said, proof);
+            let helps = (help(found.outcome.code), "type the same command again");
+            return exit(id, answer_of(found), helps, said, proof);
         }
         (Fate::Never(found), _) => (
             Kind::Failed,

@@ -57,17 +57,17 @@ impl Outbox {
         Self { folder, again }
     }
 
-    /// Keeps an entry, to be sent; durable when this returns. One with the same identifier stays as
-    /// it is.
+    /// Keeps an entry, to be sent; durable when this returns. Nothing where one with the same
+    /// identifier is there by now: it stays as it is, and tells what to do.
     ///
     /// # Errors
     /// Nothing may be sent then.
-    pub(crate) fn keep(&self, entry: Entry) -> Result<Held, Failure> {
+    pub(crate) fn keep(&self, entry: Entry) -> Result<Option<Held>, Failure> {
         self.write(entry, false)
     }
 
     /// As [`Outbox::keep`], in place of an entry whose envelope can never be executed.
-    pub(crate) fn replace(&self, entry: Entry) -> Result<Held, Failure> {
+    pub(crate) fn replace(&self, entry: Entry) -> Result<Option<Held>, Failure> {
         self.write(entry, true)
     }
 
@@ -97,7 +97,7 @@ impl Outbox {
         Ok(is_there()?.then_some(Held { _locked }))
     }
 
-    fn write(&self, entry: Entry, replace: bool) -> Result<Held, Failure> {
+    fn write(&self, entry: Entry, replace: bool) -> Result<Option<Held>, Failure> {
         self.make_folder()?;
         self.sweep();
         if !replace {
@@ -125,7 +125,7 @@ impl Outbox {
         entry: Entry,
         replace: bool,
         sync: impl FnOnce(&Self) -> std::io::Result<()>,
-    ) -> Result<Held, Failure> {
+    ) -> Result<Option<Held>, Failure> {
         let path = self.path(entry.id());
         let temporary = self
             .folder
@@ -150,7 +150,10 @@ impl Outbox {
         }
         // Gone where it was renamed; where it cannot be removed it is only never read.
         let _ = std::fs::remove_file(&temporary);
-        let locked = written.map_err(|error| self.failure(&path, &error))?;
+        let locked = match written {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(None),
+            written => written.map_err(|error| self.failure(&path, &error))?,
+        };
         let synced = sync(self).map_err(|error| {
             let failure = self.failure(&self.folder, &error);
             // What is told as not sent must not be sent by the next `clearway resend`.
@@ -159,7 +162,7 @@ impl Outbox {
                 Err(_) => failure.adding(&format!("remove {}", path.display())),
             }
         });
-        synced.map(|()| Held { _locked: locked })
+        synced.map(|()| Some(Held { _locked: locked }))
     }
 
     /// The entry with this identifier, if there is one.
@@ -308,13 +311,7 @@ impl Outbox {
     }
 
     fn failure(&self, path: &Path, error: &std::io::Error) -> Failure {
-        let entry = path.extension().is_some_and(|ending| ending == "json");
-        let what = match error.kind() {
-            std::io::ErrorKind::AlreadyExists if entry => {
-                "another command is sending this identifier: type `clearway resend`"
-            }
-            _ => "make the folder writable, or name another with --outbox FOLDER",
-        };
+        let what = "make the folder writable, or name another with --outbox FOLDER";
         Failure::new(
             Kind::Failed,
             format!("outbox {}: {error}; {what}", path.display()),
@@ -382,7 +379,7 @@ mod tests {
         let first = entry(1);
         let hold = || outbox.hold(&first.envelope).expect("read");
         assert!(hold().is_none(), "nothing is there");
-        let kept = outbox.keep(first).expect("written");
+        let kept = outbox.keep(first).expect("written").expect("none is there");
         // Another command waits for the one that sends it, and finds what that one leaves.
         let waits = |leave: &dyn Fn(), kept: Held| {
             std::thread::scope(|scope| {
@@ -400,7 +397,7 @@ mod tests {
         };
         let held = waits(&|| (), kept).expect("it is still there");
         assert!(waits(&|| outbox.forget(first.id()).expect("gone"), held).is_none());
-        let kept = outbox.keep(first).expect("written");
+        let kept = outbox.keep(first).expect("written").expect("none is there");
         let mut other = first;
         other.envelope.signature[0] ^= 1;
         assert!(waits(&|| drop(outbox.replace(other).expect("replaced")), kept).is_none());
@@ -418,7 +415,8 @@ mod tests {
         let all = outbox.all().expect("read");
         let all: Vec<Entry> = all.into_iter().map(|one| one.expect("whole")).collect();
         assert!(same(&all[0], &entry(1)) && same(&all[1], &entry(2)));
-        outbox.keep(entry(1)).expect_err("it is there already");
+        let kept = outbox.keep(entry(1)).expect("looked");
+        assert!(kept.is_none(), "it is there already");
         let mut other = entry(1);
         other.genesis = Digest([8; 32]);
         outbox.replace(other).expect("replaced");
@@ -598,7 +596,8 @@ mod tests {
         }
         // Another process's entry is not this one's to remove.
         outbox.keep(entry(1)).expect("written");
-        outbox.keep(entry(1)).expect_err("it is there already");
+        let kept = outbox.keep(entry(1)).expect("looked");
+        assert!(kept.is_none(), "it is there already");
         assert!(outbox.find(entry(1).id()).expect("read").is_some());
     }
 }

@@ -92,7 +92,10 @@ fn resend(session: &Session, entry: Result<Entry, EntryError>, args: &Args) -> R
     };
     let checked = entry.and_then(|entry| session.check_entry(&entry).map(|()| entry));
     let ended = match checked {
-        Ok(entry) => session.settle_waiting(&entry.envelope, args.asking.telling()),
+        Ok(entry) => {
+            let held = session.outbox.hold(&entry.envelope);
+            session.settle_waiting(&entry.envelope, held, args.asking.telling())
+        }
         Err(EntryError::Damaged(damaged)) => end_of_damaged(session, &damaged, args),
         Err(error) => Err(Failure::from(error).end_open()),
     };

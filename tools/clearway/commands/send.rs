@@ -18,6 +18,7 @@ use crate::commands::instruction::Instruction;
 use crate::commands::outbox::{Held, Outbox, OutboxArg};
 use crate::commands::sending::Sending;
 use crate::failure::{Failure, Kind, OrFail as _};
+use crate::signals::LastWords;
 use crate::ui::{self, Output};
 
 /// The arguments of a command that signs one record and waits for its end.
@@ -181,29 +182,38 @@ impl Session {
                 Some(failure) => Err(failure),
             };
         }
-        let unsent = |failure| self.sending.unsent(failure, &self.outbox);
-        let earlier = self.sending.id.map(|_| self.earlier(&envelope));
-        let replaces = match earlier.transpose().map_err(unsent)?.flatten() {
-            Some(Earlier::Other(_, other)) => return Err(other.adding(NOTHING_SENT)),
-            Some(Earlier::Executed(found, executed)) => {
-                return self.tell_again(&envelope, found, &executed, telling);
-            }
-            Some(Earlier::Waiting(earlier)) => {
-                return self.settle_waiting(&earlier, telling);
-            }
-            Some(Earlier::Over(_)) => true,
-            None => false,
-        };
         if self.sending.id.is_none() && refusal.is_none() {
             self.note_waiting(&envelope);
         }
-        let entry = self.entry(envelope);
-        let kept = match (refusal, replaces) {
-            (Some(failure), _) => Err(failure),
-            (None, true) => self.outbox.replace(entry),
-            (None, false) => self.outbox.keep(entry),
+        let unsent = |failure| self.sending.unsent(failure, &self.outbox);
+        let held = loop {
+            let earlier = self.sending.id.map(|_| self.earlier(&envelope));
+            let replaces = match earlier.transpose().map_err(unsent)?.flatten() {
+                Some(Earlier::Other(_, other)) => return Err(other.adding(NOTHING_SENT)),
+                Some(Earlier::Executed(found, executed)) => {
+                    return self.tell_again(&envelope, found, &executed, telling);
+                }
+                Some(Earlier::Waiting(earlier)) => match self.outbox.hold(&earlier) {
+                    // Another command has told its end meanwhile.
+                    Ok(None) => continue,
+                    held => return self.settle_waiting(&earlier, held, telling),
+                },
+                Some(Earlier::Over(_)) => true,
+                None => false,
+            };
+            if let Some(failure) = refusal {
+                return Err(unsent(failure));
+            }
+            let entry = self.entry(envelope);
+            let kept = match replaces {
+                true => self.outbox.replace(entry),
+                false => self.outbox.keep(entry),
+            };
+            // Where another command has taken the identifier meanwhile, that is an earlier use.
+            if let Some(held) = kept.map_err(unsent)? {
+                break held;
+            }
         };
-        let held = kept.map_err(unsent)?;
         self.settle(&envelope, Copy::First, &held, telling)
     }
 
@@ -216,6 +226,8 @@ impl Session {
         telling: Telling,
     ) -> Result<(), Failure> {
         self.announce(envelope, telling.output);
+        let signalled = self.not_known(envelope, "a signal ended the command");
+        let _words = LastWords::new(signalled, telling.output.json)?;
         let envelopes = [*envelope];
         let sent = self.runtime.block_on(async {
             match copy {
@@ -304,7 +316,9 @@ impl Session {
         if told_truly(&said, &proof) {
             self.forget(asked, stays(answer));
         }
-        exit(asked.body.id, answer, &view.help, said, proof)
+        let proof_switch = if telling.prove { " --prove" } else { "" };
+        let again = format!("type `{}{proof_switch}`", self.look_up(asked));
+        exit(asked.body.id, answer, (&view.help, &again), said, proof)
     }
 
     /// Does not send one of several, since nobody answers: only what waits in the outbox was sent
@@ -318,16 +332,28 @@ impl Session {
         Err(Failure::new(Kind::NotSent, why).adding_failures([said]))
     }
 
-    /// An end that is not known: what to type, and an answer that says so for scripts.
-    pub(super) fn unknown(&self, envelope: &Envelope, why: &str, telling: Telling) -> Failure {
+    /// An end that is not known: what to type.
+    fn not_known(&self, envelope: &Envelope, why: &str) -> Failure {
         let (id, again) = (envelope.body.id, self.again());
-        let signer = self.signer_switch(envelope.body.signer());
+        let look_up = self.look_up(envelope);
         let message = format!("the end of {id} is not known ({why}). Do not sign it anew");
         let remedy = format!(
-            "type `clearway lookup {id}{signer} {again}` to ask what became of it, or \
-             `clearway resend {id} {again}` to send the same bytes again, which moves money once"
+            "type `{look_up}` to ask what became of it, or `clearway resend {id} {again}` to send \
+             the same bytes again, which moves money once"
         );
-        let failure = Failure::new(Kind::Unavailable, message).remedy(remedy);
+        Failure::new(Kind::Unavailable, message).remedy(remedy)
+    }
+
+    /// The command that asks what became of an envelope.
+    fn look_up(&self, envelope: &Envelope) -> String {
+        let (id, again) = (envelope.body.id, self.again());
+        let signer = self.signer_switch(envelope.body.signer());
+        format!("clearway lookup {id}{signer} {again}")
+    }
+
+    /// As [`Session::not_known`], with an answer that says so for scripts.
+    pub(super) fn unknown(&self, envelope: &Envelope, why: &str, telling: Telling) -> Failure {
+        let failure = self.not_known(envelope, why);
         match telling.say(&AnswerView::unknown(envelope)) {
             Ok(()) => failure,
             Err(unsaid) => failure.adding(&unsaid.to_string()),
@@ -405,11 +431,12 @@ pub(super) fn told_truly(said: &Result<(), Failure>, proof: &Result<(), Failure>
 }
 
 /// How a command ends whose instruction has its answer: by what that came to, by whether it was
-/// told, by whether it was proved.
+/// told, by whether it was proved. `help` is on the answer's code, `again` on how to see its end
+/// once more.
 pub(super) fn exit(
     id: TransferId,
     answer: Answer,
-    help: &str,
+    (help, again): (&str, &str),
     said: Result<(), Failure>,
     proof: Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -418,7 +445,7 @@ pub(super) fn exit(
     let end = format!("{id} is {state}, {code} at height {}", answer.height);
     // The money has moved: what cannot be told or proved now must not look as if it had not.
     let after = |failure: Failure| match moved {
-        true => failure.end_open(),
+        true => failure.end_open().remedy(again),
         false => failure,
     };
     let told = match proof {
@@ -501,12 +528,15 @@ mod tests {
         let done = |kind: Option<Kind>| kind.map_or(Ok(()), |kind| Err(Failure::new(kind, "x")));
         for (code, said, proof, expected) in rows {
             let id = TransferId([1; 16]);
-            let ended = exit(id, answer(code), help(code), done(said), done(proof));
+            let helps = (help(code), "look again");
+            let ended = exit(id, answer(code), helps, done(said), done(proof));
             let kind = ended.as_ref().err().map(Failure::kind);
             assert_eq!(kind, expected, "{code}, {said:?}, {proof:?}");
             if code == settled && expected.is_some() {
                 let words = ended.expect_err("seen above").to_string();
                 assert!(words.contains("Settled at height 7"), "{words}");
+                let is_doubted = expected == mismatch;
+                assert_eq!(words.contains("look again"), !is_doubted, "{words}");
             }
         }
     }

@@ -206,20 +206,23 @@ fn keep(session: &Session, envelope: &Envelope) -> Result<Kept, (Option<Height>,
     // The cluster forgets an identifier MAX_TTL after its result; the log alone knows what was
     // executed under it then.
     let named = |failure: Failure| (None, unsent(failure, true));
-    match session.earlier(envelope).map_err(named)? {
-        Some(Earlier::Other(at, other)) => Err((at, other.adding(NOTHING_SENT))),
-        Some(Earlier::Executed(found, executed)) => Ok(Kept::Executed(found, executed.into())),
-        Some(Earlier::Waiting(kept) | Earlier::Over(kept)) if kept == *envelope => {
-            let held = session.outbox.hold(envelope).map_err(named)?;
-            let taken = || Failure::new(Kind::Unavailable, "another command took it up meanwhile");
-            held.map(Kept::Held).ok_or_else(|| (None, taken()))
-        }
-        Some(Earlier::Waiting(_) | Earlier::Over(_)) => {
-            Err(named(waits_otherwise(session, envelope)))
-        }
-        None => {
-            let kept = session.outbox.keep(session.entry(*envelope));
-            kept.map(Kept::Held).map_err(named)
+    loop {
+        let held = match session.earlier(envelope).map_err(named)? {
+            Some(Earlier::Other(at, other)) => return Err((at, other.adding(NOTHING_SENT))),
+            Some(Earlier::Executed(found, executed)) => {
+                return Ok(Kept::Executed(found, executed.into()));
+            }
+            Some(Earlier::Waiting(kept) | Earlier::Over(kept)) if kept == *envelope => {
+                session.outbox.hold(envelope)
+            }
+            Some(Earlier::Waiting(_) | Earlier::Over(_)) => {
+                return Err(named(waits_otherwise(session, envelope)));
+            }
+            None => session.outbox.keep(session.entry(*envelope)),
+        };
+        // Nothing where another command has kept or ended it meanwhile.
+        if let Some(held) = held.map_err(named)? {
+            return Ok(Kept::Held(held));
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // Closes the connection, which the node would miss only after a while.
     drop(session);
     match signal? {
-        Some(code) => signals::end(code),
+        Some(kind) => signals::end(kind),
         None => Ok(()),
     }
 }
