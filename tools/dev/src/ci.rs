@@ -16,54 +16,48 @@ struct Step {
     name: &'static str,
     args: &'static [&'static str],
     /// Environment for this step alone.
-    env: Option<(&'static str, &'static str)>,
+    env: &'static [(&'static str, &'static str)],
 }
+
+/// Our own crates are compiled by clippy's driver, as `cargo clippy -- -D warnings` calls it: what
+/// is built for the tests is linted by the same pass, which spares a second one over all that it
+/// depends on. Each step that builds them has it, or would build them once more.
+const LINTED: &[(&str, &str)] = &[
+    ("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"),
+    ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings"),
+];
 
 /// After the house rules, which run in this process.
 const FMT: Step = Step {
     name: "fmt",
     args: &["fmt", "--all", "--check"],
-    env: None,
+    env: &[],
 };
 
 const BUILD: Step = Step {
-    name: "build of the tests",
+    name: "build and clippy",
     args: &["test", "--workspace", "--all-targets", "--no-run"],
-    env: None,
+    env: LINTED,
 };
 
 const TESTS: Step = Step {
     name: "tests",
     args: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
-    env: None,
+    env: LINTED,
 };
 
 /// While the tests run, with what they leave of the processor: most of them wait for processes,
-/// disks and time. Both share one check of the dependencies, and touch no program that a test runs.
-const BESIDE: &[Step] = &[
-    Step {
-        name: "clippy",
-        args: &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-        env: None,
-    },
-    Step {
-        name: "docs",
-        args: &[
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ],
-        env: Some(("RUSTDOCFLAGS", "-D warnings")),
-    },
-];
+/// disks and time. It touches no program that a test runs.
+const DOCS: Step = Step {
+    name: "docs",
+    args: &[
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ],
+    env: &[("RUSTDOCFLAGS", "-D warnings")],
+};
 
 /// After the tests, with what was built for them.
 const AFTER: &[Step] = &[
@@ -84,12 +78,12 @@ const AFTER: &[Step] = &[
             "docs::",
             "node::",
         ],
-        env: None,
+        env: LINTED,
     },
     Step {
         name: "doctests",
         args: &["test", "--workspace", "--doc", "--no-fail-fast"],
-        env: None,
+        env: LINTED,
     },
 ];
 
@@ -98,7 +92,7 @@ const AFTER: &[Step] = &[
 const DENY: Step = Step {
     name: "deny",
     args: &["deny", "check", "bans", "licenses", "sources"],
-    env: None,
+    env: &[],
 };
 
 /// How many tests of a binary run at once. Those of real processes mostly wait for them, so a core
@@ -132,7 +126,7 @@ fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {
         timed(step.name, || run_step(root, step, tally))?;
     }
     let (tests, beside) = thread::scope(|scope| {
-        let beside = scope.spawn(|| BESIDE.iter().try_for_each(|step| run_beside(root, step)));
+        let beside = scope.spawn(|| run_beside(root, &DOCS));
         let tests = timed(TESTS.name, || run_step(root, &TESTS, tally));
         (tests, beside.join().expect("it does not panic"))
     });
@@ -147,7 +141,7 @@ fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {
 fn run_beside(root: &Path, step: &Step) -> Result<(), DevError> {
     let started = Instant::now();
     let mut command = cargo::at_low_priority(root, step.args);
-    command.envs(step.env);
+    command.envs(step.env.iter().copied());
     let shown = format!("cargo {}", step.args.join(" "));
     let output = command.output().map_err(|source| DevError::NotStarted {
         command: shown.clone(),
@@ -197,7 +191,7 @@ fn timed(name: &str, step: impl FnOnce() -> Result<(), DevError>) -> Result<(), 
 fn run_step(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), DevError> {
     let shown = format!("cargo {}", step.args.join(" "));
     let mut command = cargo::command(root, step.args);
-    command.envs(step.env);
+    command.envs(step.env.iter().copied());
     if std::env::var_os(TEST_THREADS).is_none() {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         command.env(TEST_THREADS, (2 * cores).to_string());
