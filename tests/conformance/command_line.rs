@@ -26,7 +26,7 @@ const REFUSED: &[(&[&str], i32, &str)] = &[
     ),
     (&["bench", "--assert", "speed>1"], 2, "write FIGURE>NUMBER"),
     (&["bench", "--set", "x"], 2, "write KEY=VALUE"),
-    (&["bench", "--set", "x=1"], 1, "no setting `x`"),
+    (&["bench", "--set", "x=1"], 2, "no setting `x`"),
     (
         &["bench", "--payments", "none.csv", "--accounts", "none.csv"],
         5,
