@@ -19,6 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     leave_the_engines_panics_to_its_adapter();
+    leave_huge_pages();
     if let Err(shortage) = limits::check_own() {
         return shortage.report(std::env::args().any(|word| word == "--json"));
     }
@@ -38,6 +39,14 @@ fn run_with_room() -> ExitCode {
         // Without memory for it there is the first thread's own.
         Err(_) => cli::run(),
     }
+}
+
+/// The kernel hands out memory in small pages. A huge one is zeroed whole when it is first touched,
+/// by whoever serves a payment then: milliseconds each in a virtual machine, on all threads at once
+/// where load begins. Where the kernel refuses, nothing but that is lost.
+fn leave_huge_pages() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 /// The adapter catches what the engine panics with and turns it into an error that says what to do:
