@@ -9,7 +9,7 @@ use clearway_execute::Snapshot;
 use clearway_order::FinalPoint;
 use clearway_store::history::HistoryError;
 use clearway_store::{
-    BlockIo, Extractor, LogGuard, Preparer, Reader, RecordKind, StoreError, Writer,
+    BlockIo, Extractor, LogGuard, Prepared, Preparer, Reader, RecordKind, StoreError, Writer,
     write_checkpoint,
 };
 use clearway_types::batch::BATCH_HEADER_BYTES;
@@ -23,6 +23,9 @@ use crate::log_index::LogIndex;
 
 /// How often the checkpointer looks whether a segment has to be prepared or indexed.
 const ROUND: Duration = Duration::from_millis(50);
+/// Between two pieces of a segment that is prepared: 200 MB a second, more than a log grows, and
+/// three quarters of the disk's time are left to syncs.
+const FILL_PAUSE: Duration = Duration::from_millis(5);
 /// Shortest and longest pause before work that failed is tried again.
 const AGAIN_MIN: Duration = Duration::from_secs(1);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
@@ -91,6 +94,8 @@ pub(crate) struct Checkpointer {
     index: Arc<LogIndex>,
     pub(crate) metrics: Arc<CheckpointerMetrics>,
     disk: Arc<Disk>,
+    /// A segment is being prepared.
+    is_filling: bool,
     prepare_again: Again,
     index_again: Again,
     look_again: Again,
@@ -115,6 +120,7 @@ impl Checkpointer {
             index: Arc::clone(index),
             metrics: Arc::default(),
             disk: Arc::clone(disk),
+            is_filling: false,
             prepare_again: Again::default(),
             index_again: Again::default(),
             look_again: Again::default(),
@@ -124,7 +130,11 @@ impl Checkpointer {
     /// Works until nobody can hand it a state any more.
     pub(crate) fn run(&mut self, jobs: &Receiver<Keep>) {
         loop {
-            match jobs.recv_timeout(ROUND) {
+            let pause = match self.is_filling {
+                true => FILL_PAUSE,
+                false => ROUND,
+            };
+            match jobs.recv_timeout(pause) {
                 Ok(keep) => self.on_keep(&keep),
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => self.on_idle(Instant::now()),
@@ -137,13 +147,18 @@ impl Checkpointer {
         self.note("checkpoint", self.keep(keep));
     }
 
-    /// Prepares the next segment, indexes what was sealed and looks after the files of the log,
-    /// each unless it has just failed.
+    /// Prepares a piece of the next segment; once that is whole, indexes what was sealed and looks
+    /// after the files of the log. Each unless it has just failed.
     pub(crate) fn on_idle(&mut self, now: Instant) {
         if self.prepare_again.is_due(now) {
-            let prepared = self.preparer.prepare_next().map(drop);
-            let done = self.note("segment", prepared.map_err(HistoryError::from));
+            let prepared = self.preparer.prepare_some();
+            self.is_filling = matches!(prepared, Ok(Prepared::Partly));
+            let prepared = prepared.map(drop).map_err(HistoryError::from);
+            let done = self.note("segment", prepared);
             self.prepare_again.note(done, now);
+        }
+        if self.is_filling {
+            return;
         }
         if self.index_again.is_due(now) {
             let done = self.index();

@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::error::{At, Hex, StoreError};
 use crate::format::{CheckpointFileHead, CheckpointTail, HEAD_BYTES, Head, HeadFault};
 use crate::io::{Access, BlockFile, BlockIo, write_all_at};
-use crate::limits::CHECKPOINT_COUNT_KEPT;
+use crate::limits::{BULK_BYTES, CHECKPOINT_COUNT_KEPT};
 use crate::view::View;
 use crate::words::SegmentNumber;
 
@@ -63,6 +63,7 @@ pub fn write_checkpoint(
     let mut sink = Sink {
         file: file.as_ref(),
         offset: 0,
+        synced: 0,
         buffer: Vec::with_capacity(BUFFER_BYTES),
         hasher: blake3::Hasher::new(),
     };
@@ -191,15 +192,30 @@ fn parse_name(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Hashes what goes through and writes it in large pieces.
+/// Hashes what goes through, writes it in large pieces and syncs it on the way: one sync of all of
+/// it would keep those of the log waiting.
 struct Sink<'a> {
     file: &'a dyn BlockFile,
     offset: u64,
+    /// Up to here it is synced.
+    synced: u64,
     buffer: Vec<u8>,
     hasher: blake3::Hasher,
 }
 
 impl Sink<'_> {
+    /// Writes the buffer and these bytes.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        write_all_at(self.file, self.offset, &[&self.buffer, bytes])?;
+        self.offset += (self.buffer.len() + bytes.len()) as u64;
+        self.buffer.clear();
+        if self.offset - self.synced >= BULK_BYTES {
+            self.file.sync_data()?;
+            self.synced = self.offset;
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         let tail = CheckpointTail {
@@ -216,9 +232,7 @@ impl Write for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hasher.update(bytes);
         if self.buffer.len() + bytes.len() > BUFFER_BYTES {
-            write_all_at(self.file, self.offset, &[&self.buffer, bytes])?;
-            self.offset += (self.buffer.len() + bytes.len()) as u64;
-            self.buffer.clear();
+            self.put(bytes)?;
         } else {
             self.buffer.extend_from_slice(bytes);
         }
@@ -226,9 +240,6 @@ impl Write for Sink<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        write_all_at(self.file, self.offset, &[&self.buffer])?;
-        self.offset += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
+        self.put(&[])
     }
 }

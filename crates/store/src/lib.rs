@@ -70,4 +70,4 @@ pub use stage::{Append, Durable, StoreStage};
 pub use tail::Tail;
 pub use watermark::DamagedSlot;
 pub use words::{Location, RecordHash, RecordKind, SegmentNumber, Sequence};
-pub use writer::{Preparer, Store, Writer};
+pub use writer::{Prepared, Preparer, Store, Writer};

@@ -32,8 +32,14 @@ pub const SPARE_BYTES_MAX: u64 = 16 << 20;
 /// Most slices handed to the system in one write (IOV_MAX of Linux and macOS is 1,024).
 pub const IO_SLICE_COUNT_MAX: usize = 1024;
 
-/// Bytes zeroed or compared at a time when a segment is filled or its tail is cut.
-pub const ZERO_CHUNK_BYTES: usize = 256 << 10;
+/// Bytes zeroed or compared at a time when a segment is filled or its tail is cut. The kernel keeps
+/// what is written at once as one piece, and goes through all of it with each sync of a record
+/// there: the decisions have the figures.
+pub const ZERO_CHUNK_BYTES: usize = 16 << 10;
+
+/// Bytes of a large file that are written between two of its syncs: whoever syncs beside it waits
+/// for as much, a millisecond on an ordinary disk.
+pub const BULK_BYTES: u64 = 1 << 20;
 
 /// Most places a look-up returns for one id: an honest id has one, a replayed id a few.
 pub const LOCATION_COUNT_MAX: usize = 64;

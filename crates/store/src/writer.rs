@@ -1,7 +1,7 @@
 //! The one writer: append, commit, roll to the next segment, and stop for good at the first error.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::format::{
 };
 use crate::guard::{self, Home, LogGuard};
 use crate::io::{Access, BlockFile, BlockIo, LockGuard, write_all_at, write_zeros_at};
-use crate::limits::{PAGE_BYTES, SPARE_BYTES_MAX};
+use crate::limits::{BULK_BYTES, PAGE_BYTES, SPARE_BYTES_MAX};
 use crate::metrics::StoreMetrics;
 use crate::reader::{Reader, Shared};
 use crate::recovery::{self, PREPARED_NAME, Recovery};
@@ -409,11 +409,24 @@ impl Drop for Writer {
     }
 }
 
+/// How far the next segment is after a piece of work on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prepared {
+    /// There was nothing to do: it was ready, or the writer is gone.
+    Before,
+    /// It is ready now.
+    Now,
+    /// There is more to do.
+    Partly,
+}
+
 /// The next segment, as far as it is.
 #[derive(Debug)]
 enum Ready {
     /// Nothing prepared.
     Nothing,
+    /// Zero-filled and synced up to here.
+    Filling(Arc<dyn BlockFile>, u64),
     /// Zero-filled and synced.
     Prepared(Arc<dyn BlockFile>),
     /// The writer is gone; the directory may belong to another one.
@@ -442,31 +455,52 @@ impl Preparer {
         }
     }
 
-    /// Zero-fills and syncs the next segment unless one is ready; true if it did. Does nothing
+    /// Zero-fills and syncs the next segment, or what is left of it; true if it did. Does nothing
     /// once the writer is gone.
+    ///
+    /// # Errors
+    /// As [`Preparer::prepare_some`].
+    pub fn prepare_next(&self) -> Result<bool, StoreError> {
+        let mut is_late = false;
+        loop {
+            match self.prepare_some()? {
+                Prepared::Before => return Ok(is_late),
+                Prepared::Now => return Ok(true),
+                Prepared::Partly => is_late = true,
+            }
+        }
+    }
+
+    /// Zero-fills and syncs up to [`BULK_BYTES`] of the next segment. A caller with time leaves a
+    /// pause between two calls: all at once would keep the writer's syncs waiting.
     ///
     /// # Errors
     /// [`StoreError::DiskFull`] when there is no space: the half-made file is removed, it was
     /// never part of the log. [`StoreError::Io`] for anything else.
-    pub fn prepare_next(&self) -> Result<bool, StoreError> {
+    pub fn prepare_some(&self) -> Result<Prepared, StoreError> {
         let mut ready = self.lock();
-        if !matches!(*ready, Ready::Nothing) {
-            return Ok(false);
-        }
-        let bytes_needed = self.bytes_needed();
-        let free_bytes = self.io.free_bytes(&self.dir).at("statvfs", &self.dir)?;
-        if free_bytes < bytes_needed {
-            let dir = self.dir.clone();
-            return Err(StoreError::DiskFull { dir, bytes_needed });
-        }
-        let path = self.dir.join(PREPARED_NAME);
-        match self.fill(&path).map_err(|error| self.full(error)) {
-            Ok(file) => {
-                *ready = Ready::Prepared(file);
-                Ok(true)
+        let filled = match std::mem::replace(&mut *ready, Ready::Nothing) {
+            Ready::Nothing => self.begin().and_then(|file| self.fill(file, 0)),
+            Ready::Filling(file, from) => self.fill(file, from),
+            done @ (Ready::Prepared(_) | Ready::Closed) => {
+                *ready = done;
+                return Ok(Prepared::Before);
+            }
+        };
+        match filled.map_err(|error| self.full(error)) {
+            Ok(state) => {
+                *ready = state;
+                Ok(match *ready {
+                    Ready::Filling(..) => Prepared::Partly,
+                    _ => Prepared::Now,
+                })
             }
             Err(error @ StoreError::DiskFull { .. }) => {
-                self.io.remove(&path).at("remove", &path)?;
+                let path = self.dir.join(PREPARED_NAME);
+                match self.io.remove(&path) {
+                    Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed.at("remove", &path)?,
+                }
                 Err(error)
             }
             Err(error) => Err(error),
@@ -494,7 +528,8 @@ impl Preparer {
     fn drop_nameless(&self) -> Result<(), StoreError> {
         let path = self.dir.join(PREPARED_NAME);
         let mut ready = self.lock();
-        if matches!(*ready, Ready::Prepared(_)) && guard::is_gone(&self.io, &path)? {
+        let is_there = matches!(*ready, Ready::Prepared(_) | Ready::Filling(..));
+        if is_there && guard::is_gone(&self.io, &path)? {
             *ready = Ready::Nothing;
         }
         Ok(())
@@ -504,11 +539,28 @@ impl Preparer {
         self.ready.lock()
     }
 
-    fn fill(&self, path: &Path) -> Result<Arc<dyn BlockFile>, StoreError> {
-        let file = self.io.open(path, Access::Create).at("create", path)?;
-        write_zeros_at(file.as_ref(), 0, self.segment_bytes).at("pwrite", path)?;
-        file.sync_data().at("fdatasync", path)?;
-        Ok(file)
+    /// An empty file, where there is room for a whole one.
+    fn begin(&self) -> Result<Arc<dyn BlockFile>, StoreError> {
+        let bytes_needed = self.bytes_needed();
+        let free_bytes = self.io.free_bytes(&self.dir).at("statvfs", &self.dir)?;
+        if free_bytes < bytes_needed {
+            let dir = self.dir.clone();
+            return Err(StoreError::DiskFull { dir, bytes_needed });
+        }
+        let path = self.dir.join(PREPARED_NAME);
+        self.io.open(&path, Access::Create).at("create", &path)
+    }
+
+    /// Zeros from here on, as many as are written at once.
+    fn fill(&self, file: Arc<dyn BlockFile>, from: u64) -> Result<Ready, StoreError> {
+        let path = self.dir.join(PREPARED_NAME);
+        let to = self.segment_bytes.min(from + BULK_BYTES);
+        write_zeros_at(file.as_ref(), from, to - from).at("pwrite", &path)?;
+        file.sync_data().at("fdatasync", &path)?;
+        Ok(match to == self.segment_bytes {
+            true => Ready::Prepared(file),
+            false => Ready::Filling(file, to),
+        })
     }
 
     /// Turns the prepared file into a segment: head, sync, name, directory sync, in this order.
