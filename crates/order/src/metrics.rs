@@ -39,8 +39,8 @@ clearway_flow::metrics! {
         finality: times,
         /// Times that the engine was stopped because its journal's disk was full.
         journal_pauses: total,
-        /// Times that ordering went on with a damaged journal, after the files up to the view of
-        /// the newest stored certificate were set aside.
+        /// Times that ordering went on from the newest stored certificate without its journal,
+        /// which was damaged and set aside.
         journals_mended: total,
         /// Times that a lost journal was replaced by the newest stored certificate at start.
         journals_lost: total,

@@ -165,6 +165,12 @@ impl<'a> Reader<'a> {
         &self.bytes[self.offset..]
     }
 
+    /// Whether all has been read.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.left().is_empty()
+    }
+
     /// Ends the record.
     ///
     /// # Errors

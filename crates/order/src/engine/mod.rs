@@ -4,11 +4,11 @@
 //! every further instance costs a minute of compiling. `simulated` does it once more, for tests.
 mod adapter;
 mod certificate;
-mod journal;
 mod scheme;
 // Not in the tests of this crate, which would compile one more instance of the engine for nothing.
 #[cfg(all(feature = "simulation", not(test)))]
 pub(crate) mod simulated;
+mod storage;
 mod transport;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,12 +32,13 @@ use self::adapter::Adapter;
 #[cfg(test)]
 pub(crate) use self::certificate::from_engine;
 pub(crate) use self::certificate::to_engine;
-use self::journal::PARTITION;
 pub(crate) use self::scheme::{Keys, Scheme};
+use self::storage::Journaled;
 use self::transport::{NullBlocker, NullReceiver, NullSender};
 use crate::config::{EngineConfig, OrderConfig};
 use crate::error::OrderError;
 use crate::handle::{OrderHandle, Sinks};
+use crate::journal::{self, Journal, JournalError};
 use crate::metrics::OrderMetrics;
 use crate::now::Clock;
 use crate::recovery::Recovery;
@@ -46,6 +47,8 @@ use crate::stage::OrderStage;
 /// Views behind the newest final one whose certificates stay in the journal: more than can be
 /// final and not yet stored, so that a restart hears of each of them again.
 const VIEW_RETENTION: u64 = 128;
+/// Names the engine's blobs in the journal.
+const PARTITION: &str = "votes";
 /// How long to wait before a full disk is looked at again.
 const ROOM_PAUSE: Duration = Duration::from_millis(200);
 /// How long the engine may take to end.
@@ -126,7 +129,7 @@ impl Orderer {
             let ended = catch_unwind(AssertUnwindSafe(|| self.run_engine()));
             let reason = match ended {
                 Ok(None) => continue,
-                Ok(Some(reason)) => reason.to_owned(),
+                Ok(Some(reason)) => reason,
                 Err(panic) => panic_text(panic.as_ref()),
             };
             self.on_end(reason, &mut is_mended);
@@ -175,15 +178,18 @@ impl Orderer {
         }
     }
 
-    /// The engine passes over everything in its journal up to the view where it starts, which the
-    /// store has in full: files that hold nothing else are not worth a start that fails, whichever
-    /// of them is damaged. Whether any was moved away.
+    /// A single validator can do without its journal where the store has a certificate: nobody else
+    /// has seen a vote of its, and the engine starts at that certificate. Whether there was a
+    /// journal to move away.
     fn mend(&self) -> bool {
         let Floor::Finalized(newest) = self.newest_floor() else {
             return false;
         };
+        if self.keys.validator_count() > 1 {
+            return false;
+        }
         let view = newest.proposal.round.view().get();
-        match journal::set_aside(&self.engine.journal_dir, view) {
+        match journal::set_aside(&self.engine.journal_dir) {
             Ok((_, 0)) => false,
             Ok((aside, files)) => {
                 self.handle.metrics().journals_mended.add(1);
@@ -191,29 +197,37 @@ impl Orderer {
                     view,
                     files,
                     aside = %aside.display(),
-                    "the engine's journal is damaged; going on without its files up to the view of \
-                     the newest stored certificate: check the disk"
+                    "the engine's journal is damaged; going on without it from the newest stored \
+                     certificate: check the disk"
                 );
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "the engine's damaged journal cannot be mended");
+                tracing::warn!(%error, "the engine's damaged journal cannot be moved away");
                 false
             }
         }
     }
 
     /// The engine in the runtime of the product.
-    fn run_engine(&self) -> Option<&'static str> {
+    fn run_engine(&self) -> Option<String> {
+        let journal = match Journal::open(&self.engine.journal_dir) {
+            Ok(journal) => Arc::new(journal),
+            Err(error @ JournalError::Damaged { .. }) => {
+                return Some(format!("{UNREADABLE}: {error}"));
+            }
+            Err(error) => return Some(error.to_string()),
+        };
         let runtime_config = runtime::Config::new()
             .with_worker_threads(self.engine.worker_count)
             .with_max_blocking_threads(self.engine.worker_count.max(4))
             .with_storage_directory(&self.engine.journal_dir);
-        runtime::Runner::new(runtime_config).start(async move |context| self.run_in(context).await)
+        let runner = runtime::Runner::new(runtime_config);
+        runner.start(async move |context| self.run_in(Journaled::new(context, journal)).await)
     }
 
     /// The engine and the timer, until ordering stops or pauses; or why they ended by themselves.
-    async fn run_in<E: EngineContext>(&self, context: E) -> Option<&'static str> {
+    async fn run_in<E: EngineContext>(&self, context: E) -> Option<String> {
         let handle = self.handle.clone();
         let timer = handle.clone();
         let timer = context
@@ -224,8 +238,8 @@ impl Orderer {
             // Without a choice by chance that no seed repeats.
             biased;
             () = handle.stopped() => None,
-            _ = engine => Some("its engine task ended"),
-            _ = timer => Some("its timer task ended"),
+            _ = engine => Some("its engine task ended".to_owned()),
+            _ = timer => Some("its timer task ended".to_owned()),
         };
         if context.stop(0, Some(STOP_TIMEOUT)).await.is_err() {
             tracing::warn!("the engine did not end in time and is cut off");
@@ -344,9 +358,14 @@ fn check_times(config: &OrderConfig, engine: &EngineConfig) -> Result<(), OrderE
     })
 }
 
+/// How the reason begins where the journal's own files are damaged.
+const UNREADABLE: &str = "unable to read";
+
 /// Whether an engine ended with this reason because it could not read its journal.
 fn is_unreadable(reason: &str) -> bool {
-    reason.contains("replay") || reason.contains("open journal")
+    [UNREADABLE, "replay", "open journal"]
+        .iter()
+        .any(|words| reason.contains(words))
 }
 
 /// Where the engine starts: at the newest stored certificate, or below it when its own journal

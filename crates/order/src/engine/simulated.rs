@@ -73,7 +73,7 @@ impl Simulation {
             orderer.handle.resume();
             if let Some(reason) = orderer.run_in(context).await {
                 // It runs once, so there is nothing to mend its journal for.
-                orderer.on_end(reason.to_owned(), &mut true);
+                orderer.on_end(reason, &mut true);
             }
         }));
     }
