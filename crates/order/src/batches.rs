@@ -12,6 +12,8 @@ use crate::recovery::LaneTip;
 struct Held {
     batch: Arc<Batch>,
     durable: bool,
+    /// A manifest that is built here may name it.
+    nameable: bool,
 }
 
 /// Batches by digest, and by lane and index to follow a lane.
@@ -22,9 +24,30 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
+    /// Takes a batch, which manifests may name once it is durable.
     pub(crate) fn insert(&mut self, batch: Arc<Batch>, durable: bool) {
-        let (place, digest) = ((batch.header.lane, batch.header.index), batch.digest);
-        if self.held.insert(digest, Held { batch, durable }).is_none() {
+        let nameable = durable;
+        self.put(Held {
+            batch,
+            durable,
+            nameable,
+        });
+    }
+
+    /// Takes a batch that is not durable and that manifests may name all the same.
+    pub(crate) fn insert_nameable(&mut self, batch: Arc<Batch>) {
+        let (durable, nameable) = (false, true);
+        self.put(Held {
+            batch,
+            durable,
+            nameable,
+        });
+    }
+
+    fn put(&mut self, held: Held) {
+        let (header, digest) = (&held.batch.header, held.batch.digest);
+        let place = (header.lane, header.index);
+        if self.held.insert(digest, held).is_none() {
             self.by_place.entry(place).or_default().push(digest);
         }
     }
@@ -32,7 +55,8 @@ impl Batches {
     /// Notes that a batch is on disk; false when it is not held (any more).
     pub(crate) fn mark_durable(&mut self, digest: Digest) -> bool {
         let held = self.held.get_mut(&digest);
-        held.map(|held| held.durable = true).is_some()
+        held.map(|held| (held.durable, held.nameable) = (true, true))
+            .is_some()
     }
 
     pub(crate) fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
@@ -43,29 +67,33 @@ impl Batches {
         self.held.get(&digest).is_some_and(|held| held.durable)
     }
 
-    /// The durable batch that extends `tip` of the owner's lanes: the next one of the same lane, or
-    /// else the first one of a later lane. An owner may fork a lane; then the lowest digest is
+    /// The nameable batch that extends `tip` of the owner's lanes: the next one of the same lane,
+    /// or else the first one of a later lane. An owner may fork a lane; then the lowest digest is
     /// taken, and finality chooses.
-    pub(crate) fn next_durable(&self, owner: ValidatorNumber, tip: LaneTip) -> Option<&Arc<Batch>> {
+    pub(crate) fn next_nameable(
+        &self,
+        owner: ValidatorNumber,
+        tip: LaneTip,
+    ) -> Option<&Arc<Batch>> {
         let lane = |incarnation| LaneId { owner, incarnation };
         let same = lane(tip.incarnation);
-        let next = self.durable_at((same, tip.index + 1), tip.digest);
+        let next = self.nameable_at((same, tip.index + 1), tip.digest);
         next.or_else(|| {
             let past = Bound::Excluded((same, u64::MAX));
             let last = Bound::Included((lane(Incarnation(u32::MAX)), u64::MAX));
             let mut places = self.by_place.range((past, last));
             places.find_map(|(place, _)| match place.1 {
-                1 => self.durable_at(*place, Digest::ZERO),
+                1 => self.nameable_at(*place, Digest::ZERO),
                 _ => None,
             })
         })
     }
 
-    fn durable_at(&self, place: (LaneId, u64), previous: Digest) -> Option<&Arc<Batch>> {
+    fn nameable_at(&self, place: (LaneId, u64), previous: Digest) -> Option<&Arc<Batch>> {
         let places = self.by_place.get(&place)?;
         let candidates = places.iter().filter_map(|digest| self.held.get(digest));
         candidates
-            .filter(|held| held.durable && held.batch.header.previous == previous)
+            .filter(|held| held.nameable && held.batch.header.previous == previous)
             .map(|held| &held.batch)
             .min_by_key(|batch| batch.digest)
     }

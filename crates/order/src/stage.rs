@@ -405,14 +405,14 @@ impl OrderStage {
         }
     }
 
-    /// Durable batches that extend the lanes, lane by lane in rotating order.
+    /// Batches that may be named and extend the lanes, lane by lane in rotating order.
     fn choose_batches(&self, height: Height, lanes: &Lanes) -> Vec<BatchRef> {
         let mut chosen = Vec::new();
         let mut room = BLOCK_BYTES_MAX / ENVELOPE_BYTES;
         for owner in lane_order(height, &self.config.validators) {
             let mut tip = tip_of(lanes, owner);
             for _ in 0..LANE_STEP_MAX {
-                let Some(batch) = self.batches.next_durable(owner, tip) else {
+                let Some(batch) = self.batches.next_nameable(owner, tip) else {
                     break;
                 };
                 let count = batch.header.count;
@@ -454,7 +454,9 @@ impl OrderStage {
     #[must_use]
     pub fn tick_due(&self) -> Option<Duration> {
         let since = self.lane.open_since()?;
-        (self.may_seal_partial() && self.lane.has_room()).then(|| since + self.config.seal_linger)
+        let is_early = self.config.propose_unsynced;
+        let is_due = !is_early && self.may_seal_partial() && self.lane.has_room();
+        is_due.then(|| since + self.config.seal_linger)
     }
 
     /// A part-filled batch is worth sealing only if the next block could still name it.
@@ -469,7 +471,8 @@ impl OrderStage {
         let pace_over = self
             .last_proposal
             .is_none_or(|at| now.uptime >= at + self.config.view_pace);
-        let wanted = self.proposal_waits && pace_over && self.batches_unsynced == 0;
+        let is_idle = self.config.propose_unsynced || self.batches_unsynced == 0;
+        let wanted = self.proposal_waits && pace_over && is_idle;
         if full || (self.may_seal_partial() && (linger_over || wanted)) {
             self.seal(now);
         }
@@ -484,7 +487,10 @@ impl OrderStage {
         self.metrics.lane_window_used.set(self.lane.window_used());
         self.batches_unsynced += 1;
         let batch = Arc::new(batch);
-        self.batches.insert(Arc::clone(&batch), false);
+        match self.config.propose_unsynced {
+            true => self.batches.insert_nameable(Arc::clone(&batch)),
+            false => self.batches.insert(Arc::clone(&batch), false),
+        }
         self.outgoing.push(Outgoing::Persist(Persist::Batch(batch)));
     }
 
@@ -594,7 +600,7 @@ impl OrderStage {
 
 /// The end of the durable batches that follow `tip` without a gap.
 fn durable_tip(batches: &Batches, owner: ValidatorNumber, mut tip: LaneTip) -> LaneTip {
-    while let Some(next) = batches.next_durable(owner, tip) {
+    while let Some(next) = batches.next_nameable(owner, tip) {
         tip = LaneTip::of(&BatchRef::of(&next.header, next.digest));
     }
     tip

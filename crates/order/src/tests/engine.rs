@@ -75,7 +75,11 @@ fn start(dir: &Path, node: Node) -> Rig {
 }
 
 fn start_with(engine: EngineConfig, node: Node) -> Rig {
-    start_paced(config(1), engine, node)
+    let order = crate::OrderConfig {
+        propose_unsynced: true,
+        ..config(1)
+    };
+    start_paced(order, engine, node)
 }
 
 fn start_paced(order: crate::OrderConfig, engine: EngineConfig, node: Node) -> Rig {

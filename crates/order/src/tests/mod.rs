@@ -114,6 +114,8 @@ pub(crate) fn config(validator_count: usize) -> OrderConfig {
     OrderConfig {
         // Long beside the milliseconds that a test lets pass.
         view_pace: Duration::from_millis(25),
+        // What several validators do; tests of one that is alone set it.
+        propose_unsynced: false,
         ..config.expect("validator 1 is there")
     }
 }

@@ -13,7 +13,7 @@ use clearway_types::units::{Digest, Height, TimeMs, ValidatorNumber};
 use clearway_types::wire::HINT_BYTES;
 
 use super::{at, config, execute, genesis, head_of, stage, tags, unsigned, verified};
-use crate::{OrderError, OrderMetrics, OrderStage, Outgoing, Proposal, Recovery};
+use crate::{OrderConfig, OrderError, OrderMetrics, OrderStage, Outgoing, Proposal, Recovery};
 
 /// What left the stage, taken apart.
 #[derive(Default)]
@@ -95,6 +95,40 @@ fn a_batch_is_proposed_only_when_it_is_durable() {
     assert_eq!(manifest.batches[0].digest, left.batches[0].digest);
     assert_eq!((manifest.height, manifest.parent), (Height(2), first));
     assert_ne!(first, second);
+}
+
+#[test]
+fn alone_what_is_open_is_proposed_before_it_is_durable_and_voted_for_after_it_is() {
+    let alone = OrderConfig {
+        propose_unsynced: true,
+        ..config(1)
+    };
+    let recovery = Recovery::genesis(&genesis(1));
+    let mut stage = OrderStage::new(alone, recovery, Arc::new(OrderMetrics::default()));
+    let first = proposed(&mut stage, genesis(1).hash(), 0);
+    sync(&mut stage, 1);
+    for ms in 2..10 {
+        stage.on_verified(verified(ms, 2), at(ms)).expect("room");
+        stage.on_tick(at(ms));
+    }
+    assert_eq!(stage.tick_due(), None, "nothing is sealed for its age");
+    assert!(take(&mut stage).batches.is_empty());
+    let second = proposed(&mut stage, first, 25);
+    // In this order: no manifest is on the disk without its batch.
+    let outgoing = stage.take_outgoing();
+    let [
+        Outgoing::Persist(Persist::Batch(batch)),
+        Outgoing::Persist(Persist::Manifest { .. }),
+    ] = &outgoing[..]
+    else {
+        panic!("{outgoing:?}");
+    };
+    assert_eq!(batch.header.count, 16);
+    for persisted in [Persisted::Manifest(second), Persisted::Batch(batch.digest)] {
+        assert!(!stage.is_certifiable(second));
+        stage.on_persisted(persisted, at(26)).expect("known");
+    }
+    assert!(stage.is_certifiable(second));
 }
 
 #[test]
