@@ -328,7 +328,10 @@ impl OrderStage {
                 self.metrics.proposals_again.add(1);
                 digest
             }
-            None => match self.build(parent, now) {
+            None => match self
+                .sealed_for(parent, now)
+                .and_then(|()| self.build(parent, now))
+            {
                 Ok((manifest, bytes, digest)) => {
                     self.metrics.proposals.add(1);
                     if manifest.batches.is_empty() {
@@ -358,6 +361,23 @@ impl OrderStage {
         self.proposed_index = self.proposed_index.max(last);
     }
 
+    /// What is open goes into the next manifest on `parent`, where it may name what is not durable
+    /// and can be built now: else it gathers on.
+    fn sealed_for(&mut self, parent: Digest, now: Now) -> Result<(), Option<Duration>> {
+        let head = self.chain.head(parent).ok_or(None)?;
+        let is_early = self.config.propose_unsynced && self.may_seal_partial();
+        if is_early && self.may_build_on(&head) {
+            self.seal(now);
+        }
+        Ok(())
+    }
+
+    /// Whether execution and the store keep up with a child of `head`.
+    fn may_build_on(&self, head: &Head) -> bool {
+        let lag = head.height.next().0 - self.newest_result(head).0.0;
+        lag <= EXEC_LAG_MAX && self.chain.undurable_count() < MANIFESTS_UNSYNCED_MAX
+    }
+
     /// The next manifest on `parent`, or when to ask again.
     fn build(
         &self,
@@ -368,8 +388,7 @@ impl OrderStage {
         let lanes = self.chain.lanes_at(parent).ok_or(None)?;
         let height = head.height.next();
         let (state_height, exec_head) = self.newest_result(&head);
-        let lag = height.0 - state_height.0;
-        if lag > EXEC_LAG_MAX || self.chain.undurable_count() >= MANIFESTS_UNSYNCED_MAX {
+        if !self.may_build_on(&head) {
             return Err(None);
         }
         let batches = self.choose_batches(height, &lanes);
@@ -471,7 +490,7 @@ impl OrderStage {
         let pace_over = self
             .last_proposal
             .is_none_or(|at| now.uptime >= at + self.config.view_pace);
-        let is_idle = self.config.propose_unsynced || self.batches_unsynced == 0;
+        let is_idle = !self.config.propose_unsynced && self.batches_unsynced == 0;
         let wanted = self.proposal_waits && pace_over && is_idle;
         if full || (self.may_seal_partial() && (linger_over || wanted)) {
             self.seal(now);

@@ -211,19 +211,18 @@ impl Orderer {
 
     /// The engine in the runtime of the product.
     fn run_engine(&self) -> Option<String> {
-        let journal = match Journal::open(&self.engine.journal_dir) {
-            Ok(journal) => Arc::new(journal),
-            Err(error @ JournalError::Damaged { .. }) => {
-                return Some(format!("{UNREADABLE}: {error}"));
-            }
-            Err(error) => return Some(error.to_string()),
-        };
         let runtime_config = runtime::Config::new()
             .with_worker_threads(self.engine.worker_count)
             .with_max_blocking_threads(self.engine.worker_count.max(4))
             .with_storage_directory(&self.engine.journal_dir);
-        let runner = runtime::Runner::new(runtime_config);
-        runner.start(async move |context| self.run_in(Journaled::new(context, journal)).await)
+        // Inside: the runtime keeps others out of the folder.
+        runtime::Runner::new(runtime_config).start(async move |context| {
+            match Journal::open(&self.engine.journal_dir) {
+                Ok(journal) => self.run_in(Journaled::new(context, journal.into())).await,
+                Err(error @ JournalError::Damaged { .. }) => Some(format!("{UNREADABLE}: {error}")),
+                Err(error) => Some(error.to_string()),
+            }
+        })
     }
 
     /// The engine and the timer, until ordering stops or pauses; or why they ended by themselves.

@@ -9,6 +9,8 @@ use super::format::FILE_BYTES;
 
 /// Their names in the journal's folder.
 const NAMES: [&str; FILES] = ["journal-0", "journal-1"];
+/// File beside them that the engine's runtime has a lock on.
+const HOLD: &str = ".hold";
 /// Folder beside them, for files that are not needed any more and may be damaged.
 const ASIDE: &str = "settled";
 
@@ -81,9 +83,11 @@ impl JournalDisk for RealDisk {
     }
 }
 
-/// The first of the files that is no file: a pipe would be waited for without end.
+/// The first thing that would be opened as a file and is none: a pipe would be waited for without
+/// end.
 pub(crate) fn foreign(dir: &Path) -> Option<PathBuf> {
-    let mut paths = (0..FILES).map(|file| path(dir, file));
+    let journal = (0..FILES).map(|file| path(dir, file));
+    let mut paths = std::iter::once(dir.join(HOLD)).chain(journal);
     paths.find(|path| fs::metadata(path).is_ok_and(|about| !about.is_file()))
 }
 

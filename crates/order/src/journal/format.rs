@@ -20,7 +20,8 @@ use super::Key;
 
 const MAGIC: [u8; 4] = *b"CWJ1";
 const HEAD_BYTES: usize = 32;
-/// Frames begin at sectors: writing one touches no sector that is durable.
+/// Frames begin at sectors, which a disk writes whole: those of durable frames get the same bytes
+/// again at most.
 pub(super) const ALIGN_BYTES: usize = 512;
 /// Bytes of a file, all there from the beginning: some four hundred views. A journal of more than
 /// that grows its file.

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use self::disk::{JournalDisk, RealDisk};
 pub(crate) use self::disk::{foreign, is_there, set_aside};
-use self::format::{Change, FILE_BYTES, Frame, Row, row};
+use self::format::{Change, FILE_BYTES, Frame, row};
 
 /// Files that take turns: one is written to, the other holds what was before, or nothing.
 const FILES: usize = 2;
@@ -69,7 +69,7 @@ struct Log {
     /// The file that is written to.
     active: usize,
     generation: u64,
-    /// Of the next frame.
+    /// Of the next frame; 0 before the first of this run.
     sequence: u64,
     /// Where it goes.
     end: usize,
@@ -108,18 +108,14 @@ impl Journal {
             let read = Change::each(payload, |change| apply(&mut blobs, change));
             read.map_err(|_| damaged(active, 0))?;
         }
-        let Row {
-            generation,
-            sequence,
-            end,
-            ..
-        } = row;
+        // The first sync writes all of it anew, into the other file: what was read may have come
+        // from a cache that a failed sync left, and the last frame may be torn behind its end.
         let log = Log {
             disk,
             active,
-            generation,
-            sequence,
-            end,
+            generation: row.generation,
+            sequence: 0,
+            end: 0,
             is_broken: false,
         };
         let state = State {
