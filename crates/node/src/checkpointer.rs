@@ -23,8 +23,8 @@ use crate::log_index::LogIndex;
 
 /// How often the checkpointer looks whether a segment has to be prepared or indexed.
 const ROUND: Duration = Duration::from_millis(50);
-/// Between two pieces of a segment that is prepared: 200 MB a second, more than a log grows, and
-/// three quarters of the disk's time are left to syncs.
+/// Between two pieces of a segment that is prepared: up to 200 MB a second, and most of the disk's
+/// time is left to syncs. Where that is too slow, the writer fills the rest itself.
 const FILL_PAUSE: Duration = Duration::from_millis(5);
 /// Shortest and longest pause before work that failed is tried again.
 const AGAIN_MIN: Duration = Duration::from_secs(1);
@@ -94,8 +94,10 @@ pub(crate) struct Checkpointer {
     index: Arc<LogIndex>,
     pub(crate) metrics: Arc<CheckpointerMetrics>,
     disk: Arc<Disk>,
-    /// A segment is being prepared.
+    /// A segment is being prepared, piece by piece.
     is_filling: bool,
+    /// When the rest of the work is due meanwhile.
+    round_due: Option<Instant>,
     prepare_again: Again,
     index_again: Again,
     look_again: Again,
@@ -121,6 +123,7 @@ impl Checkpointer {
             metrics: Arc::default(),
             disk: Arc::clone(disk),
             is_filling: false,
+            round_due: None,
             prepare_again: Again::default(),
             index_again: Again::default(),
             look_again: Again::default(),
@@ -147,8 +150,8 @@ impl Checkpointer {
         self.note("checkpoint", self.keep(keep));
     }
 
-    /// Prepares a piece of the next segment; once that is whole, indexes what was sealed and looks
-    /// after the files of the log. Each unless it has just failed.
+    /// Prepares a piece of the next segment, indexes what was sealed and looks after the files of
+    /// the log; the latter two once a round. Each unless it has just failed.
     pub(crate) fn on_idle(&mut self, now: Instant) {
         if self.prepare_again.is_due(now) {
             let prepared = self.preparer.prepare_some();
@@ -157,9 +160,10 @@ impl Checkpointer {
             let done = self.note("segment", prepared);
             self.prepare_again.note(done, now);
         }
-        if self.is_filling {
+        if self.is_filling && self.round_due.is_some_and(|due| now < due) {
             return;
         }
+        self.round_due = Some(now + ROUND);
         if self.index_again.is_due(now) {
             let done = self.index();
             self.index_again.note(done, now);

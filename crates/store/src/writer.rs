@@ -461,14 +461,7 @@ impl Preparer {
     /// # Errors
     /// As [`Preparer::prepare_some`].
     pub fn prepare_next(&self) -> Result<bool, StoreError> {
-        let mut is_late = false;
-        loop {
-            match self.prepare_some()? {
-                Prepared::Before => return Ok(is_late),
-                Prepared::Now => return Ok(true),
-                Prepared::Partly => is_late = true,
-            }
-        }
+        Ok(self.prepare_up_to(self.segment_bytes)? != Prepared::Before)
     }
 
     /// Zero-fills and syncs up to [`BULK_BYTES`] of the next segment. A caller with time leaves a
@@ -478,10 +471,15 @@ impl Preparer {
     /// [`StoreError::DiskFull`] when there is no space: the half-made file is removed, it was
     /// never part of the log. [`StoreError::Io`] for anything else.
     pub fn prepare_some(&self) -> Result<Prepared, StoreError> {
+        self.prepare_up_to(BULK_BYTES)
+    }
+
+    /// Fills so many bytes at most, with one sync.
+    fn prepare_up_to(&self, bytes_max: u64) -> Result<Prepared, StoreError> {
         let mut ready = self.lock();
         let filled = match std::mem::replace(&mut *ready, Ready::Nothing) {
-            Ready::Nothing => self.begin().and_then(|file| self.fill(file, 0)),
-            Ready::Filling(file, from) => self.fill(file, from),
+            Ready::Nothing => self.begin().and_then(|file| self.fill(file, 0, bytes_max)),
+            Ready::Filling(file, from) => self.fill(file, from, bytes_max),
             done @ (Ready::Prepared(_) | Ready::Closed) => {
                 *ready = done;
                 return Ok(Prepared::Before);
@@ -551,10 +549,15 @@ impl Preparer {
         self.io.open(&path, Access::Create).at("create", &path)
     }
 
-    /// Zeros from here on, as many as are written at once.
-    fn fill(&self, file: Arc<dyn BlockFile>, from: u64) -> Result<Ready, StoreError> {
+    /// Zeros from here on, so many at most.
+    fn fill(
+        &self,
+        file: Arc<dyn BlockFile>,
+        from: u64,
+        bytes_max: u64,
+    ) -> Result<Ready, StoreError> {
         let path = self.dir.join(PREPARED_NAME);
-        let to = self.segment_bytes.min(from + BULK_BYTES);
+        let to = self.segment_bytes.min(from + bytes_max);
         write_zeros_at(file.as_ref(), from, to - from).at("pwrite", &path)?;
         file.sync_data().at("fdatasync", &path)?;
         Ok(match to == self.segment_bytes {
