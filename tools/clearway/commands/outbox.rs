@@ -168,9 +168,10 @@ impl Outbox {
     /// The entry with this identifier, if there is one.
     pub(crate) fn find(&self, id: TransferId) -> Result<Option<Entry>, EntryError> {
         let path = self.path(id);
-        match path.try_exists() {
-            Ok(false) => Ok(None),
-            Ok(true) => self.read(&path).map(Some),
+        // Of the name itself: a link to nothing keeps others from having it, too.
+        match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Ok(_) => self.read(&path).map(Some),
             Err(error) => Err(self.failure(&path, &error).into()),
         }
     }
