@@ -45,6 +45,10 @@ pub(crate) const FULL_LOAD: &str = "cargo run --release -- bench --json FILE";
 /// One node at a stated rate, latency from the intended send time.
 pub(crate) const OPEN_LOOP: &str =
     "cargo run --release -- bench --quick --count 100000 --rate 10000 --json FILE";
+const AT_60K: &str =
+    "cargo run --release -- bench --count 1200000 --account-count 100000 --rate 60000 --json FILE";
+const AT_150K: &str =
+    "cargo run --release -- bench --count 3000000 --account-count 100000 --rate 150000 --json FILE";
 const ON_GPU: &str = "cargo run --release -- bench --set backend=gpu --json FILE";
 
 /// A figure of the whole way of a payment.
@@ -155,6 +159,20 @@ pub(crate) const GOALS: &[Goal] = &[
         "us",
         OPEN,
         Stated,
+    ),
+    whole(
+        "answers at 60,000/s, p99",
+        "one_node_open_loop_response_us_p99",
+        "us",
+        Some(AT_60K),
+        AtMost(15_000.0),
+    ),
+    whole(
+        "answers at 150,000/s, p99",
+        "one_node_open_loop_response_us_p99",
+        "us",
+        Some(AT_150K),
+        AtMost(25_000.0),
     ),
     whole(
         "replay with every check",
