@@ -42,8 +42,8 @@ fn run_with_room() -> ExitCode {
 }
 
 /// The kernel hands out memory in small pages. A huge one is zeroed whole when it is first touched,
-/// by whoever serves a payment then: milliseconds each in a virtual machine, on all threads at once
-/// where load begins. Where the kernel refuses, nothing but that is lost.
+/// on the thread that serves a payment: milliseconds each in a virtual machine, on all threads at
+/// once where load begins. Where the kernel refuses, nothing but that is lost.
 fn leave_huge_pages() {
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);

@@ -37,7 +37,7 @@ pub const IO_SLICE_COUNT_MAX: usize = 1024;
 /// there: the decisions have the figures.
 pub const ZERO_CHUNK_BYTES: usize = 16 << 10;
 
-/// Bytes of a large file that are written between two of its syncs: whoever syncs beside it waits
+/// Bytes of a large file that are written between two of its syncs: a sync beside it waits
 /// for as much, a millisecond on an ordinary disk.
 pub const BULK_BYTES: u64 = 1 << 20;
 

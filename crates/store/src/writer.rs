@@ -474,7 +474,7 @@ impl Preparer {
         self.prepare_up_to(BULK_BYTES)
     }
 
-    /// Fills so many bytes at most, with one sync.
+    /// Fills at most `bytes_max`, with one sync.
     fn prepare_up_to(&self, bytes_max: u64) -> Result<Prepared, StoreError> {
         let mut ready = self.lock();
         let filled = match std::mem::replace(&mut *ready, Ready::Nothing) {
@@ -549,7 +549,7 @@ impl Preparer {
         self.io.open(&path, Access::Create).at("create", &path)
     }
 
-    /// Zeros from here on, so many at most.
+    /// Writes zeros from here on, at most `bytes_max`, and syncs them.
     fn fill(
         &self,
         file: Arc<dyn BlockFile>,
