@@ -16,8 +16,9 @@ use crate::admin::Readiness;
 
 /// File in the data folder that holds room back.
 const RESERVE_NAME: &str = "reserve";
-/// Its bytes: hundreds of views, each of which takes the journal a block or two of the disk. It is
-/// given up when the disk is full, so that the view under way ends in good order.
+/// Its bytes. The journal has its own from the beginning, but a file system that copies what is
+/// written over takes a block or two for each view. It is given up when the disk is full, so that
+/// the view under way ends in good order.
 const RESERVE_BYTES: u64 = 8 << 20;
 /// With less than this left, beside the reserve, no view is begun.
 const JOURNAL_BYTES_MIN: u64 = 2 << 20;
