@@ -14,12 +14,14 @@
 //!
 //! A frame is written at once and synced before the next, so after a power cut the last one alone
 //! may be torn. What stands behind the last frame is older: of an earlier generation, or zeros.
-use clearway_types::codec::{DecodeError, Reader};
+use clearway_types::codec::{DecodeError, Reader, Writer as _};
 
 use super::Key;
 
 const MAGIC: [u8; 4] = *b"CWJ1";
 const HEAD_BYTES: usize = 32;
+/// Where a head's checksum is, of what stands before it and of the payload.
+const CRC_AT: usize = 24;
 /// Frames begin at sectors, which a disk writes whole: those of durable frames get the same bytes
 /// again at most.
 pub(super) const ALIGN_BYTES: usize = 512;
@@ -44,29 +46,39 @@ impl<'a> Frame<'a> {
     pub(super) fn encode(&self) -> Vec<u8> {
         let len = u32::try_from(self.payload.len()).expect("changes of a sync fit 4 GiB");
         let mut bytes = Vec::with_capacity(Self::bytes(self.payload.len()));
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&len.to_le_bytes());
-        bytes.extend_from_slice(&self.generation.to_le_bytes());
-        bytes.extend_from_slice(&self.sequence.to_le_bytes());
+        bytes.bytes(&MAGIC);
+        bytes.u32(len);
+        bytes.u64(self.generation);
+        bytes.u64(self.sequence);
         let crc = crc_of(&bytes, self.payload);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(self.payload);
+        bytes.u32(crc);
+        bytes.u32(0);
+        bytes.bytes(self.payload);
         bytes.resize(Self::bytes(self.payload.len()), 0);
         bytes
     }
 
     /// The frame at the beginning of `bytes`, if a whole one is there.
     fn decode(bytes: &'a [u8]) -> Option<Self> {
-        let head = bytes.get(..HEAD_BYTES)?;
-        let len = usize::try_from(u32_at(head, 4)).ok()?;
-        let payload = bytes.get(HEAD_BYTES..)?.get(..len)?;
-        let is_whole = head.starts_with(&MAGIC) && u32_at(head, 24) == crc_of(&head[..24], payload);
-        is_whole.then(|| Self {
-            generation: u64_at(head, 8),
-            sequence: u64_at(head, 16),
-            payload,
-        })
+        if !bytes.starts_with(&MAGIC) {
+            return None;
+        }
+        let read = || -> Result<_, DecodeError> {
+            let mut read = Reader::new(bytes);
+            read.bytes(MAGIC.len())?;
+            let (len, generation, sequence) = (read.u32()?, read.u64()?, read.u64()?);
+            let crc = read.u32()?;
+            read.u32()?;
+            let payload = read.bytes(usize::try_from(len).map_err(|_| invalid("length"))?)?;
+            let frame = Self {
+                generation,
+                sequence,
+                payload,
+            };
+            Ok((frame, crc))
+        };
+        let (frame, crc) = read().ok()?;
+        (crc == crc_of(&bytes[..CRC_AT], frame.payload)).then_some(frame)
     }
 }
 
@@ -75,14 +87,6 @@ fn crc_of(head: &[u8], payload: &[u8]) -> u32 {
     crc.update(head);
     crc.update(payload);
     crc.finalize()
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 /// What a file holds.
@@ -174,21 +178,21 @@ impl<'a> Change<'a> {
             Self::Resize { .. } => RESIZE,
             Self::Remove { .. } => REMOVE,
         };
-        payload.push(kind);
+        payload.u8(kind);
         let (partition, name) = self.key();
         for text in [partition.as_bytes(), name] {
-            payload.push(u8::try_from(text.len()).expect("names are short"));
-            payload.extend_from_slice(text);
+            payload.u8(u8::try_from(text.len()).expect("names are short"));
+            payload.bytes(text);
         }
         match self {
-            Self::Make { version, .. } => payload.extend_from_slice(&version.to_le_bytes()),
+            Self::Make { version, .. } => payload.u16(*version),
             Self::Write { at, bytes, .. } => {
                 let len = u32::try_from(bytes.len()).expect("blobs are below 4 GiB");
-                payload.extend_from_slice(&at.to_le_bytes());
-                payload.extend_from_slice(&len.to_le_bytes());
-                payload.extend_from_slice(bytes);
+                payload.u64(*at);
+                payload.u32(len);
+                payload.bytes(bytes);
             }
-            Self::Resize { len, .. } => payload.extend_from_slice(&len.to_le_bytes()),
+            Self::Resize { len, .. } => payload.u64(*len),
             Self::Remove { .. } => {}
         }
     }
