@@ -227,7 +227,7 @@ impl Session {
     ) -> Result<(), Failure> {
         self.announce(envelope, telling.output);
         let signalled = self.not_known(envelope, "a signal ended the command");
-        let _words = LastWords::new(signalled, telling.output.json)?;
+        let words = LastWords::new(signalled, telling.output.json)?;
         let envelopes = [*envelope];
         let sent = self.runtime.block_on(async {
             match copy {
@@ -235,6 +235,8 @@ impl Session {
                 Copy::Further => self.client.resubmit(&envelopes).await,
             }
         });
+        // What comes of it is told now; both would contradict each other.
+        drop(words);
         let answer = sent.map(|answers| answers.first().copied());
         match answer {
             // What the log has by name may be another instruction, and what took the name may be
