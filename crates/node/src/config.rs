@@ -276,23 +276,28 @@ impl ConfigError {
     pub fn is_of_file(&self) -> bool {
         match self {
             Self::Read { .. } | Self::TooLong { .. } | Self::Syntax { .. } => true,
-            Self::UnknownKey { origin, .. }
-            | Self::UnknownPreset { origin, .. }
-            | Self::Type { origin, .. }
-            | Self::Range { origin, .. } => matches!(origin, Origin::File { .. }),
-            Self::VariableNotText { .. } | Self::Conflict { .. } => false,
+            _ => matches!(self.origin(), Some(Origin::File { .. })),
         }
     }
 
     /// Whether it is about a flag: what was typed, and no file or variable.
     #[must_use]
     pub fn is_of_flag(&self) -> bool {
+        matches!(self.origin(), Some(Origin::Flag))
+    }
+
+    /// Where the one value stands that it is about.
+    fn origin(&self) -> Option<&Origin> {
         match self {
             Self::UnknownKey { origin, .. }
             | Self::UnknownPreset { origin, .. }
             | Self::Type { origin, .. }
-            | Self::Range { origin, .. } => matches!(origin, Origin::Flag),
-            _ => false,
+            | Self::Range { origin, .. } => Some(origin),
+            Self::Read { .. }
+            | Self::TooLong { .. }
+            | Self::Syntax { .. }
+            | Self::VariableNotText { .. }
+            | Self::Conflict { .. } => None,
         }
     }
 }
