@@ -12,42 +12,28 @@ use crate::recovery::LaneTip;
 struct Held {
     batch: Arc<Batch>,
     durable: bool,
-    /// A manifest that is built here may name it.
-    nameable: bool,
 }
 
 /// Batches by digest, and by lane and index to follow a lane.
 #[derive(Default)]
 pub(crate) struct Batches {
+    /// Manifests that are built here may name what is not durable yet.
+    names_unsynced: bool,
     held: BTreeMap<Digest, Held>,
     by_place: BTreeMap<(LaneId, u64), Vec<Digest>>,
 }
 
 impl Batches {
-    /// Takes a batch, which manifests may name once it is durable.
+    pub(crate) fn new(names_unsynced: bool) -> Self {
+        Self {
+            names_unsynced,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn insert(&mut self, batch: Arc<Batch>, durable: bool) {
-        let nameable = durable;
-        self.put(Held {
-            batch,
-            durable,
-            nameable,
-        });
-    }
-
-    /// Takes a batch that is not durable and that manifests may name all the same.
-    pub(crate) fn insert_nameable(&mut self, batch: Arc<Batch>) {
-        let (durable, nameable) = (false, true);
-        self.put(Held {
-            batch,
-            durable,
-            nameable,
-        });
-    }
-
-    fn put(&mut self, held: Held) {
-        let (header, digest) = (&held.batch.header, held.batch.digest);
-        let place = (header.lane, header.index);
-        if self.held.insert(digest, held).is_none() {
+        let (place, digest) = ((batch.header.lane, batch.header.index), batch.digest);
+        if self.held.insert(digest, Held { batch, durable }).is_none() {
             self.by_place.entry(place).or_default().push(digest);
         }
     }
@@ -55,8 +41,7 @@ impl Batches {
     /// Notes that a batch is on disk; false when it is not held (any more).
     pub(crate) fn mark_durable(&mut self, digest: Digest) -> bool {
         let held = self.held.get_mut(&digest);
-        held.map(|held| (held.durable, held.nameable) = (true, true))
-            .is_some()
+        held.map(|held| held.durable = true).is_some()
     }
 
     pub(crate) fn batch(&self, digest: Digest) -> Option<&Arc<Batch>> {
@@ -67,8 +52,8 @@ impl Batches {
         self.held.get(&digest).is_some_and(|held| held.durable)
     }
 
-    /// The nameable batch that extends `tip` of the owner's lanes: the next one of the same lane,
-    /// or else the first one of a later lane. An owner may fork a lane; then the lowest digest is
+    /// The batch that manifests may name and that extends `tip` of the owner's lanes: the next one
+    /// of the same lane, or else the first one of a later lane. An owner may fork a lane; then the lowest digest is
     /// taken, and finality chooses.
     pub(crate) fn next_nameable(
         &self,
@@ -93,7 +78,8 @@ impl Batches {
         let places = self.by_place.get(&place)?;
         let candidates = places.iter().filter_map(|digest| self.held.get(digest));
         candidates
-            .filter(|held| held.nameable && held.batch.header.previous == previous)
+            .filter(|held| held.durable || self.names_unsynced)
+            .filter(|held| held.batch.header.previous == previous)
             .map(|held| &held.batch)
             .min_by_key(|batch| batch.digest)
     }

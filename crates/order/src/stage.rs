@@ -91,7 +91,7 @@ impl OrderStage {
         assert!(known, "the scan of the log refuses lanes of others");
         let mut heads = Heads::default();
         recovery.heads.iter().for_each(|head| heads.insert(*head));
-        let mut batches = Batches::default();
+        let mut batches = Batches::new(config.propose_unsynced);
         for batch in recovery.batches {
             batches.insert(batch, true);
         }
@@ -506,10 +506,7 @@ impl OrderStage {
         self.metrics.lane_window_used.set(self.lane.window_used());
         self.batches_unsynced += 1;
         let batch = Arc::new(batch);
-        match self.config.propose_unsynced {
-            true => self.batches.insert_nameable(Arc::clone(&batch)),
-            false => self.batches.insert(Arc::clone(&batch), false),
-        }
+        self.batches.insert(Arc::clone(&batch), false);
         self.outgoing.push(Outgoing::Persist(Persist::Batch(batch)));
     }
 

@@ -78,3 +78,39 @@ fn damage_above_the_newest_stored_certificate_is_refused_with_the_way_out() {
     assert_eq!(rig.handle.metrics().journals_mended.value(), 0);
     assert!(file.exists(), "nothing was moved");
 }
+
+/// Where the frames of a file begin.
+fn frames(bytes: &[u8]) -> Vec<usize> {
+    let begins = (0..bytes.len()).step_by(512);
+    begins
+        .filter(|at| bytes[*at..].starts_with(b"CWJ1"))
+        .collect()
+}
+
+/// A journal that lacks its newest syncs, the last of which may be torn, as a power cut leaves it
+/// on a disk that forgot them.
+#[test]
+fn whatever_a_power_cut_leaves_of_the_journal_the_engine_goes_on_from_the_store() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut node = some_blocks(dir.path());
+    let whole = std::fs::read(file(dir.path())).expect("read");
+    let other = std::fs::read(dir.path().join("engine/journal-1")).expect("read");
+    let frames = frames(&whole);
+    assert!(frames.len() > 12, "{} frames", frames.len());
+    let cuts = [0, 1, frames.len() / 3, frames.len() / 2, frames.len() - 1];
+    for (tag, cut) in (4..).zip(cuts) {
+        // The head of the frame stands, and half of what it holds is gone.
+        let mut torn = whole.clone();
+        torn[frames[cut] + 256..].fill(0);
+        std::fs::write(file(dir.path()), torn).expect("written");
+        std::fs::write(dir.path().join("engine/journal-1"), &other).expect("written");
+        node.delivered.clear();
+        let rig = start(dir.path(), node);
+        rig.submit(tag);
+        rig.wait_for_tags(1);
+        assert_eq!(rig.handle.metrics().journals_mended.value(), 0, "cut {cut}");
+        node = rig.stop();
+        let expected: Vec<u64> = (0..=tag).collect();
+        assert_eq!(audit(&node.log), expected, "cut {cut}");
+    }
+}
