@@ -252,8 +252,8 @@ fn start_listening() -> io::Result<()> {
     thread.spawn(watch).map(drop)
 }
 
-/// Says why the program ends, within a moment: a reader of its results that does
-/// not read must not keep it from ending.
+/// Says why the program ends, within a moment: a reader of its results that does not read must not
+/// keep it from ending.
 fn say_last(words: Failure, json: bool) {
     let (said, is_said) = mpsc::channel();
     let say = move || {

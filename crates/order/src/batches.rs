@@ -53,8 +53,8 @@ impl Batches {
     }
 
     /// The batch that manifests may name and that extends `tip` of the owner's lanes: the next one
-    /// of the same lane, or else the first one of a later lane. An owner may fork a lane; then the lowest digest is
-    /// taken, and finality chooses.
+    /// of the same lane, or else the first one of a later lane. An owner may fork a lane; then the
+    /// lowest digest is taken, and finality chooses.
     pub(crate) fn next_nameable(
         &self,
         owner: ValidatorNumber,
