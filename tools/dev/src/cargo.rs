@@ -16,21 +16,13 @@ const INHERITED_PREFIXES: &[&str] = &[
 
 /// A cargo command that runs in `root` as if a person had typed it there.
 pub(crate) fn command(root: &Path, args: &[&str]) -> Command {
-    of(Command::new("cargo"), root, args)
+    let mut command = Command::new("cargo");
+    without_inherited(command.args(args).current_dir(root));
+    command
 }
 
-/// Like [`command`], for what other programs leave of the processor.
-pub(crate) fn at_low_priority(root: &Path, args: &[&str]) -> Command {
-    if cfg!(not(unix)) {
-        return command(root, args);
-    }
-    let mut nice = Command::new("nice");
-    nice.args(["-n", "19", "cargo"]);
-    of(nice, root, args)
-}
-
-fn of(mut command: Command, root: &Path, args: &[&str]) -> Command {
-    command.args(args).current_dir(root);
+/// Takes from a command what cargo told this program of itself.
+pub(crate) fn without_inherited(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if is_inherited(&name) {

@@ -1,62 +1,41 @@
 //! `cargo dev ci`: the steps, each with its time.
 
+mod binaries;
+pub(crate) mod compiler;
+
 use crate::cargo;
 use crate::error::DevError;
 use crate::perf;
 use crate::tally::Tally;
-use std::io::{BufRead, BufReader, Write};
-use std::num::NonZero;
+use binaries::Binary;
+use cargo_metadata::MetadataCommand;
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::process::{ExitCode, Stdio};
-use std::thread;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 
 /// One check that is a cargo command.
 struct Step {
     name: &'static str,
     args: &'static [&'static str],
-    /// Environment for this step alone.
-    env: &'static [(&'static str, &'static str)],
 }
-
-/// Our own crates are compiled by clippy's driver, as `cargo clippy -- -D warnings` calls it: what
-/// is built for the tests is linted by the same pass, which spares a second one over all that it
-/// depends on. Each step that builds them has it, or would build them once more.
-const LINTED: &[(&str, &str)] = &[
-    ("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"),
-    ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings"),
-];
 
 /// After the house rules, which run in this process.
 const FMT: Step = Step {
     name: "fmt",
     args: &["fmt", "--all", "--check"],
-    env: &[],
 };
 
+/// Everything is built, linted and documented once; see [`compiler`].
 const BUILD: Step = Step {
-    name: "build and clippy",
-    args: &["test", "--workspace", "--all-targets", "--no-run"],
-    env: LINTED,
-};
-
-const TESTS: Step = Step {
-    name: "tests",
-    args: &["test", "--workspace", "--all-targets", "--no-fail-fast"],
-    env: LINTED,
-};
-
-/// While the tests run, with what they leave of the processor: most of them wait for processes,
-/// disks and time. It touches no program that a test runs.
-const DOCS: Step = Step {
-    name: "docs",
+    name: "build, clippy and docs",
     args: &[
-        "doc",
+        "test",
         "--workspace",
-        "--no-deps",
-        "--document-private-items",
+        "--all-targets",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
     ],
-    env: &[("RUSTDOCFLAGS", "-D warnings")],
 };
 
 /// After the tests, with what was built for them.
@@ -78,12 +57,10 @@ const AFTER: &[Step] = &[
             "docs::",
             "node::",
         ],
-        env: LINTED,
     },
     Step {
         name: "doctests",
         args: &["test", "--workspace", "--doc", "--no-fail-fast"],
-        env: LINTED,
     },
 ];
 
@@ -92,12 +69,7 @@ const AFTER: &[Step] = &[
 const DENY: Step = Step {
     name: "deny",
     args: &["deny", "check", "bans", "licenses", "sources"],
-    env: &[],
 };
-
-/// How many tests of a binary run at once. Those of real processes mostly wait for them, so a core
-/// has time for two.
-const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// Runs every step until one fails. The last line that anything prints is the tests' count.
 pub(crate) fn run(root: &Path) -> ExitCode {
@@ -122,42 +94,32 @@ fn run_steps(root: &Path, tally: &mut Tally) -> Result<(), DevError> {
     } else {
         println!("==> deny left out: `cargo install cargo-deny` brings it");
     }
-    for step in [&FMT, &BUILD] {
-        timed(step.name, || run_step(root, step, tally))?;
-    }
-    let (tests, beside) = thread::scope(|scope| {
-        let beside = scope.spawn(|| run_beside(root, &DOCS));
-        let tests = timed(TESTS.name, || run_step(root, &TESTS, tally));
-        (tests, beside.join().expect("it does not panic"))
-    });
-    tests.and(beside)?;
+    timed(FMT.name, || run_step(root, &FMT, tally))?;
+    let tests = timed(BUILD.name, || build(root))?;
+    timed("tests", || binaries::run(&tests, tally))?;
     for step in AFTER {
         timed(step.name, || run_step(root, step, tally))?;
     }
     Ok(())
 }
 
-/// Runs one cargo command at low priority; what it prints is shown where it fails.
-fn run_beside(root: &Path, step: &Step) -> Result<(), DevError> {
-    let started = Instant::now();
-    let mut command = cargo::at_low_priority(root, step.args);
-    command.envs(step.env.iter().copied());
-    let shown = format!("cargo {}", step.args.join(" "));
-    let output = command.output().map_err(|source| DevError::NotStarted {
-        command: shown.clone(),
-        source,
-    })?;
-    let seconds = started.elapsed().as_secs_f64();
-    if output.status.success() {
-        println!("==> {} ok in {seconds:.1} s, beside the tests", step.name);
-        return Ok(());
-    }
-    println!("==> {} failed in {seconds:.1} s", step.name);
-    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-    Err(DevError::StepFailed {
-        step: step.name,
-        command: shown,
-    })
+/// Builds all that the tests need, with the pages of our crates.
+fn build(root: &Path) -> Result<Vec<Binary>, DevError> {
+    let target_dir = MetadataCommand::new().no_deps().exec()?.target_directory;
+    let (name, pages) = compiler::with_pages(target_dir.as_std_path());
+    let mut command = command(root, &BUILD);
+    let mut child = command
+        .env(name, pages)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|source| BUILD.not_started(source))?;
+    let said = child
+        .stdout
+        .take()
+        .expect("the child was started with a pipe");
+    let tests = binaries::read(root, said).map_err(|source| BUILD.output_lost(source))?;
+    BUILD.succeeded(child.wait())?;
+    Ok(tests)
 }
 
 /// Prints what the house rules find; then, whether the pages of figures are current. Tests compare
@@ -175,7 +137,7 @@ pub(crate) fn tidy(root: &Path) -> Result<(), DevError> {
     perf::check(root)
 }
 
-fn timed(name: &str, step: impl FnOnce() -> Result<(), DevError>) -> Result<(), DevError> {
+fn timed<T>(name: &str, step: impl FnOnce() -> Result<T, DevError>) -> Result<T, DevError> {
     println!("==> {name}");
     let started = Instant::now();
     let outcome = step();
@@ -189,44 +151,57 @@ fn timed(name: &str, step: impl FnOnce() -> Result<(), DevError>) -> Result<(), 
 
 /// Runs one cargo command, passing its output on and counting the tests in it.
 fn run_step(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), DevError> {
-    let shown = format!("cargo {}", step.args.join(" "));
-    let mut command = cargo::command(root, step.args);
-    command.envs(step.env.iter().copied());
-    if std::env::var_os(TEST_THREADS).is_none() {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        command.env(TEST_THREADS, (2 * cores).to_string());
-    }
-    let mut child =
-        command
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|source| DevError::NotStarted {
-                command: shown.clone(),
-                source,
-            })?;
+    let mut child = command(root, step)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|source| step.not_started(source))?;
     let output = child
         .stdout
         .take()
         .expect("the child was started with a pipe");
-    let lost = |source| DevError::OutputLost {
-        command: shown.clone(),
-        source,
-    };
     for line in BufReader::new(output).split(b'\n') {
-        let line = line.map_err(lost)?;
+        let line = line.map_err(|source| step.output_lost(source))?;
         let line = String::from_utf8_lossy(&line);
         tally.on_line(&line);
-        // Line by line: steps beside this one have their say between.
-        writeln!(std::io::stdout(), "{line}").map_err(lost)?;
+        println!("{line}");
     }
-    let status = child.wait().map_err(lost)?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(DevError::StepFailed {
-            step: step.name,
-            command: shown,
-        })
+    step.succeeded(child.wait())
+}
+
+/// Our crates are compiled alike in every step, or one would build what another has built.
+fn command(root: &Path, step: &Step) -> Command {
+    let mut command = cargo::command(root, step.args);
+    command.envs(compiler::environment());
+    command
+}
+
+impl Step {
+    fn shown(&self) -> String {
+        format!("cargo {}", self.args.join(" "))
+    }
+
+    fn not_started(&self, source: io::Error) -> DevError {
+        DevError::NotStarted {
+            command: self.shown(),
+            source,
+        }
+    }
+
+    fn output_lost(&self, source: io::Error) -> DevError {
+        DevError::OutputLost {
+            command: self.shown(),
+            source,
+        }
+    }
+
+    fn succeeded(&self, status: io::Result<ExitStatus>) -> Result<(), DevError> {
+        match status.map_err(|source| self.output_lost(source))?.success() {
+            true => Ok(()),
+            false => Err(DevError::StepFailed {
+                step: self.name,
+                command: self.shown(),
+            }),
+        }
     }
 }
 

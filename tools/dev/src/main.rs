@@ -75,6 +75,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(args) = ci::compiler::called_as_compiler() {
+        return ci::compiler::run(&args);
+    }
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
