@@ -120,7 +120,7 @@ impl Payer {
         self.path().join("keys/member-2.insecure-plaintext.outbox")
     }
 
-    /// Identifiers that wait in the outbox.
+    /// Identifiers that wait in the outbox, and whatever else lies there beside what was told.
     fn waiting(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.outbox()) else {
             return Vec::new();
@@ -128,6 +128,7 @@ impl Payer {
         let names = entries.map(|entry| entry.expect("read").file_name());
         names
             .map(|name| name.to_string_lossy().replace(".json", ""))
+            .filter(|name| !name.ends_with(".told"))
             .collect()
     }
 }

@@ -76,5 +76,12 @@ fn once_its_time_is_over_such_a_no_is_its_end() {
     let told = payer.run(node.door(), &["resend", "--json"]).expect(1);
     assert_eq!(told.json("answer")["state"], "expired");
     assert!(payer.waiting().is_empty());
+    // What was promised once is said whenever it is asked for.
+    for _ in 0..2 {
+        let asked = payer.run(node.door(), &["lookup", OWN_ID, "--json"]);
+        let asked = asked.expect(1).json("lookup");
+        assert_eq!(asked["state"], "expired");
+        assert!(payer.waiting().is_empty());
+    }
     node.stop();
 }

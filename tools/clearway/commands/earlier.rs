@@ -14,7 +14,7 @@ use crate::commands::connect::Session;
 use crate::commands::content::differing;
 use crate::commands::entry::{Entry, EntryError};
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::Held;
+use crate::commands::outbox::{End, Held};
 use crate::commands::send::{Copy, why_unknown};
 use crate::failure::{Failure, Kind};
 use crate::ui;
@@ -300,7 +300,7 @@ impl Session {
     ) -> Result<(), Failure> {
         let said = telling.say(&AnswerView::new(envelope, answer, None));
         if said.is_ok() && !answer.transient() {
-            self.forget(envelope, false);
+            self.forget(envelope, End::MovedNothing);
         }
         let conflict = self.conflict(envelope, executed, answer);
         Err(conflict.adding_failures([said]))
@@ -424,18 +424,23 @@ impl Session {
         Err(Failure::new(Kind::Mismatch, message))
     }
 
-    /// Forgets an envelope whose end has been told: these bytes, for another command may have put
-    /// others in their place; any copy where the instruction `is_executed`. Where that cannot be
-    /// done the end is told once more: no reason to say that the instruction failed.
-    pub(super) fn forget(&self, envelope: &Envelope, is_executed: bool) {
+    /// Takes an envelope whose `end` has been told out of what waits: these bytes, for another
+    /// command may have put others in their place; any copy where the instruction is executed.
+    /// Where that cannot be done the end is told once more: no reason to say that the instruction
+    /// failed.
+    pub(super) fn forget(&self, envelope: &Envelope, end: End) {
         let id = envelope.body.id;
         let is_over = |kept: &Envelope| {
-            kept == envelope || (is_executed && same_instruction(&kept.body, &envelope.body))
+            let is_copy = same_instruction(&kept.body, &envelope.body);
+            kept == envelope || (end == End::Executed && is_copy)
         };
         let forgotten = match self.outbox.find(id) {
-            Ok(Some(entry)) if is_over(&entry.envelope) => self
-                .check_cluster(&entry)
-                .and_then(|()| self.outbox.forget(id)),
+            Ok(Some(entry)) if is_over(&entry.envelope) => {
+                self.check_cluster(&entry).and_then(|()| match end {
+                    End::MovedNothing => self.outbox.keep_told(id),
+                    End::Executed | End::Unsent => self.outbox.forget(id),
+                })
+            }
             // At its own cluster it may be as good as any.
             Ok(Some(entry)) if entry.genesis != self.genesis_hash => Ok(()),
             Ok(Some(entry)) if matches!(self.is_forged(&entry.envelope), Ok(true)) => {

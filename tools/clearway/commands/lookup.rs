@@ -14,6 +14,7 @@ use crate::commands::damaged::NO_END;
 use crate::commands::earlier::{conflict_with, may_be_executed, refusal};
 use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
+use crate::commands::outbox::End;
 use crate::commands::proof_file::{self, ProofFile};
 use crate::commands::send::{Asking, exit, told_truly};
 use crate::failure::{Failure, Kind};
@@ -25,7 +26,8 @@ use crate::ui;
     after_help = "Exit codes: 0, it was executed and did what it is for; 1, it moved nothing \
 and never will; 3, the node runs another genesis, the proof contradicts the answer, or the \
 identifier stands for another instruction than the one in the outbox, or waits there for another \
-cluster; 5, it was not executed so far, and the outbox does not say when it ends; 6, it was not \
+cluster; 5, it was not executed so far, and the outbox knows no envelope of it, so that nobody can \
+say whether it ever will be; 6, it was not \
 executed so far and still may be, the outbox has a damaged file of it that may be another's, or \
 what became of it could not be asked, told or proved"
 )]
@@ -53,7 +55,8 @@ impl Args {
 struct View {
     id: String,
     signer: u32,
-    /// `settled`, `recorded`, `rejected`, `conflict`, `expired`, `open` or `not_executed`.
+    /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired`, `open` or
+    /// `not_executed`.
     state: &'static str,
     /// What was executed under this name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +78,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     verdict(told, session.again(), session.genesis.rules.ttl_s_max)
 }
 
+/// What the outbox says of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kept {
+    /// Nothing, or not when it ends: absence proves nothing then.
+    Nothing,
+    /// It waits there, and says when it ends.
+    Waiting,
+    /// An earlier command has told that it moved nothing and never will.
+    Told,
+}
+
 /// What was told, for the verdict.
 struct Told {
     /// Who signed it, as far as is known.
@@ -85,23 +99,32 @@ struct Told {
     /// What to do where the outbox has a file of it that does not say whose it is, or that it is
     /// another's: nothing was executed under that name, and it may be under others.
     damaged: Option<Failure>,
-    /// The outbox says when it ends.
-    kept: bool,
+    kept: Kept,
     said: Result<(), Failure>,
     proof: Result<(), Failure>,
 }
 
 /// Asks, tells, and forgets what has been told. A failure to ask is no verdict.
 fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told, Failure> {
-    let (entry, damaged) = kept(session, args.id)?;
-    let kept = match (&entry, &damaged) {
+    let (waiting, damaged) = kept(session, args.id)?;
+    let told = match (&waiting, &damaged) {
+        (None, None) => session.told(args.id),
+        _ => None,
+    };
+    let found = if told.is_some() {
+        Kept::Told
+    } else {
+        Kept::Waiting
+    };
+    let entry = waiting.or(told);
+    let own = match (&entry, &damaged) {
         (Some(entry), _) => entry.envelope.body.signer(),
         (None, Some(damaged)) => session.signer_of(damaged)?,
         (None, None) => session.participant(),
     };
-    let signer = args.signer.map_or(kept, ParticipantId);
+    let signer = args.signer.map_or(own, ParticipantId);
     let entry = entry.filter(|entry| entry.envelope.body.signer() == signer);
-    // Without an end, absence proves nothing.
+    let kept = entry.map_or(Kept::Nothing, |_| found);
     let ends = entry.as_ref().map(|entry| entry.envelope.body.expires_at());
     let name = Lookup {
         signer,
@@ -115,11 +138,11 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         },
     };
     let (fate, time) = session.ask(async |client| client.fate(named).await)?;
-    let mut view = view(named, ends, fate, time);
+    let mut view = view(named, (kept, ends), fate, time);
     let (mut conflict, mut proof, mut is_open) = (None, None, matches!(fate, Fate::Open(_)));
     if let Fate::Executed(found) = fate {
-        let kept = entry.as_ref().map(|entry| &entry.envelope);
-        let executed = executed(session, name, found, args.proves() || kept.is_some())?;
+        let own = entry.as_ref().map(|entry| &entry.envelope);
+        let executed = executed(session, name, found, args.proves() || own.is_some())?;
         if let Some(executed) = executed.filter(|_| args.proves()) {
             let checked = session.proof(&executed, answer_of(found));
             view.proven = Some(matches!(checked, Ok(Some(_))));
@@ -127,7 +150,7 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         }
         let ledgers = &session.genesis.ledgers;
         view.instruction = executed.map(|one| Instruction::of(&one.body, ledgers));
-        let pair = kept.zip(executed.as_ref());
+        let pair = own.zip(executed.as_ref());
         let lost =
             pair.and_then(|(own, other)| Some((own, other, conflict_with(own, other, time)?)));
         if let Some((own, other, outcome)) = lost {
@@ -144,7 +167,11 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
     let said = output.result("lookup", &view, || shown(&view));
     let proof = proof.unwrap_or(Ok(()));
     if let Some(entry) = entry.filter(|_| !is_open && told_truly(&said, &proof)) {
-        session.forget(&entry.envelope, false);
+        let end = match (fate, &conflict) {
+            (Fate::Executed(_), None) => End::Executed,
+            _ => End::MovedNothing,
+        };
+        session.forget(&entry.envelope, end);
     }
     if damaged.is_some() && matches!(fate, Fate::Never(_)) && said.is_ok() {
         session.put_aside(args.id);
@@ -155,10 +182,18 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
         fate,
         conflict,
         damaged: damaged.map(|damaged| session.open_end(&damaged)),
-        kept: ends.is_some(),
+        kept,
         said,
         proof,
     })
+}
+
+impl Session {
+    /// An envelope of this cluster that was told to have moved nothing, as far as that is kept.
+    fn told(&self, id: TransferId) -> Option<Entry> {
+        let told = self.outbox.told(id)?;
+        self.check_entry(&told).is_ok().then_some(told)
+    }
 }
 
 /// The outbox's entry, or what is left of a damaged one, which may be enough to ask the log.
@@ -196,12 +231,13 @@ fn executed(
 }
 
 /// `time` is the cluster's, by which the fate was told.
-fn view(named: Named, ends: Option<UnixSeconds>, fate: Fate, time: TimeMs) -> View {
-    let (state, found) = match fate {
-        Fate::Executed(found) => (state(found.height, found.outcome), Some(found)),
-        Fate::Never(found) => ("expired", found),
-        Fate::Open(found) if ends.is_some() => ("open", found),
-        Fate::Open(found) => ("not_executed", found),
+fn view(named: Named, (kept, ends): (Kept, Option<UnixSeconds>), fate: Fate, time: TimeMs) -> View {
+    let (state, found) = match (fate, kept) {
+        (Fate::Executed(found), _) => (state(found.height, found.outcome), Some(found)),
+        (Fate::Never(found), _) => ("expired", found),
+        (Fate::Open(found), Kept::Waiting) => ("open", found),
+        (Fate::Open(found), Kept::Told) => ("refused", found),
+        (Fate::Open(found), Kept::Nothing) => ("not_executed", found),
     };
     View {
         id: named.name.id.to_string(),
@@ -267,7 +303,14 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
                 refusal(found.map(answer_of))
             ),
         ),
-        (Fate::Open(found), _) if kept => {
+        (Fate::Open(_), _) if kept == Kept::Told => (
+            Kind::Failed,
+            format!(
+                "{id} was refused before it reached a block, and no copy of it is on its way: it \
+                 moved nothing and never will"
+            ),
+        ),
+        (Fate::Open(found), _) if kept == Kept::Waiting => {
             said.map_err(Failure::end_open)?;
             return Err(may_be_executed(id, found.map(answer_of), again));
         }
@@ -278,11 +321,11 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
         (Fate::Open(found), None) => (
             Kind::NotFound,
             format!(
-                "{id} of participant {signer} was not executed so far{}; without its envelope \
-                 nobody can say whether it still may be: it may until its `expires_at`, which is \
-                 at most MAX_TTL, {ttl_s_max} s, after it was signed by this program, and any time \
-                 after it was signed by another. If another participant signed it, name that one \
-                 with --signer",
+                "{id} of participant {signer} was not executed so far{}; without its envelope, \
+                 which the outbox does not have, nobody can say whether it still may be: it may \
+                 until its `expires_at`, which is at most MAX_TTL, {ttl_s_max} s, after it was \
+                 signed by this program, and any time after it was signed by another. If another \
+                 participant signed it, name that one with --signer",
                 refusal(found.map(answer_of))
             ),
         ),
@@ -308,42 +351,48 @@ mod tests {
         let (settled, poor) = (ResultCode::Settled, ResultCode::InsufficientFunds);
         let suspended = ResultCode::SignerSuspended;
         let rows = [
-            (Fate::Executed(found(settled)), true, None, vec![]),
+            (Fate::Executed(found(settled)), Kept::Waiting, None, vec![]),
             (
                 Fate::Executed(found(poor)),
-                true,
+                Kept::Waiting,
                 Some(Kind::Failed),
                 vec!["InsufficientFunds"],
             ),
             (
                 Fate::Never(None),
-                true,
+                Kept::Waiting,
                 Some(Kind::Failed),
                 vec!["executed, and"],
             ),
             (
                 Fate::Never(Some(found(suspended))),
-                true,
+                Kept::Waiting,
                 Some(Kind::Failed),
                 vec!["SignerSuspended", "never will"],
             ),
             (
                 Fate::Open(None),
-                true,
+                Kept::Waiting,
                 Some(Kind::Unavailable),
                 vec!["yet and", "resend"],
             ),
             (
                 Fate::Open(Some(found(suspended))),
-                true,
+                Kept::Waiting,
                 Some(Kind::Unavailable),
                 vec!["height 7 with SignerSuspended", "still may be"],
             ),
             (
                 Fate::Open(Some(found(suspended))),
-                false,
+                Kept::Nothing,
                 Some(Kind::NotFound),
                 vec!["SignerSuspended", "MAX_TTL, 60 s"],
+            ),
+            (
+                Fate::Open(None),
+                Kept::Told,
+                Some(Kind::Failed),
+                vec!["was refused", "never will"],
             ),
         ];
         for (fate, kept, kind, words) in rows {

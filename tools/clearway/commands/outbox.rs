@@ -1,6 +1,8 @@
 //! The outbox: what a member has signed and not been told the end of, one file per envelope, so
 //! that a command that is cut off can be taken up again with the same bytes.
 
+mod told;
+
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,10 +15,14 @@ use crate::commands::entry::{Damaged, Entry, EntryError, Flaw};
 use crate::failure::{Failure, Kind};
 use crate::ui;
 
+pub(crate) use told::End;
+
 /// Envelopes that may wait in an outbox: 1,000 files of a block each take 4 MiB.
 pub(super) const ENTRIES_MAX: usize = 1000;
 /// Tries to write an entry whose file others take for one that was left behind.
 const WRITES_MAX: usize = 8;
+/// How the files of those end that wait.
+const ENDING: &str = "json";
 /// Longest file that is read: an entry has about 700 bytes.
 const ENTRY_BYTES_MAX: u64 = 4096;
 
@@ -103,7 +109,9 @@ impl Outbox {
         if !replace {
             self.check_room()?;
         }
-        self.write_and(entry, replace, Self::sync)
+        let held = self.write_and(entry, replace, Self::sync)?;
+        self.forget_told(entry.id());
+        Ok(held)
     }
 
     /// One that takes the place of another needs no room.
@@ -183,7 +191,7 @@ impl Outbox {
         Ok(names.iter().map(|path| self.read(path)).collect())
     }
 
-    /// Forgets an envelope whose end is known and has been told.
+    /// Forgets an envelope that the log knows, or that was not sent.
     pub(crate) fn forget(&self, id: TransferId) -> Result<(), Failure> {
         let path = self.path(id);
         match std::fs::remove_file(&path) {
@@ -217,7 +225,7 @@ impl Outbox {
 
     /// Where the entry with this identifier is.
     pub(crate) fn path(&self, id: TransferId) -> PathBuf {
-        self.folder.join(format!("{id}.json"))
+        self.folder.join(id.to_string()).with_extension(ENDING)
     }
 
     /// The files of all entries, whole or not, oldest identifiers first.
@@ -231,7 +239,7 @@ impl Outbox {
             let path = entry
                 .map_err(|error| self.failure(&self.folder, &error))?
                 .path();
-            if path.extension().is_some_and(|ending| ending == "json") {
+            if path.extension().is_some_and(|ending| ending == ENDING) {
                 names.push(path);
             }
         }
@@ -268,7 +276,7 @@ impl Outbox {
                 Flaw::NoEntry,
                 &self.again,
             ))),
-            Some(entry) if self.path(entry.id()) == path => Ok(entry),
+            Some(entry) if self.path(entry.id()) == path.with_extension(ENDING) => Ok(entry),
             // Under another name it would never be found, nor forgotten.
             Some(entry) => Err(EntryError::Misnamed(path.to_owned(), entry.id())),
         }
@@ -352,7 +360,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(number: u8) -> Entry {
+    pub(super) fn entry(number: u8) -> Entry {
         let mut envelope = Envelope::read_from_bytes(&[7; ENVELOPE_BYTES]).expect("any bytes");
         envelope.body.id = TransferId([number; 16]);
         Entry {
@@ -369,7 +377,7 @@ mod tests {
         Outbox::beside(Path::new("unused"), Some(dir), String::new())
     }
 
-    fn same(a: &Entry, b: &Entry) -> bool {
+    pub(super) fn same(a: &Entry, b: &Entry) -> bool {
         a.genesis == b.genesis && a.envelope.as_bytes() == b.envelope.as_bytes()
     }
 

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde_json::json;
 use zerocopy::IntoBytes as _;
 
-use crate::commands::answer::{AnswerView, Telling, accepted, is_conflict, may_pass, state, stays};
+use crate::commands::answer::{AnswerView, Telling, accepted, is_conflict, may_pass, state};
 use crate::commands::connect::{Connect, Session};
 use crate::commands::earlier::Earlier;
 use crate::commands::entry::{Entry, EntryError};
 use crate::commands::instruction::Instruction;
-use crate::commands::outbox::{Held, Outbox, OutboxArg};
+use crate::commands::outbox::{End, Held, Outbox, OutboxArg};
 use crate::commands::sending::Sending;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::signals::LastWords;
@@ -247,7 +247,7 @@ impl Session {
             Ok(Some(answer)) if may_pass(answer) => self.tell_refused(envelope, answer, telling),
             Ok(Some(answer)) => self.tell(envelope, answer, telling),
             Err(error) if copy == Copy::First && error.nothing_sent() => {
-                self.forget(envelope, false);
+                self.forget(envelope, End::Unsent);
                 Err(Failure::new(Kind::NotSent, error))
             }
             Err(error) => self.tell_unanswered(envelope, &error, telling),
@@ -316,7 +316,7 @@ impl Session {
         let said = telling.say(&view);
         let proof = proof.map_or(Ok(()), |proof| proof.map(drop));
         if told_truly(&said, &proof) {
-            self.forget(asked, stays(answer));
+            self.forget(asked, End::of(answer));
         }
         let proof_switch = if telling.prove { " --prove" } else { "" };
         let again = format!("type `{}{proof_switch}`", self.look_up(asked));
