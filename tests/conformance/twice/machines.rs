@@ -89,6 +89,12 @@ fn told_apart(ttl_s: u32, late: bool) {
         (&"conflict".into(), &false.into())
     );
     assert_eq!(lookup["instruction"]["amount"], "11.00");
+    // What was executed is the other instruction, and so is its height.
+    assert!(lookup["other_height"].is_u64(), "{lookup}");
+    assert_eq!(
+        (&lookup["height"], &lookup["code"]),
+        (&Value::Null, &"IdConflict".into())
+    );
     ask(&["lookup", OWN_ID, "--prove"]);
     ask(&own);
     let resent = ask(&["resend", OWN_ID]).json("answer");
@@ -96,6 +102,10 @@ fn told_apart(ttl_s: u32, late: bool) {
         (&resent["state"], &resent["final"]),
         (&"conflict".into(), &false.into())
     );
+    if late {
+        let heights = (&resent["height"], &resent["other_height"]);
+        assert_eq!(heights, (&0.into(), &lookup["other_height"]));
+    }
     assert_eq!(payer.paid(node.door()), 11);
     // Where the identifier alone is held, the answer says which instruction has it.
     let lookup = ["lookup", OWN_ID, "--json"];

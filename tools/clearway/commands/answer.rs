@@ -37,7 +37,11 @@ pub(super) struct AnswerView {
     /// `settled`, `recorded`, `rejected`, `conflict`, `refused`, `expired`, `open`, `unknown` or
     /// `not_sent`.
     pub(super) state: &'static str,
+    /// Of the block that has this answer; 0 where none has.
     height: u64,
+    /// Height at which another instruction was executed that has its identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_height: Option<u64>,
     code: Option<String>,
     code_number: Option<u16>,
     r#final: bool,
@@ -58,11 +62,13 @@ pub(super) struct AnswerView {
 impl AnswerView {
     pub(super) fn new(envelope: &Envelope, answer: Answer, proven: Option<bool>) -> Self {
         let code = answer.outcome.code;
+        let (height, other_height) = heights(answer);
         Self {
             id: envelope.body.id.to_string(),
             signer: envelope.body.signer().0,
             state: state(answer.height, answer.outcome),
-            height: answer.height.0,
+            height,
+            other_height,
             code: Some(code.to_string()),
             code_number: Some(code.as_u16()),
             r#final: stays(answer),
@@ -82,6 +88,7 @@ impl AnswerView {
             signer: envelope.body.signer().0,
             state: "unknown",
             height: 0,
+            other_height: None,
             code: None,
             code_number: None,
             r#final: false,
@@ -110,8 +117,11 @@ impl AnswerView {
             ("id", self.id.clone()),
             ("result", self.code.clone().unwrap_or_else(unknown)),
             ("final", last.to_owned()),
-            ("height", self.height.to_string()),
         ];
+        rows.push(match self.other_height {
+            None => ("height", self.height.to_string()),
+            Some(height) => ("height of the other", height.to_string()),
+        });
         if self.duplicate {
             let means = "yes: this is what the first copy came to";
             rows.push(("duplicate", means.to_owned()));
@@ -196,6 +206,15 @@ pub(super) fn may_pass(answer: Answer) -> bool {
     answer.is_final() && answer.transient() && !is_conflict(answer)
 }
 
+/// The height of an answer's own block, and that of the other instruction. A block that has refused
+/// a copy for its identifier is the copy's own; what the log has by name is what took it.
+pub(super) fn heights(answer: Answer) -> (u64, Option<u64>) {
+    match is_conflict(answer) && answer.by_name {
+        true => (0, Some(answer.height.0)),
+        false => (answer.height.0, None),
+    }
+}
+
 /// Whether its identifier was taken by another envelope.
 pub(super) fn is_conflict(answer: Answer) -> bool {
     answer.outcome.code == ResultCode::IdConflict && answer.is_final()
@@ -226,6 +245,25 @@ mod tests {
                 assert_eq!(may_pass(answer), expected, "{code} at {height}");
                 assert!(!(may_pass(answer) && (stays(answer) || accepted(answer))));
             }
+        }
+    }
+
+    #[test]
+    fn the_height_of_another_instruction_is_never_told_as_ones_own() {
+        let (settled, conflict) = (ResultCode::Settled, ResultCode::IdConflict);
+        let rows = [
+            (settled, true, (7, None)),
+            (settled, false, (7, None)),
+            (conflict, false, (7, None)),
+            (conflict, true, (0, Some(7))),
+        ];
+        for (code, by_name, expected) in rows {
+            let answer = Answer {
+                height: Height(7),
+                outcome: Outcome::new(code),
+                by_name,
+            };
+            assert_eq!(heights(answer), expected, "{code}, by name {by_name}");
         }
     }
 

@@ -8,7 +8,7 @@ use clearway_types::units::{ParticipantId, TimeMs, TransferId, UnixSeconds};
 use clearway_types::wire::query::{Found, Lookup};
 use serde::Serialize;
 
-use crate::commands::answer::{answer_of, help, state, stays};
+use crate::commands::answer::{answer_of, heights, help, state, stays};
 use crate::commands::connect::Session;
 use crate::commands::damaged::NO_END;
 use crate::commands::earlier::{conflict_with, may_be_executed, refusal};
@@ -62,6 +62,9 @@ struct View {
     #[serde(skip_serializing_if = "Option::is_none")]
     instruction: Option<Instruction>,
     height: Option<u64>,
+    /// Height at which that was executed, where it is another instruction than the one asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_height: Option<u64>,
     code: Option<String>,
     code_number: Option<u16>,
     r#final: bool,
@@ -158,7 +161,7 @@ fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told,
                 outcome,
                 ..answer_of(found)
             };
-            (view.state, view.r#final) = (state(found.height, outcome), stays(answer));
+            view.take_answer(answer);
             is_open = answer.transient();
             conflict = Some(session.conflict(own, Some(other), answer));
         }
@@ -245,12 +248,27 @@ fn view(named: Named, (kept, ends): (Kept, Option<UnixSeconds>), fate: Fate, tim
         state,
         instruction: None,
         height: found.map(|found| found.height.0),
+        other_height: None,
         code: found.map(|found| found.outcome.code.to_string()),
         code_number: found.map(|found| found.outcome.code.as_u16()),
         r#final: found.is_some_and(|found| stays(answer_of(found))),
         expires_at: ends.map(|ends| ends.0),
         cluster_time_ms: time.0,
         proven: None,
+    }
+}
+
+impl View {
+    /// What was executed under the name is another instruction: `answer` is what that makes of the
+    /// one that was asked for.
+    fn take_answer(&mut self, answer: Answer) {
+        let Answer {
+            height, outcome, ..
+        } = answer;
+        (self.state, self.r#final) = (state(height, outcome), stays(answer));
+        (self.height, self.other_height) = (None, heights(answer).1);
+        self.code = Some(outcome.code.to_string());
+        self.code_number = Some(outcome.code.as_u16());
     }
 }
 
@@ -261,10 +279,19 @@ fn shown(view: &View) -> String {
         ("final", if view.r#final { "yes" } else { "NO" }.to_owned()),
     ];
     if let Some(instruction) = &view.instruction {
-        rows.push(("executed", instruction.text()));
+        let name = match view.other_height {
+            None => "executed",
+            Some(_) => "executed instead",
+        };
+        rows.push((name, instruction.text()));
     }
-    if let (Some(code), Some(height)) = (&view.code, view.height) {
-        rows.extend([("result", code.clone()), ("height", height.to_string())]);
+    rows.extend(view.code.as_ref().map(|code| ("result", code.clone())));
+    let heights = [
+        ("height", view.height),
+        ("height of the other", view.other_height),
+    ];
+    for (name, height) in heights {
+        rows.extend(height.map(|height| (name, height.to_string())));
     }
     if let Some(ends) = view.expires_at {
         rows.push(("ends at", format!("{ends} s of cluster time")));
