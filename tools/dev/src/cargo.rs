@@ -56,10 +56,9 @@ pub(crate) fn finished(
     mut command: Command,
     shown: &str,
 ) -> Result<(), DevError> {
-    let status = command.status().map_err(|source| DevError::NotStarted {
-        command: shown.to_owned(),
-        source,
-    })?;
+    let status = command
+        .status()
+        .map_err(DevError::not_started(shown.to_owned()))?;
     match status.success() {
         true => Ok(()),
         false => Err(DevError::StepFailed {

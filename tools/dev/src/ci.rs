@@ -11,7 +11,7 @@ use binaries::Binary;
 use cargo_metadata::MetadataCommand;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 
 /// One check that is a cargo command.
@@ -108,17 +108,13 @@ fn build(root: &Path) -> Result<Vec<Binary>, DevError> {
     let target_dir = MetadataCommand::new().no_deps().exec()?.target_directory;
     let (name, pages) = compiler::with_pages(target_dir.as_std_path());
     let mut command = command(root, &BUILD);
-    let mut child = command
-        .env(name, pages)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|source| BUILD.not_started(source))?;
-    let said = child
-        .stdout
-        .take()
-        .expect("the child was started with a pipe");
-    let tests = binaries::read(root, said).map_err(|source| BUILD.output_lost(source))?;
+    command.env(name, pages);
+    let (mut child, said) = BUILD.start(command)?;
+    let tests = binaries::read(root, said).map_err(DevError::output_lost(BUILD.shown()))?;
     BUILD.succeeded(child.wait())?;
+    if tests.is_empty() {
+        return Err(DevError::NoTests);
+    }
     Ok(tests)
 }
 
@@ -151,16 +147,9 @@ fn timed<T>(name: &str, step: impl FnOnce() -> Result<T, DevError>) -> Result<T,
 
 /// Runs one cargo command, passing its output on and counting the tests in it.
 fn run_step(root: &Path, step: &Step, tally: &mut Tally) -> Result<(), DevError> {
-    let mut child = command(root, step)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|source| step.not_started(source))?;
-    let output = child
-        .stdout
-        .take()
-        .expect("the child was started with a pipe");
+    let (mut child, output) = step.start(command(root, step))?;
     for line in BufReader::new(output).split(b'\n') {
-        let line = line.map_err(|source| step.output_lost(source))?;
+        let line = line.map_err(DevError::output_lost(step.shown()))?;
         let line = String::from_utf8_lossy(&line);
         tally.on_line(&line);
         println!("{line}");
@@ -180,22 +169,21 @@ impl Step {
         format!("cargo {}", self.args.join(" "))
     }
 
-    fn not_started(&self, source: io::Error) -> DevError {
-        DevError::NotStarted {
-            command: self.shown(),
-            source,
-        }
-    }
-
-    fn output_lost(&self, source: io::Error) -> DevError {
-        DevError::OutputLost {
-            command: self.shown(),
-            source,
-        }
+    /// The command and what it prints.
+    fn start(&self, mut command: Command) -> Result<(Child, ChildStdout), DevError> {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(DevError::not_started(self.shown()))?;
+        let output = child.stdout.take().expect("it was started with a pipe");
+        Ok((child, output))
     }
 
     fn succeeded(&self, status: io::Result<ExitStatus>) -> Result<(), DevError> {
-        match status.map_err(|source| self.output_lost(source))?.success() {
+        match status
+            .map_err(DevError::output_lost(self.shown()))?
+            .success()
+        {
             true => Ok(()),
             false => Err(DevError::StepFailed {
                 step: self.name,

@@ -1,5 +1,6 @@
 //! Why a check could not run or did not pass.
 
+use std::io;
 use std::path::PathBuf;
 
 /// Why a `cargo dev` command ends with a failure.
@@ -12,22 +13,15 @@ pub(crate) enum DevError {
     #[error("{count} findings; each line above says what to do")]
     Findings { count: usize },
     #[error("cannot start `{command}`: {source}; is it installed and on the PATH?")]
-    NotStarted {
-        command: String,
-        source: std::io::Error,
-    },
+    NotStarted { command: String, source: io::Error },
     #[error("cannot read the output of `{command}`: {source}")]
-    OutputLost {
-        command: String,
-        source: std::io::Error,
-    },
+    OutputLost { command: String, source: io::Error },
+    #[error("the build named no program of tests; this cargo says it in another way")]
+    NoTests,
     #[error("step {step} failed; run `{command}` to see it alone")]
     StepFailed { step: &'static str, command: String },
     #[error("cannot read or write {path}: {source}")]
-    File {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     #[error("{path}:{line_number}: {fault}; mend the row, results are never typed by hand")]
     Row {
         path: PathBuf,
@@ -51,4 +45,16 @@ pub(crate) enum DevError {
     FuzzNotBuilt { name: String },
     #[error("the fuzz target {name} found a fault; its input lies in tests/fuzz/artifacts/{name}")]
     FuzzFinding { name: String },
+}
+
+impl DevError {
+    /// For `map_err` where a command is started.
+    pub(crate) fn not_started(command: String) -> impl FnOnce(io::Error) -> Self {
+        |source| Self::NotStarted { command, source }
+    }
+
+    /// For `map_err` where a command's output or end is waited for.
+    pub(crate) fn output_lost(command: String) -> impl FnOnce(io::Error) -> Self {
+        |source| Self::OutputLost { command, source }
+    }
 }

@@ -71,7 +71,7 @@ fn cargo_fuzz(
     let status = cargo::nightly(root, &args).status();
     status
         .map(|status| status.success())
-        .map_err(|source| DevError::NotStarted { command, source })
+        .map_err(DevError::not_started(command))
 }
 
 /// Names of the targets, sorted.

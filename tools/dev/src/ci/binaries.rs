@@ -15,8 +15,8 @@ use std::time::Instant;
 /// Programs that run at once: one computes while another waits for processes, disks and time.
 const AT_ONCE: usize = 2;
 
-/// Threads of a program, where the caller sets none.
-pub(crate) const TEST_THREADS: &str = "RUST_TEST_THREADS";
+/// How many tests of a program run at once: one more than there are cores, unless the caller says.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
 
 /// One program of tests.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,11 +112,11 @@ pub(crate) fn run(binaries: &[Binary], tally: &mut Tally) -> Result<(), DevError
 type Ended = (Vec<String>, Result<(), DevError>);
 
 fn run_one(binary: &Binary) -> Result<Ended, DevError> {
-    let (reader, writer) = io::pipe().map_err(|source| binary.not_started(source))?;
+    let not_started = || DevError::not_started(binary.program.display().to_string());
+    let output_lost = || DevError::output_lost(binary.command.clone());
+    let (reader, writer) = io::pipe().map_err(not_started())?;
     let mut command = Command::new(&binary.program);
-    let errors = writer
-        .try_clone()
-        .map_err(|source| binary.not_started(source))?;
+    let errors = writer.try_clone().map_err(not_started())?;
     command
         .current_dir(&binary.folder)
         .stdin(Stdio::null())
@@ -127,21 +127,19 @@ fn run_one(binary: &Binary) -> Result<Ended, DevError> {
         command.env(TEST_THREADS, (cores + 1).to_string());
     }
     cargo::without_inherited(&mut command);
-    let mut child = command
-        .spawn()
-        .map_err(|source| binary.not_started(source))?;
+    let mut child = command.spawn().map_err(not_started())?;
     // It holds the pipe's other end, which would never end.
     drop(command);
     let mut lines = Vec::new();
     for line in BufReader::new(reader).split(b'\n') {
-        let line = line.map_err(|source| binary.output_lost(source))?;
+        let line = line.map_err(output_lost())?;
         let line = String::from_utf8_lossy(&line).into_owned();
         if line.contains("has been running for over") {
             println!("{}: {line}", binary.source);
         }
         lines.push(line);
     }
-    let status = child.wait().map_err(|source| binary.output_lost(source))?;
+    let status = child.wait().map_err(output_lost())?;
     let passed = match status.success() {
         true => Ok(()),
         false => Err(DevError::StepFailed {
@@ -150,20 +148,4 @@ fn run_one(binary: &Binary) -> Result<Ended, DevError> {
         }),
     };
     Ok((lines, passed))
-}
-
-impl Binary {
-    fn not_started(&self, source: io::Error) -> DevError {
-        DevError::NotStarted {
-            command: self.program.display().to_string(),
-            source,
-        }
-    }
-
-    fn output_lost(&self, source: io::Error) -> DevError {
-        DevError::OutputLost {
-            command: self.command.clone(),
-            source,
-        }
-    }
 }
