@@ -60,36 +60,73 @@ pub(crate) struct Survey {
     names: Vec<String>,
 }
 
+/// Which files of a store a directory has.
+#[derive(Clone, Copy)]
+struct Present {
+    identity: bool,
+    watermark: bool,
+    segments: bool,
+}
+
+impl Present {
+    fn of(names: &[String]) -> Self {
+        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        Self {
+            identity: has(IDENTITY_NAME),
+            watermark: has(WATERMARK_NAME),
+            segments: names.iter().any(|name| segment::parse_name(name).is_some()),
+        }
+    }
+
+    /// Identity and watermark are made in this order, before the first segment.
+    fn check(self, dir: &Path) -> Result<(), StoreError> {
+        if !self.identity && (self.watermark || self.segments) {
+            return Err(StoreError::IdentityLost {
+                path: dir.join(IDENTITY_NAME),
+            });
+        }
+        if !self.watermark && self.segments {
+            return Err(StoreError::WatermarkLost {
+                path: dir.join(WATERMARK_NAME),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Makes identity and watermark of a new directory; of one that has segments, demands them.
 pub(crate) fn ensure_identity(
     io: &Arc<dyn BlockIo>,
     options: &StoreOptions,
 ) -> Result<bool, StoreError> {
     let dir = &options.dir;
-    let names = io.list(dir).at("list", dir)?;
-    let has = |wanted: &str| names.iter().any(|name| name == wanted);
-    let has_segments = names.iter().any(|name| segment::parse_name(name).is_some());
-    let fresh = !has(IDENTITY_NAME);
-    if fresh && (has_segments || has(WATERMARK_NAME)) {
-        return Err(StoreError::IdentityLost {
-            path: dir.join(IDENTITY_NAME),
-        });
-    }
-    if fresh {
-        identity::create(io, dir, options.genesis)?;
-    } else {
+    let present = Present::of(&io.list(dir).at("list", dir)?);
+    if present.identity {
         identity::check(io, dir, &options.genesis)?;
     }
-    if has(WATERMARK_NAME) {
-        return Ok(fresh);
+    present.check(dir)?;
+    if !present.identity {
+        identity::create(io, dir, options.genesis)?;
     }
-    if has_segments {
-        return Err(StoreError::WatermarkLost {
-            path: dir.join(WATERMARK_NAME),
-        });
+    if !present.watermark {
+        watermark::create(io, dir, options.genesis, &start_mark(options))?;
     }
-    watermark::create(io, dir, options.genesis, &start_mark(options))?;
-    Ok(fresh)
+    Ok(!present.identity)
+}
+
+/// Demands identity and watermark of a directory that is opened for reading alone. Where there is
+/// neither, or no more than a writer that has just begun, there is nothing to read.
+pub(crate) fn check_is_store(io: &Arc<dyn BlockIo>, dir: &Path) -> Result<(), StoreError> {
+    let names = match io.list(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        names => names.at("list", dir)?,
+    };
+    let present = Present::of(&names);
+    present.check(dir)?;
+    match present.watermark {
+        true => Ok(()),
+        false => Err(StoreError::NoStore { dir: dir.into() }),
+    }
 }
 
 /// Reads and judges the whole directory without changing it. With `shared` another process may

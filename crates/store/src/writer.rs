@@ -105,14 +105,7 @@ impl Store {
         io: Arc<dyn BlockIo>,
         options: StoreOptions,
     ) -> Result<(Reader, Recovery), StoreError> {
-        let dir = &options.dir;
-        let names = match io.list(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            names => names.at("list", dir)?,
-        };
-        if names.is_empty() {
-            return Err(StoreError::NoStore { dir: dir.clone() });
-        }
+        recovery::check_is_store(&io, &options.dir)?;
         let survey = recovery::survey(&io, &options, true)?;
         let shared = Shared::new(io, &options, survey.segments, &survey.last);
         Ok((Reader::new(Arc::new(shared)), survey.report))

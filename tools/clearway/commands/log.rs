@@ -1,5 +1,6 @@
 //! What `replay` and `inspect` share: the log of a data folder, opened for reading alone.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -145,11 +146,15 @@ pub(crate) fn open(dir: &Path, genesis: &Genesis) -> Result<(Reader, LogEnd), Fa
     Ok((reader, LogEnd::of(&found)))
 }
 
-/// Damage is a mismatch, absence is "not found", the rest failed.
+/// What is damaged or lacks a part is a mismatch, absence is "not found", the rest failed.
 pub(crate) fn store_failure(error: StoreError) -> Failure {
     let kind = match &error {
-        StoreError::Corrupt { .. } => Kind::Mismatch,
+        StoreError::Corrupt { .. }
+        | StoreError::MissingSegment { .. }
+        | StoreError::IdentityLost { .. }
+        | StoreError::WatermarkLost { .. } => Kind::Mismatch,
         StoreError::NoStore { .. } => Kind::NotFound,
+        StoreError::Io { source, .. } if source.kind() == ErrorKind::NotFound => Kind::NotFound,
         StoreError::ForeignGenesis {
             path,
             found,
