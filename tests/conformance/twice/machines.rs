@@ -106,6 +106,16 @@ fn told_apart(ttl_s: u32, late: bool) {
         let heights = (&resent["height"], &resent["other_height"]);
         assert_eq!(heights, (&0.into(), &lookup["other_height"]));
     }
+    // The end that was told is told again, though nothing waits any more.
+    for _ in 0..2 {
+        let told = payer.run(node.door(), &["lookup", OWN_ID]).expect(3);
+        assert!(
+            told.said().contains("another instruction"),
+            "{}",
+            told.said()
+        );
+        assert!(!kept.exists());
+    }
     assert_eq!(payer.paid(node.door()), 11);
     // Where the identifier alone is held, the answer says which instruction has it.
     let lookup = ["lookup", OWN_ID, "--json"];

@@ -155,6 +155,11 @@ fn help_for(code: ResultCode, body: &Body) -> String {
             let (name, by) = (kind_name(body), signed_by(kind));
             format!("the signer may not do this: records of kind {name} are signed by {by}")
         }
+        (ResultCode::WrongCurrency, _) => format!(
+            "{} (or name the accounts' ledger with --ledger: this one says ledger {})",
+            help(code).trim_end_matches('.'),
+            body.ledger.get()
+        ),
         _ => help(code).to_owned(),
     }
 }

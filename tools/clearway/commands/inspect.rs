@@ -89,8 +89,6 @@ struct EnvelopeView {
     signer: u32,
     #[serde(flatten)]
     instruction: Instruction,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    amount_minor: Option<String>,
     code: String,
     flags: u16,
 }
@@ -105,7 +103,6 @@ impl EnvelopeView {
             index,
             id: body.id.to_string(),
             signer: body.signer().0,
-            amount_minor: instruction.minor.map(|minor| minor.to_string()),
             instruction,
             code: outcome.map_or_else(String::new, |outcome| outcome.code.to_string()),
             flags: outcome.map_or(0, |outcome| outcome.flags.0),
@@ -118,18 +115,18 @@ impl EnvelopeView {
             kind,
             from,
             to,
-            amount,
             currency,
             what,
             ..
         } = &self.instruction;
+        let amount = self.instruction.amount_text().unwrap_or_default();
         vec![
             self.index.to_string(),
             self.id.clone(),
             kind.clone(),
             text(from),
             text(to),
-            text(amount),
+            amount.to_owned(),
             text(currency),
             text(what),
             self.code.clone(),
@@ -478,7 +475,6 @@ mod tests {
             id: String::new(),
             signer: 2,
             instruction: Instruction::of(&zerocopy::FromZeros::new_zeroed(), &[]),
-            amount_minor: None,
             code: String::new(),
             flags: 0,
         };

@@ -17,18 +17,18 @@ pub(crate) struct Instruction {
     pub(crate) from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) to: Option<String>,
-    /// With the decimals of its ledger, where that is one of the genesis.
+    /// With the decimals of its ledger, where that is one of the genesis; or `all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) amount: Option<String>,
+    /// Minor units, where it is a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) amount_minor: Option<String>,
     /// The ledger's code; `minor units of ledger N` for one that is not in the genesis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) currency: Option<String>,
     /// What else it says: of a record all, of a payment what is beside who pays whom how much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) what: Option<String>,
-    /// Minor units, where the amount is a number.
-    #[serde(skip)]
-    pub(crate) minor: Option<u64>,
     /// What `what` says, field by field.
     #[serde(skip)]
     said: Vec<Field>,
@@ -45,7 +45,8 @@ impl Instruction {
         let asked = moves.map(|(transfer, kind)| content::asked(kind, transfer.amount.get()));
         let number = body.ledger.get();
         let ledger = ledgers.iter().find(|ledger| ledger.id.0 == number);
-        let amount = asked.map(|asked| content::asked_text(asked, ledger));
+        let amount = asked.filter(|minor| ledger.is_some() || minor.is_none());
+        let amount = amount.map(|minor| content::asked_text(minor, ledger));
         let mut said = fields(body, ledgers);
         said.retain(|field| field.shown);
         let words = said
@@ -58,8 +59,8 @@ impl Instruction {
             to: transfer.map(|transfer| transfer.credit().to_string()),
             currency: asked.map(|_| content::currency(number, ledger)),
             amount,
+            amount_minor: asked.flatten().map(|minor| minor.to_string()),
             what: (!words.is_empty()).then(|| words.join(", ")),
-            minor: asked.flatten(),
             said,
         }
     }
@@ -68,14 +69,13 @@ impl Instruction {
     pub(crate) fn text(&self) -> String {
         let Self {
             kind,
-            amount,
             currency,
             what,
             ..
         } = self;
         let sides = self.sides();
-        let words = [sides.as_ref(), amount.as_ref(), currency.as_ref()];
-        let words = words.into_iter().flatten().map(String::as_str);
+        let words = [sides.as_deref(), self.amount_text(), currency.as_deref()];
+        let words = words.into_iter().flatten();
         let words: Vec<&str> = [kind.as_str()].into_iter().chain(words).collect();
         let line = words.join(" ");
         match what {
@@ -83,6 +83,12 @@ impl Instruction {
             Some(what) if sides.is_some() => format!("{line}, {what}"),
             Some(what) => format!("{line} {what}"),
         }
+    }
+
+    /// The amount in decimals, or in the minor units that the currency then names.
+    pub(crate) fn amount_text(&self) -> Option<&str> {
+        let amount = self.amount.as_ref().or(self.amount_minor.as_ref());
+        amount.map(String::as_str)
     }
 
     /// Who pays whom.
@@ -221,6 +227,30 @@ mod tests {
         for (draft, expected) in rows {
             let instruction = Instruction::of(draft.body(), std::slice::from_ref(&euro));
             assert_eq!(instruction.text(), expected);
+        }
+        // For scripts: decimals where they are known, minor units always.
+        for (draft, decimals, minor) in [
+            (
+                Draft::transfer(from, to, amount(EUR)),
+                Some("10.50"),
+                Some("1050"),
+            ),
+            (
+                Draft::transfer(from, to, amount(LedgerId(7))),
+                None,
+                Some("1050"),
+            ),
+            (Draft::post_all(hold, from, to, EUR), Some("all"), None),
+            (
+                Draft::post_all(hold, from, to, LedgerId(7)),
+                Some("all"),
+                None,
+            ),
+            (Draft::void(hold, from, to, EUR), None, None),
+        ] {
+            let instruction = Instruction::of(draft.body(), std::slice::from_ref(&euro));
+            assert_eq!(instruction.amount.as_deref(), decimals, "{instruction:?}");
+            assert_eq!(instruction.amount_minor.as_deref(), minor);
         }
     }
 }

@@ -333,8 +333,8 @@ fn verdict(told: Told, again: &str, ttl_s_max: u32) -> Result<(), Failure> {
         (Fate::Open(_), _) if kept == Kept::Told => (
             Kind::Failed,
             format!(
-                "{id} was refused before it reached a block, and no copy of it is on its way: it \
-                 moved nothing and never will"
+                "{id} was refused, as was told before, and no copy of it is on its way: it moved \
+                 nothing and never will"
             ),
         ),
         (Fate::Open(found), _) if kept == Kept::Waiting => {

@@ -214,9 +214,9 @@ impl Line {
                 (line.id, line.signer) = (body.id.to_string(), body.signer().0);
                 line.code = outcome.code.to_string();
                 let foreign = body.ledger.get() != ledger.id.0;
+                // Its decimals are not known here.
                 if foreign && line.amount.take().is_some() {
                     line.currency = content::currency(body.ledger.get(), None);
-                    line.amount.clone_from(&line.amount_minor);
                 }
                 let instruction = Instruction::of(body, std::slice::from_ref(ledger));
                 line.what = line.told(&instruction);
@@ -249,7 +249,7 @@ impl Line {
 
     /// The amount that was moved with a blank before it, if there is one.
     fn amount_text(&self) -> String {
-        let amount = self.amount.as_deref();
+        let amount = self.amount.as_ref().or(self.amount_minor.as_ref());
         let amount = amount.map(|amount| format!(" {amount} {}", self.currency));
         amount.unwrap_or_default()
     }
