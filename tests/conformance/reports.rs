@@ -7,7 +7,7 @@ use tempfile::tempdir;
 
 use crate::program::run;
 
-/// Writes a changed copy of the report, as a program without digests would have written it.
+/// Writes a changed copy of the report, with a digest that fits.
 fn forge(dir: &Path, name: &str, pointer: &str, value: Value) {
     let text = std::fs::read_to_string(dir.join("a.json")).expect("read");
     let mut report: Value = serde_json::from_str(&text).expect("a report");
@@ -15,12 +15,9 @@ fn forge(dir: &Path, name: &str, pointer: &str, value: Value) {
     write(dir, name, report);
 }
 
-/// Writes a report without its digest.
+/// Writes a report with the digest of what it holds.
 fn write(dir: &Path, name: &str, mut report: Value) {
-    let digest = report
-        .as_object_mut()
-        .and_then(|fields| fields.remove("digest"));
-    assert!(digest.is_some(), "it had one");
+    clearway_load::digest::seal(report.as_object_mut().expect("an object"));
     std::fs::write(dir.join(name), report.to_string()).expect("written");
 }
 
@@ -124,7 +121,7 @@ fn a_report_that_failed_its_checks_or_contradicts_itself_is_refused() {
     let dir = tempdir().expect("a temporary folder");
     let call = |words: &str| call(dir.path(), words);
     call(BENCH).expect(0);
-    let rows: [(&str, Value, &[&str]); 19] = [
+    let rows: [(&str, Value, &[&str]); 20] = [
         ("/checks/conserved", false.into(), &["failed its checks"]),
         ("/checks/roots_equal", false.into(), &["failed its checks"]),
         ("/checks/replay_ok", false.into(), &["failed its checks"]),
@@ -176,6 +173,7 @@ fn a_report_that_failed_its_checks_or_contradicts_itself_is_refused() {
         ),
         ("/cpu_seconds", 0.into(), &["/cpu_seconds is 0"]),
         ("/replay_seconds", (-1).into(), &["/replay_seconds"]),
+        ("/height", (-1).into(), &["/height"]),
         (
             "/workload/accounts",
             0.into(),
@@ -258,14 +256,11 @@ fn whatever_is_edited_in_a_report_is_noticed() {
         let said = refused.expect(code).said();
         assert!(said.contains(words), "{pointer}: {said}");
     }
-    // A program without digests wrote some that are kept.
-    write(dir.path(), "bare.json", report);
-    let taken = call("bench compare a.json bare.json").expect(0);
-    assert!(
-        taken.said().contains("bare.json has no digest"),
-        "{}",
-        taken.said()
-    );
+    let mut bare = report;
+    bare.as_object_mut().expect("an object").remove("digest");
+    std::fs::write(dir.path().join("bare.json"), bare.to_string()).expect("written");
+    let said = call("bench compare a.json bare.json").expect(3).said();
+    assert!(said.contains("it has no digest"), "{said}");
 }
 
 #[test]
@@ -320,11 +315,70 @@ fn a_claim_that_measures_nothing_and_a_flag_without_effect_are_wrong_usage() {
         ("demo --payments p.csv --accounts p.csv --quick", "--quick"),
         ("bench --ordered --connections 2", "--connections"),
         ("bench --ordered --streams 2", "--streams"),
+        ("bench --ramp p99<50", "--ramp"),
+        ("bench --ramp p99<50ms --rate 5000", "--rate"),
+        ("bench --ramp p99<50ms --count 5000", "--count"),
+        (
+            "bench --ramp p99<50ms --payments p.csv --accounts p.csv",
+            "--ramp",
+        ),
+        ("bench --duration 5", "--rate"),
+        ("bench --duration 5 --rate 50000000", "--duration"),
+        ("bench --duration 5 --rate 5000 --count 5", "--count"),
+        ("bench --in-flight 100", "a multiple of 32"),
+        ("bench --in-flight 1000000", "at most 262144"),
+        ("bench --in-flight 64 --rate 5000", "--rate"),
+        ("bench --in-flight 64 --stream-len 8", "--stream-len"),
     ];
     for (words, named) in rows {
         let said = call(dir.path(), words).expect(2).said();
         assert!(said.contains(named), "{words}: {said}");
     }
+}
+
+#[test]
+fn the_load_has_the_number_in_flight_or_the_duration_that_was_asked_for() {
+    let dir = tempdir().expect("a temporary folder");
+    let report = |words: &str| {
+        let call = format!("bench --account-count 100 --json {words}");
+        call_json(dir.path(), &call, 0, "run")
+    };
+    let closed = report("--count 500 --in-flight 48 --connections 2 --streams 3");
+    assert_eq!(closed["load"]["stream_len"], 8);
+    let open = report("--rate 700 --duration 1");
+    assert_eq!(
+        (&open["sent"], &open["load"]["rate"]),
+        (&700.into(), &"700".into())
+    );
+}
+
+#[test]
+fn a_ramp_measures_down_to_the_lowest_rate_and_says_that_none_is_held() {
+    let dir = tempdir().expect("a temporary folder");
+    let call = "bench --ramp p50<1us --duration 1 --account-count 100 --json";
+    let ramp = call_json(dir.path(), call, 4, "ramp");
+    assert_eq!(
+        (&ramp["knee"], &ramp["bound"]),
+        (&Value::Null, &"p50<1us".into())
+    );
+    let runs = ramp["runs"].as_array().expect("a list");
+    let rates = runs.iter().map(|run| run["rate"].as_f64());
+    let mut rates: Vec<f64> = rates.map(|rate| rate.expect("a number")).collect();
+    // A miss has to show twice.
+    assert!(rates.chunks(2).all(|pair| pair[0] == pair[1]), "{rates:?}");
+    rates.dedup();
+    assert_eq!(rates, [20_000.0, 10_000.0, 5000.0, 2500.0, 1250.0, 625.0]);
+    for run in runs {
+        assert_eq!(
+            (&run["held"], &run["report"]["checks"]["replay_ok"]),
+            (&false.into(), &true.into())
+        );
+    }
+}
+
+/// The JSON of a run of the program.
+fn call_json(dir: &Path, words: &str, code: i32, schema: &str) -> Value {
+    call(dir, words).expect(code).json(schema)
 }
 
 #[test]

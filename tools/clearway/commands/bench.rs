@@ -1,9 +1,11 @@
 //! `clearway bench`: how fast one node clears with everything on, and whether its log holds.
 
+mod claim;
 mod clock;
 mod compare;
 mod core;
 mod hash;
+mod ramp;
 mod reproduce;
 mod statistics;
 mod verify;
@@ -12,9 +14,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clearway_load::report::Report;
+use clearway_types::limits::STREAM_ENVELOPES_MAX;
 
+use self::claim::{Claim, parse_claim};
 use crate::commands::demo::{Files, GENERATED, finish, quick_help};
-use crate::commands::generate::Shape;
+use crate::commands::generate::{PAYMENTS_MAX, Shape};
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind};
 use crate::share::{self, PriorityArg};
@@ -47,10 +51,12 @@ enum After {
 }
 
 /// What only the generator of payments obeys.
-const OF_THE_GENERATOR: [&str; 5] = [
+const OF_THE_GENERATOR: [&str; 7] = [
     "quick",
     "account_count",
     "count",
+    "duration",
+    "ramp",
     "zipf",
     "overdraft_permille",
 ];
@@ -70,6 +76,15 @@ pub(crate) struct Args {
     /// Payments a second at even distances (open loop), or `max` (closed loop)
     #[arg(long, default_value = "max", value_parser = parse_rate)]
     rate: Rate,
+    /// Seconds that payments are offered at the rate, in place of --count
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["count", "quick"])]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    duration: Option<u32>,
+    /// Find the highest rate that is held within a bound, for example 'p99<50ms': runs of 5
+    /// seconds each, or of --duration
+    #[arg(long, value_name = "BOUND", value_parser = ramp::parse_bound)]
+    #[arg(conflicts_with_all = ["rate", "count", "quick", "ordered", "claims", "keep"])]
+    ramp: Option<ramp::Bound>,
     /// Connections of each load process
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     connections: u16,
@@ -79,6 +94,10 @@ pub(crate) struct Args {
     /// Envelopes on a stream
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u16).range(1..=8192))]
     stream_len: u16,
+    /// Payments in flight at most, over all streams, in place of --stream-len (closed loop)
+    #[arg(long, value_name = "COUNT")]
+    #[arg(conflicts_with_all = ["stream_len", "rate", "ramp", "ordered"])]
+    in_flight: Option<NonZeroUsize>,
     /// Load processes beside the node's; 0 for threads of this process
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
     processes: u16,
@@ -133,81 +152,6 @@ pub(crate) fn parse_setting(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// A figure of the report and its bound.
-#[derive(Clone, Debug)]
-struct Claim {
-    text: String,
-    figure: fn(&Report) -> f64,
-    above: bool,
-    bound: f64,
-}
-
-type Figure = (&'static str, fn(&Report) -> f64);
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "figures of a run stay far below 2^53"
-)]
-const FIGURES: [Figure; 9] = [
-    ("tps_final", |report| report.tps_final),
-    ("p50_us", |report| report.response_us.p50 as f64),
-    ("p99_us", |report| report.response_us.p99 as f64),
-    ("p999_us", |report| report.response_us.p999 as f64),
-    ("cpu_seconds", |report| report.cpu_seconds),
-    ("cpu_us_per_payment", |report| {
-        1e6 * report.cpu_seconds / (report.settled + report.rejected).max(1) as f64
-    }),
-    ("memory_peak_bytes", |report| {
-        match report.memory_peak_bytes {
-            // The system does not say: no claim about it holds.
-            0 => f64::NAN,
-            bytes => bytes as f64,
-        }
-    }),
-    ("bytes_written", |report| report.bytes_written as f64),
-    ("settled", |report| report.settled as f64),
-];
-
-fn parse_claim(text: &str) -> Result<Claim, String> {
-    let names: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
-    let wrong = || {
-        format!(
-            "write FIGURE>NUMBER or FIGURE<NUMBER with one of {}",
-            names.join(", ")
-        )
-    };
-    let place = text.find(['<', '>']).ok_or_else(wrong)?;
-    let bound: f64 = text[place + 1..].trim().parse().map_err(|_| wrong())?;
-    // Such a claim would hold, or be missed, whatever was measured.
-    if !(bound.is_finite() && bound >= 0.0) {
-        return Err(format!(
-            "{bound} is no bound of a figure; write a number from 0 on"
-        ));
-    }
-    let name = text[..place].trim();
-    let (_, figure) = FIGURES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .ok_or_else(wrong)?;
-    Ok(Claim {
-        text: text.to_owned(),
-        figure: *figure,
-        above: text.as_bytes()[place] == b'>',
-        bound,
-    })
-}
-
-impl Claim {
-    fn holds(&self, report: &Report) -> bool {
-        let value = (self.figure)(report);
-        if self.above {
-            value > self.bound
-        } else {
-            value < self.bound
-        }
-    }
-}
-
 impl Args {
     /// Takes no more of the processor than these arguments allow.
     fn take_share(&self) -> Result<(), Failure> {
@@ -223,7 +167,25 @@ impl Args {
 
     /// The run that these arguments ask for.
     fn trial(&self) -> Result<Trial, Failure> {
-        let count = if self.quick { PAYMENTS_QUICK } else { PAYMENTS };
+        let rate = match self.rate {
+            Rate::Max => None,
+            Rate::PerSecond(rate) => Some(rate),
+        };
+        let count = match (self.duration, rate) {
+            (Some(seconds), Some(rate)) => payments_in(seconds, rate)?,
+            (Some(_), None) => {
+                let message = "--duration is the time of an open loop: give its --rate too, or \
+                               --count for as fast as answers come";
+                return Err(Failure::usage(message));
+            }
+            (None, _) if self.quick => PAYMENTS_QUICK,
+            (None, _) => PAYMENTS,
+        };
+        self.trial_of(rate, count)
+    }
+
+    /// A run of these arguments at a rate, with `count` payments unless they name another number.
+    fn trial_of(&self, rate: Option<f64>, count: u32) -> Result<Trial, Failure> {
         let generator = self.shape.generator(count)?;
         let whole = |number: u16| usize::from(number);
         // One stream after the other needs one connection.
@@ -233,11 +195,8 @@ impl Args {
             seed: self.shape.seed,
             connections: alone(self.connections),
             streams_in_flight: alone(self.streams),
-            stream_len: whole(self.stream_len),
-            rate: match self.rate {
-                Rate::Max => None,
-                Rate::PerSecond(rate) => Some(rate),
-            },
+            stream_len: self.stream_len()?,
+            rate,
             processes: whole(self.processes),
             ordered: self.ordered,
             hints: !self.no_hints,
@@ -245,6 +204,41 @@ impl Args {
             keep: self.keep.clone(),
         })
     }
+
+    /// Envelopes on a stream: as asked, or so many that all streams together have `--in-flight`.
+    fn stream_len(&self) -> Result<usize, Failure> {
+        let Some(in_flight) = self.in_flight else {
+            return Ok(self.stream_len.into());
+        };
+        let processes = usize::from(self.processes.max(1));
+        let streams = processes * usize::from(self.connections) * usize::from(self.streams);
+        let len = in_flight.get() / streams;
+        if !(1..=STREAM_ENVELOPES_MAX).contains(&len) || len * streams != in_flight.get() {
+            return Err(Failure::usage(format!(
+                "--in-flight {in_flight} cannot be shared by {streams} streams (--connections x \
+                 --streams x --processes): give a multiple of {streams}, at most {}",
+                streams * STREAM_ENVELOPES_MAX
+            )));
+        }
+        Ok(len)
+    }
+}
+
+/// Payments of so many seconds at a rate.
+fn payments_in(seconds: u32, rate: f64) -> Result<u32, Failure> {
+    let count = (f64::from(seconds) * rate).round();
+    if (1.0..=f64::from(PAYMENTS_MAX)).contains(&count) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it lies within the bounds"
+        )]
+        return Ok(count as u32);
+    }
+    Err(Failure::usage(format!(
+        "{seconds} s at {rate} payments a second are {count} payments; a run has 1 to \
+         {PAYMENTS_MAX}: shorten --duration"
+    )))
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
@@ -259,6 +253,9 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
 
 fn measure(args: &Args) -> Result<(), Failure> {
     args.take_share()?;
+    if let Some(bound) = &args.ramp {
+        return ramp::run(args, bound);
+    }
     let trial = args.trial()?;
     let place = args.report.open()?;
     let report = trial.run()?;
@@ -277,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_settings_and_claims_are_read_or_refused() {
+    fn rates_and_settings_are_read_or_refused() {
         assert_eq!(parse_rate("max"), Ok(Rate::Max));
         assert_eq!(parse_rate("50000"), Ok(Rate::PerSecond(50_000.0)));
         for text in ["", "fast", "0", "-5", "inf", "nan"] {
@@ -285,27 +282,5 @@ mod tests {
         }
         assert_eq!(parse_setting("a.b = c"), Ok(("a.b".into(), "c".into())));
         assert!(parse_setting("a.b").is_err());
-        let claim = parse_claim("p99_us < 100000").expect("it is one");
-        assert!(!claim.above && (claim.bound - 100_000.0).abs() < 1e-9);
-        for text in ["", "tps_final", "speed>1", "tps_final>fast", "tps_final=1"] {
-            assert!(parse_claim(text).is_err(), "{text}");
-        }
-        for bound in [
-            "nan", "NaN", "-nan", "inf", "-inf", "infinity", "1e999", "-1", "", " ", ">1", "=1",
-        ] {
-            for claim in ["tps_final>", "tps_final<", "p99_us >"] {
-                let text = format!("{claim}{bound}");
-                assert!(parse_claim(&text).is_err(), "{text}");
-            }
-        }
-        for text in [
-            ">1",
-            " >1",
-            "tps_final,p99_us>1",
-            "TPS_FINAL>1",
-            "settled>1<2",
-        ] {
-            assert!(parse_claim(text).is_err(), "{text}");
-        }
     }
 }

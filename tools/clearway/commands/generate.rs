@@ -45,6 +45,9 @@ pub(crate) struct KeysArgs {
     output: Output,
 }
 
+/// Payments that a generated workload has at most.
+pub(crate) const PAYMENTS_MAX: u32 = 200_000_000;
+
 /// The shape of a generated workload.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -56,7 +59,7 @@ pub(crate) struct Shape {
     #[arg(value_parser = clap::value_parser!(u32).range(2..=16_000_000))]
     pub(crate) account_count: u32,
     /// Payments
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200_000_000))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(PAYMENTS_MAX)))]
     pub(crate) count: Option<u32>,
     /// Slope of the popularity of payers and payees
     #[arg(long, default_value_t = 1.0)]

@@ -2,68 +2,26 @@
 //! `cargo dev bench-verify` become rows of `benches/results`.
 
 mod hashing;
+mod ramp;
+mod recording;
+mod run;
 mod verification;
 
+pub(crate) use self::recording::Recording;
+
 use crate::error::DevError;
-use crate::shared::{digest, sums};
-use serde_json::{Map, Value, json};
+use crate::shared::digest;
+use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// What the person who measured says about a run.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Recording {
-    /// Folder of the machine in benches/results; its machine.md must stand there already.
-    #[arg(long)]
-    machine: String,
-    /// The command that gives the figures again.
-    #[arg(long)]
-    command: String,
-    /// A further condition of the run, as in `load=closed-loop`.
-    #[arg(long = "condition", value_name = "NAME=VALUE", value_parser = condition)]
-    conditions: Vec<(String, String)>,
-    /// Reports that the command wrote with `--json FILE`, one a run; the median of each figure is
-    /// recorded.
-    #[arg(required = true)]
-    reports: Vec<PathBuf>,
-}
-
-/// What a figure depends on, and where the report says it; what it does not say is left out.
-const CONDITIONS: &[(&str, &str)] = &[
-    ("nodes", "/nodes"),
-    ("backend", "/backend"),
-    ("durability", "/durability"),
-    ("workload", "/workload/name"),
-    ("accounts", "/workload/accounts"),
-    ("seed", "/seed"),
-    ("rate", "/load/rate"),
-    ("ordered", "/load/ordered"),
-    ("processes", "/load/processes"),
-    ("streams_in_flight", "/load/streams_in_flight"),
-    ("stream_len", "/load/stream_len"),
-    ("hints", "/load/hints"),
-];
-
-/// What is recorded of a report: end of the name, unit, pointer to the value, and whether it is
-/// divided by the number of settled payments.
-const FIGURES: &[(&str, &str, &str, bool)] = &[
-    ("tps_final", "payments/s", "/tps_final", false),
-    ("response_us_p50", "us", "/response_us/p50", false),
-    ("response_us_p99", "us", "/response_us/p99", false),
-    ("response_us_p999", "us", "/response_us/p999", false),
-    ("memory_peak_bytes", "bytes", "/memory_peak_bytes", false),
-    ("cpu_us_per_payment", "us", "/cpu_seconds", true),
-    ("written_bytes_per_payment", "bytes", "/bytes_written", true),
-];
 
 /// Appends the rows of the reports to the file of their machine, day and commit.
 pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
     let now = seconds_since_1970();
     let (day, date) = (day(now), format!("{}T{}Z", day(now), time(now)));
     let mut runs = Vec::new();
-    let mut commit = None;
     for path in &recording.reports {
         let fault = |fault| DevError::Report {
             path: path.clone(),
@@ -75,14 +33,15 @@ pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
         })?;
         let report: Value =
             serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
-        runs.push(rows(&report, recording, &date).map_err(fault)?);
-        commit = report["commit"].as_str().map(str::to_owned);
+        runs.push(rows_as_written(&report, recording, &date).map_err(fault)?);
     }
-    let rows = medians(&runs).map_err(|fault| DevError::Report {
+    let of_first = |fault| DevError::Report {
         path: recording.reports[0].clone(),
         fault,
-    })?;
-    let commit = commit.expect("a report without a commit gives no rows");
+    };
+    let rows = medians(&runs).map_err(of_first)?;
+    let commit = rows.first().and_then(|row| row["commit"].as_str());
+    let commit = commit.ok_or_else(|| of_first("it has no figure".to_owned()))?;
     let folder = root.join("benches/results").join(&recording.machine);
     if !folder.join("machine.md").is_file() {
         return Err(DevError::MachineUnknown {
@@ -105,99 +64,29 @@ pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
     crate::perf::write(root)
 }
 
+/// The rows of a report that is the one that was written.
+fn rows_as_written(
+    report: &Value,
+    recording: &Recording,
+    date: &str,
+) -> Result<Vec<Value>, String> {
+    digest::check(report).map_err(|error| format!("it is not as it was written: {error}"))?;
+    rows(report, recording, date)
+}
+
 /// The rows of a report, or why it may not be recorded.
 fn rows(report: &Value, recording: &Recording, date: &str) -> Result<Vec<Value>, String> {
-    let commit = report["commit"].as_str().unwrap_or_default();
-    if commit.len() < 7 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(format!(
-            "commit {commit:?} is none; measure a build of a clean checkout"
-        ));
+    if report["schema"] == ramp::SCHEMA {
+        return ramp::rows(report, recording, date);
     }
-    if report["dirty"] == json!(true) {
-        return Err("the build had uncommitted changes; commit them and measure again".into());
-    }
-    if !digest::check(report).map_err(|error| format!("it is not as it was written: {error}"))? {
-        println!("a report has no digest, as those of earlier programs: an edit is not noticed");
-    }
+    recording::check_build(report)?;
     if report["schema"] == verification::SCHEMA {
         return verification::rows(report, recording, date);
     }
     if report["schema"] == hashing::SCHEMA {
         return hashing::rows(report, recording, date);
     }
-    let failed = report["checks"].as_object().map(|checks| {
-        let failed = checks.iter().filter(|(_, passed)| **passed != json!(true));
-        failed.map(|(name, _)| name.as_str()).collect::<Vec<_>>()
-    });
-    match failed.as_deref() {
-        None => return Err("it has no `checks`".into()),
-        Some([]) => {}
-        Some(names) => return Err(format!("these checks did not pass: {}", names.join(", "))),
-    }
-    sums::check(report).map_err(|error| format!("it does not add up: {error}"))?;
-    let settled = number(report, "/settled")?;
-    let conditions = conditions(report, recording, CONDITIONS);
-    let prefix = match number(report, "/nodes")? {
-        1.0 => "one_node".to_owned(),
-        4.0 => "four_nodes".to_owned(),
-        count => format!("{count}_nodes"),
-    };
-    // Without a rate the load follows the answers; latency has a meaning only with one.
-    let prefix = match report.pointer("/load/rate") {
-        Some(Value::String(rate)) if rate != "max" => format!("{prefix}_open_loop"),
-        _ => prefix,
-    };
-    let row = |(name, unit, pointer, per_payment): &(&str, &str, &str, bool)| {
-        let value = number(report, pointer)?;
-        // The only per-payment second is CPU time, told in microseconds.
-        let scale = if *unit == "us" { 1e6 } else { 1.0 };
-        let value = if *per_payment {
-            value * scale / settled
-        } else {
-            value
-        };
-        Ok(json!({
-            "suite": "pipeline", "name": format!("{prefix}_{name}"), "value": value, "unit": unit,
-            "conditions": conditions, "command": recording.command, "commit": commit, "date": date,
-            "machine": recording.machine,
-        }))
-    };
-    let mut rows: Vec<Value> = FIGURES.iter().map(row).collect::<Result<_, String>>()?;
-    let replayed = settled + number(report, "/rejected")?;
-    let seconds = number(report, "/replay_seconds")?;
-    let mut replay = row(&("replay_tps", "payments/s", "/replay_seconds", false))?;
-    replay["name"] = json!("replay_tps");
-    replay["value"] = json!(replayed / seconds);
-    rows.push(replay);
-    // A report may tell the CPU time of each stage; each becomes a row of its own.
-    for stage in report["stage_cpu_seconds"]
-        .as_object()
-        .into_iter()
-        .flat_map(Map::keys)
-    {
-        let name = format!("stage_cpu_us_per_payment/stage={stage}");
-        rows.push(row(&(
-            &name,
-            "us",
-            &format!("/stage_cpu_seconds/{stage}"),
-            true,
-        ))?);
-    }
-    Ok(rows)
-}
-
-/// The conditions that the person named, and those of the table that the report says.
-fn conditions(report: &Value, recording: &Recording, table: &[(&str, &str)]) -> Value {
-    let named = recording.conditions.iter();
-    let mut conditions: Map<String, Value> = named
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
-    for (name, pointer) in table {
-        if let Some(value) = report.pointer(pointer).filter(|value| !value.is_null()) {
-            conditions.insert((*name).to_owned(), value.clone());
-        }
-    }
-    Value::Object(conditions)
+    run::rows(report, recording, date)
 }
 
 /// Each run has the figures of the others: a stage that was too short to be measured is missing.
@@ -247,16 +136,6 @@ fn medians(runs: &[Vec<Value>]) -> Result<Vec<Value>, String> {
     Ok(rows)
 }
 
-fn number(report: &Value, pointer: &str) -> Result<f64, String> {
-    let value = report.pointer(pointer).and_then(Value::as_f64);
-    value.ok_or_else(|| format!("it has no number at {pointer}"))
-}
-
-fn condition(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
-}
-
 fn seconds_since_1970() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -293,64 +172,8 @@ fn day(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::recording::samples::{recording, report};
     use super::*;
-
-    fn recording() -> Recording {
-        Recording {
-            machine: "two-cores".into(),
-            command: "clearway bench".into(),
-            conditions: vec![("load".into(), "closed-loop".into())],
-            reports: Vec::new(),
-        }
-    }
-
-    fn report() -> Value {
-        json!({
-            "tps_final": 61_000.5, "seconds": 2_000_000.0 / 61_000.5,
-            "sent": 2_000_003, "copies_sent": 2_000_003, "settled": 2_000_000, "rejected": 3,
-            "codes": {"Settled": 2_000_000, "InsufficientFunds": 3}, "cpu_seconds": 40.0,
-            "response_us": {"p1": 1, "p50": 900, "p99": 4000, "p999": 9000, "p100": 9001},
-            "service_us": {"p1": 1, "p50": 900, "p99": 4000, "p999": 9000, "p100": 9001},
-            "bytes_written": 500_000_000, "memory_peak_bytes": 1, "replay_seconds": 20.0,
-            "signatures_verified": 2_000_003, "signatures_fallback": 0, "hints_used": 0,
-            "height": 9, "disk": {"durable": true, "sync_us_p50": 1, "sync_us_max": 2},
-            "balances_root": "0a".repeat(32),
-            "load": {"connections": 4, "streams_in_flight": 8, "stream_len": 2048},
-            "machine": {"cores": 2, "memory_bytes": 0},
-            "workload": {"name": "zipf", "accounts": 9, "payments": 2_000_003},
-            "nodes": 1, "backend": "portable", "durability": "fdatasync", "seed": 7,
-            "checks": {"conserved": true, "roots_equal": true, "replay_ok": true},
-            "stage_cpu_seconds": {"verify": 36.0, "execute": 4.0}, "commit": "0123abcdef",
-        })
-    }
-
-    #[test]
-    fn a_report_becomes_rows_that_the_page_can_read() {
-        let rows = rows(&report(), &recording(), "2026-01-31").expect("the report is right");
-        assert_eq!(
-            rows.len(),
-            FIGURES.len() + 3,
-            "the replay and two stages beside the figures"
-        );
-        for row in &rows {
-            crate::perf::check_row(&row.to_string()).expect("a right row");
-            assert_eq!(row["conditions"]["load"], "closed-loop");
-            assert_eq!(row["conditions"]["backend"], "portable");
-            assert_eq!(row["conditions"]["accounts"], 9);
-        }
-        let value = |name: &str| {
-            rows.iter()
-                .find(|r| r["name"] == name)
-                .map(|r| r["value"].clone())
-        };
-        assert_eq!(value("one_node_tps_final"), Some(json!(61_000.5)));
-        assert_eq!(value("one_node_cpu_us_per_payment"), Some(json!(20.0)));
-        assert_eq!(
-            value("one_node_written_bytes_per_payment"),
-            Some(json!(250.0))
-        );
-        assert_eq!(value("replay_tps"), Some(json!(100_000.15)));
-    }
 
     #[test]
     fn several_runs_become_medians_and_other_conditions_are_refused() {
@@ -389,14 +212,6 @@ mod tests {
     }
 
     #[test]
-    fn an_open_loop_has_figures_of_its_own() {
-        let mut report = report();
-        report["load"]["rate"] = json!("20000");
-        let rows = rows(&report, &recording(), "2026-01-31").expect("the report is right");
-        assert_eq!(rows[1]["name"], "one_node_open_loop_response_us_p50");
-    }
-
-    #[test]
     fn a_run_that_proves_nothing_is_not_recorded() {
         let rows_of: [(&str, Value); 10] = [
             // Figures that contradict others.
@@ -420,10 +235,12 @@ mod tests {
             );
         }
         let mut sealed = report();
+        let error = rows_as_written(&sealed, &recording(), "2026-01-31").expect_err("no digest");
+        assert!(error.contains("no digest"), "{error}");
         digest::seal(sealed.as_object_mut().expect("an object"));
-        rows(&sealed, &recording(), "2026-01-31").expect("as it was written");
+        rows_as_written(&sealed, &recording(), "2026-01-31").expect("as it was written");
         sealed["seed"] = json!(8);
-        let error = rows(&sealed, &recording(), "2026-01-31").expect_err("edited");
+        let error = rows_as_written(&sealed, &recording(), "2026-01-31").expect_err("edited");
         assert!(error.contains("edited or damaged"), "{error}");
         let mut dirty = report();
         dirty["dirty"] = json!(true);

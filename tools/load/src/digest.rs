@@ -17,15 +17,21 @@ const SCHEMA: &str = "schema";
 
 /// A report is not the one that was written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error(
-    "its digest is {computed} and it says {stored}: it was edited or damaged, take the original or \
-     measure again"
-)]
-pub struct DigestError {
-    /// What the report says.
-    pub stored: Value,
-    /// What its content gives.
-    pub computed: String,
+pub enum DigestError {
+    /// The field is not there; every program that writes this version of a report puts it in.
+    #[error("it has no digest: it was edited or damaged, take the original or measure again")]
+    Missing,
+    /// The field says something else.
+    #[error(
+        "its digest is {computed} and it says {stored}: it was edited or damaged, take the \
+         original or measure again"
+    )]
+    Differs {
+        /// What the report says.
+        stored: Value,
+        /// What its content gives.
+        computed: String,
+    },
 }
 
 /// Puts the digest into a report, in place of one that it has.
@@ -33,19 +39,17 @@ pub fn seal(report: &mut Map<String, Value>) {
     report.insert(FIELD.to_owned(), of(report).into());
 }
 
-/// Whether a report has a digest, which then must be that of its content. Those of earlier programs
-/// have none.
+/// Whether a report has the digest of its content.
 ///
 /// # Errors
-/// Another digest.
-pub fn check(report: &Value) -> Result<bool, DigestError> {
-    let Some((stored, fields)) = report.get(FIELD).zip(report.as_object()) else {
-        return Ok(false);
-    };
+/// Another digest, or none.
+pub fn check(report: &Value) -> Result<(), DigestError> {
+    let found = report.get(FIELD).zip(report.as_object());
+    let (stored, fields) = found.ok_or(DigestError::Missing)?;
     let computed = of(fields);
     match stored.as_str() == Some(&computed) {
-        true => Ok(true),
-        false => Err(DigestError {
+        true => Ok(()),
+        false => Err(DigestError::Differs {
             stored: stored.clone(),
             computed,
         }),
@@ -116,23 +120,20 @@ mod tests {
     #[test]
     fn a_report_has_the_digest_of_its_content_however_it_is_written() {
         let report = sealed();
-        assert_eq!(check(&report), Ok(true));
+        assert_eq!(check(&report), Ok(()));
         let sorted = r#"{"a":0.1,"b":[1,{"c":"x","d":null}],"n":18446744073709551615,"#;
         let text = format!("{sorted}\"rate\":61000.5192837461}}");
         assert_eq!(report[FIELD], sha256(&text).as_str());
         let again: Value = serde_json::from_str(&report.to_string()).expect("JSON");
         let pretty = serde_json::to_string_pretty(&again).expect("written");
-        assert_eq!(
-            check(&serde_json::from_str(&pretty).expect("JSON")),
-            Ok(true)
-        );
+        assert_eq!(check(&serde_json::from_str(&pretty).expect("JSON")), Ok(()));
         let mut named = report;
         named[SCHEMA] = "clearway/run/1".into();
-        assert_eq!(check(&named), Ok(true));
+        assert_eq!(check(&named), Ok(()));
     }
 
     #[test]
-    fn every_edit_is_noticed_and_a_report_without_a_digest_has_none() {
+    fn every_edit_is_noticed_and_so_is_a_digest_that_was_taken_out() {
         for (pointer, value) in [
             ("/a", json!(0.2)),
             ("/b/0", json!(2)),
@@ -149,6 +150,6 @@ mod tests {
         let mut more = sealed();
         more["new"] = 1.into();
         check(&more).expect_err("a field that was added");
-        assert_eq!(check(&json!({ "a": 1 })), Ok(false));
+        assert_eq!(check(&json!({ "a": 1 })), Err(DigestError::Missing));
     }
 }

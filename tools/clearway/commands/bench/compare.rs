@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clearway_load::digest;
 use clearway_load::report::{REPORT_VERSION, Report};
+use clearway_load::{digest, sums};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FIGURES, Figure};
+use super::claim::{FIGURES, Figure};
 use crate::failure::{Failure, Kind};
 use crate::ui::{self, Output};
 
@@ -86,15 +86,14 @@ pub(super) fn load(path: &Path) -> Result<Report, Failure> {
         return Err(Failure::new(Kind::Failed, message));
     }
     let value: Value = serde_json::from_str(&text).map_err(no_report)?;
-    let has_digest = digest::check(&value).map_err(|error| {
+    digest::check(&value).map_err(|error| {
         let message = format!("{shown} is not as it was written: {error}");
         Failure::new(Kind::Mismatch, message)
     })?;
-    if !has_digest {
-        ui::note(&format!(
-            "{shown} has no digest, as reports of earlier programs: an edit would not be noticed"
-        ));
-    }
+    sums::check(&value).map_err(|error| {
+        let message = format!("{shown} does not add up: {error}");
+        Failure::new(Kind::Mismatch, message)
+    })?;
     let report: Report = serde_json::from_value(value).map_err(no_report)?;
     if !report.checks.all() {
         let checks = report.checks;
@@ -105,10 +104,6 @@ pub(super) fn load(path: &Path) -> Result<Report, Failure> {
         );
         return Err(Failure::new(Kind::Mismatch, message));
     }
-    report.check_sums().map_err(|error| {
-        let message = format!("{shown} does not add up: {error}");
-        Failure::new(Kind::Mismatch, message)
-    })?;
     Ok(report)
 }
 

@@ -49,6 +49,9 @@ const AT_60K: &str =
     "cargo run --release -- bench --count 1200000 --account-count 100000 --rate 60000 --json FILE";
 const AT_150K: &str =
     "cargo run --release -- bench --count 3000000 --account-count 100000 --rate 150000 --json FILE";
+/// One node, as fast as its answers stay within a bound.
+const KNEE_50: &str =
+    "cargo run --release -- bench --ramp 'p99<50ms' --account-count 100000 --json FILE";
 const ON_GPU: &str = "cargo run --release -- bench --set backend=gpu --json FILE";
 
 /// A figure of the whole way of a payment.
@@ -173,6 +176,13 @@ pub(crate) const GOALS: &[Goal] = &[
         "us",
         Some(AT_150K),
         AtMost(25_000.0),
+    ),
+    whole(
+        "highest rate with p99 below 50 ms",
+        "one_node_knee",
+        "payments/s",
+        Some(KNEE_50),
+        AtLeast(250_000.0),
     ),
     whole(
         "replay with every check",

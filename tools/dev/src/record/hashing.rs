@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Recording, conditions, number};
+use super::recording::{Recording, conditions, number};
 
 /// What marks a report of this kind.
 pub(super) const SCHEMA: &str = "clearway/bench_hash/1";
@@ -67,7 +67,7 @@ mod tests {
                 row("envelope_digests", "sha2", 4_000_000.0),
             ],
         });
-        let found = super::super::rows(&report, &recording, "2026-01-31").expect("it is right");
+        let found = rows(&report, &recording, "2026-01-31").expect("it is right");
         let names = [
             "sha512_208_bytes/implementation=avx2",
             "sha256_node/implementation=sha_ni_x2",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Recording, conditions, number};
+use super::recording::{Recording, conditions, number};
 
 /// What marks a report of this kind.
 pub(super) const SCHEMA: &str = "clearway/bench_verify/1";
