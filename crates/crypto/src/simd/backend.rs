@@ -17,6 +17,37 @@ use super::single;
 use crate::backend::{Backend, BatchVerdict, Item, Work};
 use crate::search::{self, Found};
 
+/// Below this many signatures, verdicts by combs cost less than an equation: measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchLenMin {
+    /// Where few R come with a hint.
+    pub(crate) plain: usize,
+    /// Where most do, which spares the equation square roots and the combs nothing.
+    pub(crate) hinted: usize,
+}
+
+impl BatchLenMin {
+    /// The same with hints and without.
+    #[cfg(test)]
+    pub(crate) fn both(len: usize) -> Self {
+        Self {
+            plain: len,
+            hinted: len,
+        }
+    }
+
+    fn of(self, items: &[Item<'_>]) -> usize {
+        if items.len() >= self.plain {
+            return self.plain;
+        }
+        let hinted = items.iter().filter(|item| item.hint.is_some()).count();
+        match hinted * 4 >= items.len() * 3 {
+            true => self.hinted,
+            false => self.plain,
+        }
+    }
+}
+
 /// A backend over one kind of vector unit: `F` for the field, `W` for the hash.
 #[derive(Debug)]
 pub(crate) struct Lanes<F: Field<LANES>, W, const LANES: usize> {
@@ -32,7 +63,7 @@ pub(crate) struct Lanes<F: Field<LANES>, W, const LANES: usize> {
     base_comb: OnceLock<Comb>,
     /// Uses after which a key gets a comb, where its signatures are verified singly.
     often: u32,
-    batch_len_min: usize,
+    batch_len_min: BatchLenMin,
     words: std::marker::PhantomData<fn() -> W>,
 }
 
@@ -41,10 +72,9 @@ where
     F: Field<LANES>,
     W: Words<LANES, Token = F::Token>,
 {
-    /// A backend that knows no keys yet. Below `batch_len_min` signatures, verdicts by combs cost
-    /// less than an equation.
+    /// A backend that knows no keys yet.
     #[must_use]
-    pub(crate) fn new(name: &'static str, token: F::Token, batch_len_min: usize) -> Self {
+    pub(crate) fn new(name: &'static str, token: F::Token, batch_len_min: BatchLenMin) -> Self {
         Self {
             name,
             token,
@@ -73,7 +103,7 @@ where
         work: &mut Work,
         ask: impl FnOnce(Batch<'_, F::Token>, &mut Work) -> T,
     ) -> T {
-        if items.len() < self.batch_len_min {
+        if items.len() < self.batch_len_min.of(items) {
             // Equations this short are for keys without combs; those that come again get one.
             KeysOf::new(items).count(&self.combs, self.often);
         }
@@ -125,7 +155,7 @@ where
         match self.any_without_comb(items) {
             true => COLD_LEN_MIN,
             // Half of such a part would be summed up, and combs are as fast for it from here on.
-            false => self.batch_len_min / 2,
+            false => self.batch_len_min.plain / 2,
         }
     }
 
@@ -175,7 +205,7 @@ where
     fn batch_pays(&self, items: &[Item<'_>]) -> bool {
         match items.len() {
             ..COLD_LEN_MIN => false,
-            len if len >= self.batch_len_min => true,
+            len if len >= self.batch_len_min.of(items) => true,
             _ => self.any_without_comb(items),
         }
     }

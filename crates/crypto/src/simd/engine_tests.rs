@@ -8,7 +8,7 @@ use curve25519_dalek::scalar::Scalar;
 use parking_lot::Mutex;
 use rand_core::{TryCryptoRng, TryRng};
 
-use super::backend::Lanes;
+use super::backend::{BatchLenMin, Lanes};
 use super::batch::{Batch, Ready, Scratch};
 use super::decompress::{base_row, decompress};
 use super::field::{EDWARDS_D, Field, LaneMask};
@@ -25,12 +25,17 @@ use crate::suite::{self, Case};
 
 #[test]
 fn the_twins_pass_the_self_test_with_eight_lanes() {
-    suite::self_test(&Lanes::<Plain<8>, PlainWords<8>, 8>::new("plain", (), 16)).expect("the rule");
+    suite::self_test(&Lanes::<Plain<8>, PlainWords<8>, 8>::new(
+        "plain",
+        (),
+        BatchLenMin::both(16),
+    ))
+    .expect("the rule");
     #[cfg(target_arch = "x86_64")]
     {
         use super::ifma8::{emulated::Emulated, field::Field8, words::Words8};
         type Twin = Lanes<Field8<Emulated>, Words8<Emulated>, 8>;
-        suite::full(&Twin::new("emulated", (), 16), 6, 300).expect("the rule");
+        suite::full(&Twin::new("emulated", (), BatchLenMin::both(16)), 6, 300).expect("the rule");
     }
 }
 
@@ -42,7 +47,12 @@ fn avx2_passes_the_full_suite() {
         eprintln!("NOT RUN: this machine has no AVX2");
         return;
     };
-    suite::full(&Lanes::<Field4, Words4, 4>::new("avx2", token, 16), 5, 2000).expect("the rule");
+    suite::full(
+        &Lanes::<Field4, Words4, 4>::new("avx2", token, BatchLenMin::both(16)),
+        5,
+        2000,
+    )
+    .expect("the rule");
 }
 
 /// Runs a check over the twins, with 4 and 8 lanes, and over every unit of this machine.
@@ -378,7 +388,7 @@ fn every_width_of_window_and_every_way_to_sum_gives_the_same_verdict() {
             true => &[1, 40],
             false => &[1, 127, 128, 511, 512, 1536, 3073],
         };
-        let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
+        let backend = Lanes::<F, W, LANES>::new("under test", token, BatchLenMin::both(16));
         let mut random = SplitMix(3);
         let longest = lengths[lengths.len() - 1];
         let mut cases: Vec<_> = (0..longest as u64)
@@ -410,7 +420,7 @@ fn a_search_asks_for_few_signatures_around_the_invalid_one_and_for_none_that_dec
     ) {
         // The twins are slow: they take the short length alone.
         let is_twin = std::any::type_name::<F::Token>() == "()";
-        let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
+        let backend = Lanes::<F, W, LANES>::new("under test", token, BatchLenMin::both(16));
         let mut random = SplitMix(5);
         for len in if is_twin { 70..71 } else { 700..703 } {
             let key_count = [3, len as u64][len % 2];
@@ -451,7 +461,7 @@ fn errors_that_cancel_under_short_coefficients_are_found_all_the_same() {
     fn check<F: Field<LANES>, W: Words<LANES, Token = F::Token>, const LANES: usize>(
         token: F::Token,
     ) {
-        let backend = Lanes::<F, W, LANES>::new("under test", token, 16);
+        let backend = Lanes::<F, W, LANES>::new("under test", token, BatchLenMin::both(16));
         let keys = Mutex::new(KeyCache::default());
         let mut random = SplitMix(6);
         let mut cases: Vec<_> = (0..40).map(|_| Case::honest(1, &mut random)).collect();
@@ -508,7 +518,7 @@ fn single_verdicts_by_combs_follow_the_rule() {
     ) {
         // The twins are slow, and a comb for every key of the suite takes them long.
         let is_twin = std::any::type_name::<F::Token>() == "()";
-        let backend = Lanes::<F, W, LANES>::new("by combs", token, 16);
+        let backend = Lanes::<F, W, LANES>::new("by combs", token, BatchLenMin::both(16));
         if is_twin {
             suite::self_test(&backend.with_combs_after(4)).expect("the rule");
         } else {
@@ -520,7 +530,8 @@ fn single_verdicts_by_combs_follow_the_rule() {
 
 #[test]
 fn keys_that_come_again_in_short_batches_are_left_to_combs() {
-    let backend = Lanes::<Plain<4>, PlainWords<4>, 4>::new("under test", (), 128);
+    let backend =
+        Lanes::<Plain<4>, PlainWords<4>, 4>::new("under test", (), BatchLenMin::both(128));
     let mut random = SplitMix(4);
     let cases: Vec<_> = (0..16).map(|n| Case::honest(n % 4, &mut random)).collect();
     let items: Vec<_> = cases.iter().map(|case| case.item(16)).collect();

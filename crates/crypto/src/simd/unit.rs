@@ -1,6 +1,6 @@
 //! A vector unit behind functions: from its types follow a backend, hints and challenges.
 
-use super::backend::Lanes;
+use super::backend::{BatchLenMin, Lanes};
 use super::field::Field;
 use super::hint;
 use super::sha512::Words;
@@ -11,8 +11,8 @@ use crate::backend::{Backend, Item};
 pub(super) trait VectorUnit<const LANES: usize> {
     /// Its backend's name.
     const NAME: &'static str;
-    /// Below this many signatures, verdicts by combs cost less than an equation: measured.
-    const BATCH_LEN_MIN: usize;
+    /// From which length on equations pay.
+    const BATCH_LEN_MIN: BatchLenMin;
     /// Field elements in its lanes.
     type Field: Field<LANES> + 'static;
     /// Words of SHA-512 in its lanes.

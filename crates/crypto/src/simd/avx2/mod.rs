@@ -7,6 +7,7 @@ pub(crate) mod words;
 use self::field::Field4;
 pub(crate) use self::token::Token;
 use self::words::Words4;
+use super::backend::BatchLenMin;
 use super::unit::{Unit, VectorUnit};
 
 /// Its line in the list of units.
@@ -16,7 +17,10 @@ struct Avx2;
 
 impl VectorUnit<4> for Avx2 {
     const NAME: &'static str = "avx2";
-    const BATCH_LEN_MIN: usize = 192;
+    const BATCH_LEN_MIN: BatchLenMin = BatchLenMin {
+        plain: 192,
+        hinted: 96,
+    };
     type Field = Field4;
     type Words = Words4;
 

@@ -16,6 +16,7 @@ use self::field::Field8;
 pub(crate) use self::token::Token;
 use self::unit::Register;
 use self::words::Words8;
+use super::backend::BatchLenMin;
 use super::unit::{Unit, VectorUnit};
 
 /// Its line in the list of units.
@@ -25,7 +26,10 @@ struct Ifma8;
 
 impl VectorUnit<8> for Ifma8 {
     const NAME: &'static str = "ifma8";
-    const BATCH_LEN_MIN: usize = 352;
+    const BATCH_LEN_MIN: BatchLenMin = BatchLenMin {
+        plain: 352,
+        hinted: 144,
+    };
     type Field = Field8<Register>;
     type Words = Words8<Register>;
 
