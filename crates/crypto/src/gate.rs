@@ -1,10 +1,10 @@
 //! The only way to a verdict: backends that passed the self-test, and the proof that one was given.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use crate::backend::{Backend, Item, Work};
+use crate::backend::{Backend, BatchVerdict, Item, Work};
 use crate::portable::Portable;
 use crate::simd;
 use crate::suite::{self, SuiteFailure};
@@ -148,6 +148,33 @@ impl Gate {
         verdicts
     }
 
+    /// Verifies signatures of several parties: by one equation where that pays, or else one by one.
+    /// When the equation fails nothing is searched for, so that nobody waits for the invalid
+    /// signatures of another party; what it cost is the error, and each party's are verified apart.
+    ///
+    /// # Errors
+    /// At least one signature is invalid, and the equation does not say which.
+    pub fn verify_pool<'i, 'a>(
+        &self,
+        backend: BackendId,
+        items: &'i [Item<'a>],
+    ) -> Result<Verdicts<'i, 'a>, Work> {
+        let backend = self.backends[backend.0].as_ref();
+        let mut verdicts = Verdicts {
+            items,
+            valid: None,
+            work: Work::default(),
+        };
+        if !backend.batch_pays(items) {
+            return Ok(verdicts.each(backend));
+        }
+        verdicts.work.batched += items.len();
+        match backend.verify_batch(items, &mut verdicts.work) {
+            BatchVerdict::AllValid => Ok(verdicts),
+            BatchVerdict::SomeInvalid => Err(verdicts.work),
+        }
+    }
+
     /// Verifies one by one: cheaper where many are likely to be invalid.
     #[must_use]
     pub fn verify_each<'i, 'a>(
@@ -172,6 +199,18 @@ impl fmt::Debug for Gate {
 }
 
 impl<'a> Verdicts<'_, 'a> {
+    /// Number of signatures.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are no signatures.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Whether every signature is valid; true for none.
     #[must_use]
     pub fn all_valid(&self) -> bool {
@@ -195,6 +234,23 @@ impl<'a> Verdicts<'_, 'a> {
     #[must_use]
     pub fn verified(&self, index: usize) -> Option<Verified<Item<'a>>> {
         self.is_valid(index).then(|| Verified(self.items[index]))
+    }
+
+    /// The verdicts on some of the items, in their order; what they cost stays with the whole.
+    ///
+    /// # Panics
+    /// When the batch has no such items.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let mut part = Self {
+            items: &self.items[range.clone()],
+            valid: None,
+            work: Work::default(),
+        };
+        if let Some(valid) = &self.valid {
+            part.settle(valid[range].to_vec());
+        }
+        part
     }
 
     /// Number of signatures found invalid.

@@ -1,5 +1,7 @@
 //! The way from signatures of one source to a verdict on each: as its past suggests.
 
+use std::ops::Range;
+
 use clearway_crypto::backend::{Item, Work};
 use clearway_crypto::gate::{BackendId, Gate, Verdicts, Verified};
 
@@ -22,11 +24,20 @@ impl<'i, 'a> Checked<'i, 'a> {
         };
         let parts = items.chunks(part_len).map(|part| match trust {
             Trust::None => gate.verify_each(backend, part),
-            Trust::Full | Trust::Small => gate.verify(backend, part),
+            Trust::Full | Trust::Alone | Trust::Small => gate.verify(backend, part),
         });
         Self {
             part_len,
             parts: parts.collect(),
+        }
+    }
+
+    /// What a pool's verdicts say of the signatures in one place of it.
+    #[must_use]
+    pub fn of_pool(pool: &Verdicts<'i, 'a>, range: Range<usize>) -> Self {
+        Self {
+            part_len: range.len().max(1),
+            parts: vec![pool.part(range)],
         }
     }
 
@@ -52,6 +63,12 @@ impl<'i, 'a> Checked<'i, 'a> {
     #[must_use]
     pub fn verified(&self, item: usize) -> Option<Verified<Item<'a>>> {
         self.parts[item / self.part_len].verified(item % self.part_len)
+    }
+
+    /// Number of signatures.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.parts.iter().map(Verdicts::len).sum()
     }
 
     /// Number of signatures found invalid.

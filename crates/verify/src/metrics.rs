@@ -12,8 +12,11 @@ clearway_flow::metrics! {
     pub struct VerifyMetrics in "verify" {
         /// Frames taken in.
         frames: total,
-        /// Groups of frames, each one equation.
+        /// Equations, or rounds of single verdicts: over frames of one source, or of several clean
+        /// ones.
         groups: total,
+        /// Equations over several sources that failed: each source's frames were verified apart.
+        pools_failed: total,
         /// Envelopes taken in.
         envelopes_in: total,
         /// Envelopes passed on to ordering.

@@ -7,8 +7,8 @@ use crate::config::VerifyConfig;
 
 /// The rule by which workers take frames and group them.
 ///
-/// With a short queue a frame is verified as it comes (latency); with a long one the frames of a
-/// source share an equation (throughput). Frames of one source are verified and passed on in order
+/// Whatever waits is verified together: frames of a source in one group, groups of clean sources in
+/// one equation. Frames of one source are verified and passed on in order
 /// as long as one worker takes them: with several workers, give each a link of its own and use
 /// [`Scheduler::worker`].
 #[derive(Clone, Copy, Debug)]
@@ -34,19 +34,13 @@ impl Scheduler {
         usize::try_from(worker).expect("below the number of workers")
     }
 
-    /// Frames to take at once from a link on which `depth` frames wait.
-    #[must_use]
-    pub fn frames_take(&self, depth: usize) -> usize {
-        depth.clamp(1, FRAMES_TAKE_MAX)
-    }
-
     /// Cuts frames into groups of one source and at most `group_len_max` envelopes; a longer frame
     /// is a group of its own. Frames of a source stay in order.
     #[must_use]
     pub fn groups(&self, frames: Vec<FrameBatch>) -> Vec<Vec<FrameBatch>> {
         let mut groups: Vec<(usize, Vec<FrameBatch>)> = Vec::new();
         for frame in frames {
-            let len = frame.slab.len() / ENVELOPE_BYTES;
+            let len = envelope_count(&frame);
             let open = groups
                 .iter_mut()
                 .rev()
@@ -62,6 +56,41 @@ impl Scheduler {
         }
         groups.into_iter().map(|(_, group)| group).collect()
     }
+
+    /// Gathers the groups of clean sources into pools of at most `group_len_max` envelopes, which
+    /// share an equation; any other group is a pool of its own. Groups of a source stay in order.
+    #[must_use]
+    pub fn pools(
+        &self,
+        groups: Vec<Vec<FrameBatch>>,
+        is_clean: impl Fn(SourceId) -> bool,
+    ) -> Vec<Vec<Vec<FrameBatch>>> {
+        let mut pools: Vec<Vec<Vec<FrameBatch>>> = Vec::new();
+        // The pool that further groups may join, and its length.
+        let mut open: Option<(usize, usize)> = None;
+        for group in groups {
+            let len = group.iter().map(envelope_count).sum::<usize>();
+            let clean = is_clean(group[0].source);
+            let joined = open.filter(|(_, held)| clean && held + len <= self.group_len_max);
+            match joined {
+                Some((at, held)) => {
+                    pools[at].push(group);
+                    open = Some((at, held + len));
+                }
+                None => {
+                    if clean {
+                        open = Some((pools.len(), len));
+                    }
+                    pools.push(vec![group]);
+                }
+            }
+        }
+        pools
+    }
+}
+
+fn envelope_count(frame: &FrameBatch) -> usize {
+    frame.slab.len() / ENVELOPE_BYTES
 }
 
 /// Frames taken at once: bounds the search for a group of the same source.
@@ -117,20 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_decides_how_much_is_taken_within_a_bound() {
-        let rows = [
-            (0, 1),
-            (1, 1),
-            (7, 7),
-            (FRAMES_TAKE_MAX + 9, FRAMES_TAKE_MAX),
-        ];
-        for (depth, expected) in rows {
-            assert_eq!(
-                scheduler(2, 10).frames_take(depth),
-                expected,
-                "depth {depth}"
-            );
-        }
+    fn clean_sources_share_pools_and_others_stay_alone() {
+        let frames = [(1, 10, 4), (2, 11, 3), (3, 12, 1), (1, 13, 4), (4, 14, 6)];
+        let frames = frames.map(|(source, stream, len)| frame(source, stream, len));
+        let scheduler = scheduler(1, 10);
+        let groups = scheduler.groups(frames.into());
+        let pools = scheduler.pools(groups, |source| source != SourceId(2));
+        let streams: Vec<Vec<u64>> = pools
+            .iter()
+            .map(|pool| pool.iter().flatten().map(|frame| frame.stream.0).collect())
+            .collect();
+        // Source 1 has a group of 8, which leaves room for source 3's and none for source 4's.
+        assert_eq!(streams, [vec![10, 13, 12], vec![11], vec![14]]);
     }
 
     #[test]

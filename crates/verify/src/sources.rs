@@ -10,8 +10,10 @@ use parking_lot::{Mutex, MutexGuard};
 /// How a source's signatures are verified.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Trust {
-    /// One equation over all: it sent few invalid signatures lately, or none.
+    /// One equation, which it may share with others: it sent no invalid signature lately.
     Full,
+    /// One equation of its own: it sent few.
+    Alone,
     /// Small batches: it sent some.
     Small,
     /// One by one: many of its signatures were invalid lately.
@@ -47,7 +49,7 @@ impl Sources {
     }
 
     /// Takes note that `invalid` of a source's `checked` signatures were invalid; up to one in
-    /// `search_pays_from` are searched for, and not held against it.
+    /// `search_pays_from` are searched for, at its own expense.
     pub fn note(
         &self,
         source: SourceId,
@@ -56,12 +58,15 @@ impl Sources {
         search_pays_from: usize,
         now: TimeMs,
     ) {
-        if invalid.saturating_mul(search_pays_from) <= checked {
+        if invalid == 0 {
             return;
         }
-        let trust = match invalid * SMALL_SHARE > checked {
-            true => Trust::None,
-            false => Trust::Small,
+        let trust = if invalid.saturating_mul(search_pays_from) <= checked {
+            Trust::Alone
+        } else if invalid * SMALL_SHARE > checked {
+            Trust::None
+        } else {
+            Trust::Small
         };
         let until = TimeMs(now.0.saturating_add(MEMORY_MS));
         let mut table = self.lock();
@@ -114,7 +119,7 @@ mod tests {
         sources.note(many, 1000, 500, usize::MAX, now);
         let searched = SourceId(4);
         sources.note(searched, 1000, 2, 500, now);
-        assert_eq!(sources.trust(searched, now), Trust::Full);
+        assert_eq!(sources.trust(searched, now), Trust::Alone);
         sources.note(searched, 999, 2, 500, now);
         assert_eq!(sources.trust(searched, now), Trust::Small);
         let later = TimeMs(now.0 + MEMORY_MS);

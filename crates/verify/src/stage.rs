@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use clearway_crypto::backend::{Backend, Item};
-use clearway_crypto::gate::Gate;
+use clearway_crypto::backend::{Backend, Item, Work};
+use clearway_crypto::gate::{BackendId, Gate, Verdicts};
 use clearway_crypto::hash::envelope_digests_all;
 use clearway_flow::{InFlight, Joined, Latest};
 use clearway_types::batch::EnvelopeDigests;
@@ -17,7 +17,7 @@ use clearway_types::messages::{FrameBatch, Origin, OriginRun, Refusals, SourceId
 use clearway_types::units::{Height, TimeMs};
 
 use crate::check::Checked;
-use crate::choice::Choice;
+use crate::choice::{Choice, Taken};
 use crate::config::VerifyConfig;
 use crate::error::VerifyError;
 use crate::metrics::VerifyMetrics;
@@ -98,42 +98,67 @@ impl VerifyStage {
     /// Verifies one frame.
     #[must_use]
     pub fn on_batch(&self, frame: &FrameBatch, now: TimeMs) -> Verdict {
-        let mut verdicts = self.on_group(std::slice::from_ref(frame), now);
+        let mut verdicts = self.on_pool(&[std::slice::from_ref(frame)], now);
         verdicts.pop().expect("a verdict per frame")
     }
 
-    /// Verifies frames of any sources, those of one source together; the verdicts of a source come
-    /// in the order of its frames.
+    /// Verifies frames of any sources: clean ones share an equation, others have their own. The
+    /// verdicts of a source come in the order of its frames.
     #[must_use]
     pub fn on_batches(&self, frames: Vec<FrameBatch>, now: TimeMs) -> Vec<Verdict> {
-        let groups = self.scheduler.groups(frames).into_iter();
-        groups
-            .flat_map(|group| self.on_group(&group, now))
+        let groups = self.scheduler.groups(frames);
+        let is_clean = |source| self.sources.trust(source, now) == Trust::Full;
+        let pools = self.scheduler.pools(groups, is_clean).into_iter();
+        pools
+            .flat_map(|pool| {
+                let groups: Vec<&[FrameBatch]> = pool.iter().map(Vec::as_slice).collect();
+                self.on_pool(&groups, now)
+            })
             .collect()
     }
 
-    /// Verifies frames of one source with one equation; a verdict per frame, in order.
-    fn on_group(&self, frames: &[FrameBatch], now: TimeMs) -> Vec<Verdict> {
+    /// Verifies groups of frames, each of one source; a verdict per frame, in order.
+    fn on_pool(&self, groups: &[&[FrameBatch]], now: TimeMs) -> Vec<Verdict> {
         let directory = self.directory.load();
         let mut items = Vec::new();
-        let mut open: Vec<OpenFrame<'_>> = frames
-            .iter()
-            .map(|frame| self.open(frame, &directory, now, &mut items))
-            .collect();
-        let checked = self.check(frames[0].source, &items, now);
-        self.metrics.frames.add_count(frames.len());
-        self.metrics.groups.add(1);
-        open.iter_mut()
-            .map(|frame| self.close(frame, &checked, directory.height))
-            .collect()
+        let mut open = Vec::with_capacity(groups.len());
+        for group in groups {
+            let first_item = items.len();
+            let frames: Vec<OpenFrame<'_>> = group
+                .iter()
+                .map(|frame| self.open(frame, &directory, now, first_item, &mut items))
+                .collect();
+            self.metrics.frames.add_count(frames.len());
+            open.push((group[0].source, first_item..items.len(), frames));
+        }
+        let pool = match groups {
+            [_] => None,
+            _ => self.check_pool(&items),
+        };
+        let mut verdicts = Vec::new();
+        for (source, range, mut frames) in open {
+            let checked = match &pool {
+                Some(pool) => {
+                    let checked = Checked::of_pool(pool, range);
+                    self.note(source, self.choice.face(), &checked, now);
+                    checked
+                }
+                None => self.check(source, &items[range], now),
+            };
+            let close = |frame| self.close(frame, &checked, directory.height);
+            verdicts.extend(frames.iter_mut().map(close));
+        }
+        verdicts
     }
 
-    /// Triage, hashes, and the in-flight table; what is left to check goes into `items`.
+    /// Triage, hashes, and the in-flight table; what is left to check goes into `items`, in which
+    /// those of the frame's group begin at `first_of_group`.
     fn open<'a>(
         &'a self,
         frame: &'a FrameBatch,
         directory: &'a KeyDirectory,
         now: TimeMs,
+        first_of_group: usize,
         items: &mut Vec<Item<'a>>,
     ) -> OpenFrame<'a> {
         let envelopes = envelopes(&frame.slab);
@@ -145,7 +170,7 @@ impl VerifyStage {
         let mut candidates = Vec::with_capacity(envelopes.len());
         let mut digests = Vec::with_capacity(envelopes.len());
         items.reserve(envelopes.len());
-        let first_item = items.len();
+        let first_item = items.len() - first_of_group;
         // All of them, two side by side: wasted on the few that triage has refused.
         let all = envelopes.iter().zip(envelope_digests_all(&frame.slab));
         for (index, (envelope, hashes)) in all.enumerate() {
@@ -175,6 +200,27 @@ impl VerifyStage {
         }
     }
 
+    /// The verdicts on the signatures of several sources together; `None` when one of them is
+    /// invalid and each source's have to be checked apart.
+    fn check_pool<'i, 'a>(&self, items: &'i [Item<'a>]) -> Option<Verdicts<'i, 'a>> {
+        let taken = self.choice.take(items.len());
+        let since = Instant::now();
+        let verdicts = self.gate.verify_pool(taken.backend(), items);
+        self.metrics.group.record(since.elapsed());
+        match verdicts {
+            Ok(verdicts) => {
+                self.metrics.groups.add(1);
+                self.note_work(&taken, items.len(), verdicts.work());
+                Some(verdicts)
+            }
+            Err(work) => {
+                self.metrics.pools_failed.add(1);
+                self.metrics.note_work(0, work);
+                None
+            }
+        }
+    }
+
     /// The verdicts on a group's signatures, and what they tell about its source.
     fn check<'i, 'a>(
         &self,
@@ -187,19 +233,28 @@ impl VerifyStage {
         let since = Instant::now();
         let checked = Checked::new(&self.gate, taken.backend(), trust, items);
         self.metrics.group.record(since.elapsed());
-        if trust != Trust::Full {
+        self.metrics.groups.add(1);
+        if trust > Trust::Alone {
             self.metrics.groups_cautious.add(1);
         }
-        let mut work = checked.work();
-        if taken.backend() != self.choice.face() {
-            work.fallback = items.len();
-        }
-        self.metrics.note_work(items.len(), work);
-        let backend = self.gate.backend(taken.backend());
-        let (invalid, searched) = (checked.invalid_count(), backend.search_pays_from());
-        self.sources
-            .note(source, items.len(), invalid, searched, now);
+        self.note_work(&taken, items.len(), checked.work());
+        self.note(source, taken.backend(), &checked, now);
         checked
+    }
+
+    /// Counts what verdicts on `count` signatures cost on the backend that was taken.
+    fn note_work(&self, taken: &Taken<'_>, count: usize, mut work: Work) {
+        if taken.backend() != self.choice.face() {
+            work.fallback = count;
+        }
+        self.metrics.note_work(count, work);
+    }
+
+    /// Remembers a source that sent invalid signatures.
+    fn note(&self, source: SourceId, backend: BackendId, checked: &Checked<'_, '_>, now: TimeMs) {
+        let (count, invalid) = (checked.count(), checked.invalid_count());
+        let searched = self.gate.backend(backend).search_pays_from();
+        self.sources.note(source, count, invalid, searched, now);
     }
 
     /// Sorts a frame's envelopes into those that pass and those that are answered.
@@ -276,7 +331,7 @@ struct OpenFrame<'a> {
     candidates: Vec<usize>,
     /// Hashes of the candidates.
     digests: Vec<EnvelopeDigests>,
-    /// Where the candidates begin among the group's items.
+    /// Where the candidates begin among the items of its group.
     first_item: usize,
 }
 

@@ -19,6 +19,9 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::*;
 
+#[path = "pool_tests.rs"]
+mod pools;
+
 const TAG: DomainTag = DomainTag([9; 16]);
 const NOW: TimeMs = TimeMs(1_000_000);
 /// Participants 1 to 3 are registered, with a key in slots 0 and 1.
@@ -392,7 +395,7 @@ fn the_same_bytes_wait_for_the_first_and_share_its_refusal() {
     let frame = frame_of(1, 13, 0, &[bad, good]);
     let mut items = Vec::new();
     let directory = stage.directory.load();
-    let mut open = stage.open(&frame, &directory, NOW, &mut items);
+    let mut open = stage.open(&frame, &directory, NOW, 0, &mut items);
     assert_eq!(
         stage.in_flight.join(envelope_digests(&bad).leaf, early),
         Joined::Again
@@ -424,71 +427,6 @@ fn a_chain_that_shares_a_member_with_one_in_flight_loses_none() {
         assert_eq!(batch.slab, members.as_bytes());
     }
     assert!(stage.in_flight.is_empty());
-}
-
-#[test]
-fn frames_of_a_source_share_an_equation_and_keep_their_own_verdicts() {
-    let stage = stage();
-    let mut frames = Vec::new();
-    for (stream, source) in [(0, 1), (1, 2), (2, 1), (3, 1)] {
-        let mut envelopes: Vec<_> = (0..10).map(|n| sign(body(stream * 100 + n))).collect();
-        if stream == 2 {
-            envelopes[3].signature[2] ^= 1;
-        }
-        frames.push(frame_of(source, stream, 0, &envelopes));
-    }
-    let verdicts = stage.on_batches(frames, NOW);
-    let metrics = stage.metrics();
-    assert_eq!((metrics.frames.value(), metrics.groups.value()), (4, 2));
-    assert_eq!(metrics.group.count(), 2);
-    let mut streams = BTreeMap::new();
-    for verdict in verdicts {
-        let batch = verdict.verified.as_ref().expect("most are valid");
-        let stream = batch.origins[0].stream.0;
-        streams.insert(stream, (batch.digests.len(), codes(&verdict, stream)));
-    }
-    let bad = BTreeMap::from([(3, ResultCode::BadSignature)]);
-    let none = BTreeMap::new();
-    let expected = [
-        (0, (10, none.clone())),
-        (1, (10, none.clone())),
-        (2, (9, bad)),
-        (3, (10, none)),
-    ];
-    assert_eq!(streams, BTreeMap::from(expected));
-}
-
-#[test]
-fn a_source_that_sent_garbage_is_verified_with_care_and_others_are_not() {
-    let stage = stage();
-    // So long that every backend takes an equation where it trusts.
-    const LEN: u64 = 600;
-    let mut bad: Vec<_> = (0..LEN).map(|n| sign(body(n))).collect();
-    for envelope in &mut bad {
-        envelope.signature[5] ^= 1;
-    }
-    let verdict = stage.on_batch(&frame_of(1, 6, 0, &bad), NOW);
-    assert!(verdict.verified.is_none());
-    let refused = stage.metrics().refused_for(DropReason::BadSignature);
-    assert_eq!(refused.value(), LEN);
-    let before = stage.metrics().signatures_single.value();
-    let rows = [(1, LEN, 1), (2, 0, 1), (1, LEN, 2)];
-    for (row, (source, singles, cautious)) in rows.into_iter().enumerate() {
-        let envelopes: Vec<_> = (0..LEN)
-            .map(|n| sign(body(LEN * (1 + row as u64) + n)))
-            .collect();
-        let since = stage.metrics().signatures_single.value();
-        let verdict = stage.on_batch(&frame_of(source, 7, 0, &envelopes), NOW);
-        assert_eq!(verdict.refusals, [], "row {row}");
-        let found = stage.metrics().signatures_single.value() - since;
-        assert_eq!(found, singles, "row {row}");
-        assert_eq!(
-            stage.metrics().groups_cautious.value(),
-            cautious,
-            "row {row}"
-        );
-    }
-    assert!(stage.metrics().signatures_single.value() > before);
 }
 
 #[test]
