@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{
-    Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded, select,
+    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded,
+    select,
 };
 
 use crate::counter::Counter;
@@ -140,6 +141,15 @@ impl<T> LinkReceiver<T> {
     /// Empty, or all senders gone and the link empty.
     pub fn try_receive(&self) -> Result<T, TryRecvError> {
         self.channel.try_recv().inspect(|_| self.note_taken())
+    }
+
+    /// Takes the next message if one comes within `timeout`.
+    ///
+    /// # Errors
+    /// None came, or all senders are gone and the link is empty.
+    pub fn receive_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        let received = self.channel.recv_timeout(timeout);
+        received.inspect(|_| self.note_taken())
     }
 
     /// Messages waiting.

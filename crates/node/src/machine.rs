@@ -12,9 +12,7 @@ use clearway_store::{BlockIo, Reader, RealIo, Store, StoreOptions, Writer};
 use clearway_types::directory::KeyDirectory;
 use clearway_types::domain::DomainTag;
 use clearway_types::genesis::Genesis;
-use clearway_types::messages::{
-    ExecutedBlock, FrameBatch, OrderedBlock, Persist, Refusals, VerifiedBatch,
-};
+use clearway_types::messages::{ExecutedBlock, OrderedBlock, Persist, Refusals};
 use clearway_types::units::ValidatorNumber;
 use clearway_verify::{VerifyConfig, VerifyError, VerifyStage};
 use crossbeam::channel;
@@ -152,7 +150,8 @@ impl Machine {
         let order = orderer.handle();
         let (frames, frame_receivers): (Vec<_>, Vec<_>) = links.ingest_verify.into_iter().unzip();
         let verify_out = (links.verify_order.0, links.verify_ingest.0);
-        let verify = verify_workers_of(&verifier, frame_receivers, &verify_out, &clock);
+        let worker = |frames| Verify::new(&verifier, frames, &verify_out, (&clock, &order));
+        let verify = frame_receivers.into_iter().map(worker).collect();
         let (stop_feedback, stop) = channel::bounded(0);
         let (keep, kept) = channel::bounded(1);
         let execute_metrics = Arc::<ExecuteMetrics>::default();
@@ -211,23 +210,6 @@ impl Machine {
         };
         Ok((machine, orderer))
     }
-}
-
-/// A worker for each link of frames.
-fn verify_workers_of(
-    stage: &VerifyStage,
-    frames: Vec<LinkReceiver<FrameBatch>>,
-    (verified, refused): &(LinkSender<VerifiedBatch>, LinkSender<Refusals>),
-    clock: &Clock,
-) -> Vec<Verify> {
-    let worker = |frames| Verify {
-        stage: stage.clone(),
-        frames,
-        verified: verified.clone(),
-        refused: refused.clone(),
-        clock: Arc::clone(clock),
-    };
-    frames.into_iter().map(worker).collect()
 }
 
 /// Opens the store and recovers the state.

@@ -1,5 +1,6 @@
 //! The stage behind a lock: the node's threads and the engine's tasks call it, answers wake them.
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ struct Shared {
     sinks: Sinks,
     clock: Clock,
     metrics: Arc<OrderMetrics>,
+    /// [`OrderStage::pace_over`], nanoseconds; for those who must not wait for the lock.
+    pace_over_ns: AtomicU64,
 }
 
 /// Ordering, as the node's threads see it; cheap to clone, callable from any thread.
@@ -124,6 +127,7 @@ impl OrderHandle {
             sinks,
             clock,
             metrics,
+            pace_over_ns: AtomicU64::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -230,6 +234,13 @@ impl OrderHandle {
     #[must_use]
     pub fn failure(&self) -> Option<OrderError> {
         self.lock().failure.clone()
+    }
+
+    /// Uptime before which no block is proposed: what comes until shortly before goes into the
+    /// same one. Past, where a proposal is due as soon as there is something to propose.
+    #[must_use]
+    pub fn next_proposal(&self) -> Duration {
+        Duration::from_nanos(self.shared.pace_over_ns.load(Ordering::Relaxed))
     }
 
     /// The stage's figures.
@@ -382,7 +393,12 @@ impl OrderHandle {
         {
             stage.check_parent(parent)?;
             match stage.poll_proposal(parent, now) {
-                Proposal::Ready(digest) => answer.send(digest),
+                Proposal::Ready(digest) => {
+                    answer.send(digest);
+                    let over = stage.pace_over().unwrap_or_default().as_nanos();
+                    let over_ns = u64::try_from(over).expect("584 years of uptime");
+                    self.shared.pace_over_ns.store(over_ns, Ordering::Relaxed);
+                }
                 Proposal::Wait { until } => {
                     sooner(until);
                     requests.proposal = Some((parent, answer));

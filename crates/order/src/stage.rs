@@ -310,7 +310,7 @@ impl OrderStage {
     /// names yet, or the heartbeat; never before the pace allows it.
     pub fn poll_proposal(&mut self, parent: Digest, now: Now) -> Proposal {
         self.proposal_waits = true;
-        if let Some(pace_over) = self.last_proposal.map(|at| at + self.config.view_pace)
+        if let Some(pace_over) = self.pace_over()
             && now.uptime < pace_over
         {
             self.seal_if_due(now);
@@ -347,6 +347,12 @@ impl OrderStage {
         self.last_proposal = Some(now.uptime);
         self.proposal_waits = false;
         Proposal::Ready(digest)
+    }
+
+    /// Uptime before which nothing is proposed: the pace after the last proposal.
+    #[must_use]
+    pub fn pace_over(&self) -> Option<Duration> {
+        self.last_proposal.map(|at| at + self.config.view_pace)
     }
 
     /// Batches up to the last one named need not be waited for again.
@@ -487,9 +493,7 @@ impl OrderStage {
     fn seal_if_due(&mut self, now: Now) {
         let full = self.lane.open_count() == BATCH_ENVELOPES_MAX;
         let linger_over = self.tick_due().is_some_and(|due| now.uptime >= due);
-        let pace_over = self
-            .last_proposal
-            .is_none_or(|at| now.uptime >= at + self.config.view_pace);
+        let pace_over = self.pace_over().is_none_or(|over| now.uptime >= over);
         let is_idle = !self.config.propose_unsynced && self.batches_unsynced == 0;
         let wanted = self.proposal_waits && pace_over && is_idle;
         if full || (self.may_seal_partial() && (linger_over || wanted)) {
