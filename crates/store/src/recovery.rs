@@ -3,6 +3,7 @@
 //! Everything is read and judged before the first byte is changed, so a damaged store is left as
 //! it was found.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -118,7 +119,9 @@ pub(crate) fn ensure_identity(
 /// neither, or no more than a writer that has just begun, there is nothing to read.
 pub(crate) fn check_is_store(io: &Arc<dyn BlockIo>, dir: &Path) -> Result<(), StoreError> {
     let names = match io.list(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Vec::new()
+        }
         names => names.at("list", dir)?,
     };
     let present = Present::of(&names);

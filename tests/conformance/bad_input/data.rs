@@ -178,6 +178,13 @@ pub(crate) const ROWS: &[Row] = &[
         "holds no store; check the path",
     ),
     Row::command(
+        "a file replayed that is no folder",
+        as_it_is,
+        "replay node.toml --genesis genesis.toml",
+        5,
+        "holds no store; check the path",
+    ),
+    Row::command(
         "a block beyond the log",
         as_it_is,
         "inspect block data --height 1000000",

@@ -324,6 +324,8 @@ impl Stand<'_> {
             disk,
             config: config::SETTINGS
                 .iter()
+                // A run makes these two itself.
+                .filter(|setting| !["genesis", "keys"].contains(&setting.key))
                 .map(|setting| (setting.key.to_owned(), (setting.show)(config)))
                 .collect(),
         };

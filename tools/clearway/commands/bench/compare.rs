@@ -74,11 +74,12 @@ pub(super) fn load(path: &Path) -> Result<Report, Failure> {
         });
         let message = format!(
             "{shown} is no report: it has {schema}, a report has {SCHEMA:?}; give a file that \
-             `clearway bench --json FILE` wrote"
+             `clearway bench --json FILE` wrote of one run"
         );
         return Err(Failure::new(Kind::Failed, message));
     }
-    if version != REPORT_VERSION {
+    if version != Some(REPORT_VERSION) {
+        let version = version.unwrap_or_default();
         let message = format!(
             "{shown} is a report of version {version}, this program reads version \
              {REPORT_VERSION}: measure again"
@@ -114,7 +115,7 @@ const SCHEMA: &str = "clearway/run/1";
 #[derive(Deserialize)]
 struct Version {
     schema: Option<String>,
-    version: u32,
+    version: Option<u32>,
 }
 
 /// The figures of both runs.

@@ -16,12 +16,14 @@ const RATE_MIN: f64 = 1000.0;
 const RATE_MAX: f64 = 5_000_000.0;
 /// The knee lies within this ratio above the rate that is told.
 const PRECISION: f64 = 1.1;
-/// A rate is held where so much of it is answered in the time.
-const HELD: f64 = 0.95;
+/// A rate is held where its payments are answered in little more than the time in which they were
+/// due: this many times as long, and seconds for the last answers.
+const LATE: f64 = 1.05;
+const LATE_S: f64 = 0.2;
 /// Seconds of a run, where the command line says nothing.
 const SECONDS: u32 = 5;
-/// One stall of the disk misses the bound of a run this short, so a miss has to show twice.
-const TRIES: usize = 2;
+/// One stall of the disk misses the bound of a run this short, so a miss has to show three times.
+const TRIES: usize = 3;
 
 type Percentile = (&'static str, fn(&Report) -> u64);
 
@@ -71,14 +73,19 @@ pub(super) fn parse_bound(text: &str) -> Result<Bound, String> {
 }
 
 impl Bound {
-    /// Whether a run at this rate stayed within the bound, and was answered in its time.
+    /// Why a run at this rate is missed; `None` where it is held.
     #[expect(
         clippy::cast_precision_loss,
         reason = "figures of a run stay far below 2^53"
     )]
-    fn is_held(&self, report: &Report, rate: f64) -> bool {
-        let answered = (report.settled + report.rejected) as f64;
-        ((self.percentile)(report) as f64) < self.us && answered >= HELD * rate * report.seconds
+    fn missed(&self, report: &Report, rate: f64) -> Option<String> {
+        let due_s = (report.settled + report.rejected) as f64 / rate;
+        if ((self.percentile)(report) as f64) >= self.us {
+            return Some("above the bound".to_owned());
+        }
+        let late_s = report.seconds - due_s;
+        (report.seconds > due_s * LATE + LATE_S)
+            .then(|| format!("answered {late_s:.1} s late: the rate was not held"))
     }
 }
 
@@ -98,7 +105,18 @@ struct Ramp {
 struct Run {
     rate: f64,
     held: bool,
+    /// Why it is not held.
+    missed: Option<String>,
     report: Report,
+}
+
+impl Run {
+    fn verdict(&self) -> String {
+        match &self.missed {
+            None => "held".to_owned(),
+            Some(why) => format!("missed, {why}"),
+        }
+    }
 }
 
 pub(super) fn run(args: &Args, bound: &Bound) -> Result<(), Failure> {
@@ -141,13 +159,21 @@ fn measure(args: &Args, bound: &Bound, rate: f64, seconds: u32) -> Result<Run, F
         return Err(Failure::new(Kind::Mismatch, message));
     }
     report.check_sums().or_fail(Kind::Mismatch)?;
-    let held = bound.is_held(&report, rate);
-    let word = if held { "held" } else { "missed" };
+    let missed = bound.missed(&report, rate);
+    let run = Run {
+        rate,
+        held: missed.is_none(),
+        missed,
+        report,
+    };
+    let response = &run.report.response_us;
     ui::note(&format!(
-        "{rate}/s   p50 {} us, p99 {} us: {word}",
-        report.response_us.p50, report.response_us.p99
+        "{rate}/s   p50 {} us, p99 {} us: {}",
+        response.p50,
+        response.p99,
+        run.verdict()
     ));
-    Ok(Run { rate, held, report })
+    Ok(run)
 }
 
 /// The highest rate that is held and the lowest that is missed above it: doubles, or halves, until
@@ -198,7 +224,7 @@ fn shown(ramp: &Ramp) -> String {
             ms(response.p99),
             ms(response.p999),
             format!("{cpu_us:.1}"),
-            if run.held { "held" } else { "missed" }.to_owned(),
+            run.verdict(),
         ]
     });
     let head = [
