@@ -329,8 +329,15 @@ impl Client {
     }
 }
 
-/// A copy of envelopes with their hints.
+/// About 0.1 ms of the runtime's thread.
+const HINTS_AT_ONCE_MAX: usize = 64;
+
+/// A copy of envelopes with their hints. A few are made at once: a thread for them costs more, and
+/// there may be none to be had.
 async fn hinted(envelopes: &[Envelope]) -> Slab {
+    if envelopes.len() <= HINTS_AT_ONCE_MAX {
+        return Slab::hinted(envelopes.as_bytes());
+    }
     let copy = envelopes.to_vec();
     let slab = tokio::task::spawn_blocking(move || Slab::hinted(copy.as_bytes()));
     slab.await.expect("making hints does not panic")

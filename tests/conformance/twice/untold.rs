@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use clearway_harness::Lossy;
 
-use crate::program::{Run, end_of, run};
+use crate::program::{Run, end_of, run, run_briefly};
 use crate::twice::machines::keep_and_lose;
 use crate::twice::{OWN_ID, Payer, TIMEOUT, wait_until_it_loses};
 
@@ -37,6 +37,20 @@ fn an_answer_that_cannot_be_written_is_no_failed_payment() {
     // What moved nothing has failed, told or not.
     let too_much = ["pay", "2.1", "3.1", "99999999.00"];
     unwritten(&payer, node.door(), &too_much).expect(1);
+    node.stop();
+}
+
+#[test]
+fn a_machine_without_a_thread_to_spare_clears_a_payment_all_the_same() {
+    let payer = Payer::new();
+    let mut node = payer.node();
+    let pay = ["pay", "2.1", "3.1", "10.00"];
+    // No system gives a stack of this size, so no further thread starts.
+    let variables = [("RUST_MIN_STACK", "1000000000000000")];
+    let arguments = Payer::arguments(node.door(), &pay);
+    run_briefly(payer.path(), &variables, &arguments).expect(0);
+    assert!(payer.waiting().is_empty());
+    assert_eq!(payer.paid(node.door()), 10);
     node.stop();
 }
 

@@ -227,7 +227,7 @@ impl Session {
     ) -> Result<(), Failure> {
         self.announce(envelope, telling.output);
         let signalled = self.not_known(envelope, "a signal ended the command");
-        let words = LastWords::new(signalled, telling.output.json)?;
+        let words = LastWords::new(signalled, telling.output.json);
         let envelopes = [*envelope];
         let sent = self.runtime.block_on(async {
             match copy {
