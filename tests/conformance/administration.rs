@@ -456,6 +456,10 @@ fn debit_limits_are_shown_and_lifted_by_name_alone() {
     says(run(1, "account limit 2.1 --lift"), 2, "give --yes");
     let largest = "account limit 2.1 --amount 184467440737095516.15 --yes";
     says(run(1, largest), 2, "give --lift");
+    // Another such number: of a hold it would settle all.
+    let hold = "00000000000000000000000000000700";
+    let post = format!("post {hold} 2.1 3.1 184467440737095516.15");
+    says(run(2, &post), 2, "leave it out");
     says(
         run(1, "account limit 2.1 --lift --towards 1 --yes"),
         1,

@@ -78,8 +78,8 @@ pub enum StoreError {
     },
 
     /// A segment that must exist is not in the directory.
-    #[error("segment {segment} is missing from {}; put it back from a peer or a backup, and do \
-        not start without it", dir.display())]
+    #[error("segment {segment} (of the *.seg files, in the order of their names) is missing from \
+        {}; put it back from a peer or a backup, and do not start without it", dir.display())]
     MissingSegment {
         /// The missing segment.
         segment: SegmentNumber,

@@ -11,7 +11,7 @@ const RUN: &str = "node run --config node.toml --set data_dir=copy";
 
 /// A copy of the good data, then damaged.
 const fn damaged(name: &'static str, arrange: fn(&Path), says: &'static str) -> Row {
-    Row::command(name, arrange, RUN, 1, says)
+    Row::command(name, arrange, RUN, 3, says)
 }
 
 /// Copies the data afresh and gives the folder of the log.
@@ -76,14 +76,18 @@ pub(crate) const ROWS: &[Row] = &[
         1,
         "check the disk and its file system",
     ),
-    damaged(
+    Row::command(
         "data of a newer format",
         |dir| edit(dir, "identity", |bytes| newer(bytes)),
+        RUN,
+        1,
         "has format version 6, this program reads version 5; run the newer version",
     ),
-    damaged(
+    Row::command(
         "a segment of a newer format",
         |dir| edit(dir, SEGMENT, |bytes| newer(bytes)),
+        RUN,
+        1,
         "has format version 6, this program reads version 5; run the newer version",
     ),
     damaged(

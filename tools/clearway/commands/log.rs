@@ -147,29 +147,36 @@ pub(crate) fn open(dir: &Path, genesis: &Genesis) -> Result<(Reader, LogEnd), Fa
 }
 
 /// What is damaged or lacks a part is a mismatch, absence is "not found", the rest failed.
-pub(crate) fn store_failure(error: StoreError) -> Failure {
-    let kind = match &error {
+pub(crate) fn kind_of(error: &StoreError) -> Kind {
+    match error {
         StoreError::Corrupt { .. }
         | StoreError::MissingSegment { .. }
         | StoreError::IdentityLost { .. }
-        | StoreError::WatermarkLost { .. } => Kind::Mismatch,
+        | StoreError::WatermarkLost { .. }
+        | StoreError::ForeignGenesis { .. } => Kind::Mismatch,
         StoreError::NoStore { .. } => Kind::NotFound,
         StoreError::Io { source, .. } if source.kind() == ErrorKind::NotFound => Kind::NotFound,
-        StoreError::ForeignGenesis {
-            path,
-            found,
-            expected,
-        } => {
-            let message = format!(
-                "{} belongs to genesis {found}, and the genesis file that was given is {expected}",
-                path.display()
-            );
-            let remedy = "name the log's own genesis file with --genesis";
-            return Failure::new(Kind::Mismatch, message).remedy(remedy);
-        }
         _ => Kind::Failed,
+    }
+}
+
+/// How a command ends that cannot read a log.
+pub(crate) fn store_failure(error: StoreError) -> Failure {
+    let kind = kind_of(&error);
+    let StoreError::ForeignGenesis {
+        path,
+        found,
+        expected,
+    } = &error
+    else {
+        return Failure::new(kind, error);
     };
-    Failure::new(kind, error)
+    let message = format!(
+        "{} belongs to genesis {found}, and the genesis file that was given is {expected}",
+        path.display()
+    );
+    let remedy = "name the log's own genesis file with --genesis";
+    Failure::new(kind, message).remedy(remedy)
 }
 
 /// As [`store_failure`]: a log whose records do not fit together is a mismatch too.

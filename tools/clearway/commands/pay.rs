@@ -3,6 +3,7 @@
 use clearway_client::Draft;
 use clearway_types::amount::Amount;
 use clearway_types::limits::RETURN_WINDOW_S_DEFAULT;
+use clearway_types::transfer::AMOUNT_REMAINING;
 use clearway_types::units::{AccountId, ParticipantId, TransferId};
 
 use crate::commands::connect::Session;
@@ -139,6 +140,11 @@ pub(crate) fn post(args: &Post) -> Result<(), Failure> {
         Ok(match &args.amount {
             Some(text) => {
                 let amount = session.amount(text, ledger)?;
+                if amount.minor == AMOUNT_REMAINING {
+                    let message = "on the wire this amount means all that is held: leave it out \
+                                   to settle all";
+                    return Err(Failure::usage(message));
+                }
                 Draft::post(args.hold, args.ends.from, args.ends.to, amount)
             }
             None => Draft::post_all(args.hold, args.ends.from, args.ends.to, ledger.id),

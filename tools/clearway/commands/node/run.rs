@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::backends;
+use crate::commands::log::kind_of;
 use crate::commands::node::init::check_clock;
 use crate::commands::node::show::ConfigArgs;
 use crate::commands::passphrase;
@@ -77,6 +78,9 @@ fn not_started(error: &NodeError, loaded: &Loaded) -> Failure {
     let (kind, files): (Kind, &[&str]) = match error {
         NodeError::Store(StoreError::ForeignGenesis { .. }) => {
             (Kind::Mismatch, &["genesis", "data_dir"])
+        }
+        NodeError::Store(error) if kind_of(error) == Kind::Mismatch => {
+            (Kind::Mismatch, &["data_dir"])
         }
         NodeError::Recovery(_) => (Kind::Failed, &["genesis", "data_dir"]),
         NodeError::Genesis(_) | NodeError::Validators(_) => (Kind::Failed, &["genesis"]),
