@@ -77,7 +77,7 @@ pub(crate) const EXITS: [Exit; 12] = [
     exit(
         4,
         "threshold",
-        "a measured figure missed what --assert or --tolerance asked for",
+        "a measured figure missed what --assert, --tolerance or --ramp asked for",
     ),
     exit(
         5,

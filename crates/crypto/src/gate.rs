@@ -134,11 +134,7 @@ impl Gate {
     #[must_use]
     pub fn verify<'i, 'a>(&self, backend: BackendId, items: &'i [Item<'a>]) -> Verdicts<'i, 'a> {
         let backend = self.backends[backend.0].as_ref();
-        let mut verdicts = Verdicts {
-            items,
-            valid: None,
-            work: Work::default(),
-        };
+        let mut verdicts = Verdicts::before(items);
         if !backend.batch_pays(items) {
             return verdicts.each(backend);
         }
@@ -160,11 +156,7 @@ impl Gate {
         items: &'i [Item<'a>],
     ) -> Result<Verdicts<'i, 'a>, Work> {
         let backend = self.backends[backend.0].as_ref();
-        let mut verdicts = Verdicts {
-            items,
-            valid: None,
-            work: Work::default(),
-        };
+        let mut verdicts = Verdicts::before(items);
         if !backend.batch_pays(items) {
             return Ok(verdicts.each(backend));
         }
@@ -182,11 +174,7 @@ impl Gate {
         backend: BackendId,
         items: &'i [Item<'a>],
     ) -> Verdicts<'i, 'a> {
-        let verdicts = Verdicts {
-            items,
-            valid: None,
-            work: Work::default(),
-        };
+        let verdicts = Verdicts::before(items);
         verdicts.each(self.backends[backend.0].as_ref())
     }
 }
@@ -198,17 +186,14 @@ impl fmt::Debug for Gate {
     }
 }
 
-impl<'a> Verdicts<'_, 'a> {
-    /// Number of signatures.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Whether there are no signatures.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+impl<'i, 'a> Verdicts<'i, 'a> {
+    /// Before any is judged: whoever makes one must do that.
+    fn before(items: &'i [Item<'a>]) -> Self {
+        Self {
+            items,
+            valid: None,
+            work: Work::default(),
+        }
     }
 
     /// Whether every signature is valid; true for none.
@@ -242,11 +227,7 @@ impl<'a> Verdicts<'_, 'a> {
     /// When the batch has no such items.
     #[must_use]
     pub fn part(&self, range: Range<usize>) -> Self {
-        let mut part = Self {
-            items: &self.items[range.clone()],
-            valid: None,
-            work: Work::default(),
-        };
+        let mut part = Self::before(&self.items[range.clone()]);
         if let Some(valid) = &self.valid {
             part.settle(valid[range].to_vec());
         }

@@ -9,6 +9,7 @@ use crate::sources::{SMALL_BATCH_LEN, Trust};
 
 /// The verdicts on signatures of one source, cut into parts of one length.
 pub struct Checked<'i, 'a> {
+    count: usize,
     part_len: usize,
     parts: Vec<Verdicts<'i, 'a>>,
 }
@@ -27,6 +28,7 @@ impl<'i, 'a> Checked<'i, 'a> {
             Trust::Full | Trust::Alone | Trust::Small => gate.verify(backend, part),
         });
         Self {
+            count: items.len(),
             part_len,
             parts: parts.collect(),
         }
@@ -36,6 +38,7 @@ impl<'i, 'a> Checked<'i, 'a> {
     #[must_use]
     pub fn of_pool(pool: &Verdicts<'i, 'a>, range: Range<usize>) -> Self {
         Self {
+            count: range.len(),
             part_len: range.len().max(1),
             parts: vec![pool.part(range)],
         }
@@ -68,7 +71,7 @@ impl<'i, 'a> Checked<'i, 'a> {
     /// Number of signatures.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.parts.iter().map(Verdicts::len).sum()
+        self.count
     }
 
     /// Number of signatures found invalid.

@@ -12,7 +12,7 @@ pub struct VerifyConfig {
     pub backend: Option<String>,
     /// Worker threads that verify, at least one.
     pub workers: usize,
-    /// Envelopes that one equation may cover when several frames of a source wait.
+    /// Envelopes that one equation may cover when several frames wait.
     pub group_len_max: usize,
 }
 

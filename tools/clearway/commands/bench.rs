@@ -81,7 +81,7 @@ pub(crate) struct Args {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
     duration: Option<u32>,
     /// Find the highest rate that is held within a bound, for example 'p99<50ms': runs of 5
-    /// seconds each, or of --duration
+    /// seconds each, or of --duration, up to three at a rate
     #[arg(long, value_name = "BOUND", value_parser = ramp::parse_bound)]
     #[arg(conflicts_with_all = ["rate", "count", "quick", "ordered", "claims", "keep"])]
     ramp: Option<ramp::Bound>,
@@ -205,7 +205,7 @@ impl Args {
         })
     }
 
-    /// Envelopes on a stream: as asked, or so many that all streams together have `--in-flight`.
+    /// Envelopes on a stream: as asked, or its share of `--in-flight`.
     fn stream_len(&self) -> Result<usize, Failure> {
         let Some(in_flight) = self.in_flight else {
             return Ok(self.stream_len.into());
@@ -224,7 +224,7 @@ impl Args {
     }
 }
 
-/// Payments of so many seconds at a rate.
+/// Payments in these seconds at a rate.
 fn payments_in(seconds: u32, rate: f64) -> Result<u32, Failure> {
     let count = (f64::from(seconds) * rate).round();
     if (1.0..=f64::from(PAYMENTS_MAX)).contains(&count) {

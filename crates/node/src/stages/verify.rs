@@ -162,7 +162,7 @@ impl Gathering {
 
 /// Envelopes before a proposal from which an equation over them is worth waiting for.
 const COUNT_MIN: usize = 64;
-/// So many make an equation about as cheap as it gets.
+/// With this many an equation is about as cheap as it gets.
 const COUNT_MAX: usize = 2048;
 /// From a worker to the proposal: the link, the lane, and threads that wake late.
 const SLACK: Duration = Duration::from_micros(500);

@@ -23,11 +23,10 @@ pub(super) fn rows(
     let run = runs.iter().find(is_knee).ok_or("no run held its knee")?;
     let mut conditions = conditions(&run["report"], recording, run::CONDITIONS);
     conditions["bound"] = report["bound"].clone();
-    // It is what was measured.
-    conditions.as_object_mut().map(|all| all.remove("rate"));
-    conditions
-        .as_object_mut()
-        .map(|all| all.remove("stream_len"));
+    // They follow from what was measured.
+    if let Some(all) = conditions.as_object_mut() {
+        all.retain(|name, _| !["rate", "stream_len"].contains(&name.as_str()));
+    }
     Ok(vec![json!({
         "suite": "pipeline", "name": "one_node_knee", "value": knee, "unit": "payments/s",
         "conditions": conditions, "command": recording.command,
