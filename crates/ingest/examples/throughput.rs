@@ -128,7 +128,7 @@ fn directory(member: &Identity) -> KeyDirectory {
 
 /// Makes a block of a frame in which everything settles.
 fn router_answers(router: &AnswerRouter, frame: &FrameBatch, height: Height) {
-    let count = frame.slab.len() / ENVELOPE_BYTES;
+    let count = frame.envelope_count();
     let origin = OriginRun {
         stream: frame.stream,
         first_index: frame.first_index,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::batch::{Batch, EnvelopeDigests};
 use crate::certificate::Certificate;
 use crate::code::{Outcome, ResultCode};
+use crate::envelope::ENVELOPE_BYTES;
 use crate::event::Event;
 use crate::manifest::Manifest;
 use crate::units::{Digest, Height, ParticipantId};
@@ -58,6 +59,12 @@ pub struct FrameBatch {
 }
 
 impl FrameBatch {
+    /// Number of envelopes.
+    #[must_use]
+    pub fn envelope_count(&self) -> usize {
+        self.slab.len() / ENVELOPE_BYTES
+    }
+
     /// The hint for the envelope at this place.
     #[must_use]
     pub fn hint(&self, index: usize) -> Option<&[u8; HINT_BYTES]> {

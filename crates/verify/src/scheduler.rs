@@ -1,6 +1,5 @@
 //! How much is verified at once: what waits decides, sources stay apart.
 
-use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::messages::{FrameBatch, SourceId};
 
 use crate::config::VerifyConfig;
@@ -40,7 +39,7 @@ impl Scheduler {
     pub fn groups(&self, frames: Vec<FrameBatch>) -> Vec<Vec<FrameBatch>> {
         let mut groups: Vec<(usize, Vec<FrameBatch>)> = Vec::new();
         for frame in frames {
-            let len = envelope_count(&frame);
+            let len = frame.envelope_count();
             let open = groups
                 .iter_mut()
                 .rev()
@@ -69,7 +68,7 @@ impl Scheduler {
         // The pool that further groups may join, and its length.
         let mut open: Option<(usize, usize)> = None;
         for group in groups {
-            let len = group.iter().map(envelope_count).sum::<usize>();
+            let len = group.iter().map(FrameBatch::envelope_count).sum::<usize>();
             let clean = is_clean(group[0].source);
             let joined = open.filter(|(_, held)| clean && held + len <= self.group_len_max);
             match joined {
@@ -89,16 +88,13 @@ impl Scheduler {
     }
 }
 
-fn envelope_count(frame: &FrameBatch) -> usize {
-    frame.slab.len() / ENVELOPE_BYTES
-}
-
 /// Frames taken at once: bounds the search for a group of the same source.
 pub const FRAMES_TAKE_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use clearway_types::envelope::ENVELOPE_BYTES;
     use clearway_types::messages::StreamKey;
     use clearway_types::units::ParticipantId;
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use clearway_flow::{LinkReceiver, LinkSender, Worker};
 use clearway_order::{Clock, OrderHandle};
-use clearway_types::envelope::ENVELOPE_BYTES;
 use clearway_types::messages::{FrameBatch, Refusals, VerifiedBatch};
 use clearway_verify::VerifyStage;
 use clearway_verify::scheduler::FRAMES_TAKE_MAX;
@@ -106,8 +105,7 @@ impl Stage for Verify {
 }
 
 fn envelope_count(frames: &[FrameBatch]) -> usize {
-    let envelopes = frames.iter().map(|frame| frame.slab.len() / ENVELOPE_BYTES);
-    envelopes.sum()
+    frames.iter().map(FrameBatch::envelope_count).sum()
 }
 
 /// Whether to wait for more before verifying. An equation costs the less for each signature the
