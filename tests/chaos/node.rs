@@ -281,7 +281,16 @@ fn limits_that_are_too_low_are_found_before_anything_is_opened() {
     let ask = "account show 2.1 --key keys/member-2.insecure-plaintext --insecure-plaintext";
     for (limit, found) in [
         ("ulimit -n 7", "7 open files"),
+        // Those that the caller has left open count, too.
+        (
+            "for fd in 10 11 12 13 14 15 16 17 18; do eval \"exec $fd<.\"; done; ulimit -n 19",
+            "19 open files and this program needs 25",
+        ),
         ("ulimit -v 50000", "address space"),
+        (
+            "export RUST_MIN_STACK=1000000000000000",
+            "unset RUST_MIN_STACK",
+        ),
     ] {
         let (code, said) = limited(limit, ask);
         assert_eq!(code, Some(7), "{limit}: {said}");

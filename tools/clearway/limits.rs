@@ -23,12 +23,16 @@ const ADDRESS_BYTES_MIN: u64 = 2 << 30;
 const DATA_BYTES_MIN: u64 = 1 << 30;
 /// Stack of a thread; Rust's own default is twice that.
 const STACK_BYTES_MIN: u64 = 1 << 20;
-/// Open files of a command that asks a node: streams, wake-ups, its socket, a file or two.
+/// Open files of a command that asks a node: three streams, wake-ups, its socket, a file or two.
 const COMMAND_FILES_MIN: u64 = 16;
+/// How many of these were there before the program: its standard streams.
+const STREAMS: u64 = 3;
 /// Memory of such a command.
 const COMMAND_BYTES_MIN: u64 = 64 << 20;
 /// What Rust takes for the stacks of threads that name no size.
 const THREAD_STACK: &str = "RUST_MIN_STACK";
+/// Largest stack of every thread; where none can be had the pools of threads panic.
+const THREAD_STACK_BYTES_MAX: u64 = 1 << 30;
 
 /// What the system allows this process; `None` is no limit.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +138,13 @@ impl Limits {
             "bytes of stack in a thread",
             &format!("unset {THREAD_STACK}"),
         );
+        let stack = self.thread_stack_bytes;
+        if let Some(bytes) = stack.filter(|&bytes| bytes > THREAD_STACK_BYTES_MAX) {
+            shortages.push(format!(
+                "{THREAD_STACK} asks for {bytes} bytes of stack for each thread, and at most \
+                 {THREAD_STACK_BYTES_MAX} are given: unset {THREAD_STACK}"
+            ));
+        }
         shortages
     }
 }
@@ -152,14 +163,23 @@ struct Needs {
 /// Fails where not even the arguments can be read safely, or a runtime be made: what that takes
 /// ends the program where it cannot be had.
 pub(crate) fn check_own() -> Result<(), Failure> {
+    // What the caller has left open counts against the limit, too.
+    let inherited = open_descriptors().saturating_sub(STREAMS);
     let checked = fail(Limits::current().below(&Needs {
         who: "this program",
-        open_files: COMMAND_FILES_MIN,
+        open_files: COMMAND_FILES_MIN + inherited,
         address_bytes: COMMAND_BYTES_MIN,
         data_bytes: COMMAND_BYTES_MIN,
         ..Needs::default()
     }));
     checked.map_err(|failure| failure.of(Kind::NotSent))
+}
+
+/// Descriptors that are open in this process; none where that cannot be seen.
+fn open_descriptors() -> u64 {
+    // The folder's own descriptor is one of them.
+    let entries = std::fs::read_dir("/proc/self/fd");
+    entries.map_or(0, |entries| entries.count().saturating_sub(1) as u64)
 }
 
 /// Fails before `who` begins where the memory limit of this process is below `bytes`.
@@ -258,6 +278,14 @@ mod tests {
                     ..ample
                 },
                 "1 bytes of stack in a thread",
+                "unset RUST_MIN_STACK",
+            ),
+            (
+                Limits {
+                    thread_stack_bytes: Some(1 << 40),
+                    ..ample
+                },
+                "1099511627776 bytes of stack for each thread",
                 "unset RUST_MIN_STACK",
             ),
         ];

@@ -1,11 +1,11 @@
 //! What cannot be told, forgotten or asked once money may have moved never looks as if it had not.
 
 use std::fs::File;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use clearway_harness::Lossy;
 
-use crate::program::{Run, end_of, run, run_briefly};
+use crate::program::{Run, end_of, program, run};
 use crate::twice::machines::keep_and_lose;
 use crate::twice::{OWN_ID, Payer, TIMEOUT, wait_until_it_loses};
 
@@ -45,10 +45,17 @@ fn a_machine_without_a_thread_to_spare_clears_a_payment_all_the_same() {
     let payer = Payer::new();
     let mut node = payer.node();
     let pay = ["pay", "2.1", "3.1", "10.00"];
-    // No system gives a stack of this size, so no further thread starts.
-    let variables = [("RUST_MIN_STACK", "1000000000000000")];
-    let arguments = Payer::arguments(node.door(), &pay);
-    run_briefly(payer.path(), &variables, &arguments).expect(0);
+    // Stacks of this size have no room in the address space, so no further thread starts.
+    let child = Command::new("bash")
+        .args(["-c", "ulimit -v 900000; exec \"$0\" \"$@\""])
+        .arg(program(payer.path()).get_program())
+        .args(Payer::arguments(node.door(), &pay))
+        .current_dir(payer.path())
+        .env("RUST_MIN_STACK", (1 << 30).to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    end_of(child.expect("bash is there"), &pay).expect(0);
     assert!(payer.waiting().is_empty());
     assert_eq!(payer.paid(node.door()), 10);
     node.stop();
