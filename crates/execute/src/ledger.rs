@@ -26,7 +26,7 @@ use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::tables::accounts::NewAccount;
 use crate::tables::holds::Hold;
-use crate::tables::participants::{NO_END, Participants};
+use crate::tables::participants::{NO_END, Participants, is_operator};
 use crate::{invariants, state_root};
 
 /// Whether a ledger's money is conserved, and how much there is.
@@ -247,12 +247,14 @@ impl Ledger {
         self.state.participants.shared()
     }
 
-    /// Records that wait for further operators, by their content.
+    /// Records that wait for further operators, by their content, with those who approved and are
+    /// operators now: nobody else's approval counts.
     pub fn approvals(&self) -> impl Iterator<Item = ApprovalView> {
         let waiting = self.state.approvals.iter();
-        waiting.map(|(content, approval)| {
-            let operators = approval.operators.iter().copied();
-            let count = approval.operators.len();
+        let is_live = |id: &ParticipantId| self.participant(*id).is_some_and(is_operator);
+        waiting.map(move |(content, approval)| {
+            let operators = approval.operators.iter().copied().filter(is_live);
+            let count = operators.clone().count();
             ApprovalView {
                 content: *content,
                 until: UnixSeconds(approval.until),

@@ -201,7 +201,8 @@ codes! {
     /// account that fits the kind.
     IssuerMismatch = 94, Remembered;
 
-    /// The hold does not exist or ended too long ago to be known: check its identifier.
+    /// The owner of the debit account has no hold of this identifier, or it ended too long ago to
+    /// be known: name the hold's accounts in its own order, and check the identifier.
     HoldUnknown = 100, Remembered;
     /// Accounts or ledger differ from the hold's: name the hold's own.
     HoldMismatch = 101, Remembered;
@@ -219,7 +220,8 @@ codes! {
     HoldTimeoutInvalid = 106, Remembered;
     /// The member has too many open holds: post or void some.
     HoldTableFull = 107, Transient;
-    /// No such payment within the return window: look up first whether an earlier RETURN of yours
+    /// The owner of the credit account made no such payment within the return window: check that
+    /// the accounts are the original's, exchanged, and look up whether an earlier RETURN of yours
     /// gave it back; only if none did, give back with a TRANSFER that names it in `ref`, by
     /// `clearway pay --reference`.
     OriginalNotLive = 108, Remembered;

@@ -46,8 +46,8 @@ pub(crate) struct Plain {
 pub(crate) struct BlockArgs {
     #[command(flatten)]
     log: LogArgs,
-    /// Height of the block
-    #[arg(long)]
+    /// Height of the block; the genesis, which is no block, has height 0
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     height: u64,
     /// Also list its envelopes with their results
     #[arg(long)]

@@ -21,8 +21,8 @@ pub(crate) struct Args {
     log: LogArgs,
     #[command(flatten)]
     backend: BackendArgs,
-    /// Last height to check
-    #[arg(long)]
+    /// Last height to check; a log that ends before it does not pass
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     to: Option<u64>,
     /// Cores that this may keep busy [default: half of them, so that a node beside it has the rest]
     #[arg(long)]
@@ -65,9 +65,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .result("replay", &replayed, || shown(&replayed))?;
     let Replayed { timed, log_end } = replayed;
     match timed.summary.difference {
-        None if timed.summary.conserved => log_end.check(),
+        None if timed.summary.conserved => {
+            log_end.check()?;
+            reaches(timed.summary.height.0, args.to)
+        }
         None => Err(Failure::new(Kind::Mismatch, "money is not conserved")),
         Some(difference) => Err(Failure::new(Kind::Mismatch, difference)),
+    }
+}
+
+/// Fails where the log ended before the height that was asked for.
+fn reaches(height: u64, to: Option<u64>) -> Result<(), Failure> {
+    match to.filter(|&to| to > height) {
+        None => Ok(()),
+        Some(to) => {
+            let message = format!(
+                "the log ends at height {height}, before --to {to}: what is there is in order"
+            );
+            Err(Failure::new(Kind::NotFound, message))
+        }
     }
 }
 

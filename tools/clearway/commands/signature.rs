@@ -32,6 +32,13 @@ impl Session {
         };
         Ok(key.is_some_and(|key| is_changed(envelope, &key, (&self.genesis, self.genesis_hash))))
     }
+
+    /// Whether the session's own key has signed an envelope for this cluster, whichever slot that
+    /// names.
+    pub(super) fn is_by_own_key(&self, envelope: &Envelope) -> bool {
+        let own = self.signer.identity().public_key();
+        verifies(envelope, &own, self.genesis_hash) == Some(true)
+    }
 }
 
 /// As [`Session::is_forged`] of an envelope that names the member's own key; of another's it is not

@@ -362,3 +362,28 @@ fn operators_approve_together_and_only_while_they_are_live() {
         "the first approval is a day old"
     );
 }
+
+#[test]
+fn the_approval_of_a_suspended_operator_is_not_shown_as_one() {
+    let mut genesis = genesis();
+    genesis.rules.operator_threshold = 2;
+    let auditor = genesis.participants.iter_mut();
+    let mut auditor = auditor.filter(|one| one.id.0 == AUDITOR);
+    auditor.next().expect("there is one").role = Role::Operator;
+    let mut world = World::with(genesis);
+    let mut define = *world.ledger_define(826, b"GBP").as_body();
+    define.signer = U32::new(OPERATOR_2);
+    assert_eq!(world.one(&define), AwaitingApproval);
+    let shown = |world: &World| {
+        let one = world.ledger.approvals().next().expect("it waits");
+        (one.operator_count, one.operators)
+    };
+    assert_eq!(shown(&world), (1, vec![ParticipantId(OPERATOR_2)]));
+    for signer in [OPERATOR, AUDITOR] {
+        let mut suspend = world.participant_set(OPERATOR_2);
+        (suspend.role, suspend.status) = (Role::Operator as u8, 1);
+        suspend.signer = U32::new(signer);
+        world.one(suspend.as_body());
+    }
+    assert_eq!(shown(&world), (0, vec![]));
+}

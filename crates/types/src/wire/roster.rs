@@ -34,7 +34,7 @@ pub struct ApprovalView {
     pub content: Digest,
     /// From when on it does not count any more.
     pub until: UnixSeconds,
-    /// How many operators have approved.
+    /// How many have approved who are operators now.
     pub operator_count: u32,
     /// The first of them, by number, at most [`APPROVERS_MAX`].
     pub operators: Vec<ParticipantId>,

@@ -117,7 +117,7 @@ fn verdict(before: &Report, after: &Report, args: &Args) -> Reproduction {
 )]
 fn slower(before: &Report, after: &Report, args: &Args) -> Vec<String> {
     let left = |percent: f64| 1.0 - percent / 100.0;
-    let latency_left = left(args.latency_tolerance.max(args.tolerance));
+    let latency_percent = args.latency_tolerance.max(args.tolerance);
     let mut slower = Vec::new();
     let (recorded, rate) = (before.tps_final, after.tps_final);
     if rate < recorded * left(args.tolerance) {
@@ -133,10 +133,9 @@ fn slower(before: &Report, after: &Report, args: &Args) -> Vec<String> {
     ];
     for (name, recorded, now) in latencies {
         // As a rate is: with 50 percent allowed, it may take twice as long.
-        if recorded as f64 <= now as f64 * latency_left - 1.0 {
-            let percent = 100.0 * (1.0 - latency_left);
+        if recorded as f64 <= now as f64 * left(latency_percent) - 1.0 {
             slower.push(format!(
-                "{name} {now} is slower than {recorded} by more than {percent} %"
+                "{name} {now} is slower than {recorded} by more than {latency_percent} %"
             ));
         }
     }
