@@ -10,7 +10,7 @@ mod verification;
 pub(crate) use self::recording::Recording;
 
 use crate::error::DevError;
-use crate::shared::digest;
+use crate::shared::{digest, distinct};
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -31,8 +31,7 @@ pub(crate) fn run(root: &Path, recording: &Recording) -> Result<(), DevError> {
             path: path.clone(),
             source,
         })?;
-        let report: Value =
-            serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
+        let report = distinct::from_str(&text).map_err(|error| fault(error.to_string()))?;
         runs.push(rows_as_written(&report, recording, &date).map_err(fault)?);
     }
     let of_first = |fault| DevError::Report {

@@ -6,6 +6,12 @@
     reason = "the digest of `clearway bench compare`, public there"
 )]
 pub(crate) mod digest;
+#[path = "../../load/src/distinct.rs"]
+#[allow(
+    unreachable_pub,
+    reason = "the reader of `clearway bench compare`, public there"
+)]
+pub(crate) mod distinct;
 #[path = "../../load/src/sums.rs"]
 #[allow(
     unreachable_pub,

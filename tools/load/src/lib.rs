@@ -14,6 +14,7 @@
 
 pub mod cluster;
 pub mod digest;
+pub mod distinct;
 pub mod driver;
 pub mod files;
 mod lines;

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clearway_load::report::{REPORT_VERSION, Report};
-use clearway_load::{digest, sums};
+use clearway_load::{digest, distinct, sums};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::claim::{FIGURES, Figure};
 use crate::failure::{Failure, Kind};
@@ -86,7 +85,10 @@ pub(super) fn load(path: &Path) -> Result<Report, Failure> {
         );
         return Err(Failure::new(Kind::Failed, message));
     }
-    let value: Value = serde_json::from_str(&text).map_err(no_report)?;
+    let value = distinct::from_str(&text).map_err(|error| {
+        let message = format!("{shown} is not as it was written: {error}");
+        Failure::new(Kind::Mismatch, message)
+    })?;
     digest::check(&value).map_err(|error| {
         let message = format!("{shown} is not as it was written: {error}");
         Failure::new(Kind::Mismatch, message)
