@@ -32,7 +32,7 @@ enum Command {
     #[command(about = demo::about())]
     Demo(demo::Args),
     /// Measure: a load against a node in this process, then a replay of what it stored
-    Bench(bench::Bench),
+    Bench(Box<bench::Bench>),
     /// Check a stored history again from its first block
     Replay(replay::Args),
     /// Verify Ed25519 signatures by the rule of this cluster (ZIP-215)

@@ -1,6 +1,7 @@
 //! The figures of every stage under the names of the metrics page.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clearway_crypto::backend::Backend;
 use clearway_execute::ExecuteMetrics;
@@ -142,19 +143,29 @@ impl Figures {
         out.push(Metric::labelled(name, help, Counter, &["link"], sums));
     }
 
+    /// For each worker its stage, and how long it has worked, waited for work and waited for room.
+    pub fn worker_times(&self) -> impl Iterator<Item = (&'static str, [Duration; 3])> {
+        self.workers.iter().map(|times| {
+            let states = [&times.busy_ns, &times.wait_ns, &times.backpressure_ns];
+            (
+                times.stage,
+                states.map(|ns| Duration::from_nanos(ns.value())),
+            )
+        })
+    }
+
     fn workers(&self, out: &mut Vec<Metric>) {
-        let samples = self.workers.iter().flat_map(|times| {
-            let states = [
-                ("busy", &times.busy_ns),
-                ("wait", &times.wait_ns),
-                ("backpressure", &times.backpressure_ns),
-            ];
-            states.map(|(state, ns)| {
-                let worker = times.worker.to_string();
-                let labels = vec![times.stage.to_owned(), worker, state.to_owned()];
-                (labels, number(ns.value()) / 1e9)
-            })
-        });
+        let workers = self.workers.iter().map(|times| times.worker.to_string());
+        let samples = workers
+            .zip(self.worker_times())
+            .flat_map(|(worker, (stage, times))| {
+                let states = ["busy", "wait", "backpressure"].into_iter().zip(times);
+                let samples = states.map(|(state, time)| {
+                    let labels = vec![stage.to_owned(), worker.clone(), state.to_owned()];
+                    (labels, time.as_secs_f64())
+                });
+                samples.collect::<Vec<_>>()
+            });
         let help = "Seconds that a stage's worker worked, waited for work, waited for room";
         let labels = &["stage", "worker", "state"];
         let samples = samples.collect();

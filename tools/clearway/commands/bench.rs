@@ -5,6 +5,7 @@ mod clock;
 mod compare;
 mod core;
 mod hash;
+mod page;
 mod ramp;
 mod reproduce;
 mod statistics;
@@ -22,7 +23,7 @@ use crate::commands::generate::{PAYMENTS_MAX, Shape};
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind};
 use crate::share::{self, PriorityArg};
-use crate::ui::ReportFile;
+use crate::ui::{PageFile, ReportFile};
 
 /// Payments of a whole run, and of a quick one.
 const PAYMENTS: u32 = 2_000_000;
@@ -45,6 +46,8 @@ enum After {
     /// The recorded run once more: exit code 4 when it is slower than the tolerance allows
     Reproduce(reproduce::Args),
     /// Signatures verified a second on one core: each backend, several keys, batches, faults
+    /// A recorded run as a page for a browser: charts of latency and rate, all figures
+    Page(page::Args),
     Verify(verify::Args),
     /// Hashes a second on one core: challenges of signatures, nodes of trees, envelopes
     Hash(hash::Args),
@@ -83,7 +86,7 @@ pub(crate) struct Args {
     /// Find the highest rate that is held within a bound, for example 'p99<50ms': runs of 5
     /// seconds each, or of --duration, up to three at a rate
     #[arg(long, value_name = "BOUND", value_parser = ramp::parse_bound)]
-    #[arg(conflicts_with_all = ["rate", "count", "quick", "ordered", "claims", "keep"])]
+    #[arg(conflicts_with_all = ["rate", "count", "quick", "ordered", "claims", "keep", "html"])]
     ramp: Option<ramp::Bound>,
     /// Connections of each load process
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -130,6 +133,8 @@ pub(crate) struct Args {
 enum Rate {
     Max,
     PerSecond(f64),
+    #[command(flatten)]
+    page: PageFile,
 }
 
 fn parse_rate(text: &str) -> Result<Rate, String> {
@@ -257,9 +262,9 @@ fn measure(args: &Args) -> Result<(), Failure> {
         return ramp::run(args, bound);
     }
     let trial = args.trial()?;
-    let place = args.report.open()?;
+    let (place, page) = (args.report.open()?, args.page.open()?);
     let report = trial.run()?;
-    finish(&report, place)?;
+    finish(&report, place, page)?;
     match args.missed(&report) {
         missed if missed.is_empty() => Ok(()),
         missed => Err(Failure::new(
@@ -273,6 +278,7 @@ fn measure(args: &Args) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
+        Some(After::Page(args)) => page::run(args),
     #[test]
     fn rates_and_settings_are_read_or_refused() {
         assert_eq!(parse_rate("max"), Ok(Rate::Max));

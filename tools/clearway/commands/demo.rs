@@ -10,7 +10,7 @@ use clearway_load::workload::Generator;
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::share::{self, PriorityArg};
-use crate::ui::{self, ReportFile, ReportPlace};
+use crate::ui::{self, PageFile, PagePlace, ReportFile, ReportPlace};
 
 /// Payments of the whole demonstration, and of the quick one.
 const PAYMENTS: u32 = 250_000;
@@ -49,6 +49,8 @@ pub(crate) struct Args {
     priority: PriorityArg,
     #[command(flatten)]
     report: ReportFile,
+    #[command(flatten)]
+    page: PageFile,
 }
 
 /// Group of the arguments that only the generator of payments obeys.
@@ -124,15 +126,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         settings: Vec::new(),
         keep: args.keep.clone(),
     };
-    let place = args.report.open()?;
-    finish(&trial.run()?, place)
+    let (place, page) = (args.report.open()?, args.page.open()?);
+    finish(&trial.run()?, place, page)
 }
 
 /// Table or JSON, then the verdict.
 pub(crate) fn finish(
     report: &clearway_load::report::Report,
     place: ReportPlace,
+    page: PagePlace,
 ) -> Result<(), Failure> {
+    let drawn = page.page(report);
     place.result("run", report, || {
         let rows = report.rows();
         let (figures, checks) = rows.split_at(rows.len() - CHECK_ROWS);
@@ -143,6 +147,7 @@ pub(crate) fn finish(
         }
         text
     })?;
+    drawn?;
     if report.checks.all() {
         // A figure that contradicts another one is no measurement.
         return report.check_sums().or_fail(Kind::Mismatch);

@@ -9,7 +9,9 @@ use clearway_load::cluster::{Members, tag};
 use clearway_load::driver::{self, Plan, clock_us};
 use clearway_load::machine::{Disk, Machine};
 use clearway_load::measure::Tally;
-use clearway_load::report::{self, Checks, LoadShape, REPORT_VERSION, Report, WorkloadInfo};
+use clearway_load::report::{
+    self, Checks, LoadShape, REPORT_VERSION, Report, StageTimes, WorkloadInfo,
+};
 use clearway_load::sign::{Share, SignedStream, StreamShape, sign};
 use clearway_load::stage_cpu::{Meter, Spent};
 use clearway_load::worker::{Job, Source, Workers};
@@ -75,6 +77,20 @@ struct NodeFigures {
     hints_used: u64,
     signatures_fallback: u64,
     height: u64,
+    /// During the load.
+    stage_times: BTreeMap<String, StageTimes>,
+}
+
+/// What the workers of each stage have done with their time so far.
+fn stage_times(node: &Node) -> BTreeMap<String, StageTimes> {
+    let mut stages: BTreeMap<String, StageTimes> = BTreeMap::new();
+    for (stage, [busy, wait, backpressure]) in node.figures().worker_times() {
+        let times = stages.entry(stage.to_owned()).or_default();
+        times.busy += busy.as_secs_f64();
+        times.wait += wait.as_secs_f64();
+        times.backpressure += backpressure.as_secs_f64();
+    }
+    stages
 }
 
 impl Trial {
@@ -172,10 +188,15 @@ impl Stand<'_> {
             0 => self.offer_here(streams, &plan),
             count => self.offer_apart(count, &plan),
         };
+        let before = stage_times(&node);
         let shown = node.figures();
         let figures = NodeFigures {
             backend: shown.backend.name().to_owned(),
             signatures_verified: shown.verify.signatures_verified.value(),
+        let mut stage_times = stage_times(&node);
+        for (stage, times) in &mut stage_times {
+            *times = times.since(before.get(stage).copied().unwrap_or_default());
+        }
             hints_used: shown.verify.hints_right.value(),
             signatures_fallback: shown.verify.signatures_fallback.value(),
             height: node.durable_height().0,
@@ -183,6 +204,7 @@ impl Stand<'_> {
         drop(shown);
         let stopped = node.stop();
         let (tally, spent) = offered?;
+            stage_times,
         stopped.or_fail(Kind::Failed)?;
         Ok((tally, spent, figures))
     }
@@ -284,6 +306,9 @@ impl Stand<'_> {
             memory_peak_bytes: spent.usage.memory_peak_bytes,
             nodes: 1,
             backend: figures.backend.clone(),
+            stage_times: figures.stage_times.clone(),
+            spectrum: None,
+            timeline: None,
             durability: disk.durability(),
             checks: Checks {
                 conserved: summary.conserved,

@@ -206,7 +206,7 @@ async fn closed_loop(sender: Sender) -> Result<Tally, DriverError> {
             .send(place, |run, now_us| {
                 let count = run.outcomes.len() as u64;
                 record_codes(&mut tally, run, now_us);
-                tally.response.record(now_us - sent_us, count);
+                tally.respond(sent_us, now_us, count);
                 tally.service.record(now_us - sent_us, count);
             })
             .await?;
@@ -259,7 +259,7 @@ async fn open_loop(sender: Sender, pace: Pace) -> Result<Tally, DriverError> {
                         .record(now_us - sent_us, run.outcomes.len() as u64);
                     for offset in 0..run.outcomes.len() {
                         let due_us = pace.due_us(first + run.first_index + offset);
-                        tally.response.record(now_us.saturating_sub(due_us), 1);
+                        tally.respond(due_us, now_us, 1);
                     }
                 })
                 .await?;

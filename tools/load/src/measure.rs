@@ -6,10 +6,14 @@ use clearway_types::code::ResultCode;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
-use crate::report::Percentiles;
+use crate::report::{Percentiles, Point};
+use crate::timeline::Timeline;
 
 /// Longest latency that is told apart, microseconds: an hour.
-const LATENCY_US_MAX: u64 = 3_600_000_000;
+pub(crate) const LATENCY_US_MAX: u64 = 3_600_000_000;
+
+/// Points of a spectrum each time that half of what is left is slower.
+const SPECTRUM_STEPS: u32 = 4;
 
 /// A latency histogram in microseconds with three digits.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,6 +57,16 @@ impl Latency {
         }
     }
 
+    /// Points of the spectrum, from the fastest to the slowest, closer together the rarer they are.
+    #[must_use]
+    pub fn spectrum(&self) -> Vec<Point> {
+        let points = self.0.iter_quantiles(SPECTRUM_STEPS).map(|step| Point {
+            quantile: step.quantile(),
+            us: step.value_iterated_to(),
+        });
+        points.collect()
+    }
+
     /// The histogram in its own exchange format (V2).
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -87,6 +101,8 @@ pub struct Tally {
     pub response: Latency,
     /// From the real send time.
     pub service: Latency,
+    /// When they came, and how long they took from the intended send time.
+    pub timeline: Timeline,
     /// When the first byte was sent.
     pub first_sent_us: Option<u64>,
     /// When the last answer came.
@@ -94,7 +110,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts answers of one code and latency.
+    /// Counts `count` answers that came at `now_us` and were due at `due_us`.
+    pub fn respond(&mut self, due_us: u64, now_us: u64, count: u64) {
+        let us = now_us.saturating_sub(due_us);
+        self.response.record(us, count);
+        self.timeline.record(now_us, us, count);
+    }
+
+    /// Counts answers of one code.
     pub fn record(&mut self, code: ResultCode, count: u64) {
         *self.codes.entry(code.as_u16()).or_default() += count;
     }
@@ -121,6 +144,7 @@ impl Tally {
         }
         self.response.add(&other.response);
         self.service.add(&other.service);
+        self.timeline.add(&other.timeline);
         if let Some(us) = other.first_sent_us {
             self.sent_at(us, 0);
         }
@@ -197,18 +221,20 @@ mod tests {
         a.record(ResultCode::Settled, 3);
         a.sent_at(1_000_000, 3);
         a.answered_at(2_000_000);
-        a.response.record(500, 3);
+        a.respond(1_999_500, 2_000_000, 3);
         let mut b = Tally::default();
         b.record(ResultCode::Settled, 1);
         b.record(ResultCode::InsufficientFunds, 2);
         b.sent_at(500_000, 3);
         b.answered_at(2_500_000);
-        b.response.record(1500, 3);
+        b.respond(2_498_500, 2_500_000, 3);
         a.add(&b);
         assert_eq!((a.sent, a.settled(), a.rejected()), (6, 4, 2));
         assert!((a.seconds() - 2.0).abs() < 1e-9);
         assert!((a.tps_final() - 2.0).abs() < 1e-9);
         assert_eq!(a.response.count(), 6);
+        let timeline = a.timeline.rows().expect("there are answers");
+        assert_eq!(timeline.answered, [3, 0, 0, 0, 0, 3]);
         assert_eq!(a.codes_by_name()["InsufficientFunds"], 2);
     }
 
@@ -226,6 +252,12 @@ mod tests {
             (500, 990, 1000)
         );
         assert_eq!(Latency::from_bytes(b"no histogram"), None);
+        let spectrum = latency.spectrum();
+        let last = spectrum.last().expect("it has points");
+        assert_eq!((last.quantile, last.us), (1.0, 1000));
+        let rises =
+            |pair: &[Point]| pair[0].quantile <= pair[1].quantile && pair[0].us <= pair[1].us;
+        assert!(spectrum.windows(2).all(rises), "{spectrum:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::machine::{Disk, Machine};
 use crate::measure::Tally;
 use crate::sums::{self, SumError};
+use crate::timeline::TimelineRows;
 use crate::workload::FileRows;
 
 /// Version of the report's fields; a reader refuses versions that it does not know.
@@ -25,6 +26,47 @@ pub struct Percentiles {
     pub p999: u64,
     /// Slowest.
     pub p100: u64,
+}
+
+/// So many of a run's answers took no longer than that.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Point {
+    /// Share of the answers, 0 to 1.
+    pub quantile: f64,
+    /// Latency, microseconds.
+    pub us: u64,
+}
+
+/// The whole distribution of the latencies.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Spectrum {
+    /// From the intended send time.
+    pub response: Vec<Point>,
+    /// From the real send time.
+    pub service: Vec<Point>,
+}
+
+/// What the workers of a stage did with their time.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct StageTimes {
+    /// Worker seconds at work.
+    pub busy: f64,
+    /// Worker seconds without anything to do.
+    pub wait: f64,
+    /// Worker seconds without room on the next link.
+    pub backpressure: f64,
+}
+
+impl StageTimes {
+    /// The difference to an earlier moment.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            busy: (self.busy - earlier.busy).max(0.0),
+            wait: (self.wait - earlier.wait).max(0.0),
+            backpressure: (self.backpressure - earlier.backpressure).max(0.0),
+        }
+    }
 }
 
 /// What was found when the history was checked again.
@@ -112,6 +154,15 @@ pub struct Report {
     /// The same by stage, and `load` and `other`; empty where the system does not tell.
     #[serde(default)]
     pub stage_cpu_seconds: BTreeMap<String, f64>,
+    /// What the node's stages did with their time; left out in reports from before it was told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stage_times: BTreeMap<String, StageTimes>,
+    /// The latencies' distribution; left out in reports from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectrum: Option<Spectrum>,
+    /// The answers over time; left out in reports from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<TimelineRows>,
     /// Bytes written to disk during the run.
     pub bytes_written: u64,
     /// Most memory that the node's process held, bytes.
@@ -166,6 +217,11 @@ impl Report {
         self.codes = tally.codes_by_name();
         self.response_us = tally.response.percentiles();
         self.service_us = tally.service.percentiles();
+        self.spectrum = Some(Spectrum {
+            response: tally.response.spectrum(),
+            service: tally.service.spectrum(),
+        });
+        self.timeline = tally.timeline.rows();
         self.seconds = tally.seconds();
         self.tps_final = tally.tps_final();
     }
@@ -282,4 +338,4 @@ pub const VERSION: &str = concat!(
 
 #[cfg(test)]
 #[path = "report_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -12,8 +12,14 @@ fn latency(us: u64) -> Percentiles {
     }
 }
 
+/// Two points of the same.
+fn spectrum(us: u64) -> Vec<Point> {
+    let points = [(0.5, 2 * us), (1.0, 5 * us)];
+    points.map(|(quantile, us)| Point { quantile, us }).to_vec()
+}
+
 /// A report whose figures add up.
-fn sample() -> Report {
+pub(crate) fn sample() -> Report {
     Report {
         version: REPORT_VERSION,
         tps_final: 1.0,
@@ -26,6 +32,18 @@ fn sample() -> Report {
         service_us: latency(1),
         seconds: 2.0,
         cpu_seconds: 3.0,
+        stage_times: BTreeMap::new(),
+        spectrum: Some(Spectrum {
+            response: spectrum(2),
+            service: spectrum(1),
+        }),
+        timeline: Some(TimelineRows {
+            interval_ms: 100,
+            answered: vec![1, 0, 2],
+            p50_us: vec![4, 0, 4],
+            p99_us: vec![4, 0, 10],
+            max_us: vec![4, 0, 10],
+        }),
         stage_cpu_seconds: BTreeMap::from([("verify".into(), 2.0), ("load".into(), 0.5)]),
         bytes_written: 384,
         memory_peak_bytes: 5,
@@ -139,6 +157,30 @@ fn counts_and_latencies_that_contradict_each_other_are_named() {
         ("/settled", 3.0, "/settled + /rejected", "/sent"),
         ("/rejected", 0.0, "/settled + /rejected", "/sent"),
         ("/workload/payments", 4.0, "/sent", "/workload/payments"),
+        (
+            "/timeline/answered/2",
+            3.0,
+            "the sum of /timeline/answered",
+            "/sent",
+        ),
+        (
+            "/timeline/max_us/2",
+            20.0,
+            "the most of /timeline/max_us",
+            "/response_us/p100",
+        ),
+        (
+            "/spectrum/response/0/us",
+            11.0,
+            "/spectrum/response/0/us",
+            "/spectrum/response/1/us",
+        ),
+        (
+            "/spectrum/service/1/us",
+            9.0,
+            "/spectrum/service/1/us",
+            "/service_us/p100",
+        ),
         (
             "/codes/Settled",
             3.0,
@@ -377,6 +419,9 @@ fn what_honest_runs_report_is_believed() {
     for (number, change) in changes.iter().enumerate() {
         let mut report = sample();
         change(&mut report);
+        let spectrum = report.spectrum.as_mut().expect("the sample has one");
+        spectrum.response[1].us = report.response_us.p100;
+        spectrum.service[1].us = report.service_us.p100;
         let sums = report.check_sums();
         assert_eq!(sums, Ok(()), "change {number}");
     }

@@ -54,6 +54,8 @@ pub enum SumError {
 const RATE_TOLERANCE: f64 = 1e-6;
 /// A histogram keeps three digits.
 const LATENCY_TOLERANCE: f64 = 2e-3;
+/// The histogram of an interval keeps one digit.
+const INTERVAL_TOLERANCE: f64 = 0.1;
 /// Processor time is read thread by thread while they go on.
 const CPU_TOLERANCE: f64 = 0.1;
 /// The same for short runs, seconds.
@@ -89,6 +91,7 @@ pub fn check(report: &Value) -> Result<(), SumError> {
 }
 
 struct Sums<'a>(&'a Value);
+    sums.drawn()?;
 
 /// A figure with the name that people find it by.
 struct Named(String, f64);
@@ -106,17 +109,21 @@ impl Sums<'_> {
         Ok(Named(pointer.to_owned(), self.number(pointer)?))
     }
 
-    /// All numbers of an object.
+    /// All numbers of an object or a list.
+    fn numbers(&self, pointer: &str) -> Result<Vec<f64>, SumError> {
+        let names: Vec<String> = match self.0.pointer(pointer) {
+            Some(Value::Object(fields)) => fields.keys().cloned().collect(),
+            Some(Value::Array(list)) => (0..list.len()).map(|place| place.to_string()).collect(),
+            _ => Vec::new(),
+        };
+        let numbers = names
+            .iter()
+            .map(|name| self.number(&format!("{pointer}/{name}")));
+        numbers.collect()
+    }
+
     fn sum(&self, pointer: &str) -> Result<Named, SumError> {
-        let fields = self.0.pointer(pointer).and_then(Value::as_object);
-        let names: Vec<&String> = fields
-            .into_iter()
-            .flat_map(|fields| fields.keys())
-            .collect();
-        let mut sum = 0.0;
-        for name in names {
-            sum += self.number(&format!("{pointer}/{name}"))?;
-        }
+        let sum = self.numbers(pointer)?.iter().sum();
         Ok(Named(format!("the sum of {pointer}"), sum))
     }
 
@@ -125,6 +132,11 @@ impl Sums<'_> {
         let (settled, rejected) = (self.number("/settled")?, self.number("/rejected")?);
         let answered = || Named("/settled + /rejected".to_owned(), settled + rejected);
         let sent = || self.named("/sent");
+    fn most(&self, pointer: &str) -> Result<Named, SumError> {
+        let most = self.numbers(pointer)?.into_iter().fold(0.0, f64::max);
+        Ok(Named(format!("the most of {pointer}"), most))
+    }
+
         let rule = "every payment that was sent was answered once";
         equal(answered(), sent()?, 0.0, rule)?;
         let rule = "every payment of the workload was sent once";
@@ -297,6 +309,43 @@ impl Sums<'_> {
         if durable.as_bool().is_none() || durable.as_bool() != promises {
             return Err(SumError::Words {
                 left: "/disk/durable",
+    /// What is drawn of the latencies and over the time of the run, where the report has it.
+    fn drawn(&self) -> Result<(), SumError> {
+        let has = |pointer| {
+            self.0
+                .pointer(pointer)
+                .is_some_and(|value| !value.is_null())
+        };
+        if has("/timeline") {
+            let sent = self.named("/sent")?;
+            equal(
+                self.sum("/timeline/answered")?,
+                sent,
+                0.0,
+                "each answer came once",
+            )?;
+            let slowest = self.most("/timeline/max_us")?;
+            let bound = self.number("/response_us/p100")? * (1.0 + INTERVAL_TOLERANCE) + 1.0;
+            let bound = Named("/response_us/p100 with a margin".to_owned(), bound);
+            at_most(slowest, bound, "no answer took longer than the slowest")?;
+        }
+        for of in ["response", "service"] {
+            let points = format!("/spectrum/{of}");
+            let Some(Value::Array(list)) = self.0.pointer(&points) else {
+                continue;
+            };
+            for place in 1..list.len() {
+                let at = |place: usize| self.named(&format!("{points}/{place}/us"));
+                at_most(at(place - 1)?, at(place)?, "a spectrum rises")?;
+            }
+            let last = self.named(&format!("{points}/{}/us", list.len().saturating_sub(1)))?;
+            let slack = last.1 * LATENCY_TOLERANCE + 1.0;
+            let slowest = self.named(&format!("/{of}_us/p100"))?;
+            equal(last, slowest, slack, "a spectrum ends with the slowest")?;
+        }
+        Ok(())
+    }
+
                 left_value: durable,
                 right: "/durability",
                 right_value: promised,

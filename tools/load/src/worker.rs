@@ -16,6 +16,7 @@ use crate::files::{self, FileError};
 use crate::machine::Usage;
 use crate::measure::{Latency, Tally};
 use crate::sign::{Share, StreamShape, sign};
+use crate::timeline::{Timeline, TimelineParts};
 use crate::workload::{Generator, Workload};
 
 /// Where a workload comes from; a worker makes or reads it again itself.
@@ -82,6 +83,7 @@ impl Answer {
     fn of(tally: &Tally, usage: Usage) -> Self {
         Self {
             sent: tally.sent,
+    timeline: TimelineParts,
             copies_sent: tally.copies_sent,
             codes: tally
                 .codes
@@ -99,6 +101,7 @@ impl Answer {
     fn tally(&self) -> Option<Tally> {
         Some(Tally {
             sent: self.sent,
+            timeline: tally.timeline.to_parts(),
             copies_sent: self.copies_sent,
             codes: self.codes.iter().copied().collect(),
             response: Latency::from_bytes(&hex::decode(&self.response)?)?,
@@ -112,6 +115,7 @@ impl Answer {
 /// The worker's side: job from `input`, lines to `output`.
 ///
 /// # Errors
+            timeline: Timeline::from_parts(&self.timeline)?,
 /// When the job is wrong or its load is not answered; the message goes to the worker's stderr.
 pub fn work(
     mut input: impl BufRead,
@@ -263,7 +267,7 @@ mod tests {
     fn a_tally_comes_back_from_its_answer() {
         let mut tally = Tally::default();
         tally.record(ResultCode::Settled, 3);
-        tally.response.record(700, 3);
+        tally.respond(1_000, 1_700, 3);
         tally.service.record(600, 3);
         tally.sent_at(5, 3);
         tally.copies_sent = 4;
