@@ -129,6 +129,36 @@ fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
         let said = call(words).expect(code).said();
         assert!(said.contains(message), "{words}: {said}");
     }
+    // Of two fields of one name each reader may take another one.
+    let text = std::fs::read_to_string(dir.path().join("a.json")).expect("read");
+    let doubled = text.replacen('{', "{\"tps_final\":1e9,", 1);
+    std::fs::write(dir.path().join("doubled.json"), doubled).expect("written");
+    let said = call("bench compare a.json doubled.json").expect(3).said();
+    assert!(said.contains("`tps_final` is there twice"), "{said}");
+}
+
+#[test]
+fn each_kind_of_work_is_cleared_and_a_wrong_signature_is_refused() {
+    let dir = tempdir().expect("a temporary folder");
+    let shape = "--account-count 100 --count 500 --stream-len 50 --overdraft-permille 0";
+    for (work, settled) in [("hold", 490), ("return", 490), ("linked", 480)] {
+        let words = format!("bench --workload {work} --invalid-permille 20 {shape} --json");
+        let report = call(dir.path(), &words).expect(0).json("run");
+        let codes = &report["codes"];
+        assert_eq!(codes["BadSignature"], 10, "{work}: {codes}");
+        // A payment without its other half settles alone, but for one that is linked to it.
+        let found = report["settled"].as_u64().expect("a number");
+        assert!(found.abs_diff(settled) <= 10, "{work}: {codes}");
+    }
+    let rows = [
+        ("bench --workload hold --stream-len 51", "a multiple of 2"),
+        ("bench --workload uniform --zipf 2", "has no slope"),
+        ("bench --workload hot-debt", "'hot'"),
+    ];
+    for (words, message) in rows {
+        let said = call(dir.path(), words).expect(2).said();
+        assert!(said.contains(message), "{words}: {said}");
+    }
 }
 
 #[test]

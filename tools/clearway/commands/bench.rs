@@ -10,6 +10,7 @@ mod ramp;
 mod reproduce;
 mod statistics;
 mod verify;
+mod work;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -45,16 +46,18 @@ enum After {
     Compare(compare::Args),
     /// The recorded run once more: exit code 4 when it is slower than the tolerance allows
     Reproduce(reproduce::Args),
-    /// Signatures verified a second on one core: each backend, several keys, batches, faults
     /// A recorded run as a page for a browser: charts of latency and rate, all figures
     Page(page::Args),
+    /// Signatures verified a second on one core: each backend, several keys, batches, faults
     Verify(verify::Args),
     /// Hashes a second on one core: challenges of signatures, nodes of trees, envelopes
     Hash(hash::Args),
 }
 
+/// Settings of the node that a run has values of its own for.
+const OWN_SETTINGS: [&str; 3] = ["listen", "admin_listen", "data_dir"];
 /// What only the generator of payments obeys.
-const OF_THE_GENERATOR: [&str; 7] = [
+const OF_THE_GENERATOR: [&str; 9] = [
     "quick",
     "account_count",
     "count",
@@ -62,6 +65,8 @@ const OF_THE_GENERATOR: [&str; 7] = [
     "ramp",
     "zipf",
     "overdraft_permille",
+    "workload",
+    "invalid_permille",
 ];
 
 #[derive(clap::Args, Debug)]
@@ -74,6 +79,8 @@ pub(crate) struct Args {
     quick: bool,
     #[command(flatten)]
     shape: Shape,
+    #[command(flatten)]
+    work: work::WorkArgs,
     #[command(flatten)]
     files: Files,
     /// Payments a second at even distances (open loop), or `max` (closed loop)
@@ -111,7 +118,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_hints: bool,
     /// A node setting, for example --set verify_workers=2
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_run_setting)]
     settings: Vec<(String, String)>,
     /// Fail with exit code 4 unless this holds, for example 'tps_final>60000' or 'p99_us<100000'
     #[arg(long = "assert", value_name = "CLAIM", value_parser = parse_claim)]
@@ -126,6 +133,8 @@ pub(crate) struct Args {
     priority: PriorityArg,
     #[command(flatten)]
     report: ReportFile,
+    #[command(flatten)]
+    page: PageFile,
 }
 
 /// How payments are offered.
@@ -133,8 +142,6 @@ pub(crate) struct Args {
 enum Rate {
     Max,
     PerSecond(f64),
-    #[command(flatten)]
-    page: PageFile,
 }
 
 fn parse_rate(text: &str) -> Result<Rate, String> {
@@ -155,6 +162,18 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
 pub(crate) fn parse_setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("write KEY=VALUE")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// The same of the node that a run starts in this process.
+fn parse_run_setting(text: &str) -> Result<(String, String), String> {
+    let setting = parse_setting(text)?;
+    match OWN_SETTINGS.contains(&setting.0.as_str()) {
+        false => Ok(setting),
+        true => Err(format!(
+            "the run takes {} itself: any free port, and --keep DIR or a temporary folder",
+            setting.0
+        )),
+    }
 }
 
 impl Args {
@@ -191,7 +210,15 @@ impl Args {
 
     /// A run of these arguments at a rate, with `count` payments unless they name another number.
     fn trial_of(&self, rate: Option<f64>, count: u32) -> Result<Trial, Failure> {
-        let generator = self.shape.generator(count)?;
+        let generator = self.work.apply(self.shape.generator(count)?)?;
+        let group = generator.pattern.group();
+        let stream_len = self.stream_len()?;
+        if !stream_len.is_multiple_of(group) {
+            return Err(Failure::usage(format!(
+                "{group} payments of this --workload belong on one stream, and a stream would have \
+                 {stream_len}: give a multiple of {group} as --stream-len, or another --in-flight"
+            )));
+        }
         let whole = |number: u16| usize::from(number);
         // One stream after the other needs one connection.
         let alone = |number: u16| if self.ordered { 1 } else { whole(number) };
@@ -200,7 +227,7 @@ impl Args {
             seed: self.shape.seed,
             connections: alone(self.connections),
             streams_in_flight: alone(self.streams),
-            stream_len: self.stream_len()?,
+            stream_len,
             rate,
             processes: whole(self.processes),
             ordered: self.ordered,
@@ -251,6 +278,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
         None => measure(&bench.args),
         Some(After::Compare(args)) => compare::run(args),
         Some(After::Reproduce(args)) => reproduce::run(args),
+        Some(After::Page(args)) => page::run(args),
         Some(After::Verify(args)) => verify::run(args),
         Some(After::Hash(args)) => hash::run(args),
     }
@@ -278,7 +306,6 @@ fn measure(args: &Args) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-        Some(After::Page(args)) => page::run(args),
     #[test]
     fn rates_and_settings_are_read_or_refused() {
         assert_eq!(parse_rate("max"), Ok(Rate::Max));
@@ -287,6 +314,13 @@ mod tests {
             assert!(parse_rate(text).is_err(), "{text}");
         }
         assert_eq!(parse_setting("a.b = c"), Ok(("a.b".into(), "c".into())));
-        assert!(parse_setting("a.b").is_err());
+        for text in [
+            "a.b",
+            "listen=127.0.0.1:7400",
+            "data_dir = /tmp",
+            "admin_listen=x",
+        ] {
+            assert!(parse_run_setting(text).is_err(), "{text}");
+        }
     }
 }

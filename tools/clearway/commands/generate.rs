@@ -61,7 +61,7 @@ pub(crate) struct Shape {
     /// Payments
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(PAYMENTS_MAX)))]
     pub(crate) count: Option<u32>,
-    /// Slope of the popularity of payers and payees
+    /// Slope of the popularity of payers and payees; with 0 all are as popular
     #[arg(long, default_value_t = 1.0)]
     pub(crate) zipf: f64,
     /// Payments in a thousand that ask for more than anybody has
@@ -72,8 +72,8 @@ pub(crate) struct Shape {
 impl Shape {
     /// The generator, with `count` payments unless the command line says otherwise.
     pub(crate) fn generator(&self, count: u32) -> Result<Generator, Failure> {
-        if !(self.zipf > 0.0 && self.zipf <= 4.0) {
-            return Err(Failure::usage("--zipf must lie above 0 and at most at 4"));
+        if !(0.0..=4.0).contains(&self.zipf) {
+            return Err(Failure::usage("--zipf lies between 0 and 4"));
         }
         Ok(Generator {
             seed: self.seed,
@@ -81,6 +81,7 @@ impl Shape {
             payment_count: self.count.unwrap_or(count),
             exponent: self.zipf,
             overdraft_permille: self.overdraft_permille,
+            ..Generator::default()
         })
     }
 }

@@ -149,8 +149,12 @@ impl Trial {
     /// Envelopes on a stream: as asked, or what is due in a few milliseconds of an open loop.
     fn stream_len(&self) -> usize {
         let connections = self.connections * self.processes.max(1);
+        let group = self.source.group();
         match self.rate {
-            Some(rate) => driver::open_loop_stream_len(rate, connections, self.stream_len),
+            Some(rate) => {
+                let len = driver::open_loop_stream_len(rate, connections, self.stream_len);
+                len.next_multiple_of(group)
+            }
             None => self.stream_len,
         }
     }
@@ -184,27 +188,27 @@ impl Stand<'_> {
             server_key: HexBytes(validator.connection.public_key()),
             udp_payload_bytes: config.door.udp_payload_bytes_max,
         };
+        let before = stage_times(&node);
         let offered = match self.trial.processes {
             0 => self.offer_here(streams, &plan),
             count => self.offer_apart(count, &plan),
         };
-        let before = stage_times(&node);
-        let shown = node.figures();
-        let figures = NodeFigures {
-            backend: shown.backend.name().to_owned(),
-            signatures_verified: shown.verify.signatures_verified.value(),
         let mut stage_times = stage_times(&node);
         for (stage, times) in &mut stage_times {
             *times = times.since(before.get(stage).copied().unwrap_or_default());
         }
+        let shown = node.figures();
+        let figures = NodeFigures {
+            backend: shown.backend.name().to_owned(),
+            signatures_verified: shown.verify.signatures_verified.value(),
             hints_used: shown.verify.hints_right.value(),
             signatures_fallback: shown.verify.signatures_fallback.value(),
             height: node.durable_height().0,
+            stage_times,
         };
         drop(shown);
         let stopped = node.stop();
         let (tally, spent) = offered?;
-            stage_times,
         stopped.or_fail(Kind::Failed)?;
         Ok((tally, spent, figures))
     }
@@ -302,13 +306,13 @@ impl Stand<'_> {
             seconds: 0.0,
             cpu_seconds: spent.usage.cpu_seconds,
             stage_cpu_seconds: spent.stages,
+            stage_times: figures.stage_times.clone(),
+            spectrum: None,
+            timeline: None,
             bytes_written: spent.usage.bytes_written,
             memory_peak_bytes: spent.usage.memory_peak_bytes,
             nodes: 1,
             backend: figures.backend.clone(),
-            stage_times: figures.stage_times.clone(),
-            spectrum: None,
-            timeline: None,
             durability: disk.durability(),
             checks: Checks {
                 conserved: summary.conserved,

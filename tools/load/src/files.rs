@@ -10,7 +10,7 @@ use csv::ByteRecord;
 
 pub use crate::lines::LineFault;
 use crate::lines::Lines;
-use crate::workload::{FileRows, Opening, Payment, Workload, account_of};
+use crate::workload::{FileRows, Opening, Pattern, Payment, Workload, account_of};
 
 /// Decimal places of the files' amounts.
 pub const FILE_EXPONENT: u8 = 2;
@@ -165,6 +165,8 @@ pub fn load(payments: &Path, accounts: &Path) -> Result<Workload, FileError> {
         }),
         accounts: accounts.openings,
         payments: payments_read,
+        pattern: Pattern::Transfers,
+        invalid_permille: 0,
     })
 }
 

@@ -53,10 +53,10 @@ impl Zipf {
     /// A sampler over `count` ranks.
     ///
     /// # Panics
-    /// When `count` is 0 or the exponent is not above 0.
+    /// When `count` is 0 or the exponent is below 0; with 0 all ranks are as frequent.
     #[must_use]
     pub fn new(count: u32, exponent: f64) -> Self {
-        assert!(count > 0 && exponent > 0.0, "zipf needs ranks and a slope");
+        assert!(count > 0 && exponent >= 0.0, "zipf needs ranks and a slope");
         let mut zipf = Self {
             count: f64::from(count),
             exponent,
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn ranks_are_as_frequent_as_their_weights() {
-        for exponent in [0.8, 1.0, 1.2] {
+        for exponent in [0.0, 0.8, 1.0, 1.2] {
             let (count, draws) = (50u32, 200_000u32);
             let zipf = Zipf::new(count, exponent);
             let mut random = Random::new(42);

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::cluster::{LEDGER, Members, TTL_S};
-use crate::workload::Workload;
+use crate::workload::{Pattern, Workload};
 
 /// Envelopes for one stream, signed, in workload order.
 #[derive(Clone, Debug)]
@@ -60,7 +60,10 @@ pub struct StreamShape {
     pub hints: bool,
 }
 
-/// Signs a share of the workload as TRANSFERs.
+/// How long a HOLD waits for its POST, which follows it on the same stream.
+const HOLD_S: u32 = 3600;
+
+/// Signs a share of the workload.
 ///
 /// # Panics
 /// When streams of no envelopes are asked for.
@@ -87,7 +90,10 @@ pub fn sign(
             for (index, payment) in (first as u64..).zip(payments) {
                 let transfer = transfer(workload, payment, now, index);
                 let key = members.bank_key(workload.signer(payment));
-                let envelope: Envelope = key.sign_envelope(tag, *transfer.as_body());
+                let mut envelope: Envelope = key.sign_envelope(tag, *transfer.as_body());
+                if is_invalid(index, workload.invalid_permille) {
+                    envelope.signature[0] ^= 1;
+                }
                 slab.extend_from_slice(envelope.as_bytes());
             }
             let slab = match shape.hints {
@@ -107,7 +113,12 @@ fn transfer(
 ) -> Transfer {
     let mut transfer = Transfer::new_zeroed();
     let account = |place: u32| workload.accounts[place as usize].id.0;
-    transfer.id = TransferId::new(now, index, 0);
+    let id = |index| TransferId::new(now, index, 0);
+    let is_first = index.is_multiple_of(2);
+    transfer.id = match (workload.pattern, is_first) {
+        (Pattern::Linked, false) => TransferId::new(now, index - 1, 1),
+        _ => id(index),
+    };
     transfer.debit = account(payment.debit).into();
     transfer.credit = account(payment.credit).into();
     transfer.amount = payment.amount.into();
@@ -115,10 +126,31 @@ fn transfer(
     transfer.signer = workload.signer(payment).0.into();
     transfer.expires_at = (now.seconds().0 + TTL_S).into();
     transfer.ledger = LEDGER.0.into();
-    transfer.kind = Kind::Transfer as u8;
     transfer.version = VERSION;
-    transfer.flags = Flags::new(0, false).0.into();
+    let (kind, reference) = match (workload.pattern, is_first) {
+        (Pattern::Holds, true) => (Kind::Hold, None),
+        (Pattern::Holds, false) => (Kind::Post, Some(id(index - 1))),
+        (Pattern::Returns, false) => (Kind::Return, Some(id(index - 1))),
+        _ => (Kind::Transfer, None),
+    };
+    transfer.kind = kind as u8;
+    if kind == Kind::Hold {
+        transfer.timeout_s = HOLD_S.into();
+    }
+    if let Some(reference) = reference {
+        transfer.reference = reference.0;
+    }
+    // The last one of an odd number has nothing behind it.
+    let is_followed = index + 1 < workload.payments.len() as u64;
+    let linked = workload.pattern == Pattern::Linked && is_first && is_followed;
+    transfer.flags = Flags::new(0, linked).0.into();
     transfer
+}
+
+/// Spreads the wrong signatures evenly: by the fractions of multiples of the golden ratio.
+fn is_invalid(index: u64, permille: u16) -> bool {
+    let fraction = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    (fraction * 1000) >> 32 < u64::from(permille)
 }
 
 #[cfg(test)]
@@ -127,6 +159,20 @@ mod tests {
 
     use super::*;
     use crate::workload::Generator;
+
+    #[test]
+    fn wrong_signatures_are_spread_over_the_payments() {
+        for (permille, few, many) in [(0, 0, 0), (20, 8, 12), (500, 245, 255), (1000, 500, 500)] {
+            for parity in [0, 1] {
+                let wrong = (0..1000).filter(|index| is_invalid(*index, permille));
+                let count = wrong.filter(|index| index % 2 == parity).count();
+                assert!(
+                    (few..=many).contains(&count),
+                    "{permille}: {count} of {parity}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn shares_together_are_the_workload_once_and_every_signature_verifies() {

@@ -35,6 +35,15 @@ pub enum Source {
 }
 
 impl Source {
+    /// Payments that belong together, and on one stream.
+    #[must_use]
+    pub fn group(&self) -> usize {
+        match self {
+            Self::Generated(generator) => generator.pattern.group(),
+            Self::Files { .. } => 1,
+        }
+    }
+
     /// The workload.
     ///
     /// # Errors
@@ -74,6 +83,7 @@ struct Answer {
     codes: Vec<(u16, u64)>,
     response: String,
     service: String,
+    timeline: TimelineParts,
     first_sent_us: Option<u64>,
     last_answer_us: Option<u64>,
     usage: Usage,
@@ -83,7 +93,6 @@ impl Answer {
     fn of(tally: &Tally, usage: Usage) -> Self {
         Self {
             sent: tally.sent,
-    timeline: TimelineParts,
             copies_sent: tally.copies_sent,
             codes: tally
                 .codes
@@ -92,6 +101,7 @@ impl Answer {
                 .collect(),
             response: hex::encode(&tally.response.to_bytes()),
             service: hex::encode(&tally.service.to_bytes()),
+            timeline: tally.timeline.to_parts(),
             first_sent_us: tally.first_sent_us,
             last_answer_us: tally.last_answer_us,
             usage,
@@ -101,11 +111,11 @@ impl Answer {
     fn tally(&self) -> Option<Tally> {
         Some(Tally {
             sent: self.sent,
-            timeline: tally.timeline.to_parts(),
             copies_sent: self.copies_sent,
             codes: self.codes.iter().copied().collect(),
             response: Latency::from_bytes(&hex::decode(&self.response)?)?,
             service: Latency::from_bytes(&hex::decode(&self.service)?)?,
+            timeline: Timeline::from_parts(&self.timeline)?,
             first_sent_us: self.first_sent_us,
             last_answer_us: self.last_answer_us,
         })
@@ -115,7 +125,6 @@ impl Answer {
 /// The worker's side: job from `input`, lines to `output`.
 ///
 /// # Errors
-            timeline: Timeline::from_parts(&self.timeline)?,
 /// When the job is wrong or its load is not answered; the message goes to the worker's stderr.
 pub fn work(
     mut input: impl BufRead,

@@ -28,6 +28,57 @@ pub struct Payment {
     pub amount: u64,
 }
 
+/// What is done between the accounts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Pattern {
+    /// A TRANSFER each.
+    #[default]
+    Transfers,
+    /// A TRANSFER each, half of them from the first account.
+    HotDebtor,
+    /// By turns a HOLD and the POST of all of it.
+    Holds,
+    /// TRANSFERs by twos from one account, which settle together or not at all.
+    Linked,
+    /// By turns a TRANSFER and the RETURN of all of it.
+    Returns,
+}
+
+impl Pattern {
+    /// Payments that belong together, and on one stream.
+    #[must_use]
+    pub fn group(self) -> usize {
+        match self {
+            Self::Transfers | Self::HotDebtor => 1,
+            Self::Holds | Self::Linked | Self::Returns => 2,
+        }
+    }
+
+    /// The payment that belongs to an earlier one, where it follows from that.
+    fn second(self, first: Payment) -> Option<Payment> {
+        match self {
+            Self::Transfers | Self::HotDebtor | Self::Linked => None,
+            Self::Holds => Some(first),
+            Self::Returns => Some(Payment {
+                debit: first.credit,
+                credit: first.debit,
+                ..first
+            }),
+        }
+    }
+
+    /// Stands before the name of a workload.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Transfers => "",
+            Self::HotDebtor => "hot debtor, ",
+            Self::Holds => "hold and post, ",
+            Self::Linked => "linked, ",
+            Self::Returns => "returns, ",
+        }
+    }
+}
+
 /// Accounts and payments in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Workload {
@@ -37,6 +88,10 @@ pub struct Workload {
     pub accounts: Vec<Opening>,
     /// The payments.
     pub payments: Vec<Payment>,
+    /// What they are sent as.
+    pub pattern: Pattern,
+    /// Signatures in a thousand that are wrong.
+    pub invalid_permille: u16,
     /// What its files held, if it was read.
     pub rows: Option<FileRows>,
 }
@@ -61,8 +116,12 @@ pub struct Generator {
     pub account_count: u32,
     /// Payments.
     pub payment_count: u32,
-    /// Slope of the popularity of payers and payees.
+    /// Slope of the popularity of payers and payees; 0 where all are as popular.
     pub exponent: f64,
+    /// What is done between the accounts.
+    pub pattern: Pattern,
+    /// Signatures in a thousand that are wrong.
+    pub invalid_permille: u16,
     /// Payments in a thousand that ask for more than any account holds.
     pub overdraft_permille: u16,
 }
@@ -74,6 +133,8 @@ impl Default for Generator {
             account_count: 1_000_000,
             payment_count: 1_000_000,
             exponent: 1.0,
+            pattern: Pattern::Transfers,
+            invalid_permille: 0,
             overdraft_permille: 5,
         }
     }
@@ -86,6 +147,8 @@ pub const OPENING_BALANCE: u64 = 1_000_000_000;
 pub const AMOUNT_MAX: u64 = 10_000;
 /// What an overdraft asks for: more than all generated money.
 const OVERDRAFT_AMOUNT: u64 = 1 << 60;
+/// What the hot debtor has: enough for all payments of any run.
+const HOT_BALANCE: u64 = 1 << 50;
 /// How often another payer is drawn when one has spent what it had.
 const PAYER_DRAWS_MAX: usize = 8;
 
@@ -107,19 +170,30 @@ impl Generator {
     #[must_use]
     pub fn generate(&self) -> Workload {
         assert!(self.account_count >= 2, "a payment needs two accounts");
+        let is_hot = |number| self.pattern == Pattern::HotDebtor && number == 0;
         let accounts: Vec<Opening> = (0..self.account_count)
             .map(|number| Opening {
                 id: account_of(number),
-                balance: OPENING_BALANCE,
+                balance: if is_hot(number) {
+                    HOT_BALANCE
+                } else {
+                    OPENING_BALANCE
+                },
             })
             .collect();
         let mut random = Random::new(self.seed);
         let zipf = Zipf::new(self.account_count, self.exponent);
         let payers = Shuffle::new(self.account_count, &mut random);
         let payees = Shuffle::new(self.account_count, &mut random);
-        let mut left = vec![OPENING_BALANCE; self.account_count as usize];
+        let mut left: Vec<u64> = accounts.iter().map(|account| account.balance).collect();
         let mut payments = Vec::with_capacity(self.payment_count as usize);
-        for _ in 0..self.payment_count {
+        for number in 0..self.payment_count {
+            let is_second = number % 2 == 1;
+            let second = payments.last().filter(|_| is_second);
+            if let Some(second) = second.and_then(|first| self.pattern.second(*first)) {
+                payments.push(second);
+                continue;
+            }
             let overdraft = random.below(1000) < u64::from(self.overdraft_permille);
             let amount = 1 + random.below(AMOUNT_MAX);
             let mut debit = payers.place(zipf.sample(&mut random));
@@ -128,6 +202,14 @@ impl Generator {
                     break;
                 }
                 debit = payers.place(zipf.sample(&mut random));
+            }
+            if is_hot(0) && !is_second {
+                debit = 0;
+            }
+            let first = payments.last().filter(|_| is_second);
+            if let (Some(first), Pattern::Linked) = (first, self.pattern) {
+                // Those of a chain have one signer.
+                debit = first.debit;
             }
             let mut credit = payees.place(zipf.sample(&mut random));
             while credit == debit {
@@ -144,10 +226,20 @@ impl Generator {
                 amount: if overdraft { OVERDRAFT_AMOUNT } else { amount },
             });
         }
+        let skew = match self.exponent {
+            0.0 => "uniform".to_owned(),
+            exponent => format!("zipf{exponent}"),
+        };
+        let invalid = match self.invalid_permille {
+            0 => String::new(),
+            permille => format!(", {permille} in 1000 signatures wrong"),
+        };
         Workload {
-            name: format!("zipf{}", self.exponent),
+            name: format!("{}{skew}{invalid}", self.pattern.prefix()),
             accounts,
             payments,
+            pattern: self.pattern,
+            invalid_permille: self.invalid_permille,
             rows: None,
         }
     }
@@ -201,6 +293,11 @@ impl Workload {
             out.u32(payment.debit);
             out.u32(payment.credit);
             out.u64(payment.amount);
+        }
+        // Nothing more for what a file can hold: its hash is the same as ever.
+        if (self.pattern, self.invalid_permille) != (Pattern::Transfers, 0) {
+            out.u32(self.pattern as u32);
+            out.u32(u32::from(self.invalid_permille));
         }
         sha256(&[&out])
     }
@@ -266,6 +363,47 @@ mod tests {
         let (payee, _) = hottest(|p| p.credit).expect("accounts");
         assert_ne!(payer, payee);
         assert!(paid > 2000, "the hottest of 1000 pays {paid} of 20000");
+    }
+
+    #[test]
+    fn seconds_follow_from_firsts_and_a_hot_debtor_pays_half() {
+        let of = |pattern| {
+            let generator = Generator {
+                account_count: 1000,
+                payment_count: 2001,
+                exponent: 0.0,
+                pattern,
+                ..Generator::default()
+            };
+            generator.generate()
+        };
+        let holds = of(Pattern::Holds);
+        assert!(
+            holds
+                .payments
+                .chunks_exact(2)
+                .all(|pair| pair[0] == pair[1])
+        );
+        let returns = of(Pattern::Returns);
+        let is_back = |pair: &[Payment]| {
+            (pair[0].debit, pair[0].credit, pair[0].amount)
+                == (pair[1].credit, pair[1].debit, pair[1].amount)
+        };
+        assert!(returns.payments.chunks_exact(2).all(is_back));
+        let hot = of(Pattern::HotDebtor);
+        let paid = hot.payments.iter().filter(|payment| payment.debit == 0);
+        assert!((1001..1100).contains(&paid.count()));
+        let names = [holds.name, returns.name, of(Pattern::Transfers).name];
+        assert_eq!(
+            names,
+            ["hold and post, uniform", "returns, uniform", "uniform"]
+        );
+        let linked = of(Pattern::Linked);
+        let mut pairs = linked.payments.chunks_exact(2);
+        assert!(pairs.all(|pair| pair[0].debit == pair[1].debit));
+        let mut plain = of(Pattern::Transfers);
+        plain.payments = linked.payments.clone();
+        assert_ne!(plain.digest(), linked.digest());
     }
 
     #[test]
