@@ -14,6 +14,7 @@ use crate::suite::Case;
 /// Panics where a backend, alone, in a batch, with the bytes for hints, or behind the gate, gives
 /// another verdict than the rule.
 pub fn fuzz_signatures(data: &[u8]) {
+    crate::check_ranges();
     let described = data.as_chunks().0.iter().take(CASES_MAX);
     let (cases, hints): (Vec<Case>, Vec<[u8; 32]>) = described.map(case).unzip();
     let plain: Vec<Item<'_>> = cases.iter().map(|case| case.item(16)).collect();

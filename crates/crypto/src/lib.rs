@@ -38,3 +38,5 @@ mod search;
 mod simd;
 pub mod suite;
 pub mod validators;
+
+pub use simd::ranges::check_ranges;

@@ -26,6 +26,7 @@ fn backends_and_zebra_agree_on_seeded_signatures() {
         Ok(count) => count.parse().expect("CLEARWAY_DIFFERENTIAL is a number"),
         Err(_) => DEFAULT_COUNT,
     };
+    clearway_crypto::check_ranges();
     let gate = Gate::new().expect("this machine computes rightly");
     let (_, zebra) = gate.backends().next().expect("the portable backend");
     let mut signer = Signer::new(SEED);

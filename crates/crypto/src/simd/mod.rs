@@ -8,7 +8,8 @@
 //! and few points, `terms` chooses between them, `comb` sums those whose multiples are in tables;
 //! `signature` takes apart what is verified; `batch` is the one way to a verdict, with `halving`
 //! where it fails, `single` and `known` the other; `keys` remembers decoded keys and combs;
-//! `backend` puts it behind the gate.
+//! `backend` puts it behind the gate;
+//! `ranges` says whether kernels check the range of every limb.
 
 mod affine;
 pub(crate) mod backend;
@@ -24,6 +25,7 @@ mod known;
 mod limbs;
 mod pippenger;
 mod point;
+pub(crate) mod ranges;
 mod scalar;
 pub(crate) mod sha512;
 mod signature;

@@ -15,6 +15,7 @@
 use super::unit::Unit;
 use crate::simd::field::{Field, LaneMask, Packed, Work};
 use crate::simd::limbs::{LIMB_BITS, PRIME, split};
+use crate::simd::ranges::unchecked;
 
 /// Carried limbs are below this.
 pub(crate) const CARRIED_END: u64 = (1 << LIMB_BITS) + (1 << 16);
@@ -180,7 +181,7 @@ impl<U: Unit> Field<8> for Field8<U> {
 
     #[inline(always)]
     fn carry_wide(wide: &Wide8<U>) -> Self {
-        debug_assert!(wide.is_within(), "columns");
+        debug_assert!(unchecked() || wide.is_within(), "columns");
         let mut columns = wide.0;
         for (column, prime) in columns.iter_mut().zip(PRIME) {
             *column = column.plus(column.all(multiple(prime, 1 << 11)));
@@ -213,7 +214,7 @@ impl<U: Unit> Field<8> for Field8<U> {
 impl<U: Unit> Field8<U> {
     #[inline(always)]
     fn carried(limbs: Limbs<U>) -> Self {
-        debug_assert!(all_below(&limbs, CARRIED_END), "carried");
+        debug_assert!(unchecked() || all_below(&limbs, CARRIED_END), "carried");
         Self(Loose8(limbs))
     }
 
@@ -226,7 +227,7 @@ impl<U: Unit> Field8<U> {
 impl<U: Unit> Loose8<U> {
     #[inline(always)]
     fn loose(limbs: Limbs<U>) -> Self {
-        debug_assert!(all_below(&limbs, LOOSE_END), "loose");
+        debug_assert!(unchecked() || all_below(&limbs, LOOSE_END), "loose");
         Self(limbs)
     }
 }
@@ -234,7 +235,7 @@ impl<U: Unit> Loose8<U> {
 impl<U: Unit> Wide8<U> {
     #[inline(always)]
     fn product(columns: Limbs<U>) -> Self {
-        debug_assert!(all_below(&columns, PRODUCT_END), "product");
+        debug_assert!(unchecked() || all_below(&columns, PRODUCT_END), "product");
         Self(columns)
     }
 
