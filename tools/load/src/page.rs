@@ -72,14 +72,17 @@ fn head(report: &Report) -> String {
     }
     let rate = match report.load.rate.as_str() {
         "max" => "as fast as answers come".to_owned(),
-        rate => format!("{rate} a second offered"),
+        rate => {
+            let number = rate.parse().map_or_else(|_| rate.to_owned(), grouped);
+            format!("{number} a second offered")
+        }
     };
     let _ = writeln!(
         text,
         "</dl>\n<p>{} payments between {} accounts, {}, on {} connections; {} with {} cores, {}. \
          Checked afterwards: <strong>{checks}</strong>.</p>",
         grouped(as_f64(report.sent)),
-        report.workload.accounts,
+        grouped(as_f64(report.workload.accounts as u64)),
         escape(&rate),
         report.load.connections,
         escape(&report.machine.cpu),
@@ -162,7 +165,12 @@ fn over_time(timeline: &TimelineRows, figures: impl Iterator<Item = f64>) -> Vec
     ends.zip(figures).collect()
 }
 
-/// Stages in the order of their part of the walk, where the report has them.
+/// The order of the walk, by which stages stand.
+const WALK: [&str; 7] = [
+    "ingest", "verify", "order", "execute", "store", "answers", "feedback",
+];
+
+/// A bar a stage, where the report has them.
 fn stage_times(report: &Report) -> Option<String> {
     let share = |times: &StageTimes| {
         let all = times.busy + times.wait + times.backpressure;
@@ -175,7 +183,9 @@ fn stage_times(report: &Report) -> Option<String> {
     };
     let rows = report.stage_times.iter();
     let rows = rows.filter_map(|(stage, times)| Some((stage.clone(), share(times)?)));
-    let rows: Vec<_> = rows.collect();
+    let mut rows: Vec<_> = rows.collect();
+    let place = |stage: &str| WALK.iter().position(|other| *other == stage);
+    rows.sort_by_key(|(stage, _)| place(stage).unwrap_or(WALK.len()));
     let bars = Bars {
         title: "What the stages did with their time",
         about: "share of the time of a stage's workers",

@@ -8,8 +8,8 @@ const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 230.0;
 /// Left, right, top and bottom of the area between the axes.
 const LEFT: f64 = 48.0;
-const RIGHT: f64 = 390.0;
-const TOP: f64 = 10.0;
+const RIGHT: f64 = 372.0;
+const TOP: f64 = 24.0;
 const BOTTOM: f64 = 196.0;
 /// Ticks of an axis at most, so that its labels do not touch.
 const TICKS_MAX: usize = 7;
@@ -227,9 +227,9 @@ fn grid(drawing: &mut String, x: &Axis, y: &Axis) {
     }
     let _ = writeln!(
         drawing,
-        "<text class=\"name\" x=\"4\" y=\"{:.1}\">{}</text><text class=\"name\" x=\"{RIGHT}\" \
-         y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-        BOTTOM + 30.0,
+        "<text class=\"name\" x=\"{:.1}\" y=\"11\" text-anchor=\"end\">{}</text>\
+         <text class=\"name\" x=\"{RIGHT}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+        LEFT - 6.0,
         y.unit(),
         BOTTOM + 30.0,
         x.unit()
