@@ -14,8 +14,9 @@ use crate::commands::damaged::NO_END;
 use crate::commands::earlier::{conflict_with, may_be_executed, refusal};
 use crate::commands::entry::{Damaged, Entry, EntryError};
 use crate::commands::instruction::Instruction;
+use crate::commands::new_file::NewFile;
 use crate::commands::outbox::End;
-use crate::commands::proof_file::{self, ProofFile};
+use crate::commands::proof_file;
 use crate::commands::send::{Asking, exit, told_truly};
 use crate::failure::{Failure, Kind};
 use crate::notation::parse_id;
@@ -75,7 +76,10 @@ struct View {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let file = args.proof.as_deref().map(ProofFile::create).transpose()?;
+    let file = args.proof.as_deref();
+    let file = file
+        .map(|path| NewFile::create("a proof", path))
+        .transpose()?;
     let session = args.asking.open().map_err(Failure::end_open)?;
     let told = tell(&session, args, file).map_err(Failure::end_open)?;
     verdict(told, session.again(), session.genesis.rules.ttl_s_max)
@@ -108,7 +112,7 @@ struct Told {
 }
 
 /// Asks, tells, and forgets what has been told. A failure to ask is no verdict.
-fn tell(session: &Session, args: &Args, file: Option<ProofFile>) -> Result<Told, Failure> {
+fn tell(session: &Session, args: &Args, file: Option<NewFile>) -> Result<Told, Failure> {
     let (waiting, damaged) = kept(session, args.id)?;
     let told = match (&waiting, &damaged) {
         (None, None) => session.told(args.id),

@@ -62,6 +62,8 @@ checks! {
     StateRoot;
     /// The execution head chains all results up to the block.
     ExecHead;
+    /// The roots are those that the caller knows, of an earlier replay for example.
+    Known;
     /// Money is conserved on every ledger, and every other promise holds for the last state.
     Conserved;
 }

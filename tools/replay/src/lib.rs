@@ -78,6 +78,9 @@ pub enum ReplayError {
     /// There is no such backend, or it fails its self-test.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// The one who watches has stopped it, and says why.
+    #[error("stopped by the one who watches")]
+    Stopped,
 }
 
 /// How far a replay is.
@@ -91,6 +94,50 @@ pub struct Progress {
     pub record_count: u64,
     /// Envelopes done.
     pub envelopes: u64,
+}
+
+/// What a replay has computed of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Roots {
+    /// The block.
+    pub height: Height,
+    /// Digest of its manifest.
+    pub manifest: Digest,
+    /// Merkle root of its receipts.
+    pub receipts_root: Digest,
+    /// State root, at heights where one is due.
+    pub state_root: Option<Digest>,
+    /// Execution head after it.
+    pub exec_head: Digest,
+}
+
+/// Why one who watches lets a replay go no further.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Halt {
+    /// The roots are not those that it knows: what was found and what was expected.
+    Differs(String),
+    /// It cannot go on itself.
+    Stop,
+}
+
+/// Looks on while a history is replayed. A function of a [`Progress`] does.
+pub trait Watch {
+    /// After each group of blocks.
+    fn progress(&mut self, progress: Progress);
+
+    /// After each block that passed the other checks.
+    ///
+    /// # Errors
+    /// The replay ends with this block.
+    fn block(&mut self, _roots: &Roots) -> Result<(), Halt> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(Progress)> Watch for F {
+    fn progress(&mut self, progress: Progress) {
+        self(progress);
+    }
 }
 
 /// What a replay found.
@@ -144,6 +191,7 @@ impl Summary {
                     | Check::ReceiptsRoot
                     | Check::StateRoot
                     | Check::ExecHead
+                    | Check::Known
             )
         })
     }
@@ -158,13 +206,13 @@ impl Summary {
 /// Replays a log from its first block.
 ///
 /// # Errors
-/// When the log cannot be read or the genesis makes no cluster; what is wrong in the history itself
-/// is in the summary.
+/// When the log cannot be read, the genesis makes no cluster or `watch` stops it; what is wrong in
+/// the history itself is in the summary.
 pub fn replay(
     reader: &Reader,
     genesis: &Genesis,
     options: &Options,
-    progress: &mut dyn FnMut(Progress),
+    watch: &mut dyn Watch,
 ) -> Result<Summary, ReplayError> {
     let (gate, backend) = match &options.verified_by {
         Some(chosen) => chosen.clone(),
@@ -217,11 +265,15 @@ pub fn replay(
     while blocks.peek().is_some() {
         let group = next_group(&mut blocks)?;
         let last = group.last().map_or(0, |block| block.sequence.0);
-        if let Err(difference) = run.on_group(&group) {
-            run.summary.difference = Some(difference);
-            break;
+        match run.on_group(&group, watch) {
+            Ok(()) => {}
+            Err(End::Differs(difference)) => {
+                run.summary.difference = Some(difference);
+                break;
+            }
+            Err(End::Stopped) => return Err(ReplayError::Stopped),
         }
-        progress(Progress {
+        watch.progress(Progress {
             height: run.summary.height,
             record: last,
             record_count: reader.durable().0,
@@ -262,6 +314,18 @@ fn next_group(
     Ok(group)
 }
 
+/// Why a group is the last one.
+enum End {
+    Differs(Difference),
+    Stopped,
+}
+
+impl From<Difference> for End {
+    fn from(difference: Difference) -> Self {
+        Self::Differs(difference)
+    }
+}
+
 /// A replay under way.
 struct Run<'a> {
     chain: Chain,
@@ -272,10 +336,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn on_group(&mut self, group: &[StoredBlock]) -> Result<(), Difference> {
+    fn on_group(&mut self, group: &[StoredBlock], watch: &mut dyn Watch) -> Result<(), End> {
         let batches = self.verifier.verify(group, &self.directories)?;
         for (block, batches) in group.iter().zip(batches) {
-            self.on_block(block, batches)?;
+            let roots = self.on_block(block, batches)?;
+            watch.block(&roots).map_err(|halt| match halt {
+                Halt::Differs(reason) => Difference::at(Check::Known, roots.height, reason).into(),
+                Halt::Stop => End::Stopped,
+            })?;
         }
         Ok(())
     }
@@ -284,7 +352,7 @@ impl Run<'_> {
         &mut self,
         block: &StoredBlock,
         batches: Vec<Arc<Batch>>,
-    ) -> Result<(), Difference> {
+    ) -> Result<Roots, Difference> {
         let checks = self.verifier.checks;
         self.chain.on_block(block, checks)?;
         let height = block.record.height;
@@ -312,7 +380,13 @@ impl Run<'_> {
             .entry(directory.height)
             .or_insert(directory);
         self.count(block, &executed.results);
-        Ok(())
+        Ok(Roots {
+            height,
+            manifest: block.manifest.digest,
+            receipts_root: executed.receipts_root,
+            state_root: executed.state_root,
+            exec_head: executed.exec_head,
+        })
     }
 
     fn count(&mut self, block: &StoredBlock, results: &[Outcome]) {
