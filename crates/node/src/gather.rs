@@ -112,6 +112,9 @@ impl Figures {
         };
         let help = "Messages waiting on a link";
         out.push(sum("link_depth", help, Gauge, LinkStats::depth));
+        let help = "Messages that fit on a link; an ingest_verify of each verify worker, added up";
+        let capacity = |link: &LinkStats| link.capacity as u64;
+        out.push(sum("link_capacity", help, Gauge, capacity));
         let help = "Messages sent on a link";
         out.push(sum("link_messages", help, Counter, |link| {
             link.sent.value()
