@@ -107,6 +107,27 @@ const REFUSED: &[(&[&str], i32, &str)] = &[
         "did you mean `verify_workers`",
     ),
     (&["node", "run", "--config", "none.toml"], 5, "--config"),
+    (&["monitor"], 2, "give --once"),
+    (
+        &["monitor", "--once", "--target", "127.0.0.1:1"],
+        6,
+        "start the node",
+    ),
+    (
+        &["monitor", "--once", "--target", "node:7401"],
+        2,
+        "for example 127.0.0.1:7401",
+    ),
+    (
+        &["monitor", "--once", "--config", "none/node.toml"],
+        5,
+        "--config",
+    ),
+    (
+        &["monitor", "--once", "--interval", "0"],
+        2,
+        "0 is not in 1..=3600",
+    ),
     (
         &["account", "show", "7.1", "--key", "none.age"],
         5,
@@ -315,7 +336,7 @@ fn help_completions_and_doctor_answer_on_stdout() {
     let dir = tempdir().expect("a temporary folder");
     let help = run(dir.path(), &["--help"]).expect(0).stdout;
     for command in [
-        "demo", "bench", "replay", "verify", "node", "keys", "pay", "doctor",
+        "demo", "bench", "replay", "verify", "monitor", "node", "keys", "pay", "doctor",
     ] {
         assert!(help.contains(command), "{command}");
     }

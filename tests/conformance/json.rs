@@ -14,7 +14,7 @@ use crate::program::{Run, run};
 type Row = (&'static str, i32, &'static str);
 
 /// On a running node; `{1}` is the operator with its door, `{2}` and `{3}` are members, `{height}`
-/// is how far it is.
+/// is how far it is, `{admin}` where its operators' page is.
 const ONLINE: &[Row] = &[
     ("submit signed.bin {2}", 0, "answer"),
     ("submit none.bin {2}", 5, ""),
@@ -37,6 +37,7 @@ const ONLINE: &[Row] = &[
     ("account follow 9.9 --to 9 {1}", 5, ""),
     ("lookup 00000000000000000000000000000200 {2}", 0, "lookup"),
     ("node status {2}", 0, "node-status"),
+    ("monitor --once --target {admin}", 0, "monitor"),
     ("node status {2} --genesis none.toml", 5, ""),
     ("member list {2}", 0, "members"),
     ("member list {2} --genesis none.toml", 5, ""),
@@ -205,6 +206,7 @@ const OFFLINE: &[Row] = &[
     ("inspect integrity data", 0, "integrity"),
     ("inspect integrity none", 5, ""),
     ("inspect metrics", 0, "metrics"),
+    ("monitor --once --target 127.0.0.1:9", 6, ""),
     ("doctor", 0, "doctor"),
     ("doctor --dir none", 5, ""),
     ("node init made --insecure-plaintext", 0, "node-init"),
@@ -416,7 +418,8 @@ fn every_answer_and_every_error_is_a_json_object_on_a_line_of_its_own() {
         let line = line
             .replace("{1}", &as_member("operator"))
             .replace("{2}", &as_member("member-2"))
-            .replace("{3}", &as_member("member-3"));
+            .replace("{3}", &as_member("member-3"))
+            .replace("{admin}", node.node.admin());
         let line = match line.contains("{height}") && more.is_empty() {
             true => line.replace("{height}", &height(node)),
             false => line,

@@ -17,6 +17,7 @@ mod gpu;
 mod gpu_faults;
 mod json;
 mod memory;
+mod monitor;
 mod node;
 mod old_format;
 mod program;

@@ -24,7 +24,7 @@ fn an_error_about_what_a_variable_names_has_the_variables_name() {
     let (g, k, c) = ("CLEARWAY_GENESIS", "CLEARWAY_KEY", "CLEARWAY_CONFIG");
     let node = "node run --config node.toml";
     let data = "CLEARWAY_DATA_DIR";
-    let rows: [Row; 10] = [
+    let rows: [Row; 11] = [
         (&[(g, "none.toml"), (k, &member)], pay, 5, g),
         (&[(g, "node.toml"), (k, &member)], pay, 1, g),
         (&[(k, "none.age")], pay, 5, k),
@@ -32,6 +32,7 @@ fn an_error_about_what_a_variable_names_has_the_variables_name() {
         (&[(k, &member)], pay, 2, k),
         (&[(c, "none.toml")], "node run", 5, c),
         (&[(c, "genesis.toml")], "node config", 1, c),
+        (&[(c, "none.toml")], "monitor --once", 5, c),
         (&[(g, &genesis)], node, 1, g),
         (&[("CLEARWAY_KEYS", &validator)], node, 1, "CLEARWAY_KEYS"),
         (&[(data, "node.toml")], node, 1, data),

@@ -9,7 +9,7 @@ use clearway_load::report::VERSION;
 
 use crate::commands::{
     account, approvals, bench, completions, demo, doctor, exit_codes, generate, inspect, keys,
-    ledger, load_worker, lookup, member, node, pay, replay, resend, submit, verify,
+    ledger, load_worker, lookup, member, monitor, node, pay, replay, resend, submit, verify,
 };
 use crate::failure::{Failure, Kind};
 use crate::{drivers, streams, ui};
@@ -42,6 +42,8 @@ enum Command {
     Inspect(inspect::Command),
     /// What this machine has for Clearway, what it lacks, and how to get it
     Doctor(doctor::Args),
+    /// Watch a running node: its stages, its links, its figures
+    Monitor(monitor::Args),
     #[command(subcommand)]
     Node(node::Command),
     #[command(subcommand)]
@@ -196,6 +198,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Inspect(command) => inspect::run(&command),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Monitor(args) => monitor::run(&args),
         Command::Node(command) => node::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Gen(command) => generate::run(&command),

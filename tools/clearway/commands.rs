@@ -23,6 +23,7 @@ pub(crate) mod load_worker;
 pub(crate) mod log;
 pub(crate) mod lookup;
 pub(crate) mod member;
+pub(crate) mod monitor;
 pub(crate) mod new_file;
 pub(crate) mod node;
 pub(crate) mod outbox;

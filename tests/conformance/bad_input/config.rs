@@ -100,6 +100,27 @@ pub(crate) const ROWS: &[Row] = &[
         "give an existing file with --config",
     ),
     Row::command(
+        "a monitor for the configuration of a folder that is not there",
+        as_it_is,
+        "monitor --once --config none/node.toml",
+        5,
+        "give an existing file with --config",
+    ),
+    Row::command(
+        "a monitor where no node answers",
+        as_it_is,
+        "monitor --once --target 127.0.0.1:1",
+        6,
+        "start the node, or name its `admin_listen`",
+    ),
+    Row::command(
+        "a monitor without a terminal",
+        as_it_is,
+        "monitor --config node.toml",
+        2,
+        "give --once for one table",
+    ),
+    Row::command(
         "a setting without a value",
         as_it_is,
         "node run --config node.toml --set verify_workers",

@@ -51,6 +51,7 @@ const ENGINES: &[(&str, &[&str], bool)] = &[
         true,
     ),
     ("axum*", &["clearway-node"], true),
+    ("hyper*", &["clearway-node"], true),
     ("prometheus-client", &["clearway-node"], false),
     ("commonware-*", &["clearway-order"], false),
     ("wgpu*", &["clearway-gpu"], false),

@@ -2,7 +2,7 @@
 
 pub(crate) mod init;
 mod run;
-mod show;
+pub(crate) mod show;
 mod status;
 
 use crate::failure::Failure;

@@ -10,7 +10,7 @@ use crate::failure::{Failure, is_named_by};
 use crate::ui::{self, Output};
 
 /// The variable that names the configuration where no switch does.
-const CONFIG_VARIABLE: &str = "CLEARWAY_CONFIG";
+pub(crate) const CONFIG_VARIABLE: &str = "CLEARWAY_CONFIG";
 
 /// Which configuration.
 #[derive(clap::Args, Debug)]
