@@ -1,5 +1,8 @@
 //! Pages that are written from the code: a page that says anything else turns red.
 
+// A build without GPU support lacks most of its figures.
+#[cfg(feature = "gpu")]
+mod dashboards;
 pub(crate) mod protocol;
 
 use std::fmt::Write as _;
