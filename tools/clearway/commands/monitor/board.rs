@@ -311,4 +311,91 @@ pub(super) mod tests {
             read(2, "ready", include_str!("samples/after.txt")),
         ]
     }
+
+    /// A board of these lines two seconds after those.
+    fn board(before: &str, now: &str) -> Board {
+        let sample = super::super::change::tests::sample;
+        Board::new(Some(&sample(10, before)), &sample(12, now))
+    }
+
+    /// Seconds of a stage's worker: busy, wait, back-pressure.
+    fn clock(stage: &str, worker: u32, seconds: [f64; 3]) -> String {
+        let states = ["busy", "wait", "backpressure"].into_iter().zip(seconds);
+        let line = |(state, seconds)| {
+            let labels = format!("stage=\"{stage}\",worker=\"{worker}\",state=\"{state}\"");
+            format!("clearway_stage_seconds_total{{{labels}}} {seconds}\n")
+        };
+        states.map(line).collect()
+    }
+
+    #[test]
+    fn shares_are_of_the_time_of_the_threads_that_are_timed() {
+        let before = [
+            clock("verify", 0, [1.0, 1.0, 0.0]),
+            clock("verify", 1, [1.0, 1.0, 0.0]),
+            clock("order", 0, [1.0, 7.0, 0.0]),
+            clock("order", 1, [0.0; 3]),
+            clock("execute", 0, [1.0, 1.0, 1.0]),
+            clock("store", 0, [1.0, 5.0, 0.0]),
+        ];
+        let now = [
+            // One of two works all the time.
+            clock("verify", 0, [3.0, 1.0, 0.0]),
+            clock("verify", 1, [1.0, 2.0, 1.0]),
+            // The other one is the engine's.
+            clock("order", 0, [2.0, 8.0, 0.0]),
+            clock("order", 1, [0.0; 3]),
+            // What it does is not over yet.
+            clock("execute", 0, [1.0, 1.0, 1.0]),
+            // It waited long before.
+            clock("store", 0, [2.0, 14.0, 0.0]),
+        ];
+        let board = board(&before.concat(), &now.concat());
+        let row = |name: &str| {
+            let stage = board.stages.iter().find(|stage| stage.stage == name);
+            let stage = stage.expect("a row");
+            let shares = [stage.busy, stage.wait, stage.back_pressure];
+            (
+                stage.threads,
+                shares.map(|part| part.map(|part| (part * 100.0).round())),
+            )
+        };
+        let rows = [
+            ("verify", 2, [Some(50.0), Some(25.0), Some(25.0)]),
+            ("order", 1, [Some(50.0), Some(50.0), Some(0.0)]),
+            ("execute", 1, [None; 3]),
+            ("store", 1, [Some(10.0), Some(90.0), Some(0.0)]),
+            ("ingest", 0, [None; 3]),
+        ];
+        for (name, threads, shares) in rows {
+            assert_eq!(row(name), (threads, shares), "{name}");
+        }
+    }
+
+    #[test]
+    fn drops_are_told_where_they_happen() {
+        let links = ["ingest_verify", "verify_order", "order_store"];
+        let depths = links.map(|link| format!("clearway_link_depth{{link=\"{link}\"}} 0\n"));
+        let counters = |[all, other, refused, header]: [u32; 4]| {
+            format!(
+                "clearway_ingest_drops_total{{reason=\"Expired\"}} {all}\n\
+                 clearway_ingest_refusals_other_total {other}\n\
+                 clearway_verify_refused_total{{reason=\"Expired\"}} {refused}\n\
+                 clearway_verify_refused_header_total {header}\n\
+                 clearway_verify_refused_linked_total 0\n{}",
+                depths.concat()
+            )
+        };
+        // Verification refused 4 for their signature and 2 for their header, the door 8 by itself.
+        let board = board(&counters([5, 5, 5, 5]), &counters([17, 7, 9, 7]));
+        assert_eq!(board.header.drops_per_s, Some(7.0));
+        let drops: Vec<_> = board.links.iter().map(|link| link.drops_per_s).collect();
+        assert_eq!(drops, [Some(4.0), Some(3.0), None]);
+        let refused = &board.members.families[0].series;
+        assert_eq!(
+            (refused[0].labels.as_str(), refused[0].total),
+            ("Expired", 17.0)
+        );
+        assert_eq!(refused[0].rate_per_s, Some(6.0));
+    }
 }

@@ -62,12 +62,14 @@ fn run(
 ) -> Result<End, Failure> {
     let mut changed = true;
     loop {
-        if changed {
-            terminal.draw(view, theme).map_err(|error| lost(&error))?;
-        }
+        let drawn = match changed {
+            true => terminal.draw(view, theme),
+            false => Ok(()),
+        };
         if has_gone_within(ROUND).map_err(|error| lost(&error))? {
             return Ok(End::Signal(Kind::HangUp));
         }
+        drawn.map_err(|error| lost(&error))?;
         let (heard, wish) = hear(view).map_err(|error| lost(&error))?;
         changed = heard;
         match wish {
