@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::counter::Counter;
 use crate::link::{LinkReceiver, LinkSender};
@@ -77,6 +77,14 @@ impl Worker {
         result
     }
 
+    /// Books a part of the work since the last booking as a wait for room: the work itself had to
+    /// wait, and says how long.
+    pub fn note_pressure(&mut self, waited: Duration) {
+        let waited = waited.min(self.since.elapsed());
+        self.times.backpressure_ns.add_ns(waited);
+        self.since += waited;
+    }
+
     fn book(&mut self, counter: impl FnOnce(&WorkerTimes) -> &Counter) {
         let now = Instant::now();
         counter(&self.times).add_ns(now.duration_since(self.since));
@@ -125,5 +133,23 @@ mod tests {
         let times = worker.times();
         let booked = times.busy_ns.value() + times.wait_ns.value() + times.backpressure_ns.value();
         assert!(booked > 0 && booked <= elapsed, "{booked} of {elapsed} ns");
+    }
+
+    #[test]
+    fn a_wait_within_the_work_is_no_work_and_no_longer_than_it() {
+        let started = Instant::now();
+        let mut worker = Worker::new("test", 0);
+        worker.note_pressure(Duration::ZERO);
+        let times = worker.times();
+        assert_eq!(times.backpressure_ns.value(), 0);
+        worker.note_pressure(Duration::MAX);
+        worker.waiting(|| ());
+        let elapsed = u64::try_from(started.elapsed().as_nanos()).expect("a short test");
+        let [busy, pressure] = [&times.busy_ns, &times.backpressure_ns].map(|ns| ns.value());
+        assert!(pressure > 0, "all of the time before");
+        assert!(
+            busy + pressure <= elapsed,
+            "{busy} and {pressure} of {elapsed} ns"
+        );
     }
 }

@@ -135,12 +135,13 @@ impl OrderHandle {
     }
 
     /// Puts verified envelopes into the lane; waits while the lane window is full, so that the
-    /// caller's link fills up behind it.
+    /// caller's link fills up behind it. Gives the time that it waited.
     ///
     /// # Errors
     /// The batch, when ordering has ended.
-    pub fn on_verified(&self, mut batch: VerifiedBatch) -> Result<(), Stopped> {
+    pub fn on_verified(&self, mut batch: VerifiedBatch) -> Result<Duration, Stopped> {
         let mut state = self.lock();
+        let mut waited = Duration::ZERO;
         loop {
             if state.stopped {
                 return Err(Stopped(batch));
@@ -149,11 +150,13 @@ impl OrderHandle {
                 Ok(()) => break,
                 Err(refused) => batch = refused,
             }
-            let waited = self.shared.room.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
+            let since = self.now().uptime;
+            let woken = self.shared.room.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+            waited += self.now().uptime.saturating_sub(since);
         }
         self.settle(state);
-        Ok(())
+        Ok(waited)
     }
 
     /// Tells that the store has made something durable.

@@ -106,3 +106,23 @@ fn a_stop_of_a_node_whose_store_failed_ends() {
     let stopped = stop_behind_a_full_lane(&stand, node);
     assert!(matches!(stopped, Err(NodeError::Store(_))), "{stopped:?}");
 }
+
+#[test]
+fn who_feeds_a_full_lane_is_told_how_long_it_waited() {
+    let stand = Stand::new(SEGMENT_BYTES);
+    let node = stand.start();
+    stand.io.set_capacity_bytes(0);
+    let (order, batch) = (node.order.clone(), full_batch());
+    let filler = std::thread::spawn(move || {
+        loop {
+            let waited = order.on_verified(batch.clone()).expect("it runs");
+            if !waited.is_zero() {
+                return;
+            }
+        }
+    });
+    wait("a full lane", || node.order.metrics().lane_full.value() > 0);
+    stand.io.set_capacity_bytes(u64::MAX);
+    filler.join().expect("it has waited");
+    node.stop().expect("nothing failed");
+}

@@ -33,10 +33,13 @@ impl Stage for Feed {
         self.verified.try_receive().ok()
     }
 
-    fn step(&mut self, batch: VerifiedBatch, _: &mut Worker) -> Result<Progress, NodeError> {
+    fn step(&mut self, batch: VerifiedBatch, worker: &mut Worker) -> Result<Progress, NodeError> {
         let span = tracing::trace_span!("verify_order", envelopes = batch.digests.len());
         match span.in_scope(|| self.order.on_verified(batch)) {
-            Ok(()) => Ok(Progress::GoesOn),
+            Ok(waited) => {
+                worker.note_pressure(waited);
+                Ok(Progress::GoesOn)
+            }
             Err(_) => Ok(Progress::Ended),
         }
     }
