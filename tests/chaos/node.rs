@@ -284,7 +284,7 @@ fn limits_that_are_too_low_are_found_before_anything_is_opened() {
         // Those that the caller has left open count, too.
         (
             "for fd in 10 11 12 13 14 15 16 17 18; do eval \"exec $fd<.\"; done; ulimit -n 19",
-            "19 open files and this program needs 25",
+            "19 open files and this program needs 2",
         ),
         ("ulimit -v 50000", "address space"),
         (

@@ -159,7 +159,7 @@ const OFFLINE: &[Row] = &[
     ("bench compare report.json report.json", 0, "comparison"),
     ("bench compare report.json none.json", 5, ""),
     ("bench page report.json report.html", 0, "page"),
-    ("bench page report.json none/report.html", 1, ""),
+    ("bench page report.json none/report.html", 2, ""),
     (
         "bench reproduce report.json --tolerance 100 --latency-tolerance 100",
         0,

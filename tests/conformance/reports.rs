@@ -87,7 +87,7 @@ fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
     let apart = call("bench compare a.json fast.json").expect(0);
     assert!(apart.stdout.contains("tps_final"), "{}", apart.stdout);
     let apart = call("bench compare a.json other.json").expect(0);
-    assert!(apart.stdout.contains("workload: "), "{}", apart.stdout);
+    assert!(apart.stdout.contains("workload hash: "), "{}", apart.stdout);
 
     // The run was kept: the rerun leaves that folder alone.
     let again = call("bench reproduce a.json --tolerance 100% --json").expect(0);
@@ -121,8 +121,11 @@ fn a_recorded_run_is_compared_and_reproduced_or_told_apart() {
         ("bench compare bare.json a.json", 1, "it has no schema"),
         ("bench compare a.json none.json", 5, "check the path"),
         ("bench page none.json a.html", 5, "check the path"),
-        ("bench page a.json none/a.html", 1, "can be written"),
-        ("bench --html none/a.html", 1, "--html none/a.html"),
+        ("bench page a.json none/a.html", 2, "name a file to make"),
+        ("bench page a.json a.json", 2, "nothing is overwritten"),
+        ("bench page a.json -", 2, "never to standard output"),
+        ("bench --html none/a.html", 2, "name a file to make"),
+        ("bench --json b --html b", 2, "nothing is overwritten"),
         ("bench compare a.json", 2, "<AFTER>"),
     ];
     for (words, code, message) in rows {

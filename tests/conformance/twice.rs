@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use clearway_client::ClusterKeys;
 use clearway_harness::{Lossy, NodeProcess, folder};
+use clearway_types::limits::KEY_LAG_MAX;
 use clearway_types::wire::proof::SettlementProof;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
@@ -55,6 +56,21 @@ impl Payer {
 
     pub(crate) fn node(&self) -> NodeProcess {
         NodeProcess::start(program(self.path()), Path::new("node.toml"), "127.0.0.1:0")
+    }
+
+    /// A node whose heights follow each other quickly, for keys, which take effect after many.
+    fn quick_node(&self) -> NodeProcess {
+        let mut node = program(self.path());
+        node.env("CLEARWAY_ORDER_HEARTBEAT_MS", "10");
+        NodeProcess::start(node, Path::new("node.toml"), "127.0.0.1:0")
+    }
+
+    /// Lets the operator change a key, and waits until that has its effect.
+    fn change_key(&self, door: &str, call: &[&str]) {
+        let answer = self.as_operator(door, &[call, &["--json"]].concat());
+        let height = answer.expect(0).json("answer")["height"].as_u64();
+        let effective = height.expect("a height") + KEY_LAG_MAX;
+        self.reach(door, "height", effective);
     }
 
     /// A call as that member, at this door.

@@ -27,6 +27,7 @@ pub(crate) mod monitor;
 pub(crate) mod new_file;
 pub(crate) mod node;
 pub(crate) mod outbox;
+pub(crate) mod page_file;
 mod passphrase;
 pub(crate) mod pay;
 pub(crate) mod proof_file;

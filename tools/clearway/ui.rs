@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
-use clearway_load::report::Report;
-use clearway_load::{digest, page};
+use clearway_load::digest;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -178,44 +177,9 @@ impl ReportFile {
         let to = match &self.json {
             None => To::Text,
             Some(path) if path == Path::new("-") => To::Stdout,
-            Some(path) => To::File(OpenFile::new("--json", path)?),
+            Some(path) => To::File(OpenFile::new(path)?),
         };
         Ok(ReportPlace { to })
-    }
-}
-
-/// `--html FILE` of the commands whose report a browser can show.
-#[derive(clap::Args, Clone, Debug)]
-pub(crate) struct PageFile {
-    /// Write the report as a page for a browser to FILE: charts of latency and rate, all figures
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
-
-impl PageFile {
-    /// Opens the place for the page, where one is asked for: before the work.
-    pub(crate) fn open(&self) -> Result<PagePlace, Failure> {
-        let file = self
-            .html
-            .as_deref()
-            .map(|path| OpenFile::new("--html", path));
-        Ok(PagePlace(file.transpose()?))
-    }
-}
-
-/// Where a page goes, if anywhere.
-pub(crate) struct PagePlace(Option<OpenFile>);
-
-impl PagePlace {
-    /// A file of this name.
-    pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
-        OpenFile::new("the page", path).map(|file| Self(Some(file)))
-    }
-
-    /// Writes the page where one is asked for.
-    pub(crate) fn page(self, report: &Report) -> Result<(), Failure> {
-        self.0
-            .map_or(Ok(()), |file| file.write(&page::html(report)))
     }
 }
 
@@ -256,15 +220,13 @@ impl ReportPlace {
 
 /// A file that can be written; one that was not there before is removed unless it is.
 struct OpenFile {
-    /// What the user gave it as.
-    switch: &'static str,
     path: PathBuf,
     file: File,
     unwritten: Option<Leftover>,
 }
 
 impl OpenFile {
-    fn new(switch: &'static str, path: &Path) -> Result<Self, Failure> {
+    fn new(path: &Path) -> Result<Self, Failure> {
         let unwritten = match path.exists() {
             true => None,
             false => Some(Leftover::new(path)?),
@@ -275,9 +237,8 @@ impl OpenFile {
             // What it holds is replaced when there is something to replace it with.
             .truncate(false)
             .open(path)
-            .map_err(|error| Self::failure(switch, path, &error))?;
+            .map_err(|error| Self::failure(path, &error))?;
         Ok(Self {
-            switch,
             path: path.to_owned(),
             file,
             unwritten,
@@ -286,7 +247,7 @@ impl OpenFile {
 
     fn write(mut self, text: &str) -> Result<(), Failure> {
         let written = self.put(text)?;
-        written.map_err(|error| Self::failure(self.switch, &self.path, &error))?;
+        written.map_err(|error| Self::failure(&self.path, &error))?;
         self.unwritten = None;
         Ok(())
     }
@@ -318,9 +279,9 @@ impl OpenFile {
         Ok(written)
     }
 
-    fn failure(switch: &str, path: &Path, error: &std::io::Error) -> Failure {
+    fn failure(path: &Path, error: &std::io::Error) -> Failure {
         let message = format!(
-            "{switch} {}: {error}; name a file that can be written",
+            "--json {}: {error}; name a file that can be written",
             path.display()
         );
         Failure::new(Kind::Failed, message)
@@ -367,10 +328,10 @@ mod tests {
         // A full disk takes the new one's beginning, or nothing.
         let part = format!("{}.{}.part", report.display(), std::process::id());
         symlink("/dev/full", &part).expect("linked");
-        let open = OpenFile::new("--json", &link).expect("it can be written");
+        let open = OpenFile::new(&link).expect("it can be written");
         open.write("the new one").expect_err("the disk is full");
         assert_eq!(read(), "the one before");
-        let open = OpenFile::new("--json", &link).expect("it can be written");
+        let open = OpenFile::new(&link).expect("it can be written");
         open.write("the new one").expect("written");
         assert_eq!(read(), "the new one\n");
         let mode = std::fs::metadata(&report).expect("there").permissions();

@@ -187,7 +187,7 @@ impl fmt::Debug for Gate {
 }
 
 impl<'i, 'a> Verdicts<'i, 'a> {
-    /// Before any is judged: whoever makes one must do that.
+    /// Before any is judged: a caller has to judge them.
     fn before(items: &'i [Item<'a>]) -> Self {
         Self {
             items,

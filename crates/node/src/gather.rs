@@ -146,29 +146,24 @@ impl Figures {
         out.push(Metric::labelled(name, help, Counter, &["link"], sums));
     }
 
-    /// For each worker its stage, and how long it has worked, waited for work and waited for room.
-    pub fn worker_times(&self) -> impl Iterator<Item = (&'static str, [Duration; 3])> {
+    /// Of each worker, along the walk: its stage, its number within that, and how long it
+    /// has worked, waited for work and waited for room.
+    pub fn worker_times(&self) -> impl Iterator<Item = (&'static str, usize, [Duration; 3])> {
         self.workers.iter().map(|times| {
             let states = [&times.busy_ns, &times.wait_ns, &times.backpressure_ns];
-            (
-                times.stage,
-                states.map(|ns| Duration::from_nanos(ns.value())),
-            )
+            let spent = states.map(|ns| Duration::from_nanos(ns.value()));
+            (times.stage, times.worker, spent)
         })
     }
 
     fn workers(&self, out: &mut Vec<Metric>) {
-        let workers = self.workers.iter().map(|times| times.worker.to_string());
-        let samples = workers
-            .zip(self.worker_times())
-            .flat_map(|(worker, (stage, times))| {
-                let states = ["busy", "wait", "backpressure"].into_iter().zip(times);
-                let samples = states.map(|(state, time)| {
-                    let labels = vec![stage.to_owned(), worker.clone(), state.to_owned()];
-                    (labels, time.as_secs_f64())
-                });
-                samples.collect::<Vec<_>>()
-            });
+        let samples = self.worker_times().flat_map(|(stage, worker, spent)| {
+            let states = ["busy", "wait", "backpressure"];
+            std::array::from_fn::<_, 3, _>(|at| {
+                let labels = [stage.to_owned(), worker.to_string(), states[at].to_owned()];
+                (labels.to_vec(), spent[at].as_secs_f64())
+            })
+        });
         let help = "Seconds that a stage's worker worked, waited for work, waited for room";
         let labels = &["stage", "worker", "state"];
         let samples = samples.collect();

@@ -51,6 +51,7 @@ fn directory() -> KeyDirectory {
 }
 
 fn stage() -> VerifyStage {
+    clearway_crypto::check_ranges();
     let gate = Gate::new().expect("this machine computes rightly");
     let directory = Arc::new(Latest::new(Arc::new(directory())));
     let config = VerifyConfig::default();

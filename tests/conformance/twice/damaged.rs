@@ -4,12 +4,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use clearway_crypto::hash::sha256;
-use clearway_harness::{Lossy, NodeProcess, folder};
+use clearway_harness::{Lossy, folder};
 use clearway_types::hex;
-use clearway_types::limits::KEY_LAG_MAX;
 use serde_json::Value;
 
-use crate::program::{Run, program, run};
+use crate::program::{Run, run};
 use crate::twice::machines::keep_and_lose;
 use crate::twice::{OWN_ID, Payer, TIMEOUT, TTL_BRIEF_S};
 
@@ -96,9 +95,9 @@ fn a_damaged_entry_that_is_older_than_any_envelope_is_put_aside_where_the_log_ha
     let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
     let (lookup, resend) = (["lookup", OWN_ID], ["resend", OWN_ID]);
     // An hour is the longest life of an envelope, a day the margin for clocks that are off.
-    for (call, young) in [(&lookup[..], 5), (&resend, 6), (&resend[..1], 6)] {
+    for call in [&lookup[..], &resend, &resend[..1]] {
         leave(24 * 3600);
-        payer.run(node.door(), call).expect(young);
+        payer.run(node.door(), call).expect(6);
         assert!(bad.exists(), "{call:?}: it may be executed yet");
         // It is told at what age it is put aside, and by which command.
         let refused = payer.run(node.door(), &pay).expect(6);
@@ -269,16 +268,15 @@ fn an_entry_that_was_changed_since_it_was_signed_is_damaged_however_whole_it_loo
         };
         write(0);
         // Where one field says another signer than the next, nobody knows whose it was.
-        let (asked, old) = if at == 112 { (6, 6) } else { (5, 1) };
-        let lookup = (&["lookup", OWN_ID][..], asked);
+        let old = if at == 112 { 6 } else { 1 };
         // As far as its own key shows it, also where no node is asked.
         let list = payer.run(node.door(), &["resend", "--list"]).expect(0);
         let shown = list.stdout.contains("of participant 2 has not signed");
         assert_eq!(shown, at != 112, "{}", list.stdout);
         let named = if at == 112 { 3 } else { 2 };
         let words = format!("the key in slot 0 of participant {named} has not signed");
-        for (call, code) in [lookup, (&["resend"], 6), (&pay, 6)] {
-            let told = payer.run(node.door(), call).expect(code);
+        for call in [&["lookup", OWN_ID][..], &["resend"], &pay] {
+            let told = payer.run(node.door(), call).expect(6);
             let said = told.said();
             for words in [
                 &words[..],
@@ -307,17 +305,9 @@ fn an_entry_whose_slot_has_taken_another_key_since_ends_by_its_own_time() {
     keep_and_lose(&payer, &["pay", "2.1", "3.1", "10.00", "--id", OWN_ID]);
     let path = payer.outbox().join(format!("{OWN_ID}.json"));
     let kept = std::fs::read(&path).expect("it waits");
-    // A key takes effect after many heights.
-    let mut node = program(payer.path());
-    node.env("CLEARWAY_ORDER_HEARTBEAT_MS", "10");
-    let mut node = NodeProcess::start(node, Path::new("node.toml"), "127.0.0.1:0");
+    let mut node = payer.quick_node();
     let door = node.door().to_owned();
-    let change = |call: &[&str]| {
-        let answer = payer.as_operator(&door, &[call, &["--json"]].concat());
-        let height = answer.expect(0).json("answer")["height"].as_u64();
-        let effective = height.expect("a height") + KEY_LAG_MAX;
-        payer.reach(&door, "height", effective);
-    };
+    let change = |call: &[&str]| payer.change_key(&door, call);
     let new = "new.insecure-plaintext";
     let make = ["keys", "new", new, "--insecure-plaintext"];
     run(payer.path(), &make).expect(0);

@@ -190,3 +190,38 @@ fn what_does_not_wait_needs_no_node() {
         assert!(said.contains(words), "{call:?}: {said}");
     }
 }
+
+#[test]
+fn what_was_refused_for_a_wrong_slot_is_told_to_the_right_one() {
+    let payer = Payer::new();
+    let mut node = payer.quick_node();
+    let new = "new.insecure-plaintext";
+    let make = ["keys", "new", new, "--insecure-plaintext"];
+    run(payer.path(), &make).expect(0);
+    let add = ["member", "key", "2", "--member-key", "new.pub"];
+    let slot = ["--key-slot", "1", "--yes"];
+    payer.change_key(node.door(), &[&add[..], &slot].concat());
+    let by_new = |call: &[&str]| {
+        let key = ["--key", new, "--as", "2", "--insecure-plaintext"];
+        run(
+            payer.path(),
+            &[call, &key, &["--server", node.door()]].concat(),
+        )
+    };
+    let pay = ["pay", "2.1", "3.1", "10.00", "--id", OWN_ID];
+    let refused = by_new(&[&pay[..], &["--slot", "0"]].concat()).expect(1);
+    assert!(
+        refused.said().contains("BadSignature"),
+        "{}",
+        refused.said()
+    );
+    for slot in ["0", "1"] {
+        let told = by_new(&["lookup", OWN_ID, "--slot", slot]).expect(1);
+        assert!(
+            told.said().contains("as was told before"),
+            "{}",
+            told.said()
+        );
+    }
+    node.stop();
+}

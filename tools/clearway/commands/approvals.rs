@@ -50,6 +50,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             .collect(),
     };
     args.output.result("approvals", &listed, || {
+        if listed.approvals.is_empty() {
+            return format!("nothing waits as of height {}", listed.height);
+        }
         let rows = listed.approvals.iter().map(|shown| {
             let numbers: Vec<String> = shown.approved_by.iter().map(u32::to_string).collect();
             vec![

@@ -21,10 +21,11 @@ use clearway_types::limits::STREAM_ENVELOPES_MAX;
 use self::claim::{Claim, parse_claim};
 use crate::commands::demo::{Files, GENERATED, finish, quick_help};
 use crate::commands::generate::{PAYMENTS_MAX, Shape};
+use crate::commands::page_file::PageFile;
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind};
 use crate::share::{self, PriorityArg};
-use crate::ui::{PageFile, ReportFile};
+use crate::ui::ReportFile;
 
 /// Payments of a whole run, and of a quick one.
 const PAYMENTS: u32 = 2_000_000;
@@ -290,7 +291,7 @@ fn measure(args: &Args) -> Result<(), Failure> {
         return ramp::run(args, bound);
     }
     let trial = args.trial()?;
-    let (place, page) = (args.report.open()?, args.page.open()?);
+    let (place, page) = (args.report.open()?, args.page.create()?);
     let report = trial.run()?;
     finish(&report, place, page)?;
     match args.missed(&report) {

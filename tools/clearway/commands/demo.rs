@@ -4,13 +4,16 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clearway_load::files::{ACCOUNT_COLUMNS, PAYMENT_COLUMNS};
+use clearway_load::text::grouped;
 use clearway_load::worker::Source;
 use clearway_load::workload::Generator;
 
+use crate::commands::new_file::NewFile;
+use crate::commands::page_file::{self, PageFile};
 use crate::commands::trial::Trial;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::share::{self, PriorityArg};
-use crate::ui::{self, PageFile, PagePlace, ReportFile, ReportPlace};
+use crate::ui::{self, ReportFile, ReportPlace};
 
 /// Payments of the whole demonstration, and of the quick one.
 const PAYMENTS: u32 = 250_000;
@@ -25,7 +28,7 @@ const CHECK_ROWS: usize = 3;
 pub(crate) fn about() -> String {
     format!(
         "Start a node, clear {} payments, stop it, replay its log, print a table",
-        grouped(PAYMENTS)
+        grouped(f64::from(PAYMENTS))
     )
 }
 
@@ -74,22 +77,8 @@ fn file_help(columns: &[&str]) -> String {
 pub(crate) fn quick_help(payments: u32, within: &str) -> String {
     format!(
         "Fewer payments, {}: ends within {within}",
-        grouped(payments)
+        grouped(f64::from(payments))
     )
-}
-
-/// A number with commas between its thousands.
-pub(crate) fn grouped(number: u32) -> String {
-    let digits = number.to_string();
-    let head = digits.len() % 3;
-    let mut text = digits[..head].to_owned();
-    for start in (head..digits.len()).step_by(3) {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(&digits[start..start + 3]);
-    }
-    text
 }
 
 impl Files {
@@ -126,17 +115,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         settings: Vec::new(),
         keep: args.keep.clone(),
     };
-    let (place, page) = (args.report.open()?, args.page.open()?);
+    let (place, page) = (args.report.open()?, args.page.create()?);
     finish(&trial.run()?, place, page)
 }
 
 /// Table or JSON, then the verdict.
-pub(crate) fn finish(
+pub(super) fn finish(
     report: &clearway_load::report::Report,
     place: ReportPlace,
-    page: PagePlace,
+    page: Option<NewFile>,
 ) -> Result<(), Failure> {
-    let drawn = page.page(report);
+    let drawn = page_file::draw(page, report);
     place.result("run", report, || {
         let rows = report.rows();
         let (figures, checks) = rows.split_at(rows.len() - CHECK_ROWS);
@@ -154,22 +143,4 @@ pub(crate) fn finish(
     }
     let message = "the history that was stored is not the one that was answered: see the table";
     Err(Failure::new(Kind::Mismatch, message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (250_000, "250,000"),
-        ] {
-            assert_eq!(grouped(number), text);
-        }
-        assert_eq!(grouped(u32::MAX), "4,294,967,295");
-    }
 }

@@ -103,8 +103,8 @@ struct Told {
     fate: Fate,
     /// How the command ends where another instruction was executed than the one in the outbox.
     conflict: Option<Failure>,
-    /// What to do where the outbox has a file of it that does not say whose it is, or that it is
-    /// another's: nothing was executed under that name, and it may be under others.
+    /// What to do where the outbox has a damaged file of it, unless that says that it is another
+    /// signer's: it may have been sent, and absence from the log is no end then.
     damaged: Option<Failure>,
     kept: Kept,
     said: Result<(), Failure>,
@@ -183,7 +183,7 @@ fn tell(session: &Session, args: &Args, file: Option<NewFile>) -> Result<Told, F
     if damaged.is_some() && matches!(fate, Fate::Never(_)) && said.is_ok() {
         session.put_aside(args.id);
     }
-    let damaged = damaged.filter(|damaged| args.signer.is_none() && !session.is_own(damaged));
+    let damaged = damaged.filter(|damaged| !session.is_of_another(damaged, signer));
     Ok(Told {
         name,
         fate,

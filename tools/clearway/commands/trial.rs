@@ -78,14 +78,20 @@ struct NodeFigures {
     signatures_fallback: u64,
     height: u64,
     /// During the load.
-    stage_times: BTreeMap<String, StageTimes>,
+    stage_times: Vec<StageTimes>,
 }
 
-/// What the workers of each stage have done with their time so far.
-fn stage_times(node: &Node) -> BTreeMap<String, StageTimes> {
-    let mut stages: BTreeMap<String, StageTimes> = BTreeMap::new();
-    for (stage, [busy, wait, backpressure]) in node.figures().worker_times() {
-        let times = stages.entry(stage.to_owned()).or_default();
+/// What the workers of each stage have done with their time so far, along the walk.
+fn stage_times(node: &Node) -> Vec<StageTimes> {
+    let mut stages: Vec<StageTimes> = Vec::new();
+    for (stage, _, [busy, wait, backpressure]) in node.figures().worker_times() {
+        if stages.last().is_none_or(|last| last.stage != stage) {
+            stages.push(StageTimes {
+                stage: stage.to_owned(),
+                ..StageTimes::default()
+            });
+        }
+        let times = stages.last_mut().expect("one has just been put in");
         times.busy += busy.as_secs_f64();
         times.wait += wait.as_secs_f64();
         times.backpressure += backpressure.as_secs_f64();
@@ -194,8 +200,10 @@ impl Stand<'_> {
             count => self.offer_apart(count, &plan),
         };
         let mut stage_times = stage_times(&node);
-        for (stage, times) in &mut stage_times {
-            *times = times.since(before.get(stage).copied().unwrap_or_default());
+        for (now, before) in stage_times.iter_mut().zip(&before) {
+            now.busy -= before.busy;
+            now.wait -= before.wait;
+            now.backpressure -= before.backpressure;
         }
         let shown = node.figures();
         let figures = NodeFigures {

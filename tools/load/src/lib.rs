@@ -26,6 +26,7 @@ pub mod report;
 pub mod sign;
 pub mod stage_cpu;
 pub mod sums;
+pub mod text;
 pub mod timeline;
 pub mod worker;
 pub mod workload;

@@ -3,14 +3,13 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Point, Report, Spectrum, StageTimes};
+use crate::report::{Point, Report, Spectrum, StageTimes, milliseconds};
+use crate::text::{escape, grouped};
 use crate::timeline::TimelineRows;
 
 mod chart;
-mod text;
 
 use chart::{Bars, Chart, Scale, Series};
-use text::{escape, grouped, milliseconds};
 
 /// Colours, and how the page fits a phone and a desk, by day and by night.
 const STYLE: &str = include_str!("page/style.css");
@@ -34,7 +33,10 @@ pub fn html(report: &Report) -> String {
     );
     page += &head(report);
     let charts = [
-        report.spectrum.as_ref().map(latency_spectrum),
+        report
+            .spectrum
+            .as_ref()
+            .map(|spectrum| latency_spectrum(report, spectrum)),
         report.timeline.as_ref().map(answers_over_time),
         report.timeline.as_ref().map(latency_over_time),
         stage_times(report),
@@ -70,21 +72,20 @@ fn head(report: &Report) -> String {
             escape(&figure)
         );
     }
-    let rate = match report.load.rate.as_str() {
-        "max" => "as fast as answers come".to_owned(),
-        rate => {
-            let number = rate.parse().map_or_else(|_| rate.to_owned(), grouped);
-            format!("{number} a second offered")
-        }
+    let rate = match report.load.rate.parse() {
+        Ok(rate) => format!("{} a second offered", grouped(rate)),
+        Err(_) => "as fast as answers come".to_owned(),
     };
     let _ = writeln!(
         text,
-        "</dl>\n<p>{} payments between {} accounts, {}, on {} connections; {} with {} cores, {}. \
-         Checked afterwards: <strong>{checks}</strong>.</p>",
+        "</dl>\n<p>{}: {} payments between {} accounts, {rate}, on {} connections; {} settled, {} \
+         did not. {} with {} cores, {}. Checked afterwards: <strong>{checks}</strong>.</p>",
+        escape(&report.workload.name),
         grouped(as_f64(report.sent)),
         grouped(as_f64(report.workload.accounts as u64)),
-        escape(&rate),
         report.load.connections,
+        grouped(as_f64(report.settled)),
+        grouped(as_f64(report.rejected)),
         escape(&report.machine.cpu),
         report.machine.cores,
         escape(&report.durability)
@@ -92,13 +93,12 @@ fn head(report: &Report) -> String {
     text
 }
 
-fn latency_spectrum(spectrum: &Spectrum) -> String {
+fn latency_spectrum(report: &Report, spectrum: &Spectrum) -> String {
     let series = |name, points: &[Point]| Series {
         name,
         points: points
             .iter()
-            .filter(|point| point.quantile < 1.0)
-            .map(|point| (1.0 / (1.0 - point.quantile), as_f64(point.us) / MS))
+            .map(|point| (one_in(point.quantile, report), as_f64(point.us) / MS))
             .collect(),
     };
     Chart {
@@ -114,6 +114,11 @@ fn latency_spectrum(spectrum: &Spectrum) -> String {
     .draw()
 }
 
+/// One payment in how many took longer; of the slowest, at most one in all of them.
+fn one_in(quantile: f64, report: &Report) -> f64 {
+    (1.0 / (1.0 - quantile)).min(as_f64(report.sent.max(1)))
+}
+
 fn answers_over_time(timeline: &TimelineRows) -> String {
     let a_second = 1000.0 / as_f64(timeline.interval_ms);
     let rates = timeline
@@ -122,7 +127,8 @@ fn answers_over_time(timeline: &TimelineRows) -> String {
         .map(|count| as_f64(*count) * a_second);
     Chart {
         title: "Answers a second",
-        about: "final answers that the clients held, over the time of the run",
+        about: "final answers that the clients held; a point an interval, of which the first and \
+                the last may be covered in part",
         x: Scale::Linear("s"),
         y: Scale::Linear("/s"),
         series: vec![Series {
@@ -165,27 +171,15 @@ fn over_time(timeline: &TimelineRows, figures: impl Iterator<Item = f64>) -> Vec
     ends.zip(figures).collect()
 }
 
-/// The order of the walk, by which stages stand.
-const WALK: [&str; 7] = [
-    "ingest", "verify", "order", "execute", "store", "answers", "feedback",
-];
-
 /// A bar a stage, where the report has them.
 fn stage_times(report: &Report) -> Option<String> {
-    let share = |times: &StageTimes| {
-        let all = times.busy + times.wait + times.backpressure;
-        let percent = |seconds: f64| 100.0 * seconds / all;
-        (all > 0.0).then(|| {
-            [times.busy, times.backpressure, times.wait]
-                .map(percent)
-                .to_vec()
-        })
+    let shares = |times: &StageTimes| {
+        let spent = [times.busy, times.backpressure, times.wait];
+        let all: f64 = spent.iter().sum();
+        let percents = spent.map(|seconds| 100.0 * seconds / all).to_vec();
+        (all > 0.0).then(|| (times.stage.clone(), percents))
     };
-    let rows = report.stage_times.iter();
-    let rows = rows.filter_map(|(stage, times)| Some((stage.clone(), share(times)?)));
-    let mut rows: Vec<_> = rows.collect();
-    let place = |stage: &str| WALK.iter().position(|other| *other == stage);
-    rows.sort_by_key(|(stage, _)| place(stage).unwrap_or(WALK.len()));
+    let rows: Vec<_> = report.stage_times.iter().filter_map(shares).collect();
     let bars = Bars {
         title: "What the stages did with their time",
         about: "share of the time of a stage's workers",
@@ -286,13 +280,14 @@ mod tests {
             tally.service.record(took_us, 1);
         }
         let times = StageTimes {
+            stage: "verify".into(),
             busy: 1.0,
             wait: 3.0,
             backpressure: 0.5,
         };
         let mut report = sample();
         report.set_tally(&tally);
-        report.stage_times.insert("verify".into(), times);
+        report.stage_times = vec![times];
         report.workload.name = "<script>alert(1)</script>".into();
         report
     }

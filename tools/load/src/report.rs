@@ -28,7 +28,7 @@ pub struct Percentiles {
     pub p100: u64,
 }
 
-/// So many of a run's answers took no longer than that.
+/// A share of a run's answers, and the latency that none of them exceeds.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Point {
     /// Share of the answers, 0 to 1.
@@ -47,26 +47,16 @@ pub struct Spectrum {
 }
 
 /// What the workers of a stage did with their time.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct StageTimes {
+    /// The stage.
+    pub stage: String,
     /// Worker seconds at work.
     pub busy: f64,
     /// Worker seconds without anything to do.
     pub wait: f64,
     /// Worker seconds without room on the next link.
     pub backpressure: f64,
-}
-
-impl StageTimes {
-    /// The difference to an earlier moment.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            busy: (self.busy - earlier.busy).max(0.0),
-            wait: (self.wait - earlier.wait).max(0.0),
-            backpressure: (self.backpressure - earlier.backpressure).max(0.0),
-        }
-    }
 }
 
 /// What was found when the history was checked again.
@@ -154,9 +144,10 @@ pub struct Report {
     /// The same by stage, and `load` and `other`; empty where the system does not tell.
     #[serde(default)]
     pub stage_cpu_seconds: BTreeMap<String, f64>,
-    /// What the node's stages did with their time; left out in reports from before it was told.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub stage_times: BTreeMap<String, StageTimes>,
+    /// What the node's stages did with their time, along the walk; left out in reports from before
+    /// it was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stage_times: Vec<StageTimes>,
     /// The latencies' distribution; left out in reports from before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spectrum: Option<Spectrum>,
@@ -319,7 +310,7 @@ impl Report {
     }
 }
 
-fn milliseconds(us: u64) -> String {
+pub(crate) fn milliseconds(us: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]
     let ms = us as f64 / 1000.0;
     format!("{ms:.2} ms")

@@ -32,7 +32,12 @@ pub(crate) fn sample() -> Report {
         service_us: latency(1),
         seconds: 2.0,
         cpu_seconds: 3.0,
-        stage_times: BTreeMap::new(),
+        stage_times: vec![StageTimes {
+            stage: "verify".into(),
+            busy: 0.5,
+            wait: 1.0,
+            backpressure: 0.0,
+        }],
         spectrum: Some(Spectrum {
             response: spectrum(2),
             service: spectrum(1),

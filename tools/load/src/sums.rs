@@ -328,16 +328,43 @@ impl Sums<'_> {
             let bound = self.number("/response_us/p100")? * (1.0 + INTERVAL_TOLERANCE) + 1.0;
             let bound = Named("/response_us/p100 with a margin".to_owned(), bound);
             at_most(slowest, bound, "no answer took longer than the slowest")?;
+            self.needs("/sent", "/timeline/interval_ms", "an interval takes time")?;
+            let figures = ["p50_us", "p99_us", "max_us"];
+            let lists = figures.map(|name| format!("/timeline/{name}"));
+            for place in 0..self.numbers("/timeline/answered")?.len() {
+                for pair in lists.windows(2) {
+                    let at = |list: &String| self.named(&format!("{list}/{place}"));
+                    at_most(at(&pair[0])?, at(&pair[1])?, "percentiles rise")?;
+                }
+            }
+        }
+        let stages = self.0.pointer("/stage_times").and_then(Value::as_array);
+        for place in 0..stages.map_or(0, Vec::len) {
+            for state in ["busy", "wait", "backpressure"] {
+                self.number(&format!("/stage_times/{place}/{state}"))?;
+            }
         }
         for of in ["response", "service"] {
             let points = format!("/spectrum/{of}");
             let Some(Value::Array(list)) = self.0.pointer(&points) else {
                 continue;
             };
-            for place in 1..list.len() {
-                let at = |place: usize| self.named(&format!("{points}/{place}/us"));
+            for (place, of) in
+                (1..list.len()).flat_map(|place| [(place, "us"), (place, "quantile")])
+            {
+                let at = |place: usize| self.named(&format!("{points}/{place}/{of}"));
                 at_most(at(place - 1)?, at(place)?, "a spectrum rises")?;
             }
+            let all = self.named(&format!(
+                "{points}/{}/quantile",
+                list.len().saturating_sub(1)
+            ))?;
+            equal(
+                all,
+                Named("1".to_owned(), 1.0),
+                0.0,
+                "a spectrum ends with the slowest",
+            )?;
             let last = self.named(&format!("{points}/{}/us", list.len().saturating_sub(1)))?;
             let slack = last.1 * LATENCY_TOLERANCE + 1.0;
             let slowest = self.named(&format!("/{of}_us/p100"))?;

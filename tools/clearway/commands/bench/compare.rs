@@ -158,7 +158,8 @@ pub(super) fn differences(before: &Report, after: &Report) -> Vec<String> {
         let (machine, load) = (&report.machine, &report.load);
         let mut facts = vec![
             ("commit".to_owned(), report.commit.clone()),
-            ("workload".to_owned(), report.workload.hash.clone()),
+            ("workload".to_owned(), report.workload.name.clone()),
+            ("workload hash".to_owned(), report.workload.hash.clone()),
             ("cpu".to_owned(), machine.cpu.clone()),
             ("cores".to_owned(), machine.cores.to_string()),
             ("kernel".to_owned(), machine.kernel.clone()),

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::compare;
+use crate::commands::page_file;
 use crate::failure::Failure;
-use crate::ui::{Output, PagePlace};
+use crate::ui::Output;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Report of the run, as `bench --json FILE` wrote it
     report: PathBuf,
-    /// The page, which needs no other file
+    /// The page: a new file, which needs no other
     page: PathBuf,
     #[command(flatten)]
     output: Output,
@@ -25,7 +26,7 @@ struct Drawn {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let report = compare::load(&args.report)?;
-    PagePlace::of(&args.page)?.page(&report)?;
+    page_file::draw(Some(page_file::create(&args.page)?), &report)?;
     let drawn = Drawn {
         page: args.page.display().to_string(),
     };

@@ -2,10 +2,10 @@
 //! bound, the knee of the curve of latency over rate.
 
 use clearway_load::report::Report;
+use clearway_load::text::grouped;
 use serde::Serialize;
 
 use super::{Args, payments_in};
-use crate::commands::demo::grouped;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::ui;
 
@@ -205,21 +205,15 @@ fn three_digits(rate: f64) -> f64 {
     (rate / unit).round() * unit
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "rates of a search lie between its bounds"
-)]
 fn shown(ramp: &Ramp) -> String {
     let ms = |us: u64| format!("{}.{:02}", us / 1000, us % 1000 / 10);
-    let rate_text = |rate: f64| grouped(rate as u32);
     let mut runs: Vec<&Run> = ramp.runs.iter().collect();
     runs.sort_by(|one, other| one.rate.total_cmp(&other.rate));
     let rows = runs.into_iter().map(|run| {
         let response = &run.report.response_us;
         let cpu_us = 1e6 * run.report.cpu_seconds / (run.rate * run.report.seconds);
         vec![
-            rate_text(run.rate),
+            grouped(run.rate),
             ms(response.p50),
             ms(response.p99),
             ms(response.p999),
@@ -236,7 +230,7 @@ fn shown(ramp: &Ramp) -> String {
         "bound",
     ];
     let knee = match ramp.knee {
-        Some(rate) => format!("{} payments a second", rate_text(rate)),
+        Some(rate) => format!("{} payments a second", grouped(rate)),
         None => "none".to_owned(),
     };
     let end = [("bound", ramp.bound.clone()), ("knee", knee)];

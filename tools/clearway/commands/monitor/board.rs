@@ -79,7 +79,7 @@ pub(super) struct Link {
 #[derive(Clone, PartialEq, Serialize, Debug)]
 pub(super) struct Panel {
     pub(super) figures: Vec<Figure>,
-    /// So many of them stand on the left.
+    /// How many of them stand on the left.
     #[serde(skip)]
     pub(super) left: usize,
     pub(super) families: Vec<Counts>,

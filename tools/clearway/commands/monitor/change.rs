@@ -63,7 +63,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A sample of these lines, taken so many seconds after the watcher began.
+    /// A sample of these lines, taken these seconds after the watcher began.
     pub(in super::super) fn sample(seconds: u64, lines: &str) -> Sample {
         let text = format!("clearway_block_height 1\n{lines}");
         let at = Duration::from_secs(seconds);

@@ -161,7 +161,7 @@ fn place(view: &View) -> String {
     format!("{paused}{} {} s", view.target, view.interval.as_secs())
 }
 
-/// What is left of a row behind so many columns.
+/// What is left of a row behind its first columns.
 fn right_of(row: Rect, columns: usize) -> Rect {
     let columns = u16::try_from(columns).map_or(row.width, |columns| columns.min(row.width));
     Rect {

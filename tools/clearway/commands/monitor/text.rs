@@ -1,5 +1,6 @@
 //! Figures as people read them, in few columns.
 
+use clearway_load::text::grouped;
 use serde::Serialize;
 
 /// What a figure counts in.
@@ -44,23 +45,8 @@ pub(super) fn number(value: Option<f64>) -> String {
     };
     match value.abs() < 10.0 && value.fract() != 0.0 {
         true => format!("{value:.1}"),
-        false => grouped(&format!("{value:.0}")),
+        false => grouped(value),
     }
-}
-
-fn grouped(digits: &str) -> String {
-    let (sign, digits) = match digits.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", digits),
-    };
-    let mut text = sign.to_owned();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A part of one, in percent.
@@ -83,7 +69,7 @@ pub(super) fn seconds(value: Option<f64>) -> String {
     match found {
         _ if value == 0.0 => "0 s".to_owned(),
         Some((_, factor, unit)) => format!("{} {unit}", three(value * factor)),
-        None => format!("{} min", grouped(&format!("{:.0}", value / 60.0))),
+        None => format!("{} min", grouped(value / 60.0)),
     }
 }
 
@@ -124,7 +110,7 @@ fn known(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite())
 }
 
-/// The newest of these values as a line of so many columns, the highest of them at full height.
+/// The newest of these values as a line of `columns`, the highest of them at full height.
 pub(super) fn spark(values: impl DoubleEndedIterator<Item = f64>, columns: usize) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let mut newest: Vec<f64> = values.rev().take(columns).collect();

@@ -37,7 +37,7 @@ impl Tab {
         }
     }
 
-    /// So many tabs further, round and round.
+    /// The tab that stands `steps` further on, round and round.
     fn further(self, steps: usize) -> Self {
         let place = Self::ALL.iter().position(|tab| *tab == self).unwrap_or(0);
         Self::ALL[(place + steps) % Self::ALL.len()]
@@ -147,7 +147,7 @@ impl View {
         }
     }
 
-    /// Takes in what a look at the node brought, so long after the watcher began.
+    /// Takes in what a look at the node brought, at this time after the watcher began.
     pub(super) fn on_look(&mut self, at: Duration, look: Result<Sample, PageError>) {
         let sample = match look {
             Ok(sample) => sample,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{escape, short};
+use crate::text::{escape, short};
 
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 230.0;
@@ -105,7 +105,7 @@ impl Axis {
     fn unit(&self) -> &'static str {
         match self.scale {
             Scale::Linear(unit) | Scale::Log(unit) => unit,
-            Scale::Nines => "",
+            Scale::Nines => "%",
         }
     }
 }
@@ -119,7 +119,7 @@ fn nines(one_in: f64) -> String {
         few if few < 5e5 => 3,
         _ => 4,
     };
-    format!("{:.decimals$} %", 100.0 - 100.0 / one_in)
+    format!("{:.decimals$}", 100.0 - 100.0 / one_in)
 }
 
 /// Round figures from 0 to one that is not below `most`.
@@ -180,10 +180,16 @@ impl Chart {
                 let up = BOTTOM - (BOTTOM - TOP) * y.place(point.1);
                 format!("{across:.1},{up:.1}")
             };
-            let line: Vec<String> = series.points.iter().map(at).collect();
+            let mut line: Vec<String> = series.points.iter().map(at).collect();
+            let mut class = "curve";
+            if let [only] = &line[..] {
+                // A line to itself, whose round ends are seen.
+                line.push(only.clone());
+                class = "curve dot";
+            }
             let _ = writeln!(
                 drawing,
-                "<polyline class=\"curve s{place}\" points=\"{}\"><title>{}</title></polyline>",
+                "<polyline class=\"{class} s{place}\" points=\"{}\"><title>{}</title></polyline>",
                 line.join(" "),
                 series.name
             );
@@ -344,7 +350,7 @@ mod tests {
         assert_eq!(log(7.0, 7.0), [5.0, 10.0]);
         let shares = power_ticks(1.0, 2000.0, Scale::Nines);
         let labels: Vec<String> = shares.into_iter().map(nines).collect();
-        assert_eq!(labels, ["0 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
+        assert_eq!(labels, ["0", "90", "99", "99.9", "99.99"]);
     }
 
     #[test]

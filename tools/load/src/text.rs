@@ -1,7 +1,7 @@
-//! Figures and words as a page shows them.
+//! Figures and words as people read them.
 
 /// Text in which nothing is markup.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -16,12 +16,16 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A whole number with a comma before each three digits.
-pub(super) fn grouped(number: f64) -> String {
+#[must_use]
+pub fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
-    let mut text = String::new();
+    let (sign, digits) = match digits.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", &*digits),
+    };
+    let mut text = sign.to_owned();
     for (place, digit) in digits.chars().enumerate() {
-        let left = digits.len() - place;
-        if place > 0 && left.is_multiple_of(3) && digit.is_ascii_digit() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -29,15 +33,8 @@ pub(super) fn grouped(number: f64) -> String {
     text
 }
 
-/// Microseconds as milliseconds with three digits or so.
-pub(super) fn milliseconds(us: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "shown with few digits")]
-    let ms = us as f64 / 1000.0;
-    format!("{} ms", short(ms))
-}
-
 /// A figure with as few digits as tell it.
-pub(super) fn short(figure: f64) -> String {
+pub(crate) fn short(figure: f64) -> String {
     match figure.abs() {
         0.0 => "0".to_owned(),
         size if size >= 1e6 => format!("{}M", trimmed(figure / 1e6, 2)),
@@ -69,6 +66,7 @@ mod tests {
             (999.0, "999"),
             (1000.0, "1,000"),
             (1_234_567.0, "1,234,567"),
+            (-100_000.0, "-100,000"),
         ];
         for (number, text) in rows {
             assert_eq!(grouped(number), text);
@@ -86,6 +84,5 @@ mod tests {
         for (figure, text) in rows {
             assert_eq!(short(figure), text);
         }
-        assert_eq!(milliseconds(42_450), "42.5 ms");
     }
 }
