@@ -29,6 +29,9 @@ const TIMINGS: Timings = Timings {
     retry_max: Duration::from_millis(40),
 };
 
+/// Nothing here takes so long unless it is stuck.
+const LONG: Duration = Duration::from_secs(60);
+
 /// Questions with every eighth signature invalid, by turns a broken one and a near miss.
 fn questions(len: usize, seed: u64) -> Vec<Case> {
     let mut random = SplitMix(seed);
@@ -66,6 +69,16 @@ fn ask(gpu: &Gpu, cases: &[Case], rounds: usize, what: &str) {
     }
 }
 
+/// Asks on until the device is doubted for one of these reasons: on a busy machine a caller may
+/// give it up before it has answered wrongly.
+fn ask_until_seen(gpu: &Gpu, cases: &[Case], kinds: &[&str], what: &str) {
+    let start = Instant::now();
+    while doubts(gpu, kinds) == 0 {
+        assert!(start.elapsed() < LONG, "{what}: {gpu:?}");
+        ask(gpu, cases, 1, what);
+    }
+}
+
 fn doubts(gpu: &Gpu, kinds: &[&str]) -> u64 {
     kinds
         .iter()
@@ -97,16 +110,11 @@ fn no_wrong_verdict_leaves_at_any_rate() {
                 Ok(Box::new(device) as _)
             };
             let gpu = gpu(opener);
-            ask(
-                &gpu,
-                &cases,
-                3,
-                &format!("seed {seed}: {fault:?} at {rate}"),
-            );
-            assert!(
-                rate < 1.0 || doubts(&gpu, seen_by) > 0,
-                "{fault:?}: {gpu:?}"
-            );
+            let what = format!("seed {seed}: {fault:?} at {rate}");
+            ask(&gpu, &cases, 3, &what);
+            if rate == 1.0 {
+                ask_until_seen(&gpu, &cases, seen_by, &what);
+            }
         }
     }
 }
@@ -123,14 +131,9 @@ fn near_misses_are_refused_whatever_step_of_the_device_has_failed() {
                 let device = Faulty::new(TwinDevice::new(SIZE), fault, 1.0, seed);
                 Ok(Box::new(device) as _)
             });
-            ask(
-                &gpu,
-                &cases,
-                2,
-                &format!("seed {seed}: {fault:?} on {near:?}"),
-            );
-            let seen = doubts(&gpu, &["evidence", "canary"]);
-            assert!(seen > 0, "{fault:?} on {near:?}: {gpu:?}");
+            let what = format!("seed {seed}: {fault:?} on {near:?}");
+            ask(&gpu, &cases, 2, &what);
+            ask_until_seen(&gpu, &cases, &["evidence", "canary"], &what);
         }
     }
 }
@@ -144,7 +147,7 @@ fn a_forger_is_found_by_the_canaries() {
     });
     ask(&gpu, &cases, 2, "a forger");
     // It copies R, so that only a canary tells; the one with an S beyond the order, by its S.
-    assert!(doubts(&gpu, &["canary", "evidence"]) > 0, "{gpu:?}");
+    ask_until_seen(&gpu, &cases, &["canary", "evidence"], "a forger");
 }
 
 #[test]
@@ -169,7 +172,7 @@ fn a_device_that_is_stuck_slow_or_lost_delays_and_loses_nothing() {
         ask(&gpu, &cases, 2, &format!("{fault:?}"));
         // A hang inside a driver's call is given up by the caller, long before it ends.
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(60), "{fault:?}: {took:?}");
+        assert!(took < LONG, "{fault:?}: {took:?}");
         let given_up = doubts(&gpu, &[kind]) > 0 || !gpu.is_ready();
         assert!(
             given_up && gpu.metrics().unanswered.value() > 0,
@@ -197,12 +200,10 @@ fn a_device_that_recovers_is_trusted_again_after_its_self_test() {
     ask(&gpu, &cases, 1, "lost");
     assert_eq!(gpu.metrics().accepted.value(), 0, "{gpu:?}");
     let start = Instant::now();
-    while !gpu.is_ready() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{gpu:?}");
-        std::thread::yield_now();
+    while gpu.metrics().accepted.value() == 0 {
+        assert!(start.elapsed() < LONG, "{gpu:?}");
+        ask(&gpu, &cases, 1, "recovered");
     }
-    ask(&gpu, &cases, 1, "recovered");
-    assert!(gpu.metrics().accepted.value() > 0, "{gpu:?}");
     assert_eq!(doubts(&gpu, &["device"]), 2, "{gpu:?}");
 }
 
