@@ -3,8 +3,8 @@
 /// One call of the program.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// Its words. `{n}` is a number that no other call has, `{door}` the door of the world's node,
-    /// `{as1}` and `{as2}` are the keys of the operator and of a member.
+    /// Its words. `{n}` is a number that no other call has, `{door}` and `{admin}` the addresses of
+    /// the world's node, `{as1}` and `{as2}` are the keys of the operator and of a member.
     pub(crate) words: &'static str,
     /// What it ends with when nothing is in its way; `None` where that depends on the calls before.
     pub(crate) exit: Option<i32>,
@@ -54,6 +54,7 @@ pub(crate) const CALLS: &[Call] = &[
     with_node("bench --count 300 --account-count 50 --json bench-{n}.json"),
     with_node("bench --payments payments.csv --accounts accounts.csv --processes 1 --json"),
     call("bench compare report.json report.json", 0),
+    call("bench page report.json page-{n}.html", 0),
     // The machine may be busier than it was.
     change("bench reproduce report.json --tolerance 100"),
     call(
@@ -82,6 +83,7 @@ pub(crate) const CALLS: &[Call] = &[
     },
     call("node config --config node.toml --origin", 0),
     call("node status {as2} --server {door}", 0),
+    call("monitor --once --json --target {admin}", 0),
     call(
         "keys new made-{n}.insecure-plaintext --insecure-plaintext",
         0,

@@ -103,7 +103,8 @@ impl World {
                 "--insecure-plaintext --key keys/member-2.insecure-plaintext",
             )
             .replace("{key}", "keys/member-2.insecure-plaintext")
-            .replace("{door}", self.node.door());
+            .replace("{door}", self.node.door())
+            .replace("{admin}", self.node.admin());
         text.split_whitespace().map(str::to_owned).collect()
     }
 
