@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 use crate::failure::{Failure, Kind, OrFail as _};
 use crate::{streams, ui};
 
-/// Looks at a folder that a node may still write into until it stays away, this often at most.
-const REMOVALS_MAX: u32 = 400;
-/// How long a removed folder must stay away.
-const AWAY: Duration = Duration::from_millis(5);
+/// Tries to empty a folder that a node may still write into, this often at most.
+const TRIES_MAX: u32 = 400;
+/// How long a try waits for the one before.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long a command that was told of a signal has to put things in order.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -244,11 +244,14 @@ fn start_listening() -> io::Result<()> {
         if !leftovers.is_empty() {
             ui::note("interrupted: what was made so far is removed");
         }
-        leftovers.iter().rev().for_each(remove);
+        leftovers.iter().for_each(bar);
         if let Some((words, json)) = LAST_WORDS.lock().take() {
             say_last(words.of(kind), json);
         }
-        end(kind);
+        streams::finish();
+        // Last of all: from here on a thread could make a folder anew.
+        leftovers.iter().rev().for_each(remove);
+        std::process::exit(kind as i32);
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());
     thread.spawn(watch).map(drop)
@@ -269,33 +272,72 @@ fn say_last(words: Failure, json: bool) {
     }
 }
 
-/// Removes a file, or a folder into which threads of this process may write meanwhile: they find it
-/// gone and give up.
-fn remove(made: &Made) {
-    let path = match made {
-        Made::Whole(path) => path,
-        Made::Empty(path) => {
-            // Where something is in it, it stays.
-            let _ = std::fs::remove_dir(path);
-            return;
-        }
+/// Removes a file or a folder, and bars its name with an empty file: threads of this process that
+/// still work there would make a folder and what is above it anew, and a node that runs even does
+/// so by design. They find no folder and give up.
+fn bar(made: &Made) {
+    let Made::Whole(path) = made else {
+        return;
     };
-    for _ in 0..REMOVALS_MAX {
-        let removed = match path.is_dir() {
+    for _ in 0..TRIES_MAX {
+        // What is in its way shows next.
+        let _ = match path.is_dir() {
             true => std::fs::remove_dir_all(path),
             false => std::fs::remove_file(path),
         };
-        let gone = removed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        if gone {
+        let barred = std::fs::File::create_new(path);
+        if !barred.is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
             return;
         }
-        std::thread::sleep(AWAY);
+        std::thread::sleep(PAUSE);
     }
+}
+
+/// Removes what bars a name, and folders that nobody else uses.
+fn remove(made: &Made) {
+    // Nobody is left to tell; a folder that has something in it stays.
+    let _ = match made {
+        Made::Whole(path) => std::fs::remove_file(path),
+        Made::Empty(path) => std::fs::remove_dir(path),
+    };
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    #[test]
+    fn a_folder_into_which_threads_write_does_not_come_back() {
+        let parent = tempfile::tempdir().expect("a temporary folder");
+        let path = parent.path().join("a/b");
+        let (made, stop) = (Made::Whole(path.clone()), AtomicBool::new(false));
+        let write = || {
+            let inner = path.join("c/d");
+            while !stop.load(Ordering::Relaxed) {
+                let _ = std::fs::create_dir_all(&inner);
+                let _ = std::fs::write(inner.join("file"), "x");
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(write);
+            while !path.is_dir() {
+                std::thread::yield_now();
+            }
+            bar(&made);
+            let is_file = (0..50).all(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                path.is_file()
+            });
+            stop.store(true, Ordering::Relaxed);
+            assert!(is_file, "it came back");
+        });
+        remove(&made);
+        remove(&Made::Empty(parent.path().join("a")));
+        let left = std::fs::read_dir(parent.path()).expect("listed").count();
+        assert_eq!(left, 0);
+    }
 
     #[test]
     fn a_signal_that_the_caller_ignores_is_seen_in_the_mask() {
