@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clearway_load::report::VERSION;
@@ -100,7 +99,7 @@ impl Command {
 }
 
 /// Reads the arguments, does what they say and tells how it ended.
-pub(crate) fn run() -> ExitCode {
+pub(crate) fn run() -> u8 {
     let parsed = Cli::command().try_get_matches();
     let read = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (done, json) = match read {
@@ -113,7 +112,7 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => (ui::say(shown(&error, &std::io::stdout()).trim_end()), false),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => failure.report(json),
     }
 }
@@ -135,12 +134,12 @@ fn wants_json(matches: &ArgMatches) -> bool {
 }
 
 /// Ends as a command does whose arguments are not understood, which people have been told.
-fn wrong_usage(error: &clap::Error) -> ExitCode {
+fn wrong_usage(error: &clap::Error) -> u8 {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let words = words.take_while(|word| word != "--");
     match named_stdout(&words.collect::<Vec<_>>()) {
         true => usage_failure(&error.render().to_string()).tell(),
-        false => ExitCode::from(Kind::Usage as u8),
+        false => Kind::Usage as u8,
     }
 }
 

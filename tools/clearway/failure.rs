@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::Path;
-use std::process::ExitCode;
 
 use clearway_node::config::ConfigError;
 use clearway_node::keystore::{KeyFileError, PASSPHRASE_VARIABLE};
@@ -301,10 +300,10 @@ impl Failure {
 
     /// Tells people on stderr, and scripts by the exit code; with `--json` also by an object on
     /// stdout.
-    pub(crate) fn report(self, json: bool) -> ExitCode {
+    pub(crate) fn report(self, json: bool) -> u8 {
         let code = match json {
             true => self.tell(),
-            false => ExitCode::from(self.kind as u8),
+            false => self.kind as u8,
         };
         // A file or a pipe gets each message on one line, so that it can be searched.
         let wrap = std::io::stderr().is_terminal();
@@ -317,7 +316,7 @@ impl Failure {
     }
 
     /// Tells scripts: an object on stdout. Where it cannot be written, the exit code says the same.
-    pub(crate) fn tell(&self) -> ExitCode {
+    pub(crate) fn tell(&self) -> u8 {
         let exit = self.kind.exit();
         let told = Told {
             error: exit.word,
@@ -326,7 +325,7 @@ impl Failure {
             exit_code: exit.code,
         };
         let _ = ui::to_json("error", &told).and_then(|line| ui::say(&line));
-        ExitCode::from(exit.code)
+        exit.code
     }
 }
 

@@ -1,12 +1,11 @@
 //! The one binary that people run: `clearway demo`, `bench`, `replay`, `node` and the rest.
 
-use std::process::ExitCode;
-
 mod backends;
 mod cli;
 mod commands;
 mod drivers;
 mod failure;
+mod leave;
 mod limits;
 mod notation;
 mod share;
@@ -17,25 +16,25 @@ mod ui;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
+fn main() -> ! {
     leave_the_engines_panics_to_its_adapter();
     leave_huge_pages();
     if let Err(shortage) = limits::check_own() {
-        return shortage.report(std::env::args().any(|word| word == "--json"));
+        leave::after_output(shortage.report(std::env::args().any(|word| word == "--json")));
     }
     signals::survive_small_files();
     let code = run_with_room();
     streams::finish();
-    code
+    leave::after_output(code)
 }
 
 /// Bytes of the stack that commands run on, whatever `ulimit -s` leaves the first thread.
 const STACK_BYTES: usize = 8 << 20;
 
-fn run_with_room() -> ExitCode {
+fn run_with_room() -> u8 {
     let main = std::thread::Builder::new().name("main".to_owned());
     match main.stack_size(STACK_BYTES).spawn(cli::run) {
-        Ok(running) => running.join().unwrap_or(ExitCode::from(failure::PANICKED)),
+        Ok(running) => running.join().unwrap_or(failure::PANICKED),
         // Without memory for it there is the first thread's own.
         Err(_) => cli::run(),
     }

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Kind, OrFail as _};
-use crate::{streams, ui};
+use crate::{leave, streams, ui};
 
 /// Tries to empty a folder that a node may still write into, this often at most.
 const TRIES_MAX: u32 = 400;
@@ -217,7 +217,7 @@ pub(crate) fn notice() -> Result<oneshot::Receiver<Kind>, Failure> {
 /// Ends the program as after a signal.
 pub(crate) fn end(kind: Kind) -> ! {
     streams::finish();
-    std::process::exit(kind as i32);
+    leave::after_output(kind as u8)
 }
 
 /// From here on a signal is noticed, and removes the leftovers before it ends the program.
@@ -251,7 +251,8 @@ fn start_listening() -> io::Result<()> {
         streams::finish();
         // Last of all: from here on a thread could make a folder anew.
         leftovers.iter().rev().for_each(remove);
-        std::process::exit(kind as i32);
+        // A reader that does not read may hold up the thread that prints.
+        leave::at_once(kind as u8);
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());
     thread.spawn(watch).map(drop)
