@@ -74,6 +74,8 @@ pub(crate) const CALLS: &[Call] = &[
     call("inspect state stopped/data", 0),
     call("inspect integrity stopped/data --json", 0),
     with_node("inspect metrics"),
+    // A machine may let nobody sample.
+    change("profile --seconds 1 --out p-{n}.folded -- clearway bench hash --quick --rounds 1"),
     call("doctor", 0),
     call("node init made-{n} --insecure-plaintext", 0),
     // The world's node holds the data.

@@ -20,6 +20,7 @@ mod memory;
 mod monitor;
 mod node;
 mod old_format;
+mod profile;
 mod program;
 mod python;
 mod reports;

@@ -8,7 +8,8 @@ use clearway_load::report::VERSION;
 
 use crate::commands::{
     account, approvals, bench, completions, demo, doctor, exit_codes, generate, inspect, keys,
-    ledger, load_worker, lookup, member, monitor, node, pay, replay, resend, submit, verify,
+    ledger, load_worker, lookup, member, monitor, node, pay, profile, replay, resend, submit,
+    verify,
 };
 use crate::failure::{Failure, Kind};
 use crate::{drivers, streams, ui};
@@ -39,6 +40,7 @@ enum Command {
     /// Look into a stopped or running node's log
     #[command(subcommand)]
     Inspect(inspect::Command),
+    Profile(profile::Args),
     /// What this machine has for Clearway, what it lacks, and how to get it
     Doctor(doctor::Args),
     /// Watch a running node: its stages, its links, its figures
@@ -196,6 +198,7 @@ fn obey(command: Command) -> Result<(), Failure> {
         Command::Replay(args) => replay::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Inspect(command) => inspect::run(&command),
+        Command::Profile(args) => profile::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Monitor(args) => monitor::run(&args),
         Command::Node(command) => node::run(&command),

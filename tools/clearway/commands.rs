@@ -30,6 +30,7 @@ pub(crate) mod outbox;
 pub(crate) mod page_file;
 mod passphrase;
 pub(crate) mod pay;
+pub(crate) mod profile;
 pub(crate) mod proof_file;
 pub(crate) mod replay;
 pub(crate) mod resend;

@@ -305,7 +305,7 @@ fn remove(made: &Made) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use super::*;
 
@@ -313,12 +313,14 @@ mod tests {
     fn a_folder_into_which_threads_write_does_not_come_back() {
         let parent = tempfile::tempdir().expect("a temporary folder");
         let path = parent.path().join("a/b");
-        let (made, stop) = (Made::Whole(path.clone()), AtomicBool::new(false));
+        let made = Made::Whole(path.clone());
+        let (stop, tries) = (AtomicBool::new(false), AtomicU64::new(0));
         let write = || {
             let inner = path.join("c/d");
             while !stop.load(Ordering::Relaxed) {
                 let _ = std::fs::create_dir_all(&inner);
                 let _ = std::fs::write(inner.join("file"), "x");
+                tries.fetch_add(1, Ordering::Relaxed);
             }
         };
         std::thread::scope(|scope| {
@@ -327,12 +329,12 @@ mod tests {
                 std::thread::yield_now();
             }
             bar(&made);
-            let is_file = (0..50).all(|_| {
-                std::thread::sleep(Duration::from_millis(1));
-                path.is_file()
-            });
+            let enough = tries.load(Ordering::Relaxed) + 1000;
+            while tries.load(Ordering::Relaxed) < enough {
+                std::thread::yield_now();
+            }
             stop.store(true, Ordering::Relaxed);
-            assert!(is_file, "it came back");
+            assert!(path.is_file(), "it came back");
         });
         remove(&made);
         remove(&Made::Empty(parent.path().join("a")));

@@ -177,7 +177,7 @@ impl ReportFile {
         let to = match &self.json {
             None => To::Text,
             Some(path) if path == Path::new("-") => To::Stdout,
-            Some(path) => To::File(OpenFile::new(path)?),
+            Some(path) => To::File(OutFile::open("--json", path)?),
         };
         Ok(ReportPlace { to })
     }
@@ -191,7 +191,7 @@ pub(crate) struct ReportPlace {
 enum To {
     Text,
     Stdout,
-    File(OpenFile),
+    File(OutFile),
 }
 
 impl ReportPlace {
@@ -208,7 +208,7 @@ impl ReportPlace {
             To::Stdout => say(&to_sealed_json(schema, report)?),
             To::File(file) => {
                 let json = to_sealed_json(schema, report)?;
-                match file.write(&json) {
+                match file.write(format!("{json}\n").as_bytes()) {
                     Ok(()) => say(&text()),
                     // What was measured is not lost with the place that was meant for it.
                     Err(failure) => say(&json).and(Err(failure)),
@@ -219,14 +219,17 @@ impl ReportPlace {
 }
 
 /// A file that can be written; one that was not there before is removed unless it is.
-struct OpenFile {
+pub(crate) struct OutFile {
+    /// The switch that names it.
+    switch: &'static str,
     path: PathBuf,
     file: File,
     unwritten: Option<Leftover>,
 }
 
-impl OpenFile {
-    fn new(path: &Path) -> Result<Self, Failure> {
+impl OutFile {
+    /// Opens it: before the work, which would be lost without a place for it.
+    pub(crate) fn open(switch: &'static str, path: &Path) -> Result<Self, Failure> {
         let unwritten = match path.exists() {
             true => None,
             false => Some(Leftover::new(path)?),
@@ -237,26 +240,28 @@ impl OpenFile {
             // What it holds is replaced when there is something to replace it with.
             .truncate(false)
             .open(path)
-            .map_err(|error| Self::failure(path, &error))?;
+            .map_err(|error| Self::failure(switch, path, &error))?;
         Ok(Self {
+            switch,
             path: path.to_owned(),
             file,
             unwritten,
         })
     }
 
-    fn write(mut self, text: &str) -> Result<(), Failure> {
-        let written = self.put(text)?;
-        written.map_err(|error| Self::failure(&self.path, &error))?;
+    /// Writes it whole.
+    pub(crate) fn write(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.put(bytes)?;
+        written.map_err(|error| Self::failure(self.switch, &self.path, &error))?;
         self.unwritten = None;
         Ok(())
     }
 
     /// In one step where there is a file: what it held is replaced by a whole report, or stays.
-    fn put(&mut self, text: &str) -> Result<std::io::Result<()>, Failure> {
+    fn put(&mut self, bytes: &[u8]) -> Result<std::io::Result<()>, Failure> {
         let meta = self.file.metadata()?;
         if !meta.is_file() {
-            return Ok(writeln!(self.file, "{text}"));
+            return Ok(self.file.write_all(bytes));
         }
         // A link stays one.
         let path = self.path.canonicalize()?;
@@ -267,9 +272,10 @@ impl OpenFile {
         let Ok(mut file) = File::create(&part) else {
             // A folder in which nothing can be made may hold a file that can be written.
             let truncated = self.file.set_len(0);
-            return Ok(truncated.and_then(|()| writeln!(self.file, "{text}")));
+            return Ok(truncated.and_then(|()| self.file.write_all(bytes)));
         };
-        let written = writeln!(file, "{text}")
+        let written = file
+            .write_all(bytes)
             .and_then(|()| file.set_permissions(meta.permissions()))
             .and_then(|()| std::fs::rename(&part, &path));
         if written.is_err() {
@@ -279,16 +285,16 @@ impl OpenFile {
         Ok(written)
     }
 
-    fn failure(path: &Path, error: &std::io::Error) -> Failure {
+    fn failure(switch: &str, path: &Path, error: &std::io::Error) -> Failure {
         let message = format!(
-            "--json {}: {error}; name a file that can be written",
+            "{switch} {}: {error}; name a file that can be written",
             path.display()
         );
         Failure::new(Kind::Failed, message)
     }
 }
 
-impl Drop for OpenFile {
+impl Drop for OutFile {
     fn drop(&mut self) {
         if self.unwritten.is_some() {
             // It is empty; where it cannot be removed it does no harm.
@@ -328,11 +334,11 @@ mod tests {
         // A full disk takes the new one's beginning, or nothing.
         let part = format!("{}.{}.part", report.display(), std::process::id());
         symlink("/dev/full", &part).expect("linked");
-        let open = OpenFile::new(&link).expect("it can be written");
-        open.write("the new one").expect_err("the disk is full");
+        let open = OutFile::open("--json", &link).expect("it can be written");
+        open.write(b"the new one\n").expect_err("the disk is full");
         assert_eq!(read(), "the one before");
-        let open = OpenFile::new(&link).expect("it can be written");
-        open.write("the new one").expect("written");
+        let open = OutFile::open("--json", &link).expect("it can be written");
+        open.write(b"the new one\n").expect("written");
         assert_eq!(read(), "the new one\n");
         let mode = std::fs::metadata(&report).expect("there").permissions();
         assert_eq!(mode.mode() & 0o777, 0o640);

@@ -21,6 +21,7 @@ const RANKS: &[(&str, u8)] = &[
     ("clearway-store", 3),
     ("clearway-node", 4),
     ("clearway-load", 5),
+    ("clearway-profile", 5),
     ("clearway-replay", 5),
     ("clearway-tidy", 5),
     ("clearway-harness", 6),

@@ -7,6 +7,7 @@ mod chaos;
 mod ci;
 mod docs;
 mod error;
+mod flame;
 mod fuzz;
 mod perf;
 mod record;
@@ -64,6 +65,11 @@ enum Command {
     /// Plays every command under what others do to a process: readers that go, full disks, limits,
     /// signals, a foreign environment, odd arguments.
     Chaos(chaos::Chaos),
+    /// Profiles a bench run, one stage of it or all: a flame graph in the target folder.
+    ///
+    /// The stacks are written too, for `--diff` of a later run. A stage's busy and waiting time
+    /// stands in the report of the run itself; this shows what it does while it is busy.
+    Flame(flame::Flame),
     /// Runs the fuzz targets with cargo-fuzz on the nightly toolchain.
     Fuzz {
         /// Seconds for each target.
@@ -100,6 +106,7 @@ fn run(command: Command) -> Result<ExitCode, DevError> {
         Command::BenchGpu(measurement) => bench_gpu::run(&root, &measurement)?,
         Command::BenchVerify(comparison) => bench_verify::run(&root, &comparison)?,
         Command::Chaos(chaos) => chaos::run(&root, &chaos)?,
+        Command::Flame(flame) => flame::run(&root, &flame)?,
         Command::Fuzz { seconds, targets } => fuzz::run(&root, seconds, &targets)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -79,7 +79,8 @@ fn since(
 }
 
 /// The stage of a thread: its name without the worker's number; the engine's own threads order.
-fn stage(thread: &str) -> Option<&str> {
+#[must_use]
+pub fn stage(thread: &str) -> Option<&str> {
     match thread {
         "tokio-rt-worker" => Some("order"),
         "load" => Some("load"),
