@@ -422,3 +422,14 @@ fn settings_say_where_they_come_from() {
     assert_eq!(find("verify_workers"), ("2".into(), "flag".into()));
     assert_eq!(find("order.pace_ms").1, "default");
 }
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_named() {
+    let dir = tempdir().expect("a temporary folder");
+    let mut pay = program(dir.path());
+    pay.args(["pay", "2.1", "3.1", "1"]).env("CLEARWAY_KEY", "");
+    let output = pay.output().expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("CLEARWAY_KEY is set to nothing"), "{said}");
+}

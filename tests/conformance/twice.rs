@@ -414,6 +414,10 @@ fn a_no_to_what_is_asked_sends_no_copy_that_waits_either() {
         assert!(refused.said().contains(words), "{}", refused.said());
     }
     assert_eq!(payer.waiting(), [OWN_ID]);
+    // A dry run under that name says that it would not be what is sent.
+    let dry = ["pay", "2.1", "3.1", "1", "--id", OWN_ID, "--dry-run"];
+    let dry = payer.run(node.door(), &dry).expect(0);
+    assert!(dry.said().contains("waits in the outbox"), "{}", dry.said());
     let lookup = payer.run(node.door(), &["lookup", OWN_ID, "--json"]);
     assert_eq!(lookup.expect(6).json("lookup")["state"], "open");
     // A yes sends it; that this member may not do this is another matter.

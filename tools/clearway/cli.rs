@@ -108,6 +108,7 @@ pub(crate) fn run() -> u8 {
         Ok((cli, matches)) => (obey(cli.command), wants_json(&matches)),
         Err(error) if error.use_stderr() => {
             ui::note(shown(&error, &std::io::stderr()).trim_end());
+            note_empty_variables();
             return wrong_usage(&error);
         }
         // Help and version are results.
@@ -131,6 +132,19 @@ fn wants_json(matches: &ArgMatches) -> bool {
         Err(_) => {
             let place = matches.try_get_one::<PathBuf>("json");
             place.is_ok_and(|place| place.is_some_and(|place| place == Path::new("-")))
+        }
+    }
+}
+
+/// Names variables that are set to nothing: each counts as its switch without a value, which nobody
+/// has typed.
+fn note_empty_variables() {
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CLEARWAY_") && value.is_empty() {
+            ui::note(&format!(
+                "{name} is set to nothing: unset it, or give it a value"
+            ));
         }
     }
 }

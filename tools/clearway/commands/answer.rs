@@ -118,10 +118,12 @@ impl AnswerView {
             ("result", self.code.clone().unwrap_or_else(unknown)),
             ("final", last.to_owned()),
         ];
-        rows.push(match self.other_height {
-            None => ("height", self.height.to_string()),
-            Some(height) => ("height of the other", height.to_string()),
-        });
+        match self.other_height {
+            Some(height) => rows.push(("height of the other", height.to_string())),
+            None if self.height > 0 => rows.push(("height", self.height.to_string())),
+            // No block has it.
+            None => {}
+        }
         if self.duplicate {
             let means = "yes: this is what the first copy came to";
             rows.push(("duplicate", means.to_owned()));

@@ -462,7 +462,7 @@ impl Session {
             Err(error) => Err(error.into()),
         };
         if let Err(failure) = forgotten {
-            ui::note(&format!("{id} stays in the outbox: {failure}"));
+            ui::note(&format!("what the outbox has of {id} stays: {failure}"));
         }
     }
 }

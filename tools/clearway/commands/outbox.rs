@@ -4,12 +4,13 @@
 mod told;
 
 use std::fs::{File, TryLockError};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use clearway_types::envelope::Envelope;
 use clearway_types::hex;
 use clearway_types::units::TransferId;
+use rustix::io::Errno;
 
 use crate::commands::entry::{Damaged, Entry, EntryError, Flaw};
 use crate::failure::{Failure, Kind};
@@ -97,7 +98,7 @@ impl Outbox {
             Ok(file)
         });
         let _locked = match locked {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             locked => locked.map_err(|error| self.failure(&path, &error))?,
         };
         Ok(is_there()?.then_some(Held { _locked }))
@@ -152,14 +153,14 @@ impl Outbox {
         let mut written = write();
         for _ in 1..WRITES_MAX {
             match &written {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => written = write(),
+                Err(error) if error.kind() == ErrorKind::NotFound => written = write(),
                 _ => break,
             }
         }
         // Gone where it was renamed; where it cannot be removed it is only never read.
         let _ = std::fs::remove_file(&temporary);
         let locked = match written {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
             written => written.map_err(|error| self.failure(&path, &error))?,
         };
         let synced = sync(self).map_err(|error| {
@@ -178,7 +179,7 @@ impl Outbox {
         let path = self.path(id);
         // Of the name itself: a link to nothing keeps others from having it, too.
         match std::fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Ok(_) => self.read(&path).map(Some),
             Err(error) => Err(self.failure(&path, &error).into()),
         }
@@ -195,9 +196,7 @@ impl Outbox {
     pub(crate) fn forget(&self, id: TransferId) -> Result<(), Failure> {
         let path = self.path(id);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(self.failure(&path, &error))
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failure(&path, &error)),
             _ => Ok(()),
         }
     }
@@ -232,7 +231,7 @@ impl Outbox {
     pub(crate) fn names(&self) -> Result<Vec<PathBuf>, Failure> {
         let mut names = Vec::new();
         let entries = match std::fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(names),
             entries => entries.map_err(|error| self.failure(&self.folder, &error))?,
         };
         for entry in entries {
@@ -320,7 +319,15 @@ impl Outbox {
     }
 
     fn failure(&self, path: &Path, error: &std::io::Error) -> Failure {
-        let what = "make the folder writable, or name another with --outbox FOLDER";
+        let what = match error.kind() {
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                "that is no folder: name one with --outbox FOLDER"
+            }
+            _ if Errno::from_io_error(error) == Some(Errno::LOOP) => {
+                "remove that link, which leads to itself"
+            }
+            _ => "make the folder writable, or name another with --outbox FOLDER",
+        };
         Failure::new(
             Kind::Failed,
             format!("outbox {}: {error}; {what}", path.display()),
@@ -352,8 +359,6 @@ fn write_private(path: &Path, content: &[u8]) -> std::io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-
     use clearway_types::envelope::ENVELOPE_BYTES;
     use clearway_types::units::Digest;
     use zerocopy::{FromBytes as _, IntoBytes as _};
@@ -379,6 +384,23 @@ mod tests {
 
     pub(super) fn same(a: &Entry, b: &Entry) -> bool {
         a.genesis == b.genesis && a.envelope.as_bytes() == b.envelope.as_bytes()
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_the_outbox_is_told_with_what_to_do() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "x").expect("written");
+        let first = entry(1);
+        let kept = named(&file).keep(first).map(|_| ());
+        let said = kept.expect_err("it is a file").to_string();
+        assert!(said.contains("no folder: name one with --outbox"), "{said}");
+        let outbox = named(dir.path());
+        let path = outbox.path(first.id());
+        std::os::unix::fs::symlink(&path, &path).expect("made");
+        let found = outbox.find(first.id()).map(|_| ());
+        let said = Failure::from(found.expect_err("it leads nowhere")).to_string();
+        assert!(said.contains("remove that link"), "{said}");
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl Session {
             Some(id) => self.signer.sign_with_id(draft, id),
         };
         if self.sending.dry_run {
+            self.note_earlier();
             return match refusal {
                 None => self.show(&envelope, telling.output),
                 Some(failure) => Err(failure),
@@ -215,6 +216,17 @@ impl Session {
             }
         };
         self.settle(&envelope, Copy::First, &held, telling)
+    }
+
+    /// Says of a dry run that another envelope has its identifier in the outbox: without
+    /// `--dry-run` that one would be sent.
+    fn note_earlier(&self) {
+        let earlier = self.sending.id.map(|id| (id, self.outbox.find(id)));
+        if let Some((id, Ok(Some(_)))) = earlier {
+            ui::note(&format!(
+                "{id} waits in the outbox: without --dry-run its end is settled first"
+            ));
+        }
     }
 
     /// Names an envelope of the outbox that this command holds, sends it, and tells its end.
