@@ -38,5 +38,6 @@ mod search;
 mod simd;
 pub mod suite;
 pub mod validators;
+pub mod wide;
 
 pub use simd::ranges::check_ranges;

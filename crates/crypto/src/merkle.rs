@@ -8,6 +8,7 @@
 use clearway_types::units::Digest;
 
 use crate::hash::{self, offload};
+use crate::wide;
 
 /// Root over `leaves`, in order. Allocates a buffer of their size.
 #[must_use]
@@ -197,55 +198,39 @@ impl DenseTree {
 fn refresh_level(lower: &[Digest], upper: &mut Vec<Digest>, dirty: &[usize]) {
     upper.resize(lower.len().div_ceil(2), Digest::ZERO);
     let whole = dirty.partition_point(|&at| 2 * at + 1 < lower.len());
-    let children = || {
-        let pairs = dirty[..whole].iter();
-        pairs
-            .flat_map(|&at| [lower[2 * at], lower[2 * at + 1]])
-            .collect()
-    };
-    if let Some(nodes) = offload::nodes(whole, children) {
-        for (&at, node) in dirty.iter().zip(nodes) {
-            upper[at] = node;
-        }
-        for &at in &dirty[whole..] {
-            upper[at] = parent(lower, at);
-        }
-        return;
+    let (whole, carried) = dirty.split_at(whole);
+    let children = |&at: &usize| [lower[2 * at], lower[2 * at + 1]];
+    let offloaded = offload::nodes(whole.len(), || whole.iter().flat_map(children).collect());
+    let nodes =
+        offloaded.unwrap_or_else(|| wide::map(whole, |places| nodes(places.iter().map(children))));
+    for (&at, node) in whole.iter().zip(nodes) {
+        upper[at] = node;
     }
-    for pair in dirty.chunks(2) {
-        match *pair {
-            [one, other] if 2 * other + 1 < lower.len() => {
-                let children = [one, other].map(|at| [&lower[2 * at], &lower[2 * at + 1]]);
-                [upper[one], upper[other]] = hash::two_nodes(children);
-            }
-            _ => {
-                for &at in pair {
-                    upper[at] = parent(lower, at);
-                }
-            }
-        }
+    for &at in carried {
+        upper[at] = parent(lower, at);
     }
 }
 
 /// Replaces a level by the one above it.
 fn fold(level: &mut Vec<Digest>) {
-    let above = level.len().div_ceil(2);
-    let whole = level.len() / 2;
-    if let Some(nodes) = offload::nodes(whole, || level[..2 * whole].to_vec()) {
-        let carried = level.last().copied().filter(|_| above > whole);
-        *level = nodes;
-        level.extend(carried);
-        return;
+    let (pairs, carried) = level.as_chunks::<2>();
+    let offloaded = offload::nodes(pairs.len(), || pairs.as_flattened().to_vec());
+    let mut above =
+        offloaded.unwrap_or_else(|| wide::map(pairs, |pairs| nodes(pairs.iter().copied())));
+    above.extend(carried);
+    *level = above;
+}
+
+/// The nodes over pairs of children, hashed two at a time.
+fn nodes(mut pairs: impl ExactSizeIterator<Item = [Digest; 2]>) -> Vec<Digest> {
+    let mut nodes = Vec::with_capacity(pairs.len());
+    while let Some(one) = pairs.next() {
+        match pairs.next() {
+            Some(other) => nodes.extend(hash::two_nodes([&one, &other].map(|[a, b]| [a, b]))),
+            None => nodes.push(hash::node(&one[0], &one[1])),
+        }
     }
-    let pairs = level.len() / 4;
-    for pair in 0..pairs {
-        let [a, b, c, d] = [4 * pair, 4 * pair + 1, 4 * pair + 2, 4 * pair + 3].map(|at| level[at]);
-        [level[2 * pair], level[2 * pair + 1]] = hash::two_nodes([[&a, &b], [&c, &d]]);
-    }
-    for at in 2 * pairs..above {
-        level[at] = parent(level, at);
-    }
-    level.truncate(above);
+    nodes
 }
 
 /// Node `at` of the level above.

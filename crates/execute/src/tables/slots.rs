@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clearway_crypto::merkle::DenseTree;
+use clearway_crypto::wide;
 use clearway_types::units::Digest;
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -29,7 +30,7 @@ impl Slot {
 }
 
 /// A fixed-size record whose bytes the state root commits to.
-pub(crate) trait Record: Copy + FromZeros + IntoBytes + Immutable {
+pub(crate) trait Record: Copy + FromZeros + IntoBytes + Immutable + Send + Sync {
     /// Leaf of the record in its tree.
     fn leaf(&self) -> Digest;
 
@@ -90,6 +91,19 @@ impl<T: Copy + FromZeros> Pages<T> {
         self.count = self.count.saturating_add(1);
         *self.get_mut(slot) = record;
         slot
+    }
+}
+
+impl<T: Record> Pages<T> {
+    /// Leaves of the records in these slots.
+    fn leaves(&self, slots: &[Slot]) -> Vec<Digest> {
+        let (pairs, last) = slots.as_chunks::<2>();
+        let mut leaves = Vec::with_capacity(slots.len());
+        for pair in pairs {
+            leaves.extend(T::two_leaves(pair.map(|slot| self.get(slot))));
+        }
+        leaves.extend(last.iter().map(|&slot| self.get(slot).leaf()));
+        leaves
     }
 }
 
@@ -226,17 +240,9 @@ impl<T: Record> Slots<T> {
     fn root(&mut self) -> Digest {
         assert!(!self.undo.is_on(), "roots are taken between chains");
         self.changed.sort_unstable();
-        let (pairs, last) = self.changed.as_chunks::<2>();
-        for pair in pairs {
-            let leaves = T::two_leaves(pair.map(|slot| self.pages.get(slot)));
-            for (slot, leaf) in pair.iter().zip(leaves) {
-                put(&mut self.tree, *slot, leaf);
-            }
-        }
-        for &slot in last {
-            put(&mut self.tree, slot, self.pages.get(slot).leaf());
-        }
-        for slot in self.changed.drain(..) {
+        let leaves = wide::map(&self.changed, |slots| self.pages.leaves(slots));
+        for (slot, leaf) in self.changed.drain(..).zip(leaves) {
+            put(&mut self.tree, slot, leaf);
             self.changed_bits[slot.0 as usize / 64] = 0;
         }
         self.tree.root()
