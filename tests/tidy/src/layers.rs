@@ -120,7 +120,7 @@ pub(crate) fn check(packages: &[PackageDeps]) -> Vec<Finding> {
 }
 
 /// Where the layers and engines are shown to people.
-const PAGE: &str = "crates/README.md";
+pub(crate) const PAGE: &str = "crates/README.md";
 /// Where each member's layer stands beside it.
 const MANIFEST: &str = "Cargo.toml";
 

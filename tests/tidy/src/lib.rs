@@ -14,6 +14,7 @@ mod layers;
 mod lex;
 mod manifests;
 mod outcomes;
+mod packages;
 mod shape;
 mod skeleton;
 mod tests_of_the_tree;
@@ -69,6 +70,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, TidyError> {
     findings.extend(unsafety::check(&tree));
     findings.extend(skeleton::check(&tree));
     findings.extend(outcomes::check(&tree));
+    findings.extend(packages::check(&tree));
     findings.extend(fuzzing::check(&tree));
     findings.extend(tests_of_the_tree::check(&tree));
     findings.sort();
