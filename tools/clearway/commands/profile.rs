@@ -40,7 +40,8 @@ pub(crate) struct Args {
     /// Door or admin address of a node on this machine
     #[arg(long, value_name = "ADDRESS")]
     target: Option<SocketAddr>,
-    /// Seconds to sample; 30 without it, and a command until it ends (an hour at most)
+    /// Seconds to sample; 30 without it, and a command until it ends (an hour at most). A command
+    /// that is not over then is waited for
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(SECONDS_MAX)))]
     seconds: Option<u32>,
     /// Only threads of this stage, for example verify
@@ -196,7 +197,7 @@ impl Report {
             seconds: (profile.lasted.as_secs_f64() * 1e3).round() / 1e3,
             samples: profile.samples(),
             samples_lost: profile.samples_lost,
-            stacks_cut: profile.stacks_cut,
+            stacks_cut: profile.stacks_cut.values().sum(),
             threads_unseen: profile.threads_unseen,
             stages: stages.collect(),
             files: files

@@ -55,8 +55,8 @@ pub struct Profile {
     /// Samples that came faster than they were taken away.
     pub samples_lost: u64,
     /// Stacks that are longer than what is copied of them, or that pass through code without unwind
-    /// tables: they stand under their stage with their upper part.
-    pub stacks_cut: u64,
+    /// tables, by stage: they stand under it with their upper part.
+    pub stacks_cut: BTreeMap<String, u64>,
     /// Threads for which no memory or file was left.
     pub threads_unseen: usize,
     /// Frames of each address, the caller before what was inlined into it.
@@ -97,6 +97,7 @@ impl Profile {
             });
         }
         self.stacks.retain(|stack| stack.stage == stage);
+        self.stacks_cut.retain(|name, _| name == stage);
         Ok(self)
     }
 
@@ -231,8 +232,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_stage_can_be_looked_at_alone_and_one_that_did_not_run_is_told_from_those_that_did() {
-        assert_eq!(sample().stages(), [("verify", 4), ("store", 2)]);
-        let store = sample().of_stage("store").expect("it ran");
+        let mut all = sample();
+        assert_eq!(all.stages(), [("verify", 4), ("store", 2)]);
+        all.stacks_cut = [("verify", 3), ("store", 1)]
+            .map(|(stage, cut)| (stage.to_owned(), cut))
+            .into();
+        let store = all.of_stage("store").expect("it ran");
+        assert_eq!(store.stacks_cut.values().sum::<u64>(), 1);
         assert_eq!(store.folded().to_text(), "store;clone;write 2\n");
         let none = sample().of_stage("order").expect_err("it did not run");
         let said = none.to_string();

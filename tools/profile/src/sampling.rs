@@ -36,7 +36,7 @@ pub fn record(
     let mut images = Images::new(pid);
     let mut walker = Walker::new();
     let mut counting = Counting::new();
-    let mut stacks_cut = 0;
+    let mut cut = BTreeMap::<u32, u64>::new();
     let start = Instant::now();
     let (mut followed, mut seen) = (start, start);
     loop {
@@ -47,7 +47,7 @@ pub fn record(
         };
         rings.drain(|sample| {
             let is_whole = walker.walk(&mut images, sample);
-            stacks_cut += u64::from(!is_whole);
+            *cut.entry(sample.thread).or_default() += u64::from(!is_whole);
             counting.add(sample.thread, walker.stack());
         });
         let alive_count = alive.as_ref().map(Vec::len);
@@ -73,6 +73,10 @@ pub fn record(
             .map_or("other", |name| stage(name))
             .to_owned()
     };
+    let mut stacks_cut = BTreeMap::new();
+    for (thread, count) in cut {
+        *stacks_cut.entry(stage_of(thread)).or_default() += count;
+    }
     let (places, stacks) = counting.finish(stage_of, |place: &Place| images.frames(place));
     if stacks.is_empty() {
         return Err(ProfileError::Idle { pid });

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::{failure, stage_of};
 use crate::failure::{Failure, Kind};
 use crate::limits::Limits;
-use crate::signals;
+use crate::{signals, ui};
 
 /// How often a command is asked whether it has ended.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);
@@ -78,6 +78,9 @@ impl Command {
 
     /// Waits for its end, which is a failure unless it is a success.
     pub(super) fn wait(&mut self) -> Result<Result<(), Failure>, Failure> {
+        if let Ok(None) = self.child.try_wait() {
+            ui::note(&format!("sampled; waiting for `{}` to end", self.name));
+        }
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(self.judge(status));
