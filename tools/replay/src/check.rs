@@ -63,7 +63,7 @@ checks! {
     /// The execution head chains all results up to the block.
     ExecHead;
     /// The roots are those that the caller knows, of an earlier replay for example.
-    Known;
+    Recorded;
     /// Money is conserved on every ledger, and every other promise holds for the last state.
     Conserved;
 }

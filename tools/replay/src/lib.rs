@@ -191,7 +191,7 @@ impl Summary {
                     | Check::ReceiptsRoot
                     | Check::StateRoot
                     | Check::ExecHead
-                    | Check::Known
+                    | Check::Recorded
             )
         })
     }
@@ -341,7 +341,9 @@ impl Run<'_> {
         for (block, batches) in group.iter().zip(batches) {
             let roots = self.on_block(block, batches)?;
             watch.block(&roots).map_err(|halt| match halt {
-                Halt::Differs(reason) => Difference::at(Check::Known, roots.height, reason).into(),
+                Halt::Differs(reason) => {
+                    Difference::at(Check::Recorded, roots.height, reason).into()
+                }
                 Halt::Stop => End::Stopped,
             })?;
         }

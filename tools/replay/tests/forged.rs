@@ -143,7 +143,7 @@ fn every_check_of_the_chain_and_the_results_has_its_lie() {
     for check in Check::ALL {
         // Conservation follows from executing again: no log can bend it, only a bug; nor what the
         // caller knows.
-        let expected = ![Check::Conserved, Check::Known].contains(check);
+        let expected = ![Check::Conserved, Check::Recorded].contains(check);
         assert_eq!(attacked.contains(check), expected, "{check}");
     }
 }

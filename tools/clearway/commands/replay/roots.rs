@@ -165,9 +165,13 @@ impl Checker {
         let Some(recorded) = self.next::<Line>()? else {
             return Ok(Ok(()));
         };
-        self.count += 1;
-        let differs = Line::of(roots).difference(&recorded);
-        Ok(differs.map_or(Ok(()), |reason| Err(Halt::Differs(reason))))
+        Ok(match Line::of(roots).difference(&recorded) {
+            Some(reason) => Err(Halt::Differs(reason)),
+            None => {
+                self.count += 1;
+                Ok(())
+            }
+        })
     }
 
     /// How many blocks were compared. With `to_the_end` of the log, a recording that goes on beyond
