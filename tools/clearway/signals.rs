@@ -242,7 +242,7 @@ fn start_listening() -> io::Result<()> {
         }
         let leftovers = LEFTOVERS.lock();
         if !leftovers.is_empty() {
-            ui::note("interrupted: what was made so far is removed");
+            ui::note("interrupted: unfinished files are removed");
         }
         leftovers.iter().for_each(bar);
         if let Some((words, json)) = LAST_WORDS.lock().take() {

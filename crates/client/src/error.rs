@@ -158,7 +158,9 @@ pub enum ClientError {
         height: Height,
     },
     /// No server answered a question in time.
-    #[error("no server answers: check that a quorum of the cluster is up")]
+    #[error(
+        "no server answers: check that a quorum of the cluster is up, or try again where it is busy"
+    )]
     NoAnswer,
     /// Nothing or more than a stream takes was to be sent.
     #[error("{count} envelopes, a stream takes 1 to {max}: split what you send at chain ends")]

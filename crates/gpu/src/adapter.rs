@@ -48,7 +48,9 @@ impl AdapterReport {
             return format!("not used: it lacks {}", self.lacks.join(", "));
         }
         if self.software && !choice.software {
-            return "not used: it computes on the CPU (--allow-software-adapter takes it)".into();
+            return "not used: it computes on the CPU (--allow-software-adapter takes it, and the \
+                    setting allow_software_adapter)"
+                .into();
         }
         match choice.index {
             Some(index) if index != self.index => format!("not used: gpu:{index} was asked for"),

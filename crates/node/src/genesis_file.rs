@@ -40,9 +40,17 @@ struct GenesisFile {
 /// What is wrong with a genesis file, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum GenesisFileError {
-    /// It cannot be read or written.
+    /// It cannot be read.
     #[error("genesis file {path}: {source}; check the path, or run `clearway node init`")]
     Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It, or the file of its accounts, cannot be written.
+    #[error("cannot write {path}: {source}; make room there, or name another folder")]
+    Unwritten {
         /// The file.
         path: PathBuf,
         /// What the system says.
@@ -161,7 +169,7 @@ pub fn save(path: &Path, genesis: &Genesis) -> Result<(), GenesisFileError> {
     let text = toml::to_string(&file).map_err(|error| GenesisFileError::Unwritable {
         message: error.to_string(),
     })?;
-    std::fs::write(path, text).map_err(|source| GenesisFileError::Io {
+    std::fs::write(path, text).map_err(|source| GenesisFileError::Unwritten {
         path: path.into(),
         source,
     })
@@ -252,7 +260,7 @@ fn save_accounts(path: &Path, accounts: &[GenesisAccount]) -> Result<(), Genesis
         }
         out.flush()
     };
-    write().map_err(|source| GenesisFileError::Io {
+    write().map_err(|source| GenesisFileError::Unwritten {
         path: path.into(),
         source,
     })
