@@ -242,8 +242,8 @@ codes! {
     CreditLineInUse = 124, Remembered;
     /// Debits would exceed credits plus the credit line: fund the account.
     InsufficientFunds = 130, Remembered;
-    /// The net debit limit towards this counterparty would be exceeded: pay less, wait for the next
-    /// day, or have the limit raised.
+    /// The net debit limit towards this counterparty, or towards everyone, would be exceeded: pay
+    /// less, wait for the next day, or have the limit raised.
     LimitExceeded = 131, Remembered;
     /// A balance, or the money that members hold, would leave its range: move less.
     BalanceOverflow = 132, Remembered;

@@ -449,7 +449,7 @@ numbered! {
     Stopping = 1;
     /// The key is not that of a registered participant: register it, or wait until it is valid.
     UnknownKey = 2;
-    /// The member has as many connections as it may: reuse one.
+    /// The member has as many connections as it may: reuse one, or wait until one ends.
     MemberConnections = 3;
     /// The node has as many connections as it takes: use another validator.
     NodeConnections = 4;
