@@ -86,8 +86,11 @@ fn is_called(tree: &Tree, package: &str, path: &str) -> bool {
 
 fn is_test(tree: &Tree, name: &str) -> bool {
     let head = format!("fn {name}(");
-    let mut lines = tree.rust_files().flat_map(|file| file.code_lines());
-    lines.any(|(_, line)| line.contains(&head))
+    tree.rust_files().any(|file| {
+        let lines: Vec<_> = file.code_lines().map(|(_, line)| line.trim()).collect();
+        let mut pairs = lines.windows(2);
+        pairs.any(|pair| pair[0] == "#[test]" && pair[1].starts_with(&head))
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +111,8 @@ mod tests {
 | `seven` | `crates/a.rs` | soon |
 ";
         let code = "use one::x;\nfn f() { two_asm::g(); five::g(); eight::g() }\n\
-                    #[cfg(test)]\nmod tests { three::g(); fn it_works() {} }\n";
+                    #[cfg(test)]\nmod tests {\nfn it_does_not() { three::g() }\n\
+                    #[test]\nfn it_works() {}\n}\n";
         let tree = Tree::of(&[
             (PAGE, page),
             ("crates/a.rs", code),
