@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use clearway_harness::output_within;
+use clearway_harness::{hang_up_is_ignored, output_within};
 use tempfile::tempdir;
 
 use crate::play::signal;
@@ -19,14 +19,6 @@ fn names(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).expect("listed");
     let names = entries.map(|entry| entry.expect("listed").path());
     names.collect()
-}
-
-/// Whether these tests outlive their terminal: then so do the programs that they start.
-fn hang_up_is_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = u64::from_str_radix(mask.expect("a mask").trim(), 16);
-    mask.expect("hexadecimal digits") & 1 == 1
 }
 
 /// Runs a command in an empty folder, which is its temporary one too, ends it by each signal once

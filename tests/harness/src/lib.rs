@@ -196,6 +196,19 @@ pub fn http(admin: &str, line: &str) -> (u16, String) {
     (status.expect("a status"), body.to_owned())
 }
 
+/// Whether these tests outlive their terminal, as under `nohup`: then so do the programs that they
+/// start.
+///
+/// # Panics
+/// Where the system does not say.
+#[must_use]
+pub fn hang_up_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = u64::from_str_radix(mask.expect("a mask").trim(), 16);
+    mask.expect("hexadecimal digits") & 1 == 1
+}
+
 /// Waits until a program ends that was started with both outputs piped. One that goes on is killed.
 ///
 /// # Panics
